@@ -1,0 +1,142 @@
+package status
+
+import "time"
+
+// Facts is what Derive decides on.
+type Facts struct {
+	Now time.Time
+
+	SpoolFailed bool  // a write or flush failed; nothing can be received (P8)
+	SpoolFull   bool  // new images are refused (P7)
+	FreeBytes   int64 // what the spool may still take
+
+	Shadow    bool      // no hub configured
+	Connected bool      // the uplink has a working connection
+	LinkSince time.Time // of that connection, or of its loss; start of the process when there never was one
+
+	BacklogObjects   int64     // received, not yet at the hub, not in quarantine
+	OldestBacklog    time.Time // when the oldest of them was received
+	LastProgress     time.Time // when bytes last went to the hub; zero: never
+	OldestUnarchived time.Time // when the oldest instance arrived at the hub that is neither archived nor held; zero: none
+
+	Quarantined    int64 // instances in quarantine now
+	UnknownCallers int64 // devices refused as unknown within the last hour
+}
+
+// Limits are the thresholds. A zero field takes the default that it names.
+type Limits struct {
+	LinkDown     time.Duration // If zero, 5 minutes without the hub, with images waiting, is stopped.
+	Backlog      time.Duration // If zero, an image that waits for 1 minute means catching up.
+	Stuck        time.Duration // If zero, 5 minutes without progress while images wait need a look.
+	ArchiveLate  time.Duration // If zero, 30 minutes at the hub without confirmation need a look.
+	LowFreeBytes int64         // If zero, less than 2 GiB needs a look.
+}
+
+func (l Limits) withDefaults() Limits {
+	return Limits{
+		LinkDown:     or(l.LinkDown, 5*time.Minute),
+		Backlog:      or(l.Backlog, time.Minute),
+		Stuck:        or(l.Stuck, 5*time.Minute),
+		ArchiveLate:  or(l.ArchiveLate, 30*time.Minute),
+		LowFreeBytes: or(l.LowFreeBytes, 2<<30),
+	}
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Derive turns facts into the state and the reasons for it, the worst first.
+// It is pure. When in doubt it prefers the worse state: a red page that turns
+// green costs a walk to the box, a green one that lies costs an examination.
+func Derive(f Facts, limits Limits) (State, []Reason) {
+	l := limits.withDefaults()
+	stopped := stoppedReasons(f, l)
+	attention := attentionReasons(f, l)
+	busy := busyReasons(f, l)
+	all := append(append(append([]Reason{}, stopped...), attention...), busy...)
+	if f.Shadow {
+		all = append(all, Reason{Code: Shadow})
+	}
+	switch {
+	case len(stopped) > 0:
+		return Stopped, all
+	case len(attention) > 0:
+		return Attention, all
+	case len(busy) > 0:
+		return CatchingUp, all
+	}
+	return OK, all
+}
+
+func stoppedReasons(f Facts, l Limits) (out []Reason) {
+	if f.SpoolFailed {
+		out = append(out, Reason{Code: SpoolFailed})
+	}
+	if f.SpoolFull {
+		out = append(out, Reason{Code: SpoolFull})
+	}
+	if f.gone(l.LinkDown) && f.BacklogObjects > 0 {
+		out = append(out, Reason{Code: LinkDown, Count: f.BacklogObjects})
+	}
+	return out
+}
+
+func attentionReasons(f Facts, l Limits) (out []Reason) {
+	if f.Quarantined > 0 {
+		out = append(out, Reason{Code: Quarantined, Count: f.Quarantined})
+	}
+	if f.gone(l.LinkDown) && f.BacklogObjects == 0 {
+		out = append(out, Reason{Code: LinkDown})
+	}
+	if f.stuck(l) {
+		out = append(out, Reason{Code: BacklogStuck, Count: f.BacklogObjects})
+	}
+	if f.older(f.OldestUnarchived, l.ArchiveLate) {
+		out = append(out, Reason{Code: ArchiveLate})
+	}
+	if !f.SpoolFull && f.FreeBytes < l.LowFreeBytes {
+		out = append(out, Reason{Code: SpaceLow})
+	}
+	if f.UnknownCallers > 0 {
+		out = append(out, Reason{Code: UnknownCallers, Count: f.UnknownCallers})
+	}
+	return out
+}
+
+// busyReasons are those that go away alone. Images that wait for a line which
+// just went are told apart from images that are moving.
+func busyReasons(f Facts, l Limits) []Reason {
+	switch {
+	case f.Shadow || f.BacklogObjects == 0 || f.gone(l.LinkDown) || f.stuck(l):
+		return nil
+	case !f.Connected:
+		return []Reason{{Code: LinkAway, Count: f.BacklogObjects}}
+	case f.older(f.OldestBacklog, l.Backlog):
+		return []Reason{{Code: Backlog, Count: f.BacklogObjects}}
+	}
+	return nil
+}
+
+// gone says that the hub has been out of reach for d. A zero LinkSince while
+// not connected means for ever.
+func (f Facts) gone(d time.Duration) bool {
+	return !f.Shadow && !f.Connected && f.Now.Sub(f.LinkSince) >= d
+}
+
+// stuck says that there is a line and something to send, both for long enough,
+// and nothing has moved. A line that has just come back gets its chance.
+func (f Facts) stuck(l Limits) bool {
+	return f.Connected && !f.Shadow && f.BacklogObjects > 0 &&
+		f.older(f.OldestBacklog, l.Stuck) &&
+		f.Now.Sub(f.LinkSince) >= l.Stuck && f.Now.Sub(f.LastProgress) >= l.Stuck
+}
+
+// older is false for the zero time: nothing is waiting.
+func (f Facts) older(t time.Time, d time.Duration) bool {
+	return !t.IsZero() && f.Now.Sub(t) >= d
+}

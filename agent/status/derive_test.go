@@ -1,0 +1,129 @@
+package status
+
+import (
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return noon.Add(-d) }
+
+// healthy is an appliance with nothing to tell; each case spoils one thing.
+func healthy() Facts {
+	return Facts{Now: noon, FreeBytes: 100 << 30, Connected: true, LinkSince: ago(24 * time.Hour), LastProgress: ago(time.Hour)}
+}
+
+func TestStateFollowsFacts(t *testing.T) {
+	cases := []struct {
+		name  string
+		spoil func(*Facts)
+		state State
+		first ReasonCode // "" means no reason at all
+	}{
+		{"nothing to tell", func(*Facts) {}, OK, ""},
+		{"a young backlog is work, not delay", func(f *Facts) { f.BacklogObjects, f.OldestBacklog = 300, ago(59*time.Second) }, OK, ""},
+		{"a backlog that moves", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LastProgress = 3, ago(time.Minute), ago(time.Second)
+		}, CatchingUp, Backlog},
+		{"a backlog that does not move", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LastProgress = 3, ago(10*time.Minute), ago(5*time.Minute)
+		}, Attention, BacklogStuck},
+		{"a line that has just come back is not stuck", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LastProgress, f.LinkSince = 3, ago(10*time.Hour), ago(9*time.Hour), ago(time.Second)
+		}, CatchingUp, Backlog},
+		{"the line went a moment ago, images wait", func(f *Facts) {
+			f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = false, ago(4*time.Minute), 1, ago(time.Second)
+		}, CatchingUp, LinkAway},
+		{"the line went a moment ago, nothing waits", func(f *Facts) { f.Connected, f.LinkSince = false, ago(4*time.Minute) }, OK, ""},
+		{"the line is gone, images wait", func(f *Facts) {
+			f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = false, ago(5*time.Minute), 1, ago(time.Second)
+		}, Stopped, LinkDown},
+		{"the line is gone, nothing waits", func(f *Facts) { f.Connected, f.LinkSince = false, ago(5*time.Minute) }, Attention, LinkDown},
+		{"never connected counts as gone", func(f *Facts) { f.Connected, f.LinkSince, f.BacklogObjects = false, time.Time{}, 1 }, Stopped, LinkDown},
+		{"the disk failed", func(f *Facts) { f.SpoolFailed = true }, Stopped, SpoolFailed},
+		{"the disk is full", func(f *Facts) { f.SpoolFull, f.FreeBytes = true, 0 }, Stopped, SpoolFull},
+		{"the disk is nearly full", func(f *Facts) { f.FreeBytes = 1 << 30 }, Attention, SpaceLow},
+		{"quarantine", func(f *Facts) { f.Quarantined = 2 }, Attention, Quarantined},
+		{"unknown callers", func(f *Facts) { f.UnknownCallers = 1 }, Attention, UnknownCallers},
+		{"the archive is late", func(f *Facts) { f.OldestUnarchived = ago(30 * time.Minute) }, Attention, ArchiveLate},
+		{"the archive has time", func(f *Facts) { f.OldestUnarchived = ago(29 * time.Minute) }, OK, ""},
+		{"without a hub a backlog is what is wanted", func(f *Facts) {
+			f.Shadow, f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = true, false, time.Time{}, 9, ago(time.Hour)
+		}, OK, Shadow},
+		{"the worst comes first", func(f *Facts) { f.SpoolFailed, f.Quarantined, f.UnknownCallers = true, 1, 1 }, Stopped, SpoolFailed},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			f := healthy()
+			c.spoil(&f)
+			state, reasons := Derive(f, Limits{})
+			if state != c.state {
+				t.Fatalf("state %q, want %q (reasons %v)", state, c.state, reasons)
+			}
+			if got := first(reasons); got != c.first {
+				t.Fatalf("first reason %q, want %q", got, c.first)
+			}
+		})
+	}
+}
+
+func first(reasons []Reason) ReasonCode {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return reasons[0].Code
+}
+
+func TestLimitsAreConfiguration(t *testing.T) {
+	f := healthy()
+	f.BacklogObjects, f.OldestBacklog, f.LastProgress = 1, ago(90*time.Second), ago(time.Second)
+	if state, _ := Derive(f, Limits{Backlog: 2 * time.Minute}); state != OK {
+		t.Errorf("a limit of two minutes is not kept: %q", state)
+	}
+}
+
+func TestOneInstanceBehindKeepsAStudyFromBeingArchived(t *testing.T) {
+	cases := []struct {
+		hops Hops
+		want Hop
+	}{
+		{Hops{Archived: 1000}, Archived},
+		{Hops{Archived: 999, AtHub: 1}, AtHub},
+		{Hops{Archived: 999, Received: 1}, Sending},
+		{Hops{Received: 5}, Received},
+		{Hops{Received: 5, Sending: 1}, Sending},
+		{Hops{Archived: 999, Receiving: 1}, Receiving},
+		{Hops{Archived: 999, Held: 1}, Held},
+		{Hops{Held: 1, Quarantined: 1}, InQuarantine},
+		{Hops{}, Receiving},
+	}
+	for _, c := range cases {
+		if got := c.hops.State(); got != c.want {
+			t.Errorf("%+v is %q, want %q", c.hops, got, c.want)
+		}
+	}
+}
+
+// The dots of the page must never claim more than is true: what is reached at a
+// later hop is never more than at an earlier one.
+func TestReachedNeverGrowsAlongTheWay(t *testing.T) {
+	h := Hops{Receiving: 1, Received: 2, Sending: 3, AtHub: 4, Archived: 5, Held: 6, Quarantined: 7}
+	way := []Hop{Receiving, Received, Sending, AtHub, Archived}
+	for i := 1; i < len(way); i++ {
+		if h.Reached(way[i]) > h.Reached(way[i-1]) {
+			t.Errorf("%s %d is more than %s %d", way[i], h.Reached(way[i]), way[i-1], h.Reached(way[i-1]))
+		}
+	}
+	if h.Reached(Received) != h.Total()-1 || h.Reached(AtHub) != 15 || h.Reached(Archived) != 5 {
+		t.Errorf("received %d, at hub %d, archived %d", h.Reached(Received), h.Reached(AtHub), h.Reached(Archived))
+	}
+}
+
+func TestStudyKeyIsStableAndNeedsTheSecret(t *testing.T) {
+	uid := "1.2.826.0.1.3680043.8.498.1"
+	a, again, b := StudyKey([]byte("a"), uid), StudyKey([]byte("a"), uid), StudyKey([]byte("b"), uid)
+	if a != again || a == b || len(a) != 16 {
+		t.Errorf("%q %q %q", a, again, b)
+	}
+}

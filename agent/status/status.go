@@ -1,0 +1,137 @@
+package status
+
+import "time"
+
+// State is the answer to the only question that everybody asks. There are
+// exactly four; a page without contact to the appliance shows none of them.
+type State string
+
+const (
+	OK         State = "ok"          // images arrive and leave
+	CatchingUp State = "catching_up" // images wait and will leave without anybody's help
+	Attention  State = "attention"   // somebody should look, nothing is lost
+	Stopped    State = "stopped"     // images do not leave, or cannot be received
+)
+
+// States lists all four, best first.
+var States = []State{OK, CatchingUp, Attention, Stopped}
+
+// Status is the body of /api/v1/status.
+type Status struct {
+	State   State    `json:"state"`
+	Reasons []Reason `json:"reasons"` // why, most important first; empty when all is well
+
+	Counters Counters `json:"counters"`
+	Spool    Spool    `json:"spool"`
+	Uplink   Uplink   `json:"uplink"`
+	DICOM    DICOM    `json:"dicom"`
+
+	Facility  Facility  `json:"facility"`
+	AETitle   string    `json:"ae_title"` // what modalities call
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at"`
+	At        time.Time `json:"at"` // when these values were gathered
+
+	Warnings       []Warning `json:"warnings"`
+	LastReceivedAt time.Time `json:"last_received_at,omitzero"`
+	LastArchivedAt time.Time `json:"last_archived_at,omitzero"`
+}
+
+// Counters are for the life of the data directory, not of the process. Objects
+// of self-tests are not counted.
+type Counters struct {
+	Received    int64 `json:"received"`
+	AtHub       int64 `json:"at_hub"`
+	Archived    int64 `json:"archived"`
+	Refused     int64 `json:"refused"`     // instances answered with a failure, and refused associations
+	Quarantined int64 `json:"quarantined"` // ever; Facts.Quarantined says how many are there now
+}
+
+// Spool is what is on this appliance's disk now.
+type Spool struct {
+	Objects   int64 `json:"objects"`
+	Bytes     int64 `json:"bytes"`
+	FreeBytes int64 `json:"free_bytes"` // what the spool may still take, reserve excluded
+}
+
+// Transport of the uplink.
+type Transport string
+
+const (
+	QUIC        Transport = "quic"
+	TCP         Transport = "tcp"
+	NoTransport Transport = "none"
+)
+
+// Uplink is the line to the hub.
+type Uplink struct {
+	Connected         bool      `json:"connected"`
+	Transport         Transport `json:"transport"`
+	Hub               string    `json:"hub"`            // HOST:PORT of the node in use, "" when none is configured
+	Since             time.Time `json:"since,omitzero"` // of the present connection, or of its loss
+	RateBitsPerSecond int64     `json:"rate_bits_per_second"`
+	BacklogObjects    int64     `json:"backlog_objects"` // received, not yet at the hub
+	BacklogBytes      int64     `json:"backlog_bytes"`
+	BacklogStudies    int64     `json:"backlog_studies"`
+	LastError         string    `json:"last_error,omitempty"` // one line for technicians; never a UID or a name
+}
+
+// DICOM is the receiving side.
+type DICOM struct {
+	Associations int64 `json:"associations"` // open now
+}
+
+// Facility is where the appliance stands.
+type Facility struct {
+	Code string `json:"code"`
+	Name string `json:"name"`
+}
+
+// ReasonCode says why a state is what it is.
+type ReasonCode string
+
+const (
+	SpoolFailed    ReasonCode = "spool_failed"    // stopped: the disk refused a write or a flush (P8)
+	SpoolFull      ReasonCode = "spool_full"      // stopped: new images are refused (P7)
+	LinkDown       ReasonCode = "link_down"       // stopped with a backlog, attention without
+	BacklogStuck   ReasonCode = "backlog_stuck"   // attention: connected, but nothing moves
+	Quarantined    ReasonCode = "quarantined"     // attention: Count images need somebody
+	UnknownCallers ReasonCode = "unknown_callers" // attention: Count devices were refused lately
+	ArchiveLate    ReasonCode = "archive_late"    // attention: at the hub, not confirmed for long
+	SpaceLow       ReasonCode = "space_low"       // attention: the spool is nearly full
+	LinkAway       ReasonCode = "link_away"       // catching up: the line went a short time ago
+	Backlog        ReasonCode = "backlog"         // catching up: Count images wait and move
+	Shadow         ReasonCode = "shadow"          // no hub is configured: receives and keeps only
+)
+
+// ReasonCodes lists all of them.
+var ReasonCodes = []ReasonCode{
+	SpoolFailed, SpoolFull, LinkDown, BacklogStuck, Quarantined, UnknownCallers,
+	ArchiveLate, SpaceLow, LinkAway, Backlog, Shadow,
+}
+
+// Reason is a code and, where there is something to count, how many.
+type Reason struct {
+	Code  ReasonCode `json:"code"`
+	Count int64      `json:"count,omitempty"`
+}
+
+// Warning is a setting or condition that stays true until somebody changes it.
+// A warning is always shown and never changes the state: a colour that cannot
+// be made to go away is soon not seen any more.
+type Warning string
+
+const (
+	KeepHub          Warning = "keep_hub"          // images are forgotten when the hub has them (P2)
+	UnsafeFilesystem Warning = "unsafe_filesystem" // allow_unsafe_filesystem: P1 is not proved on this disk
+	ConfirmSuccess   Warning = "confirm_success"   // the hub takes a C-STORE Success for archived
+	AcceptUnknown    Warning = "accept_unknown"    // any calling AE title may store
+	NotEnrolled      Warning = "not_enrolled"      // no certificate: nothing can be sent
+	ShadowMode       Warning = "shadow_mode"       // no hub configured: receive and keep only
+	Unencrypted      Warning = "unencrypted"       // the spool is not encrypted
+)
+
+// Warnings lists all of them.
+var Warnings = []Warning{
+	KeepHub, UnsafeFilesystem, ConfirmSuccess, AcceptUnknown, NotEnrolled, ShadowMode, Unencrypted,
+}
