@@ -1,0 +1,16 @@
+# One line a target. `make demo` and `make test` set up what they need themselves.
+GO          ?= go
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 1m
+
+.PHONY: build demo test lint deps fuzz interop bench page-image clean
+
+build: ; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...
+demo: build ; bin/edged demo $(DEMO)
+test: lint build ; $(GO) run ./internal/tools/testrun
+lint: ; test -z "$$(gofmt -l . | tee /dev/stderr)" && $(GO) vet ./... && $(GO) run $(STATICCHECK) ./...
+deps: ; $(GO) test -run TestDependencyLists . -args -update
+fuzz: ; $(GO) run ./internal/tools/fuzz -time $(FUZZTIME)
+bench: build ; $(GO) run ./internal/tools/bench
+clean: ; rm -rf bin

@@ -1,0 +1,71 @@
+// Testrun installs what the tests want from Debian when it may, runs every test
+// with the race detector and in a shuffled order, and says at the end which
+// tests were left out and why. It is what `make test` calls.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// wanted maps a program that tests use to the Debian package that has it.
+var wanted = [][2]string{
+	{"gcc", "gcc"}, {"storescu", "dcmtk"}, {"Orthanc", "orthanc"}, {"jq", "jq"},
+	{"strace", "strace"}, {"mkfs.ext4", "e2fsprogs"}, {"mkfs.xfs", "xfsprogs"}, {"ip", "iproute2"},
+}
+
+func main() {
+	if missing := lacking(); len(missing) > 0 {
+		install(missing)
+	}
+	args := append([]string{"test", "-race", "-shuffle=on", "-timeout=30m", "-json", "./..."}, os.Args[1:]...)
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testrun:", err)
+		os.Exit(1)
+	}
+	var r report
+	r.read(out)
+	err = cmd.Wait()
+	r.close(os.Stdout)
+	if err != nil || r.failed > 0 {
+		os.Exit(1)
+	}
+}
+
+func lacking() (packages []string) {
+	for _, w := range wanted {
+		if _, err := exec.LookPath(w[0]); err != nil {
+			packages = append(packages, w[1])
+		}
+	}
+	if _, err := os.Stat("/usr/include/stdlib.h"); err != nil {
+		packages = append(packages, "libc6-dev") // the race detector links with cgo
+	}
+	return packages
+}
+
+// install tries apt-get once; what it cannot install, tests skip and say so.
+func install(packages []string) {
+	fmt.Println("testrun: installing", strings.Join(packages, " "))
+	if os.Geteuid() != 0 {
+		fmt.Println("testrun: not root, so nothing is installed; tests that need it say what they skipped")
+		return
+	}
+	for _, args := range [][]string{{"update", "-q"}, append([]string{"install", "-q", "-y", "--no-install-recommends"}, packages...)} {
+		cmd := exec.Command("apt-get", args...)
+		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			fmt.Printf("testrun: apt-get %s: %v\n%s", args[0], err, out)
+			return
+		}
+	}
+}
