@@ -78,7 +78,9 @@ type Uplink struct {
 
 // DICOM is the receiving side.
 type DICOM struct {
-	Associations int64 `json:"associations"` // open now
+	Associations int64  `json:"associations"`        // open now
+	Ready        bool   `json:"ready"`               // a C-STORE sent now would be accepted
+	NotReady     string `json:"not_ready,omitempty"` // one line, why not
 }
 
 // Facility is where the appliance stands.

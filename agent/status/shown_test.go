@@ -1,0 +1,35 @@
+package status
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestHostileTextIsShownHarmlessly(t *testing.T) {
+	cases := []struct{ name, in, want string }{
+		{"an ordinary title", "CT_1", "CT_1"},
+		{"padding", "CT1             ", "CT1"},
+		{"letters of other countries stay", "MÜNCHEN è 東", "MÜNCHEN è 東"},
+		{"right-to-left override", "abc\u202Etxt.exe", "abc\uFFFDtxt.exe"},
+		{"isolates and joiners", "\u2066a\u200Db\u2069", "\uFFFDa\uFFFDb\uFFFD"},
+		{"terminal escape", "\x1b[2J", "\uFFFD[2J"},
+		{"line breaks", "a\r\nb\u2028c", "a\uFFFD\uFFFDb\uFFFDc"},
+		{"C1 controls", "a\u009bb", "a\uFFFDb"},
+		{"broken UTF-8", "a\xff\xfeb", "a\uFFFD\uFFFDb"},
+		{"NUL", "a\x00", "a\uFFFD"},
+	}
+	for _, c := range cases {
+		if got := Shown(c.in); got != c.want {
+			t.Errorf("%s: %q is shown as %q, want %q", c.name, c.in, got, c.want)
+		}
+	}
+}
+
+func TestShownIsBounded(t *testing.T) {
+	for _, in := range []string{strings.Repeat("x", 64<<10), "e" + strings.Repeat("\u0301", 64<<10), strings.Repeat("\u0301", 64<<10)} {
+		if n := utf8.RuneCountInString(Shown(in)); n > maxShown*(1+maxMarks)+1 {
+			t.Errorf("%d runes are shown", n)
+		}
+	}
+}
