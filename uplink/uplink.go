@@ -1,0 +1,127 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"edged/internal/dicom"
+)
+
+// Object is what the uplink needs to know of an instance.
+type Object struct {
+	ID       dicom.ID
+	Names    dicom.Names
+	Length   int64  // data set bytes
+	Study    string // Study Instance UID, "" when unknown
+	Calling  string // AE title of the modality
+	Priority uint8  // wire.Urgent, wire.Routine, wire.Backfill
+	Flags    uint32 // findings, see hub.Object
+}
+
+// Source lends objects. Its methods are called from several goroutines.
+type Source interface {
+	// Lease blocks until there is an object whose Priority is at most worst
+	// (at least that urgent), most urgent first, and lends it. The lease ends
+	// with Return, Keeper.AtHub or Keeper.Archived. When ctx ends nothing is lent.
+	// worst is wire.Backfill while there is room for anything, wire.Urgent
+	// while the window is full of less urgent ones.
+	Lease(ctx context.Context, worst uint8) (Object, error)
+
+	// Open reads the data set from offset to its end. The reader returns an
+	// error that wraps ErrCorrupt instead of io.EOF (or earlier) when what is on disk does
+	// not have the object's digest (P14); the last chunk is not sent before
+	// io.EOF was seen. At offset 0 it reads everything.
+	Open(ctx context.Context, o Object, offset int64) (io.ReadCloser, error)
+
+	// Return gives a lease back, why says for what reason: the connection was
+	// lost, the hub is busy (ErrBusy, Retry tells when), the copy is damaged (ErrCorrupt: the
+	// object is to be quarantined), the hub refuses the offer (ErrRefused). It does not block long.
+	Return(o Object, why error)
+}
+
+// Keeper keeps what the hub said. What it is told is durable when a method
+// returns nil; after an error the connection is closed and the hub says it
+// again. AtHub and Archived are called from one goroutine for each connection,
+// in the order in which the hub spoke, and may repeat what is known already.
+type Keeper interface {
+	// Meet is called once for each connection, before anything is leased. When
+	// l differs from what Meet or never heard before, or asked is true (the hub
+	// asked for it), everything not archived is to be leased again.
+	Meet(ctx context.Context, l Ledger, asked bool) error
+
+	// AtHub: the hub holds these objects durably. All of them were leased here.
+	AtHub(ctx context.Context, receipts []Receipt) error
+
+	// Archived: every required destination holds these. They may come
+	// before the receipt, or for objects not known here; what is not known with
+	// this ID and length changes nothing and is no error.
+	Archived(ctx context.Context, confirmations []Confirmation) error
+
+	// Trouble: destinations refuse these.
+	Trouble(ctx context.Context, troubles []Trouble) error
+}
+
+// Ledger names the rows at the hub that remember receipts.
+type Ledger struct {
+	ID         string
+	Generation uint64
+}
+
+// Receipt names an object that is durable at the hub.
+type Receipt struct {
+	ID     dicom.ID
+	Length int64
+}
+
+// Confirmation names an object that is archived.
+type Confirmation struct {
+	ID     dicom.ID
+	Length int64
+	At     time.Time // by the hub's clock, for people only
+}
+
+// Trouble is what a destination says about an object that it refuses.
+type Trouble struct {
+	ID          dicom.ID
+	Destination string
+	Permanent   bool
+	Words       string
+}
+
+// Reasons given to Source.Return, and by Source.Open's reader.
+var (
+	ErrCorrupt  = errors.New("the copy on this disk does not have its digest")
+	ErrBusy     = errors.New("the hub is busy")
+	ErrRefused  = errors.New("the hub refuses the offer")
+	ErrMismatch = errors.New("what arrived at the hub did not have the digest, though the copy here is good")
+	ErrLost     = errors.New("the connection to the hub ended")
+)
+
+// BusyError is an ErrBusy with the pause that the hub asks for.
+type BusyError struct{ Retry time.Duration }
+
+// Error implements error.
+func (e *BusyError) Error() string {
+	return ErrBusy.Error() + ", asks for a pause of " + e.Retry.String()
+}
+
+// Is makes a BusyError an ErrBusy.
+func (e *BusyError) Is(target error) bool { return target == ErrBusy }
+
+// Status is a snapshot for people and metrics.
+type Status struct {
+	Connected         bool
+	Transport         string    // "quic" or "none"
+	Hub               string    // address of the node in use or last tried
+	Since             time.Time // of Connected or of its loss; zero: never
+	RTT               time.Duration
+	RateBitsPerSecond int64    // data set bits sent, over the last seconds
+	BytesSent         int64    // data set bytes since the start
+	AtHub             int64    // receipts believed since the start
+	InFlight          int      // offers without an end
+	NotBelieved       int64    // statements of a hub that were not believed: either it is broken or you are under attack
+	LastError         string   // why the last connection ended or could not be made
+	SetAside          []string // nodes left alone after digest mismatches or statements not believed
+}
