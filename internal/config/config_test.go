@@ -52,7 +52,7 @@ func (s *sample) Validate() error {
 }
 
 func defaults() sample {
-	return sample{DataDir: "/var", Log: logging{"info"}, Keep: time.Hour, Hubs: []string{"a"}}
+	return sample{DataDir: "/var", Log: logging{"info"}, Keep: time.Hour, Hubs: []string{"a"}, hidden: 7}
 }
 
 func TestWhatIsNotWrittenKeepsItsDefault(t *testing.T) {
@@ -128,7 +128,7 @@ func TestEnvironmentLiesOverTheFile(t *testing.T) {
 	if err := Load(path, &s, "SAMPLE", "SAMPLE_OTHER"); err != nil {
 		t.Fatal(err)
 	}
-	want := sample{DataDir: "/env", Log: logging{"debug"}, Keep: time.Hour, Count: 1, Hubs: []string{"a:1", "b:2"}, Dests: []dest{{"x", true}}}
+	want := sample{DataDir: "/env", Log: logging{"debug"}, Keep: time.Hour, Count: 1, Hubs: []string{"a:1", "b:2"}, Dests: []dest{{"x", true}}, hidden: 7}
 	if !reflect.DeepEqual(s, want) {
 		t.Errorf("got %+v\nwant %+v", s, want)
 	}
