@@ -1,0 +1,129 @@
+package page
+
+import (
+	"context"
+	"time"
+
+	"edged/agent/status"
+)
+
+// demo is a Source of invented appliances: no person, no real facility. The
+// handler tests and the screenshots share it.
+type demo struct {
+	status  status.Status
+	studies []status.Study
+	devices []status.Device
+	bell    Bell
+}
+
+var _ Source = (*demo)(nil)
+
+func (d *demo) Status() status.Status                             { return d.status }
+func (d *demo) Devices() []status.Device                          { return d.devices }
+func (d *demo) Studies(n int) []status.Study                      { return d.studies[:min(n, len(d.studies))] }
+func (d *demo) Subscribe(ctx context.Context) <-chan status.Event { return d.bell.Subscribe(ctx) }
+
+var rome = mustLocation("Europe/Rome")
+
+func mustLocation(name string) *time.Location {
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		panic(err)
+	}
+	return loc
+}
+
+// morning is a winter's day at 08:42:07 in Rome.
+var morning = time.Date(2026, 11, 21, 8, 42, 7, 0, rome)
+
+func before(d time.Duration) time.Time { return morning.Add(-d) }
+
+// ordinary is an appliance on an ordinary morning.
+func ordinary() *demo {
+	min := time.Minute
+	return &demo{
+		status: status.Status{
+			State:    status.OK,
+			Counters: status.Counters{Received: 1248036, AtHub: 1247812, Archived: 1247206, Refused: 3},
+			Spool:    status.Spool{Objects: 48211, Bytes: 31_400_000_000, FreeBytes: 1_720_000_000_000},
+			Uplink: status.Uplink{Connected: true, Transport: status.QUIC, Hub: "hub.example:8443", Since: before(150 * min),
+				RateBitsPerSecond: 412_000_000, BacklogObjects: 224, BacklogBytes: 117_000_000, BacklogStudies: 1},
+			DICOM:    status.DICOM{Associations: 2, Ready: true},
+			Facility: status.Facility{Code: "000000", Name: "Radiologia – Ospedale di Esempio"},
+			AETitle:  "EDGED", Version: "0.1.0", StartedAt: before(26 * time.Hour), At: morning,
+			LastReceivedAt: before(4 * time.Second), LastArchivedAt: before(3 * min),
+		},
+		studies: []status.Study{
+			study("CT", "CT1", 842, 442e6, 7*min, status.Hops{Received: 190, Sending: 34, AtHub: 418, Archived: 200}),
+			study("CR", "DX1", 2, 31e6, 11*min, status.Hops{AtHub: 2}),
+			study("MR", "RM1", 614, 161e6, 22*min, status.Hops{Archived: 614}),
+			study("MG", "MAMMO", 4, 109e6, 31*min, status.Hops{Archived: 4}),
+			study("US", "ECO1", 38, 92e6, 44*min, status.Hops{Archived: 38}),
+			study("CT", "CT1", 1310, 688e6, 58*min, status.Hops{Archived: 1310}),
+			study("SR", "CT1", 1, 24e3, 58*min, status.Hops{Archived: 1}),
+		},
+		devices: []status.Device{
+			{AETitle: "CT1", Address: "192.0.2.11", Name: "TC 1", Known: true, LastSeen: before(4 * time.Second), Stored: 702114},
+			{AETitle: "RM1", Address: "192.0.2.12", Name: "Risonanza 1", Known: true, LastSeen: before(20 * min), Stored: 401877},
+			{AETitle: "DX1", Address: "192.0.2.13", Name: "Sala raggi 2", Known: true, LastSeen: before(11 * min), Stored: 38420},
+			{AETitle: "MAMMO", Address: "192.0.2.14", Name: "Mammografo", Known: true, LastSeen: before(31 * min), Stored: 21004},
+			{AETitle: "ECO1", Address: "192.0.2.15", Name: "Ecografo", Known: true, LastSeen: before(44 * min), Stored: 84621},
+		},
+	}
+}
+
+func study(modality, device string, n int64, bytes float64, age time.Duration, hops status.Hops) status.Study {
+	first := before(age)
+	return status.Study{
+		Key: status.StudyKey([]byte("demo"), modality+device+first.String()), Modality: modality, Device: device,
+		Instances: n, Bytes: int64(bytes), FirstReceived: first, LastReceived: first.Add(90 * time.Second),
+		AtHubAt: first.Add(2 * time.Minute), ArchivedAt: first.Add(3 * time.Minute), Hops: hops, State: hops.State(),
+	}
+}
+
+// scenes are the four states and their neighbours, each as people would meet it.
+func scenes() map[string]*demo {
+	all := map[string]*demo{}
+	scene := func(name string, state status.State, reasons ...status.Reason) *demo {
+		d := ordinary()
+		d.status.State, d.status.Reasons = state, reasons
+		all[name] = d
+		return d
+	}
+	scene("ok", status.OK)
+
+	busy := scene("catching_up", status.CatchingUp, status.Reason{Code: status.Backlog, Count: 21480})
+	busy.status.Uplink.BacklogObjects, busy.status.Uplink.BacklogBytes = 21480, 61_000_000_000
+
+	look := scene("attention", status.Attention,
+		status.Reason{Code: status.Quarantined, Count: 2}, status.Reason{Code: status.UnknownCallers, Count: 1})
+	look.status.Counters.Quarantined = 2
+	look.studies[1] = study("CR", "DX1", 2, 31e6, 11*time.Minute, status.Hops{Quarantined: 2})
+	look.devices = append(look.devices,
+		status.Device{AETitle: "ECO_NEW", Address: "192.0.2.40", LastSeen: before(6 * time.Minute), Refused: 3,
+			LastRefusal: &status.Refusal{Code: status.UnknownCalling, At: before(6 * time.Minute)}},
+		status.Device{AETitle: "RM2", Name: "Risonanza 2", Address: "192.0.2.16", Known: true, Stored: 1200, Refused: 1,
+			LastSeen: before(time.Hour), LastRefusal: &status.Refusal{Code: status.WrongCalled, Detail: "EDGE1", At: before(time.Hour)}})
+	look.status.Warnings = []status.Warning{status.KeepHub}
+
+	down := scene("stopped", status.Stopped, status.Reason{Code: status.LinkDown, Count: 1532})
+	down.status.Uplink = status.Uplink{Transport: status.NoTransport, Hub: "hub.example:8443", Since: before(48 * time.Minute),
+		BacklogObjects: 1532, BacklogBytes: 803_000_000, BacklogStudies: 4, LastError: "dial hub.example:8443: no route to host"}
+	for i := range down.studies[:4] {
+		down.studies[i].Hops = status.Hops{Received: down.studies[i].Instances}
+	}
+
+	full := scene("full", status.Stopped, status.Reason{Code: status.SpoolFull})
+	full.status.Spool.FreeBytes, full.status.DICOM.Ready, full.status.DICOM.NotReady = 0, false, "the disk is full"
+
+	old := scene("stale", status.OK)
+	old.status.At = before(time.Minute)
+
+	empty := scene("empty", status.OK, status.Reason{Code: status.Shadow})
+	empty.studies, empty.devices = nil, nil
+	empty.status.Counters, empty.status.Spool = status.Counters{}, status.Spool{FreeBytes: 40e9}
+	empty.status.Uplink = status.Uplink{Transport: status.NoTransport}
+	empty.status.LastReceivedAt, empty.status.LastArchivedAt = time.Time{}, time.Time{}
+	empty.status.Warnings = []status.Warning{status.ShadowMode, status.UnsafeFilesystem}
+	return all
+}

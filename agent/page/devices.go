@@ -1,0 +1,95 @@
+package page
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"edged/agent/status"
+)
+
+type deviceView struct {
+	Kind    string // known, trouble or unknown
+	Says    string // Kind in words
+	Name    string
+	Title   string // AE title, "" when it is the name already
+	Address string
+	Seen    string
+	Images  string
+	Refused string // how often
+	Why     string // in a sentence
+}
+
+// refusalShown is how long a known device's refusal stays in view.
+const refusalShown = 24 * time.Hour
+
+// devicesOf lists strangers first, then trouble, then the rest, the latest
+// first in each: what needs somebody is on top.
+func devicesOf(f facts, w *words) (out []deviceView, more string) {
+	devices := slices.Clone(f.Devices)
+	slices.SortStableFunc(devices, func(a, b status.Device) int {
+		return cmp.Or(
+			cmp.Compare(rank(kindOf(a, f.Now)), rank(kindOf(b, f.Now))),
+			b.LastSeen.Compare(a.LastSeen),
+			cmp.Compare(a.AETitle, b.AETitle),
+		)
+	})
+	shown := min(shownDevices, len(devices))
+	for _, d := range devices[:shown] {
+		out = append(out, deviceOf(d, f, w))
+	}
+	if rest := len(devices) - shown; rest > 0 {
+		more = w.Count("devices.more", int64(rest))
+	}
+	return out, more
+}
+
+func rank(kind string) int { return slices.Index([]string{"unknown", "trouble", "known"}, kind) }
+
+// kindOf: a known device is in trouble when the last thing that happened to it
+// was a refusal, and not long ago.
+func kindOf(d status.Device, now time.Time) string {
+	switch {
+	case !d.Known && d.Stored == 0:
+		return "unknown"
+	case d.LastRefusal != nil && !d.LastRefusal.At.Before(d.LastSeen) && now.Sub(d.LastRefusal.At) < refusalShown:
+		return "trouble"
+	}
+	return "known"
+}
+
+func deviceOf(d status.Device, f facts, w *words) deviceView {
+	v := deviceView{Kind: kindOf(d, f.Now), Seen: w.Say("devices.never")}
+	v.Says = w.Say("devices." + v.Kind)
+	v.Name, v.Title = status.Shown(cmp.Or(d.Name, d.AETitle)), status.Shown(d.AETitle)
+	if v.Name == v.Title {
+		v.Title = ""
+	}
+	if !d.LastSeen.IsZero() {
+		v.Seen = w.Say("devices.seen", "time", f.moment(w, d.LastSeen))
+	}
+	if d.Address != "" {
+		v.Address = w.Say("devices.from", "address", status.Shown(d.Address))
+	}
+	if v.Kind != "unknown" {
+		v.Images = w.Count("studies.n", d.Stored)
+	}
+	if v.Kind != "known" {
+		v.Refused, v.Why = refusalOf(d, f, w)
+	}
+	return v
+}
+
+func refusalOf(d status.Device, f facts, w *words) (often, why string) {
+	if d.Refused > 0 {
+		often = w.Count("devices.refused", d.Refused)
+	}
+	if d.LastRefusal == nil {
+		return often, ""
+	}
+	id := "refusal." + string(d.LastRefusal.Code)
+	if !w.has(id) {
+		return often, w.Say("refusal.other", "code", status.Shown(string(d.LastRefusal.Code)))
+	}
+	return often, w.Say(id, "detail", status.Shown(d.LastRefusal.Detail), "ae", status.Shown(f.Status.AETitle))
+}

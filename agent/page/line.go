@@ -1,0 +1,53 @@
+package page
+
+import "edged/agent/status"
+
+type lineView struct {
+	Kind    string // up, down or unset
+	Link    string // in words
+	Since   string
+	Rate    string // "" while there is no line
+	Backlog string
+	Size    string // of the backlog
+	Left    string // how long it will take
+	Free    string
+	Kept    string
+	KeptIn  string // how many images that is
+	Detail  string // for technicians, as it is
+}
+
+func lineOf(f facts, w *words) lineView {
+	u, sp := f.Status.Uplink, f.Status.Spool
+	v := lineView{
+		Kind:    lineKind(f.Status),
+		Backlog: w.Say("line.empty"),
+		Free:    w.bytes(max(0, sp.FreeBytes)),
+		Kept:    w.bytes(sp.Bytes),
+		KeptIn:  w.Count("line.images", sp.Objects),
+		Detail:  status.Shown(u.LastError),
+	}
+	v.Link = w.Say(map[string]string{"up": "line.connected", "down": "line.disconnected", "unset": "line.unset"}[v.Kind])
+	if !u.Since.IsZero() && v.Kind != "unset" {
+		v.Since = w.Say("line.since", "time", f.moment(w, u.Since))
+	}
+	if v.Kind == "up" {
+		v.Rate = w.rate(u.RateBitsPerSecond)
+	}
+	if u.BacklogObjects > 0 {
+		v.Backlog, v.Size = w.Count("line.images", u.BacklogObjects), w.bytes(u.BacklogBytes)
+	}
+	if left := timeLeft(u); left > 0 {
+		v.Left = w.Say("sentence.eta", "duration", w.duration(left))
+	}
+	return v
+}
+
+func lineKind(s status.Status) string {
+	switch {
+	case s.Uplink.Connected:
+		return "up"
+	case hasReason(s, status.Shadow):
+		return "unset"
+	}
+	return "down"
+}

@@ -1,0 +1,146 @@
+package page
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"edged/agent/status"
+)
+
+// metricsHandler serves a registry of its own: what other packages register
+// globally never shows here.
+func metricsHandler(cfg Config) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		statusCollector{cfg},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelWarn),
+		MaxRequestsInFlight: 4,
+		Timeout:             writeDeadline,
+	})
+}
+
+// gauge or counter of one number of the status. No label ever carries text from
+// the wire: an AE title that somebody invents would be a new time series (P9).
+type measure struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(status.Status) float64
+}
+
+func counter(name, help string, value func(status.Status) int64) measure {
+	return measure{desc(name, help), prometheus.CounterValue, func(s status.Status) float64 { return float64(value(s)) }}
+}
+
+func gauge(name, help string, value func(status.Status) int64) measure {
+	return measure{desc(name, help), prometheus.GaugeValue, func(s status.Status) float64 { return float64(value(s)) }}
+}
+
+func moment(name, help string, value func(status.Status) time.Time) measure {
+	return measure{desc(name, help), prometheus.GaugeValue, func(s status.Status) float64 { return unix(value(s)) }}
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("edged_"+name, help, labels, nil)
+}
+
+var measures = []measure{
+	counter("objects_received_total", "Instances made durable here, for the life of the data directory.",
+		func(s status.Status) int64 { return s.Counters.Received }),
+	counter("objects_at_hub_total", "Instances with a receipt from the hub.",
+		func(s status.Status) int64 { return s.Counters.AtHub }),
+	counter("objects_archived_total", "Instances confirmed by the archive.",
+		func(s status.Status) int64 { return s.Counters.Archived }),
+	counter("objects_quarantined_total", "Instances that were set aside.",
+		func(s status.Status) int64 { return s.Counters.Quarantined }),
+	counter("refused_total", "Associations rejected and instances answered with a failure.",
+		func(s status.Status) int64 { return s.Counters.Refused }),
+	gauge("spool_objects", "Instances on the disk of this appliance.",
+		func(s status.Status) int64 { return s.Spool.Objects }),
+	gauge("spool_bytes", "Bytes of the spool on the disk of this appliance.",
+		func(s status.Status) int64 { return s.Spool.Bytes }),
+	gauge("spool_free_bytes", "Bytes that the spool may still take.",
+		func(s status.Status) int64 { return s.Spool.FreeBytes }),
+	gauge("uplink_connected", "1 while the hub is connected.",
+		func(s status.Status) int64 { return one(s.Uplink.Connected) }),
+	gauge("uplink_rate_bits_per_second", "What is being sent now.",
+		func(s status.Status) int64 { return s.Uplink.RateBitsPerSecond }),
+	gauge("uplink_backlog_objects", "Instances received that are not yet at the hub.",
+		func(s status.Status) int64 { return s.Uplink.BacklogObjects }),
+	gauge("uplink_backlog_bytes", "Bytes received that are not yet at the hub.",
+		func(s status.Status) int64 { return s.Uplink.BacklogBytes }),
+	gauge("dicom_associations", "Associations open now.",
+		func(s status.Status) int64 { return s.DICOM.Associations }),
+	gauge("ready", "1 while a C-STORE would be accepted.",
+		func(s status.Status) int64 { return one(s.DICOM.Ready) }),
+	moment("start_time_seconds", "When the daemon started.",
+		func(s status.Status) time.Time { return s.StartedAt }),
+	moment("last_received_timestamp_seconds", "When the last instance was received; 0 means never.",
+		func(s status.Status) time.Time { return s.LastReceivedAt }),
+	moment("last_archived_timestamp_seconds", "When the archive last confirmed an instance; 0 means never.",
+		func(s status.Status) time.Time { return s.LastArchivedAt }),
+	moment("status_timestamp_seconds", "When these values were gathered.",
+		func(s status.Status) time.Time { return s.At }),
+}
+
+var (
+	stateDesc   = desc("state", "1 for the state that the page shows, 0 for the others.", "state")
+	warningDesc = desc("warning", "1 for each lasting warning that is shown.", "warning")
+	buildDesc   = desc("build_info", "Always 1; the version is the label.", "version")
+)
+
+// statusCollector asks the Source once for each scrape, so that all numbers of
+// a scrape are of one moment.
+type statusCollector struct{ cfg Config }
+
+var _ prometheus.Collector = statusCollector{}
+
+func (c statusCollector) Describe(out chan<- *prometheus.Desc) {
+	for _, m := range measures {
+		out <- m.desc
+	}
+	out <- stateDesc
+	out <- warningDesc
+	out <- buildDesc
+}
+
+func (c statusCollector) Collect(out chan<- prometheus.Metric) {
+	s := c.cfg.Source.Status()
+	for _, m := range measures {
+		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
+	}
+	for _, state := range status.States {
+		out <- level(stateDesc, one(s.State == state), string(state))
+	}
+	for _, warning := range status.Warnings {
+		out <- level(warningDesc, one(slices.Contains(s.Warnings, warning)), string(warning))
+	}
+	out <- level(buildDesc, 1, c.cfg.Version)
+}
+
+func level(d *prometheus.Desc, value int64, label string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), label)
+}
+
+func one(yes bool) int64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}

@@ -1,0 +1,64 @@
+package page
+
+import (
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestScreenshot draws one scene with a real browser:
+//
+//	EDGED_SCREENSHOT=/tmp/page.png [EDGED_SCENE=attention] [EDGED_LANG=it] [EDGED_SIZE=1280,900] go test -run Screenshot ./agent/page
+//
+// It is how the picture in the documentation is taken again, and asserts only
+// that a picture came out: whether it is a good one is for eyes.
+func TestScreenshot(t *testing.T) {
+	target := os.Getenv("EDGED_SCREENSHOT")
+	if target == "" {
+		t.Skip("set EDGED_SCREENSHOT to the PNG to write")
+	}
+	browser, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed: no picture is taken")
+	}
+	target, err = filepath.Abs(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := scenes()[env("EDGED_SCENE", "ok")]
+	if source == nil {
+		t.Fatalf("EDGED_SCENE: no scene of that name")
+	}
+	server := httptest.NewServer(newPage(t, source))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	shoot(t, browser, target, server.URL+"/?lang="+env("EDGED_LANG", "it"))
+}
+
+func shoot(t *testing.T, browser, target, url string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+		"--user-data-dir="+t.TempDir(), "--window-size="+env("EDGED_SIZE", "1280,900"), "--screenshot="+target, url)
+	command.WaitDelay = 10 * time.Second
+	timer := time.AfterFunc(90*time.Second, func() { command.Process.Kill() })
+	defer timer.Stop()
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("chromium: %v\n%s", err, out)
+	}
+	raw, err := os.ReadFile(target)
+	if err != nil || !strings.HasPrefix(string(raw), "\x89PNG") {
+		t.Fatalf("no picture at %s: %v", target, err)
+	}
+}
+
+func env(key, otherwise string) string {
+	if v := os.Getenv(key); v != "" {
+		return v
+	}
+	return otherwise
+}
