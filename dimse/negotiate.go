@@ -1,0 +1,172 @@
+package dimse
+
+import (
+	"crypto/tls"
+	"net"
+	"slices"
+)
+
+// Peer is who wants an association, as far as it says and the network shows.
+type Peer struct {
+	Calling, Called string
+	Addr            net.Addr
+	TLS             *tls.ConnectionState // nil without TLS
+	Identity        *UserIdentity        // nil when none was offered
+}
+
+// Policy is what an acceptor is willing to do.
+type Policy struct {
+	// Titles are the called AE titles that are ours, compared without padding
+	// and with case. If empty, every title is.
+	Titles []string
+	// Admit decides about a peer whose request is otherwise in order; nil
+	// accepts it. If Admit is nil, everybody is admitted. It is also the place
+	// for transient refusals. Called on the association's goroutine.
+	Admit func(Peer) *Reject
+	// Accepts decides about an abstract syntax. If nil, Verification and
+	// everything that IsStorage.
+	Accepts func(abstractSyntax string) bool
+	// MaxPDU is what we can receive. If zero, 128 KiB.
+	MaxPDU uint32
+	// ImplementationClassUID and ImplementationVersion are ours (PS3.7 §D.3.3.2).
+	ImplementationClassUID string
+	ImplementationVersion  string
+}
+
+const defaultMaxPDU = 128 << 10
+
+// Negotiate answers an association request: exactly one of the results is not
+// nil. It is pure, but for what Policy.Admit does.
+//
+// A request with no context that we can accept is accepted all the same, with
+// every context answered: the requestor learns what was wrong with each.
+func Negotiate(rq *AssociateRQ, peer Peer, p Policy) (*AssociateAC, *Reject) {
+	if r := refuse(rq, peer, p); r != nil {
+		return nil, r
+	}
+	ac := &AssociateAC{
+		ProtocolVersion:    protocolVersion,
+		Called:             rq.Called, // both as received (PS3.8 §9.3.3)
+		Calling:            rq.Calling,
+		ApplicationContext: ApplicationContext,
+	}
+	for _, proposal := range rq.Contexts {
+		if !slices.ContainsFunc(ac.Contexts, func(c ContextAnswer) bool { return c.ID == proposal.ID }) {
+			ac.Contexts = append(ac.Contexts, answerContext(proposal, p))
+		}
+	}
+	ac.User = answerUser(rq, p)
+	return ac, nil
+}
+
+func refuse(rq *AssociateRQ, peer Peer, p Policy) *Reject {
+	switch {
+	case rq.ProtocolVersion&protocolVersion == 0: // a bit mask (PS3.8 §9.3.2)
+		return &RejectProtocolVersion
+	case rq.ApplicationContext != ApplicationContext:
+		return &RejectApplicationName
+	case len(p.Titles) > 0 && !slices.Contains(p.Titles, rq.Called):
+		return &RejectCalled
+	case p.Admit != nil:
+		return p.Admit(peer)
+	}
+	return nil
+}
+
+func answerContext(proposal Proposal, p Policy) ContextAnswer {
+	accepts := p.Accepts
+	if accepts == nil {
+		accepts = acceptsByDefault
+	}
+	c := ContextAnswer{ID: proposal.ID, TransferSyntax: ImplicitVRLE}
+	switch {
+	case proposal.ID%2 == 0: // PS3.8 §9.3.2.2: odd
+		c.Result = ContextNoReason
+	case !accepts(proposal.AbstractSyntax):
+		c.Result = ContextAbstractSyntaxUnsupported
+	case len(proposal.TransferSyntaxes) == 0:
+		c.Result = ContextTransferSyntaxUnsupported
+	default:
+		c.TransferSyntax = chooseSyntax(proposal.TransferSyntaxes)
+	}
+	return c
+}
+
+func acceptsByDefault(abstractSyntax string) bool {
+	return abstractSyntax == Verification || IsStorage(abstractSyntax)
+}
+
+// chooseSyntax takes the first transfer syntax proposed, whatever it is: the
+// order is the sender's habit, and its first choice is what costs it least. If
+// that one is uncompressed, Explicit VR Little Endian is taken wherever it
+// stands in the list, because it keeps the VR of private elements. The answer
+// depends on the proposal alone, so it is the same on every association.
+func chooseSyntax(proposed []string) string {
+	if uncompressed(proposed[0]) && slices.Contains(proposed, ExplicitVRLE) {
+		return ExplicitVRLE
+	}
+	return proposed[0]
+}
+
+// answerUser answers what was asked, and nothing else: an item that was not in
+// the request must not be in the answer (PS3.7 §D.3.3).
+func answerUser(rq *AssociateRQ, p Policy) UserInfo {
+	u := UserInfo{
+		MaxPDU:                 p.maxPDU(),
+		ImplementationClassUID: p.ImplementationClassUID,
+		ImplementationVersion:  p.ImplementationVersion,
+	}
+	if rq.User.Async != nil {
+		u.Async = &AsyncWindow{1, 1} // one at a time (PS3.7 §D.3.3.3)
+	}
+	for _, role := range rq.User.Roles {
+		// The requestor sends; we do not send to it on its own association.
+		u.Roles = append(u.Roles, Role{SOPClassUID: role.SOPClassUID, SCU: role.SCU})
+	}
+	for _, x := range rq.User.Extended {
+		if proposes(rq, x.SOPClassUID) && IsStorage(x.SOPClassUID) {
+			u.Extended = append(u.Extended, Extended{x.SOPClassUID, storageSupport()})
+		}
+	}
+	if id := rq.User.Identity; id != nil && id.ResponseRequested {
+		u.IdentityResponse = []byte{} // tolerated; it grants nothing (PS3.7 §D.3.3.7.2)
+	}
+	return u
+}
+
+// storageSupport is the application information of the Storage service: level
+// 2, all attributes kept, private ones too; digital signature level 3, kept bit
+// by bit; no coercion (PS3.4 §B.3.1).
+func storageSupport() []byte { return []byte{2, 0, 3, 0, 0, 0} }
+
+func proposes(rq *AssociateRQ, sopClass string) bool {
+	return slices.ContainsFunc(rq.Contexts, func(p Proposal) bool { return p.AbstractSyntax == sopClass })
+}
+
+func (p *Policy) maxPDU() uint32 {
+	if p.MaxPDU == 0 {
+		return defaultMaxPDU
+	}
+	return p.MaxPDU
+}
+
+// Context is a presentation context that was accepted.
+type Context struct {
+	ID             byte
+	AbstractSyntax string
+	TransferSyntax string
+}
+
+// agreed joins proposals with answers. An answer that was not proposed, or that
+// chose a transfer syntax that was not, is worth nothing: it is left out.
+func agreed(proposals []Proposal, answers []ContextAnswer) []Context {
+	var contexts []Context
+	for _, answer := range answers {
+		i := slices.IndexFunc(proposals, func(p Proposal) bool { return p.ID == answer.ID })
+		if i < 0 || answer.Result != ContextAccepted || !slices.Contains(proposals[i].TransferSyntaxes, answer.TransferSyntax) {
+			continue
+		}
+		contexts = append(contexts, Context{answer.ID, proposals[i].AbstractSyntax, answer.TransferSyntax})
+	}
+	return contexts
+}

@@ -1,0 +1,397 @@
+package dimse
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ServerConfig is what a Server needs to know.
+type ServerConfig struct {
+	// Handler does the work. Required.
+	Handler Handler
+	// Titles are our AE titles. If empty, every called title is ours.
+	Titles []string
+	// Admit decides about a peer; see Policy.Admit. If nil, everybody is admitted.
+	Admit func(Peer) *Reject
+	// Accepts decides about abstract syntaxes; see Policy.Accepts.
+	Accepts func(abstractSyntax string) bool
+	// Observer is told about associations. If nil, nobody is.
+	Observer Observer
+	// Log gets a line an association, without patient data. If nil, nothing is logged.
+	Log *slog.Logger
+
+	// ImplementationClassUID and ImplementationVersion name the program. Required.
+	ImplementationClassUID string
+	ImplementationVersion  string
+
+	// MaxAssociations is how many may be established at a time; more are
+	// rejected with RejectLocalLimit. If zero, 64.
+	MaxAssociations int
+	// MaxWaiting is how many connections may wait for their association. When
+	// one more comes, the one that waited longest is closed: a modality asks
+	// at once. If zero, 256.
+	MaxWaiting int
+	// MaxPDU is what we receive in one P-DATA-TF. If zero, 128 KiB.
+	MaxPDU uint32
+	// MaxRequest is the longest A-ASSOCIATE-RQ that is read. If zero, 256 KiB.
+	MaxRequest uint32
+	// ReadBuffer is the memory of an association, in bytes. If zero, 128 KiB.
+	ReadBuffer int
+
+	// ARTIM bounds the time from the connection to our answer, and the wait for
+	// the peer to close after a rejection or release. If zero, 30 s.
+	ARTIM time.Duration
+	// Idle is how long an association may wait between messages. If zero, 10 min.
+	Idle time.Duration
+	// Stall is how long a message may stand still. If zero, 60 s.
+	Stall time.Duration
+}
+
+func orDefault[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}
+
+func (c *ServerConfig) setDefaults() {
+	orDefault(&c.Log, slog.New(slog.DiscardHandler))
+	orDefault(&c.MaxAssociations, 64)
+	orDefault(&c.MaxWaiting, 256)
+	orDefault(&c.MaxPDU, defaultMaxPDU)
+	orDefault(&c.MaxRequest, 256<<10)
+	orDefault(&c.ReadBuffer, 128<<10)
+	orDefault(&c.ARTIM, 30*time.Second)
+	orDefault(&c.Idle, 10*time.Minute)
+	orDefault(&c.Stall, 60*time.Second)
+}
+
+func (c *ServerConfig) validate() error {
+	switch {
+	case c.Handler == nil:
+		return errors.New("dimse: Handler is missing")
+	case !fits(c.ImplementationClassUID, 64):
+		return errors.New("dimse: ImplementationClassUID must have 1 to 64 bytes")
+	case !fits(c.ImplementationVersion, 16):
+		return errors.New("dimse: ImplementationVersion must have 1 to 16 bytes")
+	case c.MaxAssociations < 0 || c.MaxWaiting < 0 || c.ReadBuffer < 0:
+		return errors.New("dimse: limits must not be negative")
+	}
+	return nil
+}
+
+func fits(s string, most int) bool { return len(s) >= 1 && len(s) <= most }
+
+// Server accepts associations.
+type Server struct {
+	cfg    ServerConfig
+	policy Policy
+	ids    atomic.Uint64
+
+	mu        sync.Mutex // guards what follows
+	closed    bool
+	listeners map[net.Listener]struct{}
+	live      map[*connection]struct{}
+	waiting   []*connection // not established yet, oldest first
+	entered   int           // established
+	empty     chan struct{} // closed when the last connection is gone; made by Shutdown
+}
+
+// connection is one accepted transport connection.
+type connection struct {
+	id      uint64
+	conn    net.Conn
+	up      *upper
+	cancel  context.CancelFunc
+	entered bool // guarded by Server.mu: holds one of MaxAssociations
+}
+
+// NewServer makes a server. It starts nothing.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Server{
+		cfg: cfg,
+		policy: Policy{
+			Titles: cfg.Titles, Admit: cfg.Admit, Accepts: cfg.Accepts, MaxPDU: cfg.MaxPDU,
+			ImplementationClassUID: cfg.ImplementationClassUID, ImplementationVersion: cfg.ImplementationVersion,
+		},
+		listeners: map[net.Listener]struct{}{},
+		live:      map[*connection]struct{}{},
+	}, nil
+}
+
+// Serve accepts connections from l, which may be a TLS listener, until Shutdown
+// or Close, and returns ErrServerClosed when everything it started has ended.
+// It closes l. It may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.addListener(l) {
+		l.Close()
+		return ErrServerClosed
+	}
+	defer s.removeListener(l)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		conn, err := s.accept(l)
+		if err != nil {
+			return err
+		}
+		if c := s.admitConnection(conn); c != nil {
+			wg.Go(func() { s.run(c) })
+		}
+	}
+}
+
+// accept waits for a connection. Out of file descriptors is a state that
+// passes; it waits a little longer each time.
+func (s *Server) accept(l net.Listener) (net.Conn, error) {
+	for delay := 5 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+		conn, err := l.Accept()
+		if err == nil {
+			return conn, nil
+		}
+		if s.isClosed() {
+			return nil, ErrServerClosed
+		}
+		if ne, ok := err.(net.Error); !ok || !ne.Timeout() && !temporary(err) {
+			return nil, err
+		}
+		s.cfg.Log.Warn("cannot accept a connection, either too many are open or the system is short of memory", "err", err)
+		time.Sleep(delay)
+	}
+}
+
+// temporary: the interface is deprecated for lack of meaning, except here
+// (net/http does the same).
+func temporary(err error) bool {
+	t, ok := err.(interface{ Temporary() bool })
+	return ok && t.Temporary()
+}
+
+// admitConnection takes a connection in; nil when the server is closed.
+func (s *Server) admitConnection(conn net.Conn) *connection {
+	tune(conn)
+	u := newUpper(newWire(conn, s.cfg.Idle, s.cfg.Stall), false, s.cfg.ARTIM, s.cfg.MaxRequest)
+	c := &connection{id: s.ids.Add(1), conn: conn, up: u}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		conn.Close()
+		return nil
+	}
+	s.live[c] = struct{}{}
+	s.wait(c)
+	return c
+}
+
+// wait puts c behind those that wait, and out the one that waited longest.
+func (s *Server) wait(c *connection) {
+	if len(s.waiting) >= s.cfg.MaxWaiting {
+		s.waiting[0].up.interrupt(ErrTimeout)
+		s.waiting = s.waiting[1:]
+	}
+	s.waiting = append(s.waiting, c)
+}
+
+// tune sets what the kernel should do with the connection: send small answers
+// at once, and notice a peer that is gone.
+func tune(conn net.Conn) {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetNoDelay(true)
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6})
+	}
+}
+
+// run is the life of one connection.
+func (s *Server) run(c *connection) {
+	defer s.leave(c)
+	defer c.up.finish()
+	defer s.rescue(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.mu.Lock()
+	c.cancel = cancel
+	s.mu.Unlock()
+	a, err := s.handshake(c)
+	if err != nil {
+		s.cfg.Log.Info("no association", "remote", c.conn.RemoteAddr(), "err", err)
+	}
+	if a == nil {
+		return
+	}
+	s.serveAssociation(ctx, a)
+	s.giveBack(c)
+}
+
+// rescue keeps a panic in Admit or Observer to the connection where it happened.
+func (s *Server) rescue(c *connection) {
+	if v := recover(); v != nil {
+		s.cfg.Log.Error("callback panicked, connection closed", "panic", v, "stack", string(debug.Stack()))
+		c.up.abort()
+	}
+}
+
+func (s *Server) serveAssociation(ctx context.Context, a *Association) {
+	start := time.Now()
+	if s.cfg.Observer != nil {
+		s.cfg.Observer.Opened(a)
+	}
+	err := s.serve(ctx, a)
+	counts := a.Counts()
+	s.cfg.Log.Info("association closed", "association", a.id, "calling", a.peer.Calling, "called", a.peer.Called, "remote", a.peer.Addr,
+		"contexts", len(a.contexts), "proposed", a.proposed, "stored", counts.Stored, "failed", counts.Failed, "bytes", counts.Bytes,
+		"duration", time.Since(start), "err", err)
+	if s.cfg.Observer != nil {
+		s.cfg.Observer.Closed(a, err)
+	}
+}
+
+// enter takes one of MaxAssociations. A slot belongs to an established
+// association, never to somebody who only connected.
+func (s *Server) enter(c *connection) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entered >= s.cfg.MaxAssociations {
+		return false
+	}
+	s.entered++
+	c.entered = true
+	s.stopWaiting(c)
+	return true
+}
+
+// giveBack frees the slot of an association that is over. Its connection waits
+// for the peer to close among those that are not established.
+func (s *Server) giveBack(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entered--
+	c.entered = false
+	s.wait(c)
+}
+
+// leave forgets a connection that is closed.
+func (s *Server) leave(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.entered { // a callback panicked
+		s.entered--
+	}
+	s.stopWaiting(c)
+	delete(s.live, c)
+	if len(s.live) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+func (s *Server) stopWaiting(c *connection) {
+	for i, w := range s.waiting {
+		if w == c {
+			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// Established is how many associations are established.
+func (s *Server) Established() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entered
+}
+
+// Shutdown stops accepting and lets every association finish the message that
+// it is in; then it is aborted. When ctx ends first, the rest is closed as by
+// Close and the error of ctx is returned. Objects that were answered are kept
+// by who kept them; the peer sends the others again.
+func (s *Server) Shutdown(ctx context.Context) error {
+	empty := s.shut(func(c *connection) { c.up.interruptIdle(ErrServerClosed) })
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		s.Close()
+		return ctx.Err()
+	}
+}
+
+// Close stops accepting and aborts every association at once, also inside a
+// message. It does not wait; Serve does.
+func (s *Server) Close() error {
+	s.shut(func(c *connection) {
+		c.up.interrupt(ErrServerClosed)
+		if c.cancel != nil {
+			c.cancel()
+		}
+	})
+	return nil
+}
+
+// shut closes the listeners, does end to every connection, and returns a
+// channel that closes when the last one is gone.
+func (s *Server) shut(end func(*connection)) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	for c := range s.live {
+		end(c)
+	}
+	empty := s.empty
+	if empty == nil {
+		empty = make(chan struct{})
+		if len(s.live) == 0 {
+			close(empty)
+			return empty
+		}
+		s.empty = empty
+	}
+	return empty
+}
+
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.listeners[l] = struct{}{}
+	}
+	return !s.closed
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	l.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+func peerOf(conn net.Conn, rq *AssociateRQ) Peer {
+	p := Peer{Calling: rq.Calling, Called: rq.Called, Addr: conn.RemoteAddr(), Identity: rq.User.Identity}
+	if t, ok := conn.(*tls.Conn); ok {
+		state := t.ConnectionState()
+		p.TLS = &state
+	}
+	return p
+}
