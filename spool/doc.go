@@ -1,0 +1,2 @@
+// Package spool keeps objects until they may be forgotten.
+package spool

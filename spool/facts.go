@@ -1,0 +1,129 @@
+package spool
+
+// facts is what the journal knows about one object. Recovery replays ops into
+// it and the running spool applies the same ops to it, by the same function.
+type facts struct {
+	id          ID
+	state       State // Received, AtHub or Archived
+	wasAtHub    bool  // counted once, also when it was offered again
+	held        bool
+	quarantined bool
+	damaged     bool
+	reason      string
+	archivedAt  int64
+	archivedAge int64
+}
+
+// apply changes f as o says. It is idempotent, and Archived is never undone.
+func (f *facts) apply(o op) {
+	switch o.kind {
+	case opAtHub:
+		f.wasAtHub = true
+		if f.state != Archived {
+			f.state = AtHub
+		}
+		f.quarantined, f.reason = f.damaged, f.keepReason() // a receipt ends what was parked
+	case opArchived:
+		if f.state != Archived {
+			f.archivedAt, f.archivedAge = o.at, o.age
+		}
+		f.state, f.wasAtHub, f.held = Archived, true, false
+		f.quarantined, f.reason = f.damaged, f.keepReason()
+	case opHeld:
+		f.held = true
+	case opReleased:
+		f.held = false
+		f.quarantined, f.reason = f.damaged, f.keepReason() // damage is not talked away
+	case opQuarantined:
+		f.quarantined, f.reason = true, o.reason
+		f.damaged = f.damaged || o.damaged
+	case opReoffer:
+		if f.state == AtHub {
+			f.state = Received
+		}
+	case opWasAtHub:
+		f.wasAtHub = true
+	}
+}
+
+func (f *facts) keepReason() string {
+	if f.damaged {
+		return f.reason
+	}
+	return ""
+}
+
+// shown is the state that callers see.
+func (f *facts) shown(leased bool) State {
+	switch {
+	case f.state == Archived:
+		return Archived
+	case f.quarantined:
+		return Quarantined
+	case f.state == AtHub && f.held:
+		return Held
+	case f.state == AtHub:
+		return AtHub
+	case leased:
+		return Sending
+	}
+	return Received
+}
+
+// ops returns the obligations that, replayed, give f again.
+func (f *facts) ops(seq uint64) []op {
+	var out []op
+	add := func(when bool, o op) {
+		if when {
+			o.seq, o.id = seq, f.id
+			out = append(out, o)
+		}
+	}
+	add(f.wasAtHub && f.state == Received, op{kind: opWasAtHub})
+	add(f.state == AtHub, op{kind: opAtHub})
+	add(f.state == Archived, op{kind: opArchived, at: f.archivedAt, age: f.archivedAge})
+	add(f.held, op{kind: opHeld})
+	add(f.quarantined, op{kind: opQuarantined, reason: f.reason, damaged: f.damaged})
+	return out
+}
+
+// book is the journal as a whole, replayed: what is known of which object, and
+// which ones were forgotten.
+type book struct {
+	standing standing
+	facts    map[uint64]*facts
+	tombs    []op // opForgot, oldest first
+}
+
+func newBook() *book {
+	return &book{facts: map[uint64]*facts{}, standing: standing{mark: 1, next: 1, counters: map[string]uint64{}}}
+}
+
+// play applies ops in their order.
+func (b *book) play(ops []op) {
+	for _, o := range ops {
+		switch o.kind {
+		case opForgot:
+			delete(b.facts, o.seq)
+			b.tombs = append(b.tombs, o)
+		case opReoffer:
+			for _, f := range b.facts {
+				f.apply(o)
+			}
+		default:
+			f := b.facts[o.seq]
+			if f == nil || f.id != o.id {
+				f = &facts{id: o.id}
+				b.facts[o.seq] = f
+			}
+			f.apply(o)
+		}
+	}
+}
+
+// doubt takes back what a lost record might have taken back: an object that
+// only the hub is known to have is offered again. What was archived stays so:
+// nothing but the archive's word ever wrote that.
+func (b *book) doubt() {
+	b.play([]op{{kind: opReoffer}})
+}

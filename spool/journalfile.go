@@ -1,0 +1,216 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// journal writes the newest segment. There is one at a time: it begins with a
+// snapshot of everything, records follow, and when it has grown too long the
+// next one begins. Owned by whoever leads Spool.obligations, and by Open.
+type journal struct {
+	fs      FS
+	yield   func() bool // gives up the ballast; false when there is none left
+	f       File
+	gen     uint64
+	number  uint64 // of the next record
+	size    int64
+	atStart int64 // size of the snapshot
+}
+
+func segmentName(gen uint64) string { return path.Join(journalDir, fmt.Sprintf("%016x.log", gen)) }
+
+// begin starts the next segment with a snapshot and removes the older ones.
+//
+// Order: create under a temporary name, write, fdatasync, rename,
+// fsync(directory), unlink the older segments. Until the directory is synced
+// the older segment still holds everything.
+func (j *journal) begin(st standing, snapshot []op) error {
+	gen := j.gen + 1
+	tmp := path.Join(journalDir, "next.tmp")
+	if err := j.fs.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("journal: %w", err)
+	}
+	f, err := j.fs.Create(tmp)
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	var number uint64
+	b := encodeSegmentHeader(gen)
+	b = append(b, encodeRecords(gen, &number, st, append(snapshot, op{kind: opSnapshotEnd}))...)
+	err = j.write(f, b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = j.fs.Rename(tmp, segmentName(gen))
+	}
+	if err == nil {
+		err = j.fs.SyncDir(journalDir)
+	}
+	if err != nil {
+		f.Close()
+		return fmt.Errorf("journal segment %d: %w", gen, err)
+	}
+	if j.f != nil {
+		j.f.Close()
+	}
+	j.f, j.gen, j.number = f, gen, number
+	j.size, j.atStart = int64(len(b)), int64(len(b))
+	return j.dropOlder()
+}
+
+func (j *journal) dropOlder() error {
+	gens, err := segments(j.fs)
+	if err != nil {
+		return err
+	}
+	for _, gen := range gens {
+		if gen >= j.gen {
+			continue
+		}
+		if err := j.fs.Remove(segmentName(gen)); err != nil {
+			return fmt.Errorf("journal segment %d: %w", gen, err)
+		}
+	}
+	return nil
+}
+
+// append makes ops durable. The commit point is the fdatasync.
+func (j *journal) append(st standing, ops []op) error {
+	b := encodeRecords(j.gen, &j.number, st, ops)
+	if err := j.write(j.f, b); err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	j.size += int64(len(b))
+	if mutant == mutantEarlyAnswer {
+		return nil
+	}
+	if err := j.f.Sync(); err != nil {
+		if mutant == mutantSecondSync {
+			return j.f.Sync()
+		}
+		return fmt.Errorf("journal: %w", err)
+	}
+	return nil
+}
+
+// write goes on behind a short write once the ballast made room: a receipt must
+// find its place also on a full disk, or nothing could ever be forgotten.
+func (j *journal) write(f File, b []byte) error {
+	for {
+		n, err := f.Write(b)
+		b = b[n:]
+		if err == nil {
+			return nil
+		}
+		if !noSpace(err) || !j.yield() {
+			return err
+		}
+	}
+}
+
+func (j *journal) close() {
+	if j.f != nil {
+		j.f.Close()
+	}
+}
+
+// segments lists the generations that have a file, oldest first.
+func segments(fs FS) ([]uint64, error) {
+	names, err := fs.ReadDir(journalDir)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	var gens []uint64
+	for _, name := range names {
+		digits, ok := strings.CutSuffix(name, ".log")
+		gen, err := strconv.ParseUint(digits, 16, 64)
+		if ok && err == nil && len(digits) == 16 {
+			gens = append(gens, gen)
+		}
+	}
+	sort.Slice(gens, func(i, k int) bool { return gens[i] < gens[k] })
+	return gens, nil
+}
+
+// journalReport is what reading the journal found out about it.
+type journalReport struct {
+	gen   uint64 // highest generation seen
+	torn  int64  // bytes of an unfinished write at the end
+	holes int    // places of damage
+}
+
+// readJournal replays the newest segment whose snapshot is whole. Newer ones
+// that are not whole are damage: they were renamed into place only after they
+// had been synced. What they hold is played on top all the same.
+func readJournal(fs FS) (*book, journalReport, error) {
+	var rep journalReport
+	b := newBook()
+	gens, err := segments(fs)
+	if err != nil {
+		return nil, rep, err
+	}
+	for _, gen := range gens {
+		rep.gen = gen
+		r, err := readSegment(fs, gen)
+		if err != nil {
+			return nil, rep, err
+		}
+		if r.complete && r.holes == 0 {
+			b = newBook()
+			rep.holes = 0
+		}
+		if r.standing.counters != nil {
+			b.standing = merge(b.standing, r.standing)
+		}
+		b.play(r.ops)
+		rep.torn = r.torn
+		rep.holes += r.holes
+		if !r.complete {
+			rep.holes++
+		}
+	}
+	if rep.holes > 0 {
+		b.doubt()
+	}
+	return b, rep, nil
+}
+
+// merge never lets a number go back.
+func merge(a, b standing) standing {
+	b.mark, b.next, b.age = max(a.mark, b.mark), max(a.next, b.next), max(a.age, b.age)
+	for name, n := range a.counters {
+		b.counters[name] = max(n, b.counters[name])
+	}
+	return b
+}
+
+// readSegment returns an empty result for a file that is not a segment at all;
+// that counts as damage like an incomplete snapshot.
+func readSegment(fs FS, gen uint64) (replayed, error) {
+	f, err := fs.Open(segmentName(gen))
+	if err != nil {
+		return replayed{}, fmt.Errorf("journal segment %d: %w", gen, err)
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return replayed{}, fmt.Errorf("journal segment %d: %w", gen, err)
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, size))
+	if err != nil {
+		return replayed{}, fmt.Errorf("journal segment %d: %w", gen, err)
+	}
+	r, err := replaySegment(b)
+	if err != nil && !errors.Is(err, errLater) {
+		return replayed{gen: gen}, nil // told through complete == false
+	}
+	return r, err
+}

@@ -1,0 +1,133 @@
+package spool
+
+import (
+	"sort"
+	"time"
+)
+
+// Object returns one object with its Meta.
+func (s *Spool) Object(id ID) (Object, error) {
+	s.mu.Lock()
+	e, err := s.find(id)
+	if err != nil {
+		s.mu.Unlock()
+		return Object{}, err
+	}
+	o := e.object()
+	s.mu.Unlock()
+	o.Meta = s.meta(o.Seq)
+	return o, nil
+}
+
+// Objects lists up to limit objects with a sequence number above after, oldest
+// first, with their Meta. Page through with the last Seq.
+func (s *Spool) Objects(after uint64, limit int) []Object {
+	var out []Object
+	s.mu.Lock()
+	for i := s.at(after); i < len(s.order) && len(out) < limit; i++ {
+		if e := s.order[i]; !e.gone {
+			out = append(out, e.object())
+		}
+	}
+	s.mu.Unlock()
+	for i := range out {
+		out[i].Meta = s.meta(out[i].Seq)
+	}
+	return out
+}
+
+// Group sums up the objects of one group that are here, and how many of it were
+// forgotten as far as that is remembered.
+type Group struct {
+	Name         string
+	ByState      map[State]int64
+	Objects      int64
+	Bytes        int64 // content
+	Forgotten    int64
+	LastSeq      uint64 // newest object that was here since the start
+	LastReceived time.Time
+}
+
+// Groups lists up to limit groups, the one with the newest object first.
+func (s *Spool) Groups(limit int) []Group {
+	s.mu.Lock()
+	all := make([]*group, 0, len(s.groups))
+	for _, g := range s.groups {
+		all = append(all, g)
+	}
+	sort.Slice(all, func(i, k int) bool {
+		return all[i].last > all[k].last || all[i].last == all[k].last && all[i].name < all[k].name
+	})
+	var out []Group
+	for _, g := range all[:min(len(all), max(limit, 0))] {
+		out = append(out, g.info())
+	}
+	s.mu.Unlock()
+	return out
+}
+
+// GroupObjects lists the objects of one group, oldest first, with their Meta.
+func (s *Spool) GroupObjects(name string, limit int) []Object {
+	var out []Object
+	s.mu.Lock()
+	g := s.groups[name]
+	for i := 0; g != nil && i < len(s.order) && len(out) < limit; i++ {
+		if e := s.order[i]; !e.gone && e.group == g {
+			out = append(out, e.object())
+		}
+	}
+	s.mu.Unlock()
+	for i := range out {
+		out[i].Meta = s.meta(out[i].Seq)
+	}
+	return out
+}
+
+func (g *group) info() Group {
+	out := Group{Name: g.name, ByState: map[State]int64{}, Objects: g.live(), Bytes: g.bytes, Forgotten: g.forgotten, LastSeq: g.last}
+	for st, n := range g.byState {
+		if n > 0 {
+			out.ByState[State(st)] = n
+		}
+	}
+	if g.lastReceived != 0 {
+		out.LastReceived = time.Unix(0, g.lastReceived)
+	}
+	return out
+}
+
+// Stats is the spool at a glance.
+type Stats struct {
+	Objects        int64
+	Bytes          int64 // of containers on the disk
+	FreeBytes      int64 // that the file system still gives us
+	BacklogObjects int64 // received or being sent
+	BacklogBytes   int64
+	ByState        map[State]int64
+	Admission      Admission
+	Ballast        bool  // the reserve for receipts is in place
+	Err            error // why the spool has failed
+}
+
+// Stats counts nothing: the sums are kept.
+func (s *Spool) Stats() Stats {
+	free, ferr := s.fs.Free()
+	if ferr != nil {
+		free = 0
+	}
+	st := Stats{FreeBytes: free, ByState: map[State]int64{}, Admission: s.Admission()}
+	s.space.ballastMu.Lock()
+	st.Ballast = s.space.ballast || s.cfg.BallastBytes == 0
+	s.space.ballastMu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Err = s.failed
+	for i := range s.count {
+		st.Objects += s.count[i]
+		st.Bytes += s.bytes[i]
+		st.ByState[State(i)] = s.count[i]
+	}
+	st.BacklogObjects = s.count[Received] + s.count[Sending]
+	st.BacklogBytes = s.bytes[Received] + s.bytes[Sending]
+	return st
+}

@@ -1,0 +1,5 @@
+//go:build mutant_clockorder
+
+package spool
+
+const mutant = "clockorder"

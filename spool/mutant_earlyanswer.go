@@ -1,0 +1,5 @@
+//go:build mutant_earlyanswer
+
+package spool
+
+const mutant = "earlyanswer"

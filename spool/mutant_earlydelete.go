@@ -1,0 +1,5 @@
+//go:build mutant_earlydelete
+
+package spool
+
+const mutant = "earlydelete"

@@ -1,0 +1,5 @@
+//go:build mutant_nofilesync
+
+package spool
+
+const mutant = "nofilesync"

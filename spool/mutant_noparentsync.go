@@ -1,0 +1,5 @@
+//go:build mutant_noparentsync
+
+package spool
+
+const mutant = "noparentsync"

@@ -1,0 +1,5 @@
+//go:build mutant_nosealcheck
+
+package spool
+
+const mutant = "nosealcheck"

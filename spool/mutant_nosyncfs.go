@@ -1,0 +1,5 @@
+//go:build mutant_nosyncfs
+
+package spool
+
+const mutant = "nosyncfs"

@@ -1,0 +1,5 @@
+//go:build mutant_secondsync
+
+package spool
+
+const mutant = "secondsync"

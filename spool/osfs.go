@@ -1,0 +1,139 @@
+//go:build linux
+
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// osFS is the real file system below one directory. Every open goes through an
+// os.Root: a name that would leave the directory is an error of the kernel's
+// path walk, not of our string handling (SPOOL-10).
+type osFS struct {
+	dir  string
+	root *os.Root
+}
+
+var _ FS = (*osFS)(nil)
+
+func openOSFS(dir string) (*osFS, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open spool directory: %w", err)
+	}
+	return &osFS{dir: dir, root: root}, nil
+}
+
+func (o *osFS) Create(name string) (File, error) {
+	return o.open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+
+func (o *osFS) Open(name string) (File, error) { return o.open(name, os.O_RDONLY) }
+
+func (o *osFS) open(name string, flag int) (File, error) {
+	f, err := o.root.OpenFile(name, flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (o *osFS) Rename(oldName, newName string) error { return o.root.Rename(oldName, newName) }
+func (o *osFS) Remove(name string) error             { return o.root.Remove(name) }
+
+func (o *osFS) Mkdir(name string) error {
+	if err := o.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func (o *osFS) ReadDir(name string) ([]string, error) {
+	d, err := o.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.Readdirnames(-1)
+}
+
+func (o *osFS) SyncDir(name string) error {
+	d, err := o.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+func (o *osFS) SyncFS() error {
+	d, err := o.root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
+
+// Free counts what an unprivileged writer may take, also when we are root: the
+// blocks that the administrator reserved are not ours.
+func (o *osFS) Free() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(o.dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+func (o *osFS) Lock(shared bool) (io.Closer, error) {
+	flag, how := os.O_RDWR|os.O_CREATE, unix.LOCK_EX
+	if shared {
+		flag, how = os.O_RDONLY, unix.LOCK_SH
+	}
+	f, err := o.root.OpenFile(lockName, flag, 0o600)
+	if shared && errors.Is(err, os.ErrNotExist) {
+		return io.NopCloser(nil), nil // nobody ever ran here
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrLocked
+		}
+		return nil, err
+	}
+	return f, nil
+}
+
+func (o *osFS) close() error { return o.root.Close() }
+
+type osFile struct{ *os.File }
+
+func (f osFile) Sync() error {
+	err := unix.Fdatasync(int(f.Fd()))
+	runtime.KeepAlive(f.File)
+	return err
+}
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// StartWrite begins writeback and waits for nothing. Its error is not looked
+// at: the Sync that follows reports what went wrong.
+func (f osFile) StartWrite(off, n int64) {
+	_ = unix.SyncFileRange(int(f.Fd()), off, n, unix.SYNC_FILE_RANGE_WRITE)
+	runtime.KeepAlive(f.File)
+}

@@ -1,0 +1,263 @@
+package spool
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// queue orders what waits to be sent. Guarded by Spool.mu.
+type queue struct {
+	ready   [priorities]seqHeap
+	delayed timeHeap
+	routine int           // routine objects since the last backfill
+	wake    chan struct{} // closed and replaced when something became ready
+}
+
+// weight is how many routine objects leave for one back-filled, when both wait.
+const weight = 4
+
+type lease struct {
+	owner   string
+	expires time.Time
+}
+
+func newQueue() queue { return queue{wake: make(chan struct{})} }
+
+// push puts an entry into its heap and wakes who waits.
+func (q *queue) push(e *entry) {
+	e.queued = true
+	heap.Push(&q.ready[e.priority], e)
+	close(q.wake)
+	q.wake = make(chan struct{})
+}
+
+// pop returns the entry that leaves next, or nil. Urgent first, strictly;
+// between the others four to one; inside a class by sequence, never by clock.
+// Nothing less urgent than worst is given.
+func (q *queue) pop(worst Priority) *entry {
+	for {
+		class := q.class(worst)
+		if class == priorities {
+			return nil
+		}
+		e := heap.Pop(&q.ready[class]).(*entry)
+		e.queued = false
+		if e.gone || e.state() != Received {
+			continue // it moved on while it waited
+		}
+		switch class {
+		case Routine:
+			q.routine++
+		case Backfill:
+			q.routine = 0
+		}
+		return e
+	}
+}
+
+func (q *queue) class(worst Priority) Priority {
+	routine := len(q.ready[Routine]) > 0 && worst >= Routine
+	backfill := len(q.ready[Backfill]) > 0 && worst >= Backfill
+	switch {
+	case len(q.ready[Urgent]) > 0:
+		return Urgent
+	case routine && backfill && q.routine >= weight:
+		return Backfill
+	case routine:
+		return Routine
+	case backfill:
+		return Backfill
+	}
+	return priorities
+}
+
+// due moves what has waited long enough to the ready heaps and returns how long
+// the next one still has to wait, or zero if none does.
+func (q *queue) due(now time.Time) time.Duration {
+	for len(q.delayed) > 0 {
+		if wait := q.delayed[0].at.Sub(now); wait > 0 {
+			return wait
+		}
+		e := heap.Pop(&q.delayed).(delayedEntry).e
+		e.queued = false
+		if !e.gone && e.state() == Received {
+			q.push(e)
+		}
+	}
+	return 0
+}
+
+// Lease hands out the object that is to leave next and blocks until there is
+// one. The object belongs to owner until Return, until a receipt comes, or until
+// the lease expires. Objects that many owners lease at once are all different.
+func (s *Spool) Lease(ctx context.Context, owner string) (Object, error) {
+	return s.LeaseUrgent(ctx, owner, Backfill)
+}
+
+// LeaseUrgent is Lease for objects at least as urgent as worst: a sender whose
+// window is full of less urgent ones still takes those.
+func (s *Spool) LeaseUrgent(ctx context.Context, owner string, worst Priority) (Object, error) {
+	for {
+		o, wake, wait, err := s.tryLease(owner, worst)
+		if err != nil || wake == nil {
+			return o, err
+		}
+		if err := s.await(ctx, wake, wait); err != nil {
+			return Object{}, err
+		}
+	}
+}
+
+// TryLease is Lease without waiting; false when nothing waits to be sent.
+func (s *Spool) TryLease(owner string) (Object, bool, error) {
+	o, wake, _, err := s.tryLease(owner, Backfill)
+	return o, err == nil && wake == nil, err
+}
+
+// tryLease returns a channel to wait on when there is nothing.
+func (s *Spool) tryLease(owner string, worst Priority) (Object, chan struct{}, time.Duration, error) {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	if err := s.usable(); err != nil {
+		s.mu.Unlock()
+		return Object{}, nil, 0, err
+	}
+	wait := s.queue.due(now)
+	e := s.queue.pop(worst)
+	if e == nil {
+		wake := s.queue.wake
+		s.mu.Unlock()
+		return Object{}, wake, wait, nil
+	}
+	s.change(e, func() { e.lease = &lease{owner: owner, expires: now.Add(s.cfg.LeaseTimeout)} })
+	o := e.object()
+	s.mu.Unlock()
+	o.Meta = s.meta(o.Seq)
+	return o, nil, 0, nil
+}
+
+func (s *Spool) await(ctx context.Context, wake chan struct{}, wait time.Duration) error {
+	var timer <-chan time.Time
+	if wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		timer = t.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.gone:
+	case <-wake:
+	case <-timer:
+	}
+	return nil
+}
+
+// poison marks an error that lies in the object, not in the line.
+type poison struct{ error }
+
+func (p poison) Unwrap() error { return p.error }
+
+// Poison wraps a cause for Return: the object itself was refused. After
+// Config.MaxTries of them it is parked, and nothing waits behind it (P6).
+func Poison(err error) error { return poison{err} }
+
+// Return gives a lease back. The object is offered again after delay, in its
+// old place; meanwhile the others go on. Returning what is not leased does nothing.
+func (s *Spool) Return(id ID, delay time.Duration, cause error) error {
+	s.mu.Lock()
+	e, err := s.find(id)
+	if err != nil || e.lease == nil {
+		s.mu.Unlock()
+		return err
+	}
+	var bad poison
+	if errors.As(cause, &bad) {
+		e.tries++
+		if int(e.tries) >= s.cfg.MaxTries {
+			o := op{kind: opQuarantined, seq: e.seq, id: id, reason: clip(fmt.Sprintf("parked after %d tries: %v", e.tries, bad.error))}
+			s.mu.Unlock()
+			return s.oblige(o)
+		}
+	}
+	s.giveBack(e, delay)
+	s.mu.Unlock()
+	return nil
+}
+
+// giveBack ends a lease. Guarded by mu.
+func (s *Spool) giveBack(e *entry, delay time.Duration) {
+	if delay > 0 {
+		e.queued = true // keeps change from making it ready at once
+		heap.Push(&s.queue.delayed, delayedEntry{s.cfg.Now().Add(delay), e})
+	}
+	s.change(e, func() { e.lease = nil })
+	if delay > 0 { // a waiting Lease must learn of the new deadline
+		close(s.queue.wake)
+		s.queue.wake = make(chan struct{})
+	}
+}
+
+// ReturnAll gives back every lease of owner: its session is over.
+func (s *Spool) ReturnAll(owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range s.leased {
+		if e.lease.owner == owner {
+			s.giveBack(e, 0)
+		}
+	}
+}
+
+// expireLeases gives back what a sender forgot.
+func (s *Spool) expireLeases() {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := range s.leased {
+		if now.After(e.lease.expires) {
+			s.giveBack(e, 0)
+		}
+	}
+}
+
+// clip bounds a text that goes to the disk.
+func clip(s string) string { return s[:min(len(s), maxReason)] }
+
+type seqHeap []*entry
+
+func (h seqHeap) Len() int { return len(h) }
+func (h seqHeap) Less(i, k int) bool {
+	if mutant == mutantClockOrder {
+		return h[i].received < h[k].received
+	}
+	return h[i].seq < h[k].seq
+}
+func (h seqHeap) Swap(i, k int) { h[i], h[k] = h[k], h[i] }
+func (h *seqHeap) Push(x any)   { *h = append(*h, x.(*entry)) }
+func (h *seqHeap) Pop() any     { return popLast((*[]*entry)(h)) }
+
+type delayedEntry struct {
+	at time.Time
+	e  *entry
+}
+
+type timeHeap []delayedEntry
+
+func (h timeHeap) Len() int           { return len(h) }
+func (h timeHeap) Less(i, k int) bool { return h[i].at.Before(h[k].at) }
+func (h timeHeap) Swap(i, k int)      { h[i], h[k] = h[k], h[i] }
+func (h *timeHeap) Push(x any)        { *h = append(*h, x.(delayedEntry)) }
+func (h *timeHeap) Pop() any          { return popLast((*[]delayedEntry)(h)) }
+
+func popLast[T any](h *[]T) T {
+	last := len(*h) - 1
+	x := (*h)[last]
+	var zero T
+	(*h)[last] = zero
+	*h = (*h)[:last]
+	return x
+}

@@ -1,0 +1,165 @@
+//go:build linux
+
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// Reader looks at a spool while no daemon runs on it. It changes nothing and
+// uses no index: what it says comes from the files and the journal.
+type Reader struct {
+	fs   *osFS
+	lock io.Closer
+	book *book
+	seqs []uint64
+}
+
+// OpenReadOnly opens dir. ErrLocked means that a daemon is running: ask that one.
+func OpenReadOnly(dir string) (*Reader, error) {
+	fs, err := openOSFS(dir)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := fs.Lock(true)
+	if err != nil {
+		fs.close()
+		return nil, fmt.Errorf("spool %s: %w", dir, err)
+	}
+	r := &Reader{fs: fs, lock: lock}
+	if err := r.load(); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("read spool %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+func (r *Reader) load() (err error) {
+	if r.book, _, err = readJournal(r.fs); err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		r.book = newBook() // nothing was ever kept here
+	}
+	shards, err := r.fs.ReadDir(objectsDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if len(shards) > 0 {
+		r.seqs, err = listObjects(r.fs, nil)
+	}
+	return err
+}
+
+// Close frees the lock.
+func (r *Reader) Close() error {
+	return errors.Join(r.lock.Close(), r.fs.close())
+}
+
+// Each calls f with every object, oldest first, until f returns an error. What
+// is no whole container comes as an Object in state Quarantined, Damaged, with
+// a zero ID and the reason. Files of forgotten objects that are still there do
+// not come.
+func (r *Reader) Each(f func(Object) error) error {
+	for _, seq := range r.seqs {
+		o, forgotten, err := r.object(seq)
+		if err != nil {
+			return err
+		}
+		if forgotten {
+			continue
+		}
+		if err := f(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
+	file, err := r.fs.Open(objectName(seq))
+	if err != nil {
+		return o, false, err
+	}
+	defer file.Close()
+	c, err := inspect(file, seq)
+	if errors.Is(err, errLater) {
+		return o, false, err
+	}
+	if err != nil {
+		return Object{Seq: seq, State: Quarantined, Damaged: true, Reason: err.Error()}, false, nil
+	}
+	for _, t := range r.book.tombs {
+		if t.seq == seq && t.id == c.id {
+			return o, true, nil
+		}
+	}
+	return c.object(r.book.facts[seq]), false, nil
+}
+
+// object is the container as callers see it; f may be nil.
+func (c *container) object(f *facts) Object {
+	e := &entry{facts: facts{id: c.id}, seq: c.seq, start: c.start, content: c.content, received: c.received,
+		group: &group{name: c.group}, flags: c.flags, preface: uint32(c.parts.preface), priority: c.priority, test: c.test}
+	if f != nil && f.id == c.id {
+		e.facts = *f
+	}
+	o := e.object()
+	o.Meta = c.meta
+	return o
+}
+
+// Open opens the content of the object with that sequence number.
+func (r *Reader) Open(seq uint64) (*Content, error) {
+	c, err := openContent(r.fs, seq)
+	if err != nil {
+		return nil, fmt.Errorf("open object %d: %w", seq, err)
+	}
+	return c, nil
+}
+
+// Verify reads an object and checks seal and digest (P14).
+func (r *Reader) Verify(ctx context.Context, seq uint64) error {
+	c, err := r.Open(seq)
+	if err == nil {
+		defer c.Close()
+		_, err = io.CopyBuffer(onlyWriter{io.Discard}, contextReader{ctx, c.Checked(0)}, make([]byte, 256<<10))
+	}
+	if errors.Is(err, errNotSealed) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return err
+}
+
+// Counters returns the counters as the journal has them, and with them the
+// objects that came after it was last written.
+func (r *Reader) Counters() (map[string]uint64, error) {
+	out := map[string]uint64{}
+	for name, n := range r.book.standing.counters {
+		out[name] = n
+	}
+	err := r.Each(func(o Object) error {
+		if o.Seq >= r.book.standing.mark && !o.Test && o.ID != (ID{}) {
+			out[CountReceived]++
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Forgotten lists the objects that were forgotten last, newest first.
+func (r *Reader) Forgotten(limit int) []Forgotten { return forgottenOf(r.book.tombs, limit) }
+
+// forgottenOf turns tombstones, oldest first, around.
+func forgottenOf(list []op, limit int) (out []Forgotten) {
+	for i := len(list) - 1; i >= 0 && len(out) < limit; i-- {
+		o := list[i]
+		out = append(out, Forgotten{ID: o.id, Seq: o.seq, Group: o.group, Length: o.length, ArchivedAt: time.Unix(0, o.at), Test: o.test})
+	}
+	return out
+}

@@ -1,0 +1,113 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Receipt is what came over the authenticated connection: the hub, or through
+// it the archive, has the object of this ID and this many content bytes.
+type Receipt struct {
+	ID     ID
+	Length int64
+	At     time.Time // when the archive confirmed; shown only
+}
+
+// AtHub records receipts of the hub. They are durable when it returns nil. A
+// receipt that does not fit (SPOOL-17) changes nothing: the others are recorded
+// and the error, ErrUnknown or ErrMismatch, names the first that did not fit.
+// Receipts for what was forgotten long ago are no error.
+func (s *Spool) AtHub(ctx context.Context, receipts []Receipt) error {
+	return s.record(ctx, opAtHub, receipts)
+}
+
+// Archived records confirmations of the archive. They are durable when it
+// returns nil; only then may the object be forgotten.
+func (s *Spool) Archived(ctx context.Context, receipts []Receipt) error {
+	return s.record(ctx, opArchived, receipts)
+}
+
+func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var ops []op
+	var bad error
+	s.mu.Lock()
+	for _, r := range receipts {
+		o, err := s.receiptOp(k, r)
+		switch {
+		case err == nil:
+			ops = append(ops, o)
+		case bad == nil && !errors.Is(err, errForgotten):
+			bad = fmt.Errorf("receipt for %s: %w", r.ID, err)
+		}
+	}
+	s.mu.Unlock()
+	return errors.Join(s.oblige(ops...), bad)
+}
+
+var errForgotten = errors.New("forgotten already")
+
+// receiptOp checks a receipt against what it is about. Guarded by mu.
+func (s *Spool) receiptOp(k kind, r Receipt) (op, error) {
+	e, err := s.find(r.ID)
+	if err != nil {
+		if s.tombs.ids[r.ID] > 0 {
+			return op{}, errForgotten
+		}
+		return op{}, err
+	}
+	if e.content != r.Length {
+		return op{}, fmt.Errorf("%w: it says %d bytes, the object has %d", ErrMismatch, r.Length, e.content)
+	}
+	return op{kind: k, seq: e.seq, id: r.ID, at: r.At.UnixNano(), age: s.age}, nil
+}
+
+// Quarantine sets an object aside with a reason; it is not sent any more. A
+// receipt, or Release, ends that.
+func (s *Spool) Quarantine(ctx context.Context, id ID, reason string) error {
+	return s.one(ctx, id, op{kind: opQuarantined, reason: clip(reason)})
+}
+
+// Hold notes that the hub is to keep the object back before the archive. It is
+// uploaded all the same, and shows as Held when it is there.
+func (s *Spool) Hold(ctx context.Context, id ID) error { return s.one(ctx, id, op{kind: opHeld}) }
+
+// Release ends a hold or a quarantine. An object whose bytes are damaged stays
+// quarantined.
+func (s *Spool) Release(ctx context.Context, id ID) error {
+	return s.one(ctx, id, op{kind: opReleased})
+}
+
+func (s *Spool) one(ctx context.Context, id ID, o op) error {
+	s.mu.Lock()
+	e, err := s.find(id)
+	if err == nil {
+		o.seq, o.id = e.seq, id
+	}
+	s.mu.Unlock()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return err
+	}
+	return s.oblige(o)
+}
+
+// Reoffer takes everything that the hub has but the archive has not back to
+// Received: the hub's ledger was restored from a backup and its generation rose.
+// It is the only step back.
+func (s *Spool) Reoffer(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.oblige(op{kind: opReoffer})
+}
+
+// markDamaged is called by whoever found that the bytes of an object are not
+// what was stored (P14).
+func (s *Spool) markDamaged(id ID, seq uint64, why error) error {
+	s.cfg.Logger.Error("object is damaged on the disk", "seq", seq, "error", why)
+	return s.oblige(op{kind: opQuarantined, seq: seq, id: id, damaged: true, reason: clip("damaged: " + why.Error())})
+}

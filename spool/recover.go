@@ -1,0 +1,387 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Recovery is what Open found.
+type Recovery struct {
+	Objects      int           // listed now
+	Proved       int           // of which the content was read and compared as well
+	Rewritten    int           // of which were copied to new files, because a sync had failed
+	Quarantined  []string      // files without a matching seal, moved to the quarantine folder
+	Missing      int           // objects that the journal knows and the disk does not
+	Partial      int           // unfinished files removed; none of them was ever acknowledged
+	Undone       int           // files of forgotten objects unlinked again
+	JournalTorn  int64         // bytes of an unfinished record at the journal's end
+	JournalHoles int           // damaged places in the journal
+	Duration     time.Duration // by Config.Now
+}
+
+// found is a file in the object directories that is a whole container.
+type found struct {
+	seq uint64
+	c   *container
+}
+
+// recovery is the state of one run. It is idempotent: killed anywhere and run
+// again it ends the same (SPOOL-15). It deletes only what cannot be an
+// acknowledged object: names in tmp, and files whose forgetting is in the
+// journal and in its new segment (SPOOL-16).
+type recovery struct {
+	s       *Spool
+	ctx     context.Context
+	book    *book
+	suspect bool // a sync failed since the last recovery
+	found   []found
+	undone  []uint64
+	tomb    map[uint64]ID
+	maxSeq  uint64
+	rep     *Recovery
+}
+
+// recover runs the steps in their order. Nothing that it found is listed,
+// leased, or used to answer a duplicate before the last step has succeeded: a
+// whole file may be only in the page cache (D-S5).
+func (s *Spool) recover(ctx context.Context) error {
+	started := s.cfg.Now()
+	r := &recovery{s: s, ctx: ctx, rep: &s.report}
+	steps := []struct {
+		what string
+		do   func() error
+	}{
+		{"make directories", r.layout},
+		{"read journal", r.readJournal},
+		{"remove partial objects", r.clearPartial},
+		{"read objects", r.scan},
+		{"rewrite unproved objects", r.rewrite},
+		{"begin journal", r.beginJournal},
+		{"unlink forgotten objects", r.unlinkForgotten},
+		{"sync file system", r.syncAll},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			if !errors.Is(err, errLater) && ctx.Err() == nil {
+				markSuspect(s.fs)
+			}
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	s.report.Duration = s.cfg.Now().Sub(started)
+	s.cfg.Logger.Info("spool recovered", "objects", s.report.Objects, "proved", s.report.Proved, "rewritten", s.report.Rewritten,
+		"quarantined", len(s.report.Quarantined), "missing", s.report.Missing, "journal_holes", s.report.JournalHoles)
+	return nil
+}
+
+// layout makes the directories, each durable in its parent before it is used (SPOOL-3).
+func (r *recovery) layout() error {
+	for _, dir := range []string{objectsDir, tmpDir, journalDir, quarantineDir} {
+		if err := r.s.fs.Mkdir(dir); err != nil {
+			return err
+		}
+	}
+	r.s.findBallast()
+	if f, err := r.s.fs.Open(suspectName); err == nil {
+		r.suspect = true
+		f.Close()
+	}
+	return r.s.fs.SyncDir(".")
+}
+
+func (r *recovery) readJournal() error {
+	b, rep, err := readJournal(r.s.fs)
+	if err != nil {
+		return err
+	}
+	r.book, r.rep.JournalTorn, r.rep.JournalHoles = b, rep.torn, rep.holes
+	r.s.journal.gen = rep.gen
+	r.maxSeq = b.standing.next - 1
+	r.tomb = make(map[uint64]ID, len(b.tombs))
+	for _, t := range b.tombs {
+		r.tomb[t.seq] = t.id
+		r.maxSeq = max(r.maxSeq, t.seq)
+	}
+	if rep.holes > 0 {
+		r.s.cfg.Logger.Error("journal is damaged: everything not archived is offered again", "places", rep.holes)
+	}
+	return nil
+}
+
+// clearPartial empties tmp. An object is acknowledged only after it was renamed
+// out of there, so nothing in it was ever promised to anybody.
+func (r *recovery) clearPartial() error {
+	names, err := r.s.fs.ReadDir(tmpDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := r.s.fs.Remove(path.Join(tmpDir, name)); err != nil {
+			return err
+		}
+		r.rep.Partial++
+	}
+	return nil
+}
+
+// scan reads header and seal of every file, oldest first, and the content of
+// those whose durability is in doubt: from the mark on.
+func (r *recovery) scan() error {
+	files, err := r.listFiles()
+	if err != nil {
+		return err
+	}
+	for i, seq := range files {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		if i%1024 == 0 {
+			r.s.cfg.Progress(i, len(files))
+		}
+		r.maxSeq = max(r.maxSeq, seq)
+		if err := r.scanFile(seq); err != nil {
+			return err
+		}
+	}
+	r.s.cfg.Progress(len(files), len(files))
+	return r.countQuarantine()
+}
+
+// listFiles returns the sequence numbers that have a file, in order. Empty
+// directories of the past go away here.
+func (r *recovery) listFiles() ([]uint64, error) {
+	return listObjects(r.s.fs, func(dir string, names []string) error {
+		if len(names) == 0 {
+			return r.s.fs.Remove(dir)
+		}
+		for _, name := range names {
+			if seq, ok := parseObjectName(name); !ok || objectName(seq) != path.Join(dir, name) {
+				r.s.cfg.Logger.Warn("foreign file in the spool, left alone", "name", path.Join(dir, name))
+			}
+		}
+		return nil
+	})
+}
+
+// listObjects reads the object directories; each, if not nil, sees every one.
+func listObjects(fs FS, each func(dir string, names []string) error) ([]uint64, error) {
+	shards, err := fs.ReadDir(objectsDir)
+	if err != nil {
+		return nil, err
+	}
+	var seqs []uint64
+	for _, shard := range shards {
+		dir := path.Join(objectsDir, shard)
+		names, err := fs.ReadDir(dir)
+		if err == nil && each != nil {
+			err = each(dir, names)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if seq, ok := parseObjectName(name); ok && objectName(seq) == path.Join(dir, name) {
+				seqs = append(seqs, seq)
+			}
+		}
+	}
+	sort.Slice(seqs, func(i, k int) bool { return seqs[i] < seqs[k] })
+	return seqs, nil
+}
+
+func parseObjectName(name string) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, ".obj")
+	seq, err := strconv.ParseUint(digits, 16, 64)
+	return seq, ok && err == nil && seq > 0
+}
+
+func (r *recovery) scanFile(seq uint64) error {
+	f, err := r.s.fs.Open(objectName(seq))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	c, err := inspect(f, seq)
+	if err == nil && r.tomb[seq] == c.id {
+		r.undone = append(r.undone, seq) // a crash brought it back
+		return nil
+	}
+	if err == nil && seq >= r.book.standing.mark && !r.isDamaged(seq, c) {
+		r.rep.Proved++
+		err = c.proveContent(f, nil)
+	}
+	if errors.Is(err, errLater) {
+		return err
+	}
+	if err != nil {
+		return r.setAside(seq, err)
+	}
+	c.seed, c.meta, c.preface = nil, nil, nil // keep it lean
+	r.found = append(r.found, found{seq, c})
+	return nil
+}
+
+func (r *recovery) isDamaged(seq uint64, c *container) bool {
+	f := r.book.facts[seq]
+	return f != nil && f.id == c.id && f.damaged
+}
+
+// inspect reads a container that must belong to seq.
+func inspect(f File, seq uint64) (*container, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	c, err := readContainer(f, size)
+	if err != nil {
+		return nil, err
+	}
+	if c.seq != seq {
+		return nil, fmt.Errorf("%w: the seal is of object %d", errNotSealed, c.seq)
+	}
+	return c, nil
+}
+
+// setAside moves a file that is not a whole object to the quarantine folder. It
+// is never deleted: it could be an acknowledged object that the disk damaged.
+func (r *recovery) setAside(seq uint64, why error) error {
+	name := path.Base(objectName(seq))
+	if err := r.s.fs.Rename(objectName(seq), path.Join(quarantineDir, name)); err != nil {
+		return err
+	}
+	r.rep.Quarantined = append(r.rep.Quarantined, name)
+	r.s.cfg.Logger.Error("file set aside", "name", name, "reason", why)
+	return nil
+}
+
+// countQuarantine makes sure that no number in the quarantine is given away again.
+func (r *recovery) countQuarantine() error {
+	names, err := r.s.fs.ReadDir(quarantineDir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if seq, ok := parseObjectName(name); ok {
+			r.maxSeq = max(r.maxSeq, seq)
+		}
+	}
+	return nil
+}
+
+// rewrite copies, after a failed sync, each object that is not proved to a new
+// file under the same name: what the page cache shows of the old file may never
+// reach the disk, and no second sync of it can be believed (D-S6). Everything
+// below the mark was synced without an error when it was acknowledged.
+func (r *recovery) rewrite() error {
+	if !r.suspect {
+		return nil
+	}
+	for _, o := range r.found {
+		if o.seq < r.book.standing.mark || r.isDamaged(o.seq, o.c) {
+			continue
+		}
+		if err := r.rewriteOne(o.seq); err != nil {
+			return err
+		}
+		r.rep.Rewritten++
+	}
+	return nil
+}
+
+// rewriteOne: copy, fdatasync(copy), rename over the old name, fsync(directory).
+func (r *recovery) rewriteOne(seq uint64) error {
+	old, err := r.s.fs.Open(objectName(seq))
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	tmp := fmt.Sprintf("%s/rewrite-%016x", tmpDir, seq)
+	f, err := r.s.fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err = copyFile(f, old); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = r.s.fs.Rename(tmp, objectName(seq))
+	}
+	if err == nil {
+		err = r.s.fs.SyncDir(shardName(seq))
+	}
+	return err
+}
+
+// beginJournal writes all that is known to a new segment, with its own sync:
+// the old one may be only in the page cache, or torn.
+func (r *recovery) beginJournal() error {
+	s := r.s
+	for name, n := range r.book.standing.counters {
+		s.counters[name] = n
+	}
+	s.next, s.age = r.maxSeq+1, r.book.standing.age
+	for _, t := range r.book.tombs {
+		s.intern(t.group).forgotten++
+		s.tombs.add(t, s.cfg.MaxTombstones, s.groups)
+		if t.seq >= r.book.standing.mark && !t.test {
+			s.counters[CountReceived]++
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range r.found {
+		r.adopt(o)
+	}
+	r.rep.Missing = len(r.book.facts)
+	r.rep.Objects = len(r.found)
+	return s.journal.begin(s.standingWith(nil), s.snapshot())
+}
+
+// adopt makes an entry of a file and of what the journal knows of it.
+func (r *recovery) adopt(o found) {
+	s := r.s
+	e := &entry{facts: facts{id: o.c.id}, seq: o.seq, start: o.c.start, content: o.c.content, received: o.c.received,
+		flags: o.c.flags, preface: uint32(o.c.parts.preface), priority: o.c.priority, test: o.c.test, group: s.intern(o.c.group)}
+	if f := r.book.facts[o.seq]; f != nil && f.id == e.id {
+		e.facts = *f
+		delete(r.book.facts, o.seq)
+	}
+	if o.seq >= r.book.standing.mark && !e.test {
+		s.counters[CountReceived]++
+	}
+	s.dirs[shardName(o.seq)] = true
+	s.publish(e)
+}
+
+// unlinkForgotten repeats unlinks that a crash undid; the rows that allow it
+// are durable in the new segment.
+func (r *recovery) unlinkForgotten() error {
+	for _, seq := range r.undone {
+		if err := r.s.fs.Remove(objectName(seq)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		r.rep.Undone++
+	}
+	return nil
+}
+
+// syncAll is the commit point of recovery. Before it nothing was shown to anybody.
+func (r *recovery) syncAll() error {
+	if mutant != mutantNoSyncFS {
+		if err := r.s.fs.SyncFS(); err != nil {
+			return err
+		}
+	}
+	if r.suspect {
+		return r.s.fs.Remove(suspectName)
+	}
+	return nil
+}

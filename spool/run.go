@@ -1,0 +1,119 @@
+package spool
+
+import (
+	"context"
+	"time"
+)
+
+// How often Run looks around, and after how many objects it moves the mark, so
+// that recovery reads the content of a bounded number of files.
+const (
+	sweepEvery  = time.Second
+	maxUnproved = 512
+	forgetBatch = 1024
+)
+
+// Run does what may be done later: it forgets what may be forgotten, moves the
+// mark, writes the index, gives back expired leases, restores the ballast. It
+// blocks until ctx ends (then it returns nil) or the spool fails (then it
+// returns why). It starts no goroutine.
+func (s *Spool) Run(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.gone:
+			return s.Err()
+		case <-s.kick:
+		case <-ticker.C:
+		}
+		if err := s.sweep(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Spool) wakeRun() {
+	select {
+	case s.kick <- struct{}{}:
+	default: // it is on its way already
+	}
+}
+
+// Sweep does once what Run does every second.
+func (s *Spool) Sweep(ctx context.Context) error { return s.sweep(ctx) }
+
+func (s *Spool) sweep(ctx context.Context) error {
+	s.tick()
+	s.expireLeases()
+	if err := s.forget(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	dirty := s.dirty
+	s.mu.Unlock()
+	if dirty {
+		if err := s.writeStanding(); err != nil {
+			return err
+		}
+	}
+	s.restoreBallast()
+	s.index.update(ctx, s)
+	return s.Err()
+}
+
+// forget lets go of what may be forgotten, oldest first (P2). When space is
+// short it does not wait for RetainArchived; it never touches what is not
+// confirmed. The row is durable before the file goes (flush, unlink).
+func (s *Spool) forget(ctx context.Context) error {
+	for ctx.Err() == nil {
+		hurry := s.Admission() != Admit
+		s.mu.Lock()
+		ops := s.forgettable(hurry)
+		s.mu.Unlock()
+		if len(ops) == 0 {
+			return nil
+		}
+		if err := s.oblige(ops...); err != nil {
+			return err
+		}
+		s.cfg.Logger.Debug("objects forgotten", "objects", len(ops))
+		if len(ops) < forgetBatch {
+			return nil
+		}
+	}
+	return nil
+}
+
+// forgettable picks a batch, by sequence. Guarded by mu.
+func (s *Spool) forgettable(hurry bool) (ops []op) {
+	if s.count[Archived] == 0 && s.cfg.Keep == KeepArchived {
+		return nil
+	}
+	batch := forgetBatch
+	if hurry {
+		batch = 32 // look again soon: no more than needed
+	}
+	mark := s.mark()
+	for _, e := range s.order {
+		if len(ops) == batch || e.seq >= mark {
+			break
+		}
+		if !e.gone && s.mayForget(e, hurry) {
+			ops = append(ops, op{kind: opForgot, seq: e.seq, id: e.id, length: e.content, at: e.archivedAt, group: e.group.name, test: e.test})
+		}
+	}
+	return ops
+}
+
+func (s *Spool) mayForget(e *entry, hurry bool) bool {
+	switch e.facts.state {
+	case Archived:
+		return hurry || s.age-e.archivedAge >= int64(s.cfg.RetainArchived)
+	case AtHub:
+		return s.cfg.Keep == KeepHub && !e.held && !e.damaged
+	}
+	return false
+}

@@ -1,0 +1,213 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Names below the spool's directory. No byte of a peer ever reaches a path (SPOOL-10).
+const (
+	objectsDir    = "objects"
+	tmpDir        = "tmp"
+	journalDir    = "journal"
+	quarantineDir = "quarantine"
+	lockName      = "lock"
+	ballastName   = "ballast"
+	suspectName   = "suspect"
+	indexName     = "index.db"
+	shardBits     = 12 // 4096 files in a directory; neighbours share one, and so its fsync
+)
+
+func shardName(seq uint64) string  { return fmt.Sprintf("%s/%013x", objectsDir, seq>>shardBits) }
+func objectName(seq uint64) string { return fmt.Sprintf("%s/%016x.obj", shardName(seq), seq) }
+
+// Spool keeps objects until they may be forgotten. Its methods may be called
+// from any goroutine.
+type Spool struct {
+	cfg    Config
+	fs     FS
+	lock   io.Closer
+	report Recovery
+	space  space
+	shards rounds // flushes of object directories; see syncShard
+	index  *index // nil when there is none
+
+	obligations rounds   // flushes of the journal
+	journal     *journal // owned by the leader of obligations
+
+	dirMu sync.Mutex // guards dirs, held while a directory is made
+	dirs  map[string]bool
+
+	kick chan struct{} // size 1: Run has something to do
+
+	mu       sync.Mutex // guards all below
+	failed   error
+	closed   bool
+	gone     chan struct{} // closed when the spool failed or was closed
+	next     uint64
+	age      int64 // nanoseconds of running in the spool's life
+	aged     time.Time
+	inflight map[uint64]struct{} // sequence numbers given out and not yet proved
+	pending  map[ID]*pendingCommit
+	byID     map[ID]*entry
+	order    []*entry // by seq; forgotten ones stay as gaps until they are many
+	gaps     int
+	groups   map[string]*group
+	tombs    tombs
+	counters map[string]uint64
+	dirty    bool // counters or mark changed since the journal last wrote them
+	count    [states]int64
+	bytes    [states]int64 // of containers
+	unproved int64         // objects committed since the mark was last written
+	tmpNext  uint64
+	queue    queue
+	leased   map[*entry]struct{}
+	watchers map[*Watcher]struct{}
+}
+
+// entry is an object that is here. Guarded by Spool.mu.
+type entry struct {
+	facts
+	seq      uint64
+	start    int64 // bytes before the content
+	content  int64
+	received int64
+	group    *group
+	flags    uint32
+	preface  uint32
+	priority Priority
+	test     bool
+	queued   bool // in a heap of the queue
+	gone     bool // forgotten
+	stale    bool // the index row is not written yet
+	tries    uint8
+	lease    *lease
+}
+
+func (e *entry) size() int64  { return e.start + e.content + sealSize }
+func (e *entry) state() State { return e.shown(e.lease != nil) }
+
+// Object is what callers see of an entry; a copy.
+type Object struct {
+	ID         ID
+	Seq        uint64 // the order of arrival, and the file's name
+	Group      string
+	Priority   Priority
+	Meta       []byte // filled by Lease, Object, Objects and Commit
+	PrefaceLen int64
+	Length     int64 // content bytes
+	Size       int64 // bytes on the disk
+	State      State
+	Held       bool // the hub is to keep it back; it is uploaded all the same
+	Flags      uint32
+	Test       bool
+	Received   time.Time
+	ArchivedAt time.Time // zero unless archived
+	Reason     string    // why it is quarantined
+	Damaged    bool      // its bytes are not what was stored
+	Owner      string    // who leased it
+	Tries      int       // poison tries since the start
+}
+
+func (e *entry) object() Object {
+	o := Object{ID: e.id, Seq: e.seq, Group: e.group.name, Priority: e.priority, PrefaceLen: int64(e.preface),
+		Length: e.content, Size: e.size(), State: e.state(), Held: e.held, Flags: e.flags, Test: e.test,
+		Received: time.Unix(0, e.received), Reason: e.reason, Damaged: e.damaged, Tries: int(e.tries)}
+	if e.facts.state == Archived {
+		o.ArchivedAt = time.Unix(0, e.archivedAt)
+	}
+	if e.lease != nil {
+		o.Owner = e.lease.owner
+	}
+	return o
+}
+
+// fail ends the spool: nothing is accepted or confirmed any more until it is
+// opened again (P8). It leaves a marker, so that the next recovery does not
+// take the page cache's word for what the disk refused. The marker needs no
+// fsync: it must live exactly as long as the page cache does.
+func (s *Spool) fail(err error) error {
+	s.mu.Lock()
+	first := s.failed == nil && !s.closed
+	if first {
+		s.failed = fmt.Errorf("%w: %w", ErrFailed, err)
+		close(s.gone)
+	}
+	err = s.failed
+	s.mu.Unlock()
+	if !first {
+		return errors.Join(err, ErrFailed)
+	}
+	s.cfg.Logger.Error("spool failed", "error", err)
+	markSuspect(s.fs)
+	return err
+}
+
+func markSuspect(fs FS) {
+	if f, err := fs.Create(suspectName); err == nil {
+		f.Close()
+	}
+}
+
+// usable is nil while the spool may be used. Guarded by mu.
+func (s *Spool) usable() error {
+	switch {
+	case s.failed != nil:
+		return s.failed
+	case s.closed:
+		return ErrClosed
+	}
+	return nil
+}
+
+// Err is nil, or says why the spool has failed.
+func (s *Spool) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usable()
+}
+
+// Recovery tells what Open found.
+func (s *Spool) Recovery() Recovery { return s.report }
+
+// mark is the lowest sequence number that is not proved durable. Guarded by mu.
+func (s *Spool) mark() uint64 {
+	mark := s.next
+	for seq := range s.inflight {
+		mark = min(mark, seq)
+	}
+	return mark
+}
+
+// Close ends the spool: writers and senders get ErrClosed. What was not
+// committed is left to the next recovery. Run must have ended.
+func (s *Spool) Close() error {
+	var err error
+	if s.Err() == nil {
+		err = s.writeStanding()
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.failed == nil {
+		close(s.gone)
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.obligations.lead.Lock() // wait for a flush that is under way
+	s.journal.close()
+	s.obligations.lead.Unlock()
+	s.index.close()
+	if cerr := s.lock.Close(); err == nil {
+		err = cerr
+	}
+	if c, ok := s.fs.(*osFS); ok {
+		c.close()
+	}
+	return err
+}

@@ -1,0 +1,329 @@
+package spool
+
+import (
+	"maps"
+	"sort"
+	"time"
+)
+
+// The counters that every spool has. Others are made by Count.
+const (
+	CountReceived    = "received"
+	CountAtHub       = "at_hub"
+	CountArchived    = "archived"
+	CountRefused     = "refused"
+	CountQuarantined = "quarantined"
+)
+
+// change is the only place where an entry's state moves: it keeps the sums, the
+// queue, the index and the watchers true. Guarded by mu.
+func (s *Spool) change(e *entry, do func()) {
+	before := e.state()
+	s.tally(e, before, -1)
+	do()
+	after := e.state()
+	if !e.gone {
+		s.tally(e, after, +1)
+	}
+	if after == Sending {
+		s.leased[e] = struct{}{}
+	} else {
+		delete(s.leased, e)
+	}
+	e.stale = true
+	if after == Received && !e.queued && !e.gone {
+		s.queue.push(e)
+	}
+	if before != after || e.gone {
+		s.tell(e, after)
+	}
+}
+
+func (s *Spool) tally(e *entry, st State, by int64) {
+	s.count[st] += by
+	s.bytes[st] += by * e.size()
+	e.group.byState[st] += by
+	e.group.bytes += by * e.content
+}
+
+// publish makes a durable object visible. Guarded by mu.
+func (s *Spool) publish(e *entry) {
+	i := len(s.order)
+	for i > 0 && s.order[i-1].seq > e.seq { // commits end slightly out of order
+		i--
+	}
+	s.order = append(s.order, nil)
+	copy(s.order[i+1:], s.order[i:])
+	s.order[i] = e
+	if old := s.byID[e.id]; old == nil || old.damaged {
+		s.byID[e.id] = e
+	}
+	e.group.last = max(e.group.last, e.seq)
+	e.group.lastReceived = max(e.group.lastReceived, e.received)
+	s.tally(e, e.state(), +1)
+	e.stale = true
+	if e.state() == Received && s.byID[e.id] == e {
+		s.queue.push(e)
+	}
+	s.tell(e, e.state())
+}
+
+// find returns the live object of an ID. Guarded by mu.
+func (s *Spool) find(id ID) (*entry, error) {
+	if e := s.byID[id]; e != nil {
+		return e, nil
+	}
+	return nil, ErrUnknown
+}
+
+// at returns the index in order of the first entry with a sequence number above seq.
+func (s *Spool) at(seq uint64) int {
+	return sort.Search(len(s.order), func(i int) bool { return s.order[i].seq > seq })
+}
+
+// atSeq returns the entry with that number, or nil. Guarded by mu.
+func (s *Spool) atSeq(seq uint64) *entry {
+	if i := s.at(seq - 1); seq > 0 && i < len(s.order) && s.order[i].seq == seq && !s.order[i].gone {
+		return s.order[i]
+	}
+	return nil
+}
+
+// oblige makes ops durable in the journal and then true in memory. All who call
+// at the same time share one flush.
+func (s *Spool) oblige(ops ...op) error {
+	if len(ops) == 0 {
+		return s.Err()
+	}
+	return s.obligations.do(ops, s.flush)
+}
+
+// opStanding asks for a record that carries nothing but the standing.
+const opStanding kind = 0
+
+// flush is run by the leader of a round. The commit point is journal.append.
+func (s *Spool) flush(ops []op) error {
+	s.mu.Lock()
+	if err := s.usable(); err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	ops, gained := s.effective(ops)
+	st := s.standingWith(gained)
+	s.mu.Unlock()
+	if len(ops) == 0 {
+		return nil
+	}
+	if mutant == mutantEarlyDelete {
+		s.unlink(ops)
+	}
+	encoded := ops
+	if ops[0].kind == opStanding {
+		encoded = ops[1:]
+	}
+	if err := s.journal.append(st, encoded); err != nil {
+		return s.fail(err)
+	}
+	s.mu.Lock()
+	s.unproved, s.dirty = 0, false
+	for _, o := range encoded {
+		s.applyLive(o)
+	}
+	for name, n := range gained {
+		s.counters[name] += n
+	}
+	s.mu.Unlock()
+	s.unlink(encoded)
+	return s.compact()
+}
+
+// unlink removes the files of objects that were forgotten. It runs after the
+// rows are durable (file before row, row before unlink). That a crash may undo
+// it is harmless (SPOOL-18); an error is only told, recovery tries again.
+func (s *Spool) unlink(ops []op) {
+	for _, o := range ops {
+		if o.kind != opForgot && !(mutant == mutantEarlyDelete && o.kind == opArchived) {
+			continue
+		}
+		if err := s.fs.Remove(objectName(o.seq)); err != nil && mutant != mutantEarlyDelete {
+			s.cfg.Logger.Warn("forgotten object not unlinked", "seq", o.seq, "error", err)
+		}
+	}
+}
+
+// effective keeps the ops that change something, and says what they add to the
+// counters. Guarded by mu.
+func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
+	gained = map[string]uint64{}
+	seen := map[uint64]*facts{} // what the ops before in this round made of it
+	reoffered := false
+	for _, o := range ops {
+		switch o.kind {
+		case opStanding:
+			if len(keep) == 0 {
+				keep = append(keep, o)
+			}
+			continue
+		case opReoffer:
+			keep, reoffered = append(keep, o), true
+			continue
+		}
+		e := s.atSeq(o.seq)
+		if e == nil || e.id != o.id {
+			continue
+		}
+		f := seen[o.seq]
+		if f == nil {
+			f = new(facts)
+			*f = e.facts
+			seen[o.seq] = f
+		}
+		before := *f
+		f.apply(o)
+		if *f != before || reoffered || o.kind == opForgot {
+			keep = append(keep, o)
+			s.gain(gained, e.test, before, *f)
+		}
+	}
+	return keep, gained
+}
+
+// gain counts a transition. Test objects are never counted (DESIGN 5.3).
+func (s *Spool) gain(gained map[string]uint64, test bool, before, after facts) {
+	if test {
+		return
+	}
+	if after.wasAtHub && !before.wasAtHub {
+		gained[CountAtHub]++
+	}
+	if after.state == Archived && before.state != Archived {
+		gained[CountArchived]++
+	}
+	if after.quarantined && !before.quarantined {
+		gained[CountQuarantined]++
+	}
+}
+
+// standingWith is the truth as it will be when the ops that gained are applied.
+// Guarded by mu.
+func (s *Spool) standingWith(gained map[string]uint64) standing {
+	st := standing{mark: s.mark(), next: s.next, age: s.age, counters: maps.Clone(s.counters)}
+	for name, n := range gained {
+		st.counters[name] += n
+	}
+	// Objects from the mark on are counted by recovery, which sees their files.
+	for i := len(s.order) - 1; i >= 0 && s.order[i].seq >= st.mark; i-- {
+		if !s.order[i].test && !s.order[i].gone {
+			st.counters[CountReceived]--
+		}
+	}
+	return st
+}
+
+// applyLive makes a durable op true in memory. Guarded by mu.
+func (s *Spool) applyLive(o op) {
+	if o.kind == opReoffer {
+		for _, e := range s.order {
+			if !e.gone && e.facts.state == AtHub {
+				s.change(e, func() { e.apply(o) })
+			}
+		}
+		return
+	}
+	e := s.atSeq(o.seq)
+	if e == nil {
+		return
+	}
+	if o.kind == opForgot {
+		s.drop(e, o)
+		return
+	}
+	s.change(e, func() {
+		e.apply(o)
+		if e.shown(false) != Received {
+			e.lease = nil // a receipt ends the lease
+		}
+		if o.kind == opReleased {
+			e.tries = 0
+		}
+	})
+}
+
+// drop takes a forgotten object out of memory and remembers that it was here.
+func (s *Spool) drop(e *entry, o op) {
+	s.change(e, func() { e.gone = true })
+	if s.byID[e.id] == e {
+		delete(s.byID, e.id)
+	}
+	e.group.forgotten++
+	s.tombs.add(o, s.cfg.MaxTombstones, s.groups)
+	s.gaps++
+	if s.gaps > 1024 && s.gaps > len(s.order)/2 {
+		live := make([]*entry, 0, len(s.order)-s.gaps)
+		for _, e := range s.order {
+			if !e.gone {
+				live = append(live, e)
+			}
+		}
+		s.order, s.gaps = live, 0
+	}
+}
+
+// compact begins a new segment when the journal has outgrown its snapshot.
+// Called by the leader of obligations.
+func (s *Spool) compact() error {
+	j := s.journal
+	if j.size < s.cfg.JournalBytes+2*j.atStart {
+		return nil
+	}
+	s.mu.Lock()
+	st, ops := s.standingWith(nil), s.snapshot()
+	s.mu.Unlock()
+	if err := j.begin(st, ops); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// snapshot returns all obligations that still matter. Guarded by mu.
+func (s *Spool) snapshot() []op {
+	ops := append([]op(nil), s.tombs.list()...)
+	for _, e := range s.order {
+		if !e.gone {
+			ops = append(ops, e.facts.ops(e.seq)...)
+		}
+	}
+	return ops
+}
+
+// writeStanding makes mark, counters and age durable.
+func (s *Spool) writeStanding() error { return s.oblige(op{kind: opStanding}) }
+
+// Count adds n to a counter of the caller's own, or to CountRefused. It becomes
+// durable with the next write of the journal, within a second while Run runs.
+func (s *Spool) Count(name string, n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.counters[name]; !known && (len(s.counters) >= maxCounters || len(name) > 255) {
+		return // bounded: P9
+	}
+	s.counters[name] += n
+	s.dirty = true
+}
+
+// Counters returns all counters, for the life of the directory.
+func (s *Spool) Counters() map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counters)
+}
+
+// tick advances the spool's own age. A wall clock that jumps adds at most a
+// minute; time in which the appliance was off does not count (D-S7).
+func (s *Spool) tick() {
+	now := s.cfg.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.age += int64(min(max(now.Sub(s.aged), 0), time.Minute))
+	s.aged = now
+}

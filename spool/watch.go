@@ -1,0 +1,59 @@
+package spool
+
+import "time"
+
+// Event is a change of one object's state. It is told after the change is
+// durable; leases are told too, and they are not durable.
+type Event struct {
+	Seq       uint64
+	ID        ID
+	Group     string
+	State     State
+	Forgotten bool // it is no longer here; State is its last
+	Test      bool
+	At        time.Time
+	Lost      bool // events before this one were lost: look at Objects again
+}
+
+// Watcher gets events. It is lossy: whoever reads too slowly finds Lost set on
+// the next event that fits, and has then to look at the whole again.
+type Watcher struct {
+	C    <-chan Event
+	c    chan Event
+	s    *Spool
+	lost bool // guarded by Spool.mu
+}
+
+// Watch begins to tell; buffer is how many events may wait. Close it.
+func (s *Spool) Watch(buffer int) *Watcher {
+	w := &Watcher{c: make(chan Event, max(buffer, 1)), s: s}
+	w.C = w.c
+	s.mu.Lock()
+	s.watchers[w] = struct{}{}
+	s.mu.Unlock()
+	return w
+}
+
+// Close ends it. C is not closed.
+func (w *Watcher) Close() {
+	w.s.mu.Lock()
+	delete(w.s.watchers, w)
+	w.s.mu.Unlock()
+}
+
+// tell never blocks. Guarded by mu.
+func (s *Spool) tell(e *entry, st State) {
+	if len(s.watchers) == 0 {
+		return
+	}
+	ev := Event{Seq: e.seq, ID: e.id, Group: e.group.name, State: st, Forgotten: e.gone, Test: e.test, At: s.cfg.Now()}
+	for w := range s.watchers {
+		ev.Lost = w.lost
+		select {
+		case w.c <- ev:
+			w.lost = false
+		default:
+			w.lost = true
+		}
+	}
+}
