@@ -24,7 +24,7 @@ const (
 // benchStudy is p.Objects objects of exactly p.Size bytes each.
 func benchStudy(seed uint64, p Profile) Study {
 	e := newExam(seed, "OT", "PROVA DI CARICO")
-	s := e.series(1, scClass, explicitLE, "CARICO", dataset{"ConversionType": "WSD", "PatientOrientation": ""})
+	s := e.series(1, scClass, explicitLE, "CARICO", dataset{"ConversionType": "WSD", "PatientOrientation": "", "Laterality": ""})
 	if p.Size >= multiFrom {
 		s.class, s.attrs["SOPClassUID"] = scfClass, scfClass
 	}

@@ -64,7 +64,7 @@ func TestDCMTKReadsEveryObject(t *testing.T) {
 	}
 }
 
-// dump reads the pixel data of an uncompressed file with dcmdump.
+// pixels reads the pixel data of an uncompressed file with dcmdump.
 func pixels(t *testing.T, path string) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -145,6 +145,24 @@ func TestReportsReadWell(t *testing.T) {
 		i := srStudy(9, Small).Instances[k]
 		if out := dcmtk(t, "dsrdump", fileOf(t, i)); !strings.Contains(out, want) {
 			t.Errorf("report %s: dsrdump does not show %q:\n%s", strconv.Itoa(k), want, out)
+		}
+	}
+}
+
+// The validator of dicom3tools finds no error against the IODs of PS3.3. It
+// cannot read the deflated transfer syntax.
+func TestValidatorFindsNoError(t *testing.T) {
+	if _, err := exec.LookPath("dciodvfy"); err != nil {
+		t.Skip("dciodvfy is not installed (Debian package dicom3tools)")
+	}
+	all := append(instancesOf(t, 11, "small"), instancesOf(t, 11, "bench:1x64KiB")...)
+	for _, i := range append(all, instancesOf(t, 11, "bench:1x33MiB")...) {
+		if i.Names.TransferSyntax == deflatedLE {
+			continue
+		}
+		out, err := exec.Command("dciodvfy", "-new", fileOf(t, i)).CombinedOutput()
+		if err != nil || bytes.Contains(out, []byte("Error")) {
+			t.Errorf("%s: %v\n%.2000s", i.File, err, out)
 		}
 	}
 }

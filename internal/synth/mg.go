@@ -8,7 +8,7 @@ func mgStudy(seed uint64, p Profile) Study {
 	w, h := p.pixels(1914), p.pixels(2294)
 	s := e.series(1, mgClass, jpegLosslessSV1, "CC", dataset{
 		"ImageType": `DERIVED\PRIMARY`, "PresentationIntentType": "FOR PRESENTATION",
-		"BodyPartExamined": "BREAST", "OrganExposed": "BREAST", "PositionerType": "MAMMOGRAPHIC",
+		"BodyPartExamined": "BREAST", "OrganExposed": "BREAST", "PositionerType": "MAMMOGRAPHIC", "DetectorType": "DIRECT",
 		"KVP": "28", "ImagerPixelSpacing": `0.10\0.10`, "BurnedInAnnotation": "NO", "BreastImplantPresent": "NO",
 		"PixelIntensityRelationship": "LOG", "PixelIntensitySign": -1, "PresentationLUTShape": "IDENTITY",
 		"RescaleIntercept": "0", "RescaleSlope": "1", "RescaleType": "US", "LossyImageCompression": "00",

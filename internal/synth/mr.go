@@ -17,14 +17,14 @@ func mrStudy(seed uint64, p Profile) Study {
 	scout.add(1, func() dataset {
 		img := scout.head(0, 1, edge)
 		return pixelModule(edge, edge, 16, 12).with(axial(edge, edge, 24000/edge, 1000, 0),
-			dataset{"ImageType": `ORIGINAL\PRIMARY\LOCALIZER`, "PixelData": img.px})
+			dataset{"ImageType": `ORIGINAL\PRIMARY\OTHER`, "PixelData": img.px})
 	})
 	stack := e.series(2, mrClass, rleLossless, "T2 TSE ASSIALE", common)
 	for i := range n {
 		stack.add(i+1, func() dataset {
 			img := stack.head(i, n, edge)
 			return pixelModule(edge, edge, 16, 12).with(axial(edge, edge, 24000/edge, 500, i*600), dataset{
-				"ImageType": `ORIGINAL\PRIMARY\M`, "SpacingBetweenSlices": "6", "PixelData": fragments{rle16(img)}})
+				"ImageType": `ORIGINAL\PRIMARY\OTHER`, "SpacingBetweenSlices": "6", "PixelData": fragments{rle16(img)}})
 		})
 	}
 	return *e.study
