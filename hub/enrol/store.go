@@ -1,0 +1,40 @@
+package enrol
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Device is an appliance that has enrolled.
+type Device struct {
+	ID       string
+	Facility string
+	Approved bool
+	Created  time.Time
+}
+
+// Why a claim fails. Nobody outside is told which of the first three it was.
+var (
+	ErrNoCode   = errors.New("no such claim code")
+	ErrExpired  = errors.New("the claim code has expired")
+	ErrUsed     = errors.New("the claim code was used by another appliance")
+	ErrNoDevice = errors.New("no such device")
+)
+
+// Store are the rows behind enrolment.
+type Store interface {
+	// Claim uses the code with this hash for the key with this hash: it makes the
+	// device newID, approved, durable on return. The key that used the code
+	// before gets its device again. Errors: ErrNoCode, ErrExpired, ErrUsed.
+	Claim(ctx context.Context, hash, key [32]byte, newID string) (Device, error)
+
+	// AddCode records a code by the hash of its secret.
+	AddCode(ctx context.Context, hash [32]byte, facility string, expires time.Time, actor string) error
+
+	// Device looks one up; ErrNoDevice when there is none.
+	Device(ctx context.Context, id string) (Device, error)
+
+	// Renewed records that a device has a new key.
+	Renewed(ctx context.Context, id string, key [32]byte) error
+}

@@ -1,0 +1,38 @@
+// Package ledger keeps the hub's rows: devices and claim codes, objects,
+// receipts, forwarding jobs, what waits to be told to an appliance, and the
+// audit trail. SQLite is its one form here, in WAL mode, synchronous FULL.
+//
+// It promises:
+//   - What a method that changes rows has returned without error is durable:
+//     the commit point is the fsync of the write-ahead log that covers it.
+//     Callers share it: the first to come to the door commits for all who
+//     queued while the last commit was under way. Never by time.
+//   - Receipt, object and forwarding jobs appear together or not at all
+//     (SPOOL-19). Receiving again changes nothing.
+//   - The same object from two appliances is one object with one job for each
+//     destination, and a receipt and a confirmation for each appliance (P4).
+//   - Different contents under one SOP Instance UID are kept both; the jobs of
+//     the later one are held until released (P5), unless Config says deliver.
+//   - Archived means: every required destination is done. Confirmations for all
+//     appliances with a receipt come in the same transaction, and stay in the
+//     outbox until each has acknowledged.
+//   - After an error that leaves doubt about the disk nothing is written any
+//     more: Failed is closed, the program ends and starts again (P8).
+//
+// It deliberately holds no object's bytes, sends nothing, knows no clock that
+// decides order (rows are ordered by sequence; a clock only says when a job may
+// be tried again), and deletes no object and no receipt.
+//
+//	meta           key -> value: ledger id, generation
+//	counters       name -> number, for the life of the ledger
+//	devices        id, facility, state approved|revoked, hash of its key
+//	codes          hash of the secret, facility, until when, used by whom
+//	objects        seq, id, names, length, study, priority, archived_at
+//	receipts       (device, id)                     what one appliance may rely on
+//	jobs           (object, destination): pending -> leased -> done
+//	                                       held ^     |  \-> permanent
+//	                                          pending <- later
+//	confirmations  seq, device, id                  outbox, until acknowledged
+//	troubles       seq, device, id, destination     outbox, until acknowledged
+//	audit          seq, at, actor, action, subject  append only
+package ledger

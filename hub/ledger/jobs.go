@@ -1,0 +1,297 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"edged/hub"
+)
+
+// Job is one object on its way to one destination, lent to whoever leased it.
+type Job struct {
+	Seq         int64
+	Lease       int64 // which lease; an answer under an older one is not taken
+	Destination string
+	Attempts    int // before this one
+	Object      hub.Object
+}
+
+// ErrLeaseLost means that the lease ran out and somebody else has the job.
+var ErrLeaseLost = errors.New("the lease of the job has run out")
+
+// Start is called once by the one process that forwards, before it leases: what
+// an earlier process had leased is free again. When the destinations are not
+// those of the last time, objects get jobs for the new ones, and what only a
+// removed one held up is archived.
+func (l *SQLite) Start(ctx context.Context) error {
+	err := l.change(ctx, func(b *batch) error {
+		if _, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE state = 'leased'`); err != nil {
+			return err
+		}
+		return b.destinationsChanged()
+	})
+	if err != nil {
+		return fmt.Errorf("start of the ledger: %w", err)
+	}
+	return nil
+}
+
+func (b *batch) destinationsChanged() error {
+	now := fmt.Sprintf("%+v", b.config.Destinations)
+	changed, err := b.exec(`INSERT INTO meta VALUES ('destinations', ?1) ON CONFLICT DO UPDATE SET value = ?1 WHERE value <> ?1`, now)
+	if err != nil || changed == 0 {
+		return err
+	}
+	for _, d := range b.config.Destinations {
+		if err := b.addDestination(d.Name); err != nil {
+			return err
+		}
+	}
+	return b.archiveWaiting()
+}
+
+// addDestination gives each object that is not archived a job for it, held if
+// its others are held.
+func (b *batch) addDestination(name string) error {
+	state := `'pending'`
+	if !b.config.Deliver {
+		state = `iif(o.conflict AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.object = o.seq AND k.state <> 'held'), 'held', 'pending')`
+	}
+	_, err := b.exec(`INSERT INTO jobs (object, destination, state, priority, words)
+		SELECT o.seq, ?1, `+state+`, o.priority, iif(`+state+` = 'held', ?2, '') FROM objects o
+		WHERE o.archived_at IS NULL AND o.flags & ?3 = 0
+		AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.destination = ?1)`, name, heldWords, hub.FlagTest)
+	b.jobsGrew = true
+	return err
+}
+
+// archiveWaiting looks at every object that some destination has and that is not
+// archived yet.
+func (b *batch) archiveWaiting() error {
+	s, err := b.stmt(`SELECT seq FROM objects o WHERE archived_at IS NULL AND EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state = 'done')`)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Query()
+	if err != nil {
+		return err
+	}
+	seqs, err := collect[int64](rows)
+	if err != nil {
+		return err
+	}
+	for _, seq := range seqs {
+		if err := b.archive(seq); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect reads rows of one column and closes them.
+func collect[T any](rows *sql.Rows) ([]T, error) {
+	defer rows.Close()
+	var out []T
+	for rows.Next() {
+		var v T
+		if err := rows.Scan(&v); err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
+
+// Lease lends at most n jobs of a destination for the time given: urgent before
+// routine before backfill, and by sequence within. A job whose lease has run
+// out is lent again.
+func (l *SQLite) Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]Job, error) {
+	var jobs []Job
+	err := l.change(ctx, func(b *batch) (err error) {
+		if _, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE destination = ? AND state = 'leased' AND lease_until <= ?`, destination, b.now); err != nil {
+			return err
+		}
+		jobs, err = b.lease(destination, n, b.now+ttl.Milliseconds())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lease jobs of %s: %w", destination, err)
+	}
+	return jobs, nil
+}
+
+func (b *batch) lease(destination string, n int, until int64) ([]Job, error) {
+	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device
+		FROM jobs j JOIN objects o ON o.seq = j.object
+		WHERE j.destination = ? AND j.state = 'pending' AND j.next_at <= ? ORDER BY j.priority, j.seq LIMIT ?`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Query(destination, b.now, n)
+	if err != nil {
+		return nil, err
+	}
+	jobs, err := scanJobs(rows, destination)
+	if err != nil {
+		return nil, err
+	}
+	for _, j := range jobs {
+		if _, err := b.exec(`UPDATE jobs SET state = 'leased', lease = ?, lease_until = ? WHERE seq = ?`, j.Lease, until, j.Seq); err != nil {
+			return nil, err
+		}
+	}
+	return jobs, nil
+}
+
+func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
+	defer rows.Close()
+	var jobs []Job
+	for rows.Next() {
+		j := Job{Destination: destination}
+		o := &j.Object
+		var id []byte
+		if err := rows.Scan(&j.Seq, &j.Lease, &j.Attempts, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance,
+			&o.Length, &o.Study, &o.Priority, &o.Flags, &o.Calling, &o.Device); err != nil {
+			return nil, err
+		}
+		o.ID = hub.ID(id)
+		jobs = append(jobs, j)
+	}
+	return jobs, rows.Err()
+}
+
+// Done records that the destination has the object, whoever holds the lease by
+// now: it is a fact. words are the archive's, often empty. When it was the last
+// required destination the object is archived in the same transaction.
+func (l *SQLite) Done(ctx context.Context, j Job, words string) error {
+	return l.settleJob(ctx, "done", j, func(b *batch) error {
+		var object int64
+		err := b.row(`UPDATE jobs SET state = 'done', attempts = attempts + 1, words = ? WHERE seq = ? AND state <> 'done' RETURNING object`, words, j.Seq).Scan(&object)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return b.archive(object)
+	})
+}
+
+// Later gives the job back to be tried again after a time. With tried it counts
+// as an attempt.
+func (l *SQLite) Later(ctx context.Context, j Job, after time.Duration, tried bool, words string) error {
+	return l.settleJob(ctx, "give back", j, func(b *batch) error {
+		add := 0
+		if tried {
+			add = 1
+		}
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
+			add, b.now+after.Milliseconds(), words, j.Seq, j.Lease)
+		return lost(n, err)
+	})
+}
+
+// Refuse records a permanent refusal and tells every appliance that has a
+// receipt.
+func (l *SQLite) Refuse(ctx context.Context, j Job, words string) error {
+	return l.settleJob(ctx, "quarantine", j, func(b *batch) error {
+		n, err := b.exec(`UPDATE jobs SET state = 'permanent', attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`, words, j.Seq, j.Lease)
+		if err := lost(n, err); err != nil {
+			return err
+		}
+		return b.tell(j.Object.ID, j.Destination, true, words)
+	})
+}
+
+func (b *batch) tell(id hub.ID, destination string, permanent bool, words string) error {
+	devices, err := b.devicesOf(id)
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		if err := b.trouble(d, id, destination, permanent, words); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func lost(n int64, err error) error {
+	if err == nil && n == 0 {
+		return ErrLeaseLost
+	}
+	return err
+}
+
+func (l *SQLite) settleJob(ctx context.Context, what string, j Job, do func(*batch) error) error {
+	if err := l.change(ctx, do); err != nil {
+		return fmt.Errorf("%s job %d (%s to %s): %w", what, j.Seq, j.Object.ID, j.Destination, err)
+	}
+	return nil
+}
+
+// archive makes an object archived when every required destination is done, and
+// puts the confirmations for all appliances with a receipt into the outbox.
+func (b *batch) archive(object int64) error {
+	required := 0
+	for _, d := range b.config.Destinations {
+		if !d.Required {
+			continue
+		}
+		required++
+		var done bool
+		if err := b.row(`SELECT EXISTS (SELECT 1 FROM jobs WHERE object = ? AND destination = ? AND state = 'done')`, object, d.Name).Scan(&done); err != nil || !done {
+			return err
+		}
+	}
+	if required == 0 {
+		return nil
+	}
+	var raw []byte
+	err := b.row(`UPDATE objects SET archived_at = ? WHERE seq = ? AND archived_at IS NULL RETURNING id`, b.now, object).Scan(&raw)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	b.counts["archived"]++
+	devices, err := b.devicesOf(hub.ID(raw))
+	if err != nil {
+		return err
+	}
+	for _, d := range devices {
+		if err := b.confirmAgain(d, hub.ID(raw)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Release lets the held jobs of an object go (P5), in the name of actor.
+func (l *SQLite) Release(ctx context.Context, id hub.ID, actor string) error {
+	return l.free(ctx, id, "release", "held", actor)
+}
+
+// Retry lets the permanently refused jobs of an object be tried again, in the
+// name of actor: the archive has been told to take it now.
+func (l *SQLite) Retry(ctx context.Context, id hub.ID, actor string) error {
+	return l.free(ctx, id, "retry", "permanent", actor)
+}
+
+func (l *SQLite) free(ctx context.Context, id hub.ID, action, from, actor string) error {
+	return l.change(ctx, func(b *batch) error {
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '' WHERE state = ? AND object = (SELECT seq FROM objects WHERE id = ?)`, from, id[:])
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return fmt.Errorf("%s %s: it has no %s job", action, id, from)
+		}
+		b.jobsGrew = true
+		return b.audit(actor, action, id.String(), fmt.Sprintf("%d jobs", n))
+	})
+}

@@ -1,0 +1,134 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"edged/hub"
+	"edged/hub/receive"
+)
+
+var _ receive.Ledger = (*SQLite)(nil)
+
+// maxPage bounds what one call returns, whatever is asked for.
+const maxPage = 10_000
+
+// Confirmations returns what this device has not acknowledged, in order.
+func (l *SQLite) Confirmations(ctx context.Context, device string, after uint64, limit int) ([]receive.Confirmation, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT seq, id, length, at FROM confirmations WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`,
+		device, int64(after), min(limit, maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("confirmations: %w", err)
+	}
+	defer rows.Close()
+	var out []receive.Confirmation
+	for rows.Next() {
+		var c receive.Confirmation
+		var id []byte
+		var at int64
+		if err := rows.Scan(&c.Seq, &id, &c.Length, &at); err != nil {
+			return nil, fmt.Errorf("confirmations: %w", err)
+		}
+		c.ID, c.At = hub.ID(id), time.UnixMilli(at)
+		out = append(out, c)
+	}
+	return out, rows.Err()
+}
+
+// Troubles does the same for what destinations refused and what is held.
+func (l *SQLite) Troubles(ctx context.Context, device string, after uint64, limit int) ([]receive.Trouble, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT seq, id, destination, permanent, words FROM troubles WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`,
+		device, int64(after), min(limit, maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("troubles: %w", err)
+	}
+	defer rows.Close()
+	var out []receive.Trouble
+	for rows.Next() {
+		var t receive.Trouble
+		var id []byte
+		if err := rows.Scan(&t.Seq, &id, &t.Destination, &t.Permanent, &t.Words); err != nil {
+			return nil, fmt.Errorf("troubles: %w", err)
+		}
+		t.ID = hub.ID(id)
+		out = append(out, t)
+	}
+	return out, rows.Err()
+}
+
+// AcknowledgeConfirmations takes entries of this device out of its outbox.
+func (l *SQLite) AcknowledgeConfirmations(ctx context.Context, device string, seqs []uint64) error {
+	return l.acknowledge(ctx, `DELETE FROM confirmations WHERE seq = ? AND device = ?`, device, seqs)
+}
+
+// AcknowledgeTroubles takes entries of this device out of its outbox.
+func (l *SQLite) AcknowledgeTroubles(ctx context.Context, device string, seqs []uint64) error {
+	return l.acknowledge(ctx, `DELETE FROM troubles WHERE seq = ? AND device = ?`, device, seqs)
+}
+
+func (l *SQLite) acknowledge(ctx context.Context, query, device string, seqs []uint64) error {
+	return l.change(ctx, func(b *batch) error {
+		for _, seq := range seqs {
+			if _, err := b.exec(query, int64(seq), device); err != nil {
+				return fmt.Errorf("acknowledge: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// confirmAgain puts the confirmation of an archived object into the outbox of a
+// device that has a receipt; it does nothing for what is not archived.
+func (b *batch) confirmAgain(device string, id hub.ID) error {
+	n, err := b.exec(`INSERT INTO confirmations (device, id, length, at)
+		SELECT r.device, r.id, r.length, o.archived_at FROM receipts r JOIN objects o ON o.id = r.id
+		WHERE r.device = ? AND r.id = ? AND o.archived_at IS NOT NULL ON CONFLICT DO NOTHING`, device, id[:])
+	if n > 0 {
+		b.awake[device] = struct{}{}
+	}
+	return err
+}
+
+// trouble puts one into a device's outbox; a newer one about the same object
+// and destination replaces it under a new number.
+func (b *batch) trouble(device string, id hub.ID, destination string, permanent bool, words string) error {
+	_, err := b.exec(`INSERT OR REPLACE INTO troubles (device, id, destination, permanent, words) VALUES (?, ?, ?, ?, ?)`, device, id[:], destination, permanent, words)
+	b.awake[device] = struct{}{}
+	return err
+}
+
+// troublesOf tells a device that came later with the same object what earlier
+// ones were told.
+func (b *batch) troublesOf(device string, object int64) error {
+	n, err := b.exec(`INSERT OR REPLACE INTO troubles (device, id, destination, permanent, words)
+		SELECT DISTINCT ?, o.id, iif(j.state = 'held', '', j.destination), j.state = 'permanent', j.words
+		FROM jobs j JOIN objects o ON o.seq = j.object
+		WHERE j.object = ? AND j.state IN ('held', 'permanent')`, device, object)
+	if n > 0 {
+		b.awake[device] = struct{}{}
+	}
+	return err
+}
+
+// devicesOf are the devices with a receipt for id.
+func (b *batch) devicesOf(id hub.ID) ([]string, error) {
+	s, err := b.stmt(`SELECT device FROM receipts WHERE id = ?`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Query(id[:])
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var d string
+		if err := rows.Scan(&d); err != nil {
+			return nil, err
+		}
+		out = append(out, d)
+	}
+	return out, rows.Err()
+}

@@ -1,0 +1,166 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"edged/hub"
+)
+
+// heldWords are told to the appliance of an object that P5 holds.
+const heldWords = "held: other contents were received before under the same SOP Instance UID; an administrator of the hub decides"
+
+// Known returns those of ids that have a receipt for this device. Who asks has
+// perhaps lost what it was told: for what is archived, the confirmation is put
+// into the outbox again.
+func (l *SQLite) Known(ctx context.Context, device string, ids []hub.ID) (map[hub.ID]int64, error) {
+	known := map[hub.ID]int64{}
+	var archived []hub.ID
+	for chunk := ids; len(chunk) > 0; {
+		n := min(len(chunk), 500)
+		more, err := l.known(ctx, device, chunk[:n], known)
+		if err != nil {
+			return nil, fmt.Errorf("known objects: %w", err)
+		}
+		archived, chunk = append(archived, more...), chunk[n:]
+	}
+	if len(archived) == 0 {
+		return known, nil
+	}
+	return known, l.change(ctx, func(b *batch) error {
+		for _, id := range archived {
+			if err := b.confirmAgain(device, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// known fills known from one chunk and returns those that are archived and not
+// in the outbox.
+func (l *SQLite) known(ctx context.Context, device string, ids []hub.ID, known map[hub.ID]int64) ([]hub.ID, error) {
+	args := []any{device}
+	for i := range ids {
+		args = append(args, ids[i][:])
+	}
+	rows, err := l.read.QueryContext(ctx, `SELECT r.id, r.length,
+		o.archived_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM confirmations c WHERE c.device = r.device AND c.id = r.id)
+		FROM receipts r JOIN objects o ON o.id = r.id
+		WHERE r.device = ? AND r.id IN (?`+strings.Repeat(",?", len(ids)-1)+`)`, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var archived []hub.ID
+	for rows.Next() {
+		var raw []byte
+		var length int64
+		var again bool
+		if err := rows.Scan(&raw, &length, &again); err != nil {
+			return nil, err
+		}
+		id := hub.ID(raw)
+		known[id] = length
+		if again {
+			archived = append(archived, id)
+		}
+	}
+	return archived, rows.Err()
+}
+
+// Receive records receipt, object and jobs in one transaction, durable on
+// return (SPOOL-19).
+func (l *SQLite) Receive(ctx context.Context, objects []hub.Object) error {
+	err := l.change(ctx, func(b *batch) error {
+		for i := range objects {
+			if err := b.receive(&objects[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("receive %d objects: %w", len(objects), err)
+	}
+	return nil
+}
+
+// receive decides what one object is: new, known from another appliance, or
+// known from this one.
+func (b *batch) receive(o *hub.Object) error {
+	seq, fresh, err := b.object(o)
+	if err != nil {
+		return err
+	}
+	added, err := b.exec(`INSERT INTO receipts VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, o.Device, o.ID[:], o.Length, b.now)
+	if err != nil {
+		return err
+	}
+	b.counts["receipts"] += added
+	if fresh {
+		return b.newObject(o, seq)
+	}
+	if err := b.confirmAgain(o.Device, o.ID); err != nil || added == 0 {
+		return err
+	}
+	return b.troublesOf(o.Device, seq)
+}
+
+// object inserts the row, or finds it and checks that it is the same.
+func (b *batch) object(o *hub.Object) (seq int64, fresh bool, err error) {
+	err = b.row(`INSERT INTO objects (id, transfer_syntax, sop_class, sop_instance, length, study, priority, flags, calling, device, received_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING seq`,
+		o.ID[:], o.Names.TransferSyntax, o.Names.SOPClass, o.Names.SOPInstance, o.Length, o.Study, o.Priority, o.Flags, o.Calling, o.Device, b.now).Scan(&seq)
+	if err == nil {
+		return seq, true, nil
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return 0, false, err
+	}
+	var length int64
+	if err := b.row(`SELECT seq, length FROM objects WHERE id = ?`, o.ID[:]).Scan(&seq, &length); err != nil {
+		return 0, false, err
+	}
+	if length != o.Length {
+		return 0, false, fmt.Errorf("object %s: %d bytes offered, %d are known: the ID covers all bytes, so one of them is wrong", o.ID, o.Length, length)
+	}
+	return seq, false, nil
+}
+
+// newObject makes the jobs, held when another object has the same SOP Instance
+// UID. A self-test object has none.
+func (b *batch) newObject(o *hub.Object, seq int64) error {
+	if o.Flags&hub.FlagTest != 0 {
+		b.counts["tests"]++
+		return nil
+	}
+	b.counts["objects"]++
+	b.counts["bytes"] += o.Length
+	var conflict bool
+	if err := b.row(`SELECT EXISTS (SELECT 1 FROM objects WHERE sop_instance = ? AND seq < ? AND flags & ? = 0)`, o.Names.SOPInstance, seq, hub.FlagTest).Scan(&conflict); err != nil {
+		return err
+	}
+	state, words := "pending", ""
+	if conflict {
+		if _, err := b.exec(`UPDATE objects SET conflict = 1 WHERE seq = ?`, seq); err != nil {
+			return err
+		}
+		if !b.config.Deliver {
+			state, words = "held", heldWords
+		}
+	}
+	for _, d := range b.config.Destinations {
+		if _, err := b.exec(`INSERT INTO jobs (object, destination, state, priority, words) VALUES (?, ?, ?, ?, ?)`, seq, d.Name, state, o.Priority, words); err != nil {
+			return err
+		}
+	}
+	b.jobsGrew = true
+	if state == "held" {
+		return b.trouble(o.Device, o.ID, "", false, words)
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+)
+
+// migrations lead forward only; number n brings the schema from n to n+1. One
+// that was released is never edited. PRAGMA user_version counts them.
+var migrations = []string{`
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE counters (name TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO counters VALUES ('objects', 0), ('bytes', 0), ('receipts', 0), ('archived', 0), ('tests', 0);
+
+CREATE TABLE devices (
+	id TEXT PRIMARY KEY, facility TEXT NOT NULL,
+	state TEXT NOT NULL CHECK (state IN ('approved', 'revoked')),
+	key_hash BLOB NOT NULL,
+	created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE codes (
+	hash BLOB PRIMARY KEY, facility TEXT NOT NULL,
+	created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+	used_at INTEGER, device TEXT, key_hash BLOB
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE objects (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	id BLOB NOT NULL UNIQUE,
+	transfer_syntax TEXT NOT NULL, sop_class TEXT NOT NULL, sop_instance TEXT NOT NULL,
+	length INTEGER NOT NULL, study TEXT NOT NULL, priority INTEGER NOT NULL,
+	flags INTEGER NOT NULL, calling TEXT NOT NULL, device TEXT NOT NULL,
+	conflict INTEGER NOT NULL DEFAULT 0,
+	received_at INTEGER NOT NULL, archived_at INTEGER
+) STRICT;
+CREATE INDEX objects_sop_instance ON objects (sop_instance);
+CREATE INDEX objects_waiting ON objects (seq) WHERE archived_at IS NULL;
+
+CREATE TABLE receipts (
+	device TEXT NOT NULL, id BLOB NOT NULL, length INTEGER NOT NULL, at INTEGER NOT NULL,
+	PRIMARY KEY (device, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_id ON receipts (id);
+
+CREATE TABLE jobs (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	object INTEGER NOT NULL REFERENCES objects (seq),
+	destination TEXT NOT NULL,
+	state TEXT NOT NULL CHECK (state IN ('pending', 'leased', 'done', 'permanent', 'held')),
+	priority INTEGER NOT NULL,
+	attempts INTEGER NOT NULL DEFAULT 0,
+	next_at INTEGER NOT NULL DEFAULT 0,
+	lease INTEGER NOT NULL DEFAULT 0, lease_until INTEGER NOT NULL DEFAULT 0,
+	words TEXT NOT NULL DEFAULT '',
+	UNIQUE (object, destination)
+) STRICT;
+CREATE INDEX jobs_queue ON jobs (destination, state, priority, seq, next_at);
+
+CREATE TABLE confirmations (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	device TEXT NOT NULL, id BLOB NOT NULL, length INTEGER NOT NULL, at INTEGER NOT NULL,
+	UNIQUE (device, id)
+) STRICT;
+CREATE INDEX confirmations_outbox ON confirmations (device, seq);
+CREATE TABLE troubles (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	device TEXT NOT NULL, id BLOB NOT NULL, destination TEXT NOT NULL,
+	permanent INTEGER NOT NULL, words TEXT NOT NULL,
+	UNIQUE (device, id, destination)
+) STRICT;
+CREATE INDEX troubles_outbox ON troubles (device, seq);
+
+CREATE TABLE audit (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL
+) STRICT;
+`}
+
+// migrate brings the schema to this program's version, all of it or nothing.
+// The transaction is immediate, so that two processes do not do it both.
+func migrate(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var version int
+	if err := tx.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
+		return err
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("its schema has version %d, this program knows %d: a newer hubd has run here, install that one again", version, len(migrations))
+	}
+	if version == len(migrations) {
+		return nil
+	}
+	for n := version; n < len(migrations); n++ {
+		if _, err := tx.Exec(migrations[n]); err != nil {
+			return fmt.Errorf("migration %d: %w", n+1, err)
+		}
+	}
+	if version == 0 {
+		if _, err := tx.Exec(`INSERT INTO meta VALUES ('ledger_id', ?), ('generation', '1')`, newID()); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, len(migrations))); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func newID() string {
+	b := make([]byte, 16)
+	rand.Read(b)
+	return hex.EncodeToString(b)
+}

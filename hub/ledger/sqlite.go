@@ -1,0 +1,165 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver named "sqlite"
+
+	"edged/internal/durable"
+)
+
+// Destination is what the ledger must know of one: its name, and whether
+// *archived* waits for it.
+type Destination struct {
+	Name     string
+	Required bool
+}
+
+// Config says where the ledger lies and what it waits for.
+type Config struct {
+	Path         string        // the database file; its directory must exist
+	Destinations []Destination // jobs are made for each; without a required one nothing is ever archived
+	Deliver      bool          // P5: if false, the later of two contents under one SOP Instance UID is held
+	Logger       *slog.Logger  // if nil, nothing is logged
+	Now          func() time.Time
+}
+
+// SQLite is a ledger in one file. Its methods may be called by many goroutines.
+type SQLite struct {
+	config Config
+	log    *slog.Logger
+	write  *sql.DB   // for migrations and conn
+	conn   *sql.Conn // owned by the committer: the one that writes
+	read   *sql.DB
+
+	door chan struct{} // size 1: who has put a token in is committing
+	mu   sync.Mutex    // guards next
+	next []*change     // waiting for the next commit
+
+	stmts map[string]*sql.Stmt // owned by the committer
+
+	wakeMu sync.Mutex // guards wakes
+	wakes  map[string]chan struct{}
+
+	failOnce sync.Once
+	failed   chan struct{}
+	cause    error // set before failed is closed
+}
+
+// Open opens or creates the ledger and brings its schema up to date. Several
+// processes may have it open; one of them, at most, forwards (see Start).
+func Open(ctx context.Context, config Config) (*SQLite, error) {
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &SQLite{
+		config: config, log: config.Logger,
+		door: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{},
+		wakes: map[string]chan struct{}{}, failed: make(chan struct{}),
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("ledger %s: %w", config.Path, err), l.Close())
+	}
+	return l, nil
+}
+
+func (l *SQLite) open(ctx context.Context) (err error) {
+	if l.write, err = sql.Open("sqlite", dsn(l.config.Path, "immediate", "")); err != nil {
+		return err
+	}
+	if err := migrate(ctx, l.write); err != nil {
+		return err
+	}
+	if l.conn, err = l.write.Conn(ctx); err != nil {
+		return err
+	}
+	if l.read, err = sql.Open("sqlite", dsn(l.config.Path, "deferred", "&_pragma=query_only(1)")); err != nil {
+		return err
+	}
+	l.read.SetMaxOpenConns(4)
+	return settle(l.config.Path)
+}
+
+// dsn: WAL so that readers and a second process do not wait for the writer;
+// synchronous FULL so that each commit is an fsync of the log.
+func dsn(path, lock, more string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() +
+		"?_txlock=" + lock + "&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + more
+}
+
+// settle makes durable what an earlier process may have left in the page cache
+// alone: killed between write and fsync of the log it leaves rows that this
+// process reads and would answer with (as D-S5 in the spool).
+func settle(path string) error {
+	for _, name := range []string{path, path + "-wal"} {
+		f, err := os.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
+// Close waits for nothing: call it when nobody uses the ledger any more.
+func (l *SQLite) Close() error {
+	var errs []error
+	if l.conn != nil {
+		errs = append(errs, l.conn.Close())
+	}
+	for _, db := range []*sql.DB{l.read, l.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Failed is closed when the disk has failed under the ledger; Err says how. The
+// program must end and start again.
+func (l *SQLite) Failed() <-chan struct{} { return l.failed }
+
+// Err is why Failed is closed, nil while it is open.
+func (l *SQLite) Err() error {
+	select {
+	case <-l.failed:
+		return l.cause
+	default:
+		return nil
+	}
+}
+
+// Identity names the ledger and its generation.
+func (l *SQLite) Identity(ctx context.Context) (string, uint64, error) {
+	var id, generation string
+	err := l.read.QueryRowContext(ctx, `SELECT (SELECT value FROM meta WHERE key = 'ledger_id'), (SELECT value FROM meta WHERE key = 'generation')`).Scan(&id, &generation)
+	if err != nil {
+		return "", 0, fmt.Errorf("ledger identity: %w", err)
+	}
+	n, err := strconv.ParseUint(generation, 10, 64)
+	if err != nil {
+		return "", 0, fmt.Errorf("ledger generation: %w", err)
+	}
+	return id, n, nil
+}
+
+func (l *SQLite) millis() int64 { return l.config.Now().UnixMilli() }

@@ -1,0 +1,72 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Stats are figures for the life of the ledger and of this moment. Self-test
+// objects are in Tests alone.
+type Stats struct {
+	Objects, Bytes, Receipts, Archived, Tests int64
+	Held                                      int64 // objects that wait for an administrator (P5)
+	Devices, Revoked                          int64
+	Backlog                                   map[string]Backlog // by destination; those without jobs are missing
+}
+
+// Backlog is what a destination has not got yet.
+type Backlog struct {
+	Objects     int64 // pending and leased
+	Bytes       int64
+	Held        int64
+	Quarantined int64         // refused for good
+	Oldest      time.Duration // age of the oldest pending object
+}
+
+// Stats counts. It costs a walk over the open jobs: ask every few seconds.
+func (l *SQLite) Stats(ctx context.Context) (Stats, error) {
+	s := Stats{Backlog: map[string]Backlog{}}
+	if err := l.stats(ctx, &s); err != nil {
+		return s, fmt.Errorf("ledger statistics: %w", err)
+	}
+	return s, nil
+}
+
+func (l *SQLite) stats(ctx context.Context, s *Stats) error {
+	err := l.read.QueryRowContext(ctx, `SELECT
+		(SELECT n FROM counters WHERE name = 'objects'), (SELECT n FROM counters WHERE name = 'bytes'),
+		(SELECT n FROM counters WHERE name = 'receipts'), (SELECT n FROM counters WHERE name = 'archived'),
+		(SELECT n FROM counters WHERE name = 'tests'),
+		(SELECT count(DISTINCT object) FROM jobs WHERE state = 'held'),
+		(SELECT count(*) FROM devices), (SELECT count(*) FROM devices WHERE state = 'revoked')`).
+		Scan(&s.Objects, &s.Bytes, &s.Receipts, &s.Archived, &s.Tests, &s.Held, &s.Devices, &s.Revoked)
+	if err != nil {
+		return err
+	}
+	for _, d := range l.config.Destinations {
+		b, err := l.backlog(ctx, d.Name)
+		if err != nil {
+			return err
+		}
+		s.Backlog[d.Name] = b
+	}
+	return nil
+}
+
+func (l *SQLite) backlog(ctx context.Context, destination string) (Backlog, error) {
+	var b Backlog
+	var oldest int64
+	now := l.millis()
+	err := l.read.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(o.length), 0), coalesce(min(o.received_at), ?1)
+		FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.destination = ?2 AND j.state IN ('pending', 'leased')`, now, destination).
+		Scan(&b.Objects, &b.Bytes, &oldest)
+	if err != nil {
+		return b, err
+	}
+	b.Oldest = time.Duration(max(0, now-oldest)) * time.Millisecond
+	err = l.read.QueryRowContext(ctx, `SELECT
+		(SELECT count(*) FROM jobs WHERE destination = ?1 AND state = 'held'),
+		(SELECT count(*) FROM jobs WHERE destination = ?1 AND state = 'permanent')`, destination).Scan(&b.Held, &b.Quarantined)
+	return b, err
+}
