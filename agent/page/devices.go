@@ -13,9 +13,8 @@ type deviceView struct {
 	Says    string // Kind in words
 	Name    string
 	Title   string // AE title, "" when it is the name already
-	Address string
+	Address string // of strangers
 	Seen    string
-	Images  string
 	Refused string // how often
 	Why     string // in a sentence
 }
@@ -68,11 +67,8 @@ func deviceOf(d status.Device, f facts, w *words) deviceView {
 	if !d.LastSeen.IsZero() {
 		v.Seen = w.Say("devices.seen", "time", f.moment(w, d.LastSeen))
 	}
-	if d.Address != "" {
+	if d.Address != "" && v.Kind == "unknown" {
 		v.Address = w.Say("devices.from", "address", status.Shown(d.Address))
-	}
-	if v.Kind != "unknown" {
-		v.Images = w.Count("studies.n", d.Stored)
 	}
 	if v.Kind != "known" {
 		v.Refused, v.Why = refusalOf(d, f, w)

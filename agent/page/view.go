@@ -44,7 +44,7 @@ type hero struct {
 
 type counterView struct {
 	Label, Number string
-	Kind          string // plain, good or look: weight, never the only meaning
+	Kind          string // plain, good or none: weight only, the number is the meaning
 }
 
 type langView struct {
@@ -171,14 +171,16 @@ func countersOf(c status.Counters, w *words) []counterView {
 		{w.Say("count.received"), w.number(c.Received), "plain"},
 		{w.Say("count.at_hub"), w.number(c.AtHub), "plain"},
 		{w.Say("count.archived"), w.number(c.Archived), "good"},
-		{w.Say("count.refused"), w.number(c.Refused), lookIf(c.Refused)},
-		{w.Say("count.quarantined"), w.number(c.Quarantined), lookIf(c.Quarantined)},
+		{w.Say("count.refused"), w.number(c.Refused), plainIf(c.Refused)},
+		{w.Say("count.quarantined"), w.number(c.Quarantined), plainIf(c.Quarantined)},
 	}
 }
 
-func lookIf(n int64) string {
+// plainIf keeps zeros quiet. These numbers never go down, so they are never
+// coloured: what is wrong now is in the state.
+func plainIf(n int64) string {
 	if n > 0 {
-		return "look"
+		return "plain"
 	}
 	return "none"
 }
