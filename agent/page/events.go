@@ -101,8 +101,8 @@ type Bell struct {
 }
 
 // Ring tells all subscribers that something changed. It never waits: a
-// subscriber that has not heard the last one of this kind misses nothing by
-// missing this one.
+// subscriber whose channel is full has yet to hear that something changed, and
+// will then ask for everything.
 func (b *Bell) Ring(kind status.EventKind) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -116,8 +116,8 @@ func (b *Bell) Ring(kind status.EventKind) {
 	}
 }
 
-// Subscribe returns a channel that is closed after ctx ends. It holds one event
-// of each kind; the page asks for everything again whichever it hears.
+// Subscribe returns a channel that is closed after ctx ends. It holds three
+// events, which is one of each kind when they come in turn.
 func (b *Bell) Subscribe(ctx context.Context) <-chan status.Event {
 	ear := make(chan status.Event, 3)
 	b.mu.Lock()

@@ -1,0 +1,52 @@
+package page
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"edged/agent/status"
+)
+
+func TestMetricsCarryTheCounters(t *testing.T) {
+	body := text(t, ask(t, scenes()["attention"], "/metrics"))
+	for _, want := range []string{
+		"edged_objects_received_total 1.248036e+06", "edged_objects_at_hub_total 1.247812e+06", "edged_objects_archived_total 1.247206e+06",
+		"edged_refused_total 3", "edged_objects_quarantined_total 2", "edged_spool_objects 48211", "edged_spool_bytes 3.14e+10",
+		"edged_spool_free_bytes 1.72e+12", "edged_uplink_connected 1", "edged_uplink_backlog_objects 224", "edged_uplink_backlog_bytes 1.17e+08",
+		"edged_uplink_rate_bits_per_second 4.12e+08", "edged_dicom_associations 2", "edged_ready 1",
+		`edged_state{state="attention"} 1`, `edged_state{state="ok"} 0`, `edged_warning{warning="keep_hub"} 1`, `edged_build_info{version="0.1.0"} 1`,
+	} {
+		if !strings.Contains(body, "\n"+want+"\n") {
+			t.Errorf("no line %q", want)
+		}
+	}
+}
+
+// P10: neither devices nor studies are in the metrics, and strangers cannot
+// make new time series (P9).
+func TestMetricsNameNobody(t *testing.T) {
+	body := text(t, ask(t, hostile("EVIL^NAME"), "/metrics"))
+	if strings.Contains(body, "EVIL") {
+		t.Error("text from outside is in the metrics")
+	}
+	a, b := ordinary(), ordinary()
+	b.devices = append(b.devices, status.Device{AETitle: "NEW"})
+	if series(text(t, ask(t, a, "/metrics"))) != series(text(t, ask(t, b, "/metrics"))) {
+		t.Error("a device makes a time series")
+	}
+}
+
+var seriesName = regexp.MustCompile(`(?m)^edged_\S+`)
+
+func series(body string) int { return len(seriesName.FindAllString(body, -1)) }
+
+// Names as Prometheus wants them: counters end in _total, nothing else does.
+func TestMetricNamesFollowTheConvention(t *testing.T) {
+	for _, line := range strings.Split(text(t, ask(t, ordinary(), "/metrics")), "\n") {
+		f := strings.Fields(line)
+		if len(f) == 4 && f[1] == "TYPE" && strings.HasPrefix(f[2], "edged_") && strings.HasSuffix(f[2], "_total") != (f[3] == "counter") {
+			t.Errorf("%s is a %s", f[2], f[3])
+		}
+	}
+}
