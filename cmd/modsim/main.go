@@ -44,11 +44,6 @@ func run(ctx context.Context, args []string) int {
 	if err != nil {
 		return complain(err, exitFailed)
 	}
-	for _, a := range args { // kong prints help itself, and would go on afterwards
-		if a == "--help" || a == "-h" {
-			parser.Exit = os.Exit
-		}
-	}
 	command, err := parser.Parse(args)
 	if err != nil {
 		return complain(err, exitUsage)

@@ -21,6 +21,7 @@ type archive struct {
 	whole   map[dicom.ID]int
 	broken  int
 	callers map[string]int
+	stored  func(n int) // told how many there are, if not nil
 }
 
 func (a *archive) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
@@ -35,6 +36,9 @@ func (a *archive) Store(_ context.Context, as *dimse.Association, rq dimse.Store
 		return dimse.StatusProcessingFailure
 	}
 	a.whole[dicom.ID(h.Sum(nil))]++
+	if a.stored != nil {
+		a.stored(len(a.whole))
+	}
 	a.callers[as.Peer().Calling]++
 	return dimse.StatusSuccess
 }
@@ -42,14 +46,25 @@ func (a *archive) Store(_ context.Context, as *dimse.Association, rq dimse.Store
 // serve starts an archive with quick time-outs on a free port of the loopback.
 func serve(t *testing.T) (*archive, string) {
 	t.Helper()
-	a := &archive{whole: map[dicom.ID]int{}, callers: map[string]int{}}
+	a := newArchive()
+	_, address := a.listen(t, "127.0.0.1:0")
+	return a, "ARCHIVIO@" + address
+}
+
+func newArchive() *archive {
+	return &archive{whole: map[dicom.ID]int{}, callers: map[string]int{}}
+}
+
+// listen starts a server in front of the archive; it is closed with the test at the latest.
+func (a *archive) listen(t *testing.T, address string) (*dimse.Server, string) {
+	t.Helper()
 	s, err := dimse.NewServer(dimse.ServerConfig{Handler: a, Titles: []string{"ARCHIVIO"},
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 		ARTIM: time.Second, Stall: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +75,7 @@ func serve(t *testing.T) (*archive, string) {
 		}
 	})
 	t.Cleanup(func() { s.Close(); wg.Wait() })
-	return a, "ARCHIVIO@" + l.Addr().String()
+	return s, l.Addr().String()
 }
 
 // storescpInto starts DCMTK's Storage SCP on a free port and returns its address.

@@ -82,6 +82,40 @@ func TestPeerThatComesLate(t *testing.T) {
 	}
 }
 
+// An appliance that goes away in mid-run and comes back on the same port, as
+// after a restart, gets everything, unaided.
+func TestRestartInMidRun(t *testing.T) {
+	a, enough := newArchive(), make(chan struct{})
+	a.stored = func(n int) {
+		if n == 4 {
+			close(enough)
+			a.stored = nil
+		}
+	}
+	first, address := a.listen(t, "127.0.0.1:0")
+	c := sendCommand{To: target{"ARCHIVIO", address}, Associations: 2, Retry: 30 * time.Second}
+	sent := make(chan error)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() {
+		all := small(t)
+		sent <- c.send(t.Context(), all, newDialer(c.To, 20*time.Second, all).dial, io.Discard)
+	})
+	<-enough
+	first.Close()
+	a.listen(t, address)
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, i := range small(t) {
+		if a.whole[idOf(t, i)] == 0 {
+			t.Errorf("%s is missing", i.File)
+		}
+	}
+}
+
 // relay passes connections on, but hangs up on the first, and cuts the second
 // after 20 kB: in the middle of an object.
 func relay(l net.Listener, to string) {

@@ -2,6 +2,7 @@ package synth
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 )
 
@@ -31,8 +32,11 @@ func benchStudy(seed uint64, p Profile) Study {
 	if p.Size >= nativeLimit {
 		s.transferSyntax = encapsulatedRaw
 	}
+	block := make([]byte, blockSize)
+	source(seed, "bench").Read(block)
 	for i := range p.Objects {
-		s.addOpen(i+1, func(common dataset) (io.Reader, int64) { return s.stream(common, i+1, p.Size) })
+		random := cycle{block, pick(seed, fmt.Sprintf("bench/%d", i+1), blockSize)}
+		s.addOpen(i+1, func(common dataset) (io.Reader, int64) { return s.stream(common, random, p.Size) })
 	}
 	return *e.study
 }
@@ -42,7 +46,7 @@ func benchStudy(seed uint64, p Profile) Study {
 //	attributes | Pixel Data of random bytes | Data Set Trailing Padding (PS3.10 §7.2)
 //
 // What the frames leave over, less than one frame, goes into the padding.
-func (s series) stream(common dataset, number int, size int64) (io.Reader, int64) {
+func (s series) stream(common dataset, random cycle, size int64) (io.Reader, int64) {
 	rows, frames := shape(size)
 	common.with(pixelModule(benchColumns, rows, 8, 8))
 	if s.class == scfClass {
@@ -53,14 +57,13 @@ func (s series) stream(common dataset, number int, size int64) (io.Reader, int64
 	}
 	head := encode(common, explicitLE)
 	frame := int64(rows) * benchColumns
-	random := s.source(number)
 	parts := []io.Reader{bytes.NewReader(head)}
 	used := int64(len(head)) + trailingBytes
 	if s.transferSyntax == encapsulatedRaw {
-		parts = append(parts, encapsulated(random, frame, frames))
+		parts = append(parts, encapsulated(&random, frame, frames))
 		used += 12 + itemBytes + frames*(itemBytes+frame) + itemBytes
 	} else {
-		parts = append(parts, bytes.NewReader(longHeader("PixelData", uint32(frames*frame))), io.LimitReader(random, frames*frame))
+		parts = append(parts, bytes.NewReader(longHeader("PixelData", uint32(frames*frame))), io.LimitReader(&random, frames*frame))
 		used += 12 + frames*frame
 	}
 	padding := size - used
@@ -111,6 +114,23 @@ func (i *items) Read(b []byte) (int, error) {
 		head := syntaxOf(encapsulatedRaw).appendItemHeader(nil, itemTag, uint32(i.frame))
 		i.current = io.MultiReader(bytes.NewReader(head), io.LimitReader(i.random, i.frame))
 	}
+}
+
+// cycle gives a block of random bytes again and again, from a place of its own.
+// Fresh random bytes would cost as much as sending them.
+type cycle struct {
+	block []byte
+	at    int
+}
+
+// blockSize is a prime, so that no frame, buffer or chunk of a protocol is a
+// multiple of it: bytes that are lost, swapped or sent twice change the digest.
+const blockSize = 1<<20 - 3
+
+func (c *cycle) Read(b []byte) (int, error) {
+	n := copy(b, c.block[c.at:])
+	c.at = (c.at + n) % len(c.block)
+	return n, nil
 }
 
 // zeros never ends.

@@ -74,12 +74,3 @@ func swing(step, period, amount int) int {
 	}
 	return phase - 4*amount
 }
-
-// bytes8 is the plane with 8 bits a sample.
-func (p *plane) bytes8() []byte {
-	b := make([]byte, len(p.px))
-	for i, v := range p.px {
-		b[i] = byte(v)
-	}
-	return b
-}

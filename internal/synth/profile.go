@@ -20,9 +20,9 @@ var (
 	Small = Profile{Kind: "small"}
 )
 
-// Bench is n objects of exactly size bytes, made of random bytes. Up to 4 GiB
-// they are native, from there on encapsulated, because the length of a native
-// Pixel Data has 32 bits. The least size is MinSize.
+// Bench is n objects of exactly size bytes of random pixels, at least MinSize.
+// Below 4 GiB they are native, from there on encapsulated, because the length of
+// a native Pixel Data has 32 bits.
 func Bench(n int, size int64) Profile { return Profile{Kind: "bench", Objects: n, Size: size} }
 
 type maker func(seed uint64, p Profile) Study

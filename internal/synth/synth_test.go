@@ -19,8 +19,8 @@ import (
 var golden = map[string]string{
 	"demo":           "80592c04ebf2856e688485cda7e398a90f61620dd03904db2f5144a88faa304b",
 	"small":          "78b3ff2dad2c7df863f697c123921af01257c7b5e3e581d3bfd2afb3ce813886",
-	"bench:3x512KiB": "dc94724d355a4ba54be562a5d4373acbc0d6b30ae604a523f9292a7f880e1e9c",
-	"bench:2x33MiB":  "01a3da0c6798dcf5cd52caba26f1c2e1670d350c14cc40597d6c95c89e979622",
+	"bench:3x512KiB": "27392142a4042f148a8efe47a0d55878c8681ecfa4bced6d9fe060c9993d9959",
+	"bench:2x33MiB":  "4bfec0c7f71d7ec6127ce301100170e3a6a0198e6f6c08a38101b5b56a2669d3",
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
