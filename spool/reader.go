@@ -17,6 +17,7 @@ type Reader struct {
 	fs   *osFS
 	lock io.Closer
 	book *book
+	tomb map[uint64]ID
 	seqs []uint64
 }
 
@@ -46,6 +47,7 @@ func (r *Reader) load() (err error) {
 		}
 		r.book = newBook() // nothing was ever kept here
 	}
+	r.tomb = tombsBySeq(r.book.tombs)
 	shards, err := r.fs.ReadDir(objectsDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -94,10 +96,8 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 	if err != nil {
 		return Object{Seq: seq, State: Quarantined, Damaged: true, Reason: err.Error()}, false, nil
 	}
-	for _, t := range r.book.tombs {
-		if t.seq == seq && t.id == c.id {
-			return o, true, nil
-		}
+	if r.tomb[seq] == c.id {
+		return o, true, nil
 	}
 	return c.object(r.book.facts[seq]), false, nil
 }
@@ -154,6 +154,14 @@ func (r *Reader) Counters() (map[string]uint64, error) {
 
 // Forgotten lists the objects that were forgotten last, newest first.
 func (r *Reader) Forgotten(limit int) []Forgotten { return forgottenOf(r.book.tombs, limit) }
+
+func tombsBySeq(list []op) map[uint64]ID {
+	m := make(map[uint64]ID, len(list))
+	for _, o := range list {
+		m[o.seq] = o.id
+	}
+	return m
+}
 
 // forgottenOf turns tombstones, oldest first, around.
 func forgottenOf(list []op, limit int) (out []Forgotten) {

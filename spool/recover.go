@@ -104,9 +104,8 @@ func (r *recovery) readJournal() error {
 	r.book, r.rep.JournalTorn, r.rep.JournalHoles = b, rep.torn, rep.holes
 	r.s.journal.gen = rep.gen
 	r.maxSeq = b.standing.next - 1
-	r.tomb = make(map[uint64]ID, len(b.tombs))
+	r.tomb = tombsBySeq(b.tombs)
 	for _, t := range b.tombs {
-		r.tomb[t.seq] = t.id
 		r.maxSeq = max(r.maxSeq, t.seq)
 	}
 	if rep.holes > 0 {

@@ -1,0 +1,211 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// failNth fails the n-th operation that which accepts, once.
+func failNth(n int, which func(kind string) bool, err error) func(string, string) error {
+	seen := 0
+	return func(kind, _ string) error {
+		if !which(kind) {
+			return nil
+		}
+		if seen++; seen == n {
+			return err
+		}
+		return nil
+	}
+}
+
+func isSync(kind string) bool { return strings.HasPrefix(kind, "sync") }
+func isAny(string) bool       { return true }
+func isWrite(kind string) bool {
+	return kind == "write" || kind == "create" || kind == "rename" || kind == "mkdir"
+}
+
+func countOps(t *testing.T, which func(string) bool) (n int) {
+	t.Helper()
+	fs := newMemFS()
+	if err := story(fs, newLedger()); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range fs.log {
+		if which(strings.Fields(line)[0]) {
+			n++
+		}
+	}
+	return n
+}
+
+// P8, SPOOL-4, D-S6: a failed sync ends the spool at once, nothing is answered
+// well after it, no file is synced a second time, and the restart does not take
+// the page cache's word: what was promised is on the disk.
+func TestFailedSyncIsFinal(t *testing.T) {
+	for n := 1; n <= countOps(t, isSync); n++ {
+		fs, l := newMemFS(), newLedger()
+		fs.fault = failNth(n, isSync, syscall.EIO)
+		err := story(fs, l)
+		if !errors.Is(err, syscall.EIO) {
+			t.Fatalf("sync %d failed and the story went on: %v", n, err)
+		}
+		if fs.secondSyncs > 0 {
+			t.Fatalf("sync %d failed and was tried again", n)
+		}
+		again := fs.kill()
+		if err := l.check(again); err != nil {
+			t.Fatalf("sync %d failed, then restart: %v", n, err)
+		}
+		if err := l.check(again.powerCut(0, rand.New(rand.NewPCG(1, 1)))); err != nil {
+			t.Fatalf("sync %d failed, then restart, then power cut: %v", n, err)
+		}
+	}
+}
+
+// P8: after the failure every door is shut, within the same instance.
+func TestFailedSpoolRefusesEverything(t *testing.T) {
+	ctx := context.Background()
+	fs := newMemFS()
+	s := open(t, memConfig(fs))
+	o, _ := put(t, s, newSample(1), sample(1, 100))
+	fs.fault = func(kind, name string) error {
+		if kind == "sync" {
+			return syscall.EIO
+		}
+		return nil
+	}
+	if _, _, err := tryPut(s, newSample(2), sample(2, 100)); !errors.Is(err, ErrFailed) || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("commit over a failed sync: %v", err)
+	}
+	fs.fault = nil // the disk pretends that all is well again
+	calls := map[string]error{"err": s.Err(), "run": s.Run(ctx), "at hub": s.AtHub(ctx, receipt(o)), "archived": s.Archived(ctx, receipt(o)), "reoffer": s.Reoffer(ctx), "hold": s.Hold(ctx, o.ID)}
+	_, calls["create"] = s.Create(newSample(3))
+	_, calls["lease"] = s.Lease(ctx, "x")
+	_, _, calls["duplicate"] = tryPut(s, newSample(1), sample(1, 100))
+	for what, err := range calls {
+		if !errors.Is(err, ErrFailed) {
+			t.Errorf("%s on a failed spool: %v, want ErrFailed", what, err)
+		}
+	}
+	if s.Admission() != Refuse || s.Stats().Err == nil {
+		t.Error("a failed spool must say refuse")
+	}
+	wantContent(t, s, o.ID, sample(1, 100)) // reading goes on
+	s.Close()
+	s = open(t, memConfig(fs.kill()))
+	if s.Recovery().Rewritten == 0 && s.Recovery().Objects > 0 {
+		t.Error("unproved objects were not rewritten after a failed sync")
+	}
+}
+
+// P8: any operation that fails with EIO, wherever it is, costs no promise.
+func TestAnyErrorCostsNoPromise(t *testing.T) {
+	for n := 1; n <= countOps(t, isAny); n++ {
+		fs, l := newMemFS(), newLedger()
+		fs.fault = failNth(n, isAny, syscall.EIO)
+		_ = story(fs, l)
+		if err := l.check(fs.kill()); err != nil {
+			t.Fatalf("operation %d (%s) failed, then restart: %v", n, fs.log[n-1], err)
+		}
+		if err := l.check(fs.powerCut(0, rand.New(rand.NewPCG(1, 1)))); err != nil {
+			t.Fatalf("operation %d (%s) failed, then power cut: %v", n, fs.log[n-1], err)
+		}
+	}
+}
+
+// P7: a full disk at any step is transient while the daemon runs: what was
+// promised stays, partial data goes, the next try succeeds.
+func TestFullDiskAtAnyStepIsTransient(t *testing.T) {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT} {
+		for n := 1; n <= countOps(t, isWrite); n++ {
+			fs, l := newMemFS(), newLedger()
+			fs.fault = failNth(n, isWrite, full)
+			err := story(fs, l)
+			if errors.Is(err, ErrFailed) {
+				at := ""
+				for i, line := range fs.log {
+					at = fs.log[max(i-3, 0)] + " … " + line
+				}
+				t.Fatalf("full at write %d is fatal: %v (last %s)", n, err, at)
+			}
+			if err := l.check(fs.kill()); err != nil {
+				t.Fatalf("full at write %d: %v", n, err)
+			}
+		}
+	}
+}
+
+// P7, SPOOL-24: with no byte free receipts are still written and deletes still
+// work, thanks to the ballast, and the spool takes objects again afterwards.
+func TestFullDiskForgetsAndRecovers(t *testing.T) {
+	ctx := context.Background()
+	fs := newMemFS()
+	fs.free = 200_000
+	cfg := Config{FS: fs, BallastBytes: 16 << 10, ReserveBytes: -1, RetainArchived: -1}
+	s := open(t, cfg)
+	var kept []Object
+	var refused error
+	for n := 0; n < 100 && refused == nil; n++ {
+		var o Object
+		if o, _, refused = tryPut(s, newSample(n), sample(n, 10_000)); refused == nil {
+			kept = append(kept, o)
+		}
+	}
+	if !errors.Is(refused, ErrFull) || len(kept) < 10 {
+		t.Fatalf("%d objects, then %v; want ErrFull", len(kept), refused)
+	}
+	if names, _ := fs.ReadDir(tmpDir); len(names) != 0 {
+		t.Fatalf("partial data left: %v", names)
+	}
+	fs.mu.Lock()
+	fs.free = 0
+	fs.mu.Unlock()
+	for i, o := range kept {
+		wantContent(t, s, o.ID, sample(i, 10_000))
+	}
+	if err := s.Archived(ctx, receipt(kept[0])); err != nil {
+		t.Fatalf("receipt on a full disk: %v", err)
+	}
+	if err := s.Sweep(ctx); err != nil {
+		t.Fatalf("forgetting on a full disk: %v", err)
+	}
+	for _, o := range kept[1:] {
+		if err := s.Archived(ctx, receipt(o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Objects != 0 || !st.Ballast {
+		t.Fatalf("after forgetting: %+v", st)
+	}
+	put(t, s, newSample(7), sample(777, 10_000))
+}
+
+// P7: grades. Back-filling stops before the rest does.
+func TestAdmissionIsGraded(t *testing.T) {
+	c := Config{MaxBytes: 1000, ReserveBytes: 100}
+	for _, tc := range []struct {
+		free, used int64
+		want       Admission
+	}{{1000, 0, Admit}, {200, 899, Admit}, {199, 0, PauseBackfill}, {1000, 900, PauseBackfill}, {99, 0, Refuse}, {1000, 1000, Refuse}} {
+		if got := c.admit(tc.free, tc.used); got != tc.want {
+			t.Errorf("free %d, used %d: %v, want %v", tc.free, tc.used, got, tc.want)
+		}
+	}
+	s := open(t, Config{FS: newMemFS(), MaxBytes: 3 << 20})
+	put(t, s, newSample(0), sample(0, 2900<<10))
+	if _, err := s.Create(New{Priority: Backfill}); !errors.Is(err, ErrFull) {
+		t.Fatalf("back-filling near the mark: %v, want ErrFull", err)
+	}
+	put(t, s, newSample(1), sample(1, 200<<10))
+	if _, err := s.Create(New{Priority: Urgent}); !errors.Is(err, ErrFull) {
+		t.Fatalf("above the mark: %v, want ErrFull", err)
+	}
+}
