@@ -109,7 +109,8 @@
 //     function of the three UIDs in the offer.
 //   - Offers run ahead of Have, Have ahead of Put, Put ahead of Receipt; nothing
 //     waits a round trip for an object. Offers without an end never exceed
-//     the limits in Welcome; one object is always welcome whatever its length.
+//     the limits in Welcome, which count for each priority; one object is always
+//     welcome whatever its length.
 //   - Have answers each offer with the offset from which the hub wants bytes, or
 //     with all: a Receipt exists and follows. Puts of one object follow each other
 //     without a gap, all on one stream. Offset equal to length asks for nothing.

@@ -69,7 +69,7 @@ type Welcome struct {
 	Version    uint16 `cbor:"1,keyasint"`
 	Ledger     string `cbor:"2,keyasint"` // which ledger issued receipts, at most 64 bytes
 	Generation uint64 `cbor:"3,keyasint"` // rises when the ledger was restored: offer everything not archived again
-	MaxObjects uint32 `cbor:"4,keyasint"` // offers without an end that the hub accepts on this connection
+	MaxObjects uint32 `cbor:"4,keyasint"` // offers without an end that the hub accepts on this connection, for each priority
 	MaxBytes   int64  `cbor:"5,keyasint"` // and their bytes; one object is always welcome
 	Software   string `cbor:"6,keyasint,omitempty"`
 }

@@ -1,0 +1,119 @@
+package objects
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"edged/internal/dicom"
+)
+
+// Object is a whole object, open for reading. It is a Part 10 file.
+type Object struct {
+	id     dicom.ID
+	file   *os.File
+	names  dicom.Names
+	offset int64
+	size   int64
+}
+
+// Open opens a whole object. The error wraps fs.ErrNotExist when there is none.
+func (s *Store) Open(id dicom.ID) (*Object, error) {
+	f, err := s.root.Open(objectPath(id))
+	if err != nil {
+		return nil, fmt.Errorf("object %s: %w", id, err)
+	}
+	o := &Object{id: id, file: f}
+	if err := o.readHead(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("object %s: %w", id, err)
+	}
+	return o, nil
+}
+
+func (o *Object) readHead() (err error) {
+	info, err := o.file.Stat()
+	if err != nil {
+		return err
+	}
+	o.size = info.Size()
+	if o.offset, err = o.prefaceLength(); err != nil {
+		return err
+	}
+	head := bufio.NewReader(io.NewSectionReader(o.file, 0, o.offset))
+	o.names, _, err = dicom.ReadPreface(head)
+	return err
+}
+
+// prefaceLength believes the group length (0002,0000), because dicom.Preface
+// wrote it: a data set may itself begin with bytes that look like group 0002.
+func (o *Object) prefaceLength() (int64, error) {
+	const fixed = 128 + 4 + 12 // preamble, "DICM", the group length element
+	var head [fixed]byte
+	if _, err := o.file.ReadAt(head[:], 0); err != nil {
+		return 0, err
+	}
+	n := fixed + int64(binary.LittleEndian.Uint32(head[fixed-4:]))
+	if n > o.size {
+		return 0, fmt.Errorf("File Meta of %d bytes in a file of %d: %w", n, o.size, dicom.ErrNotPart10)
+	}
+	return n, nil
+}
+
+// Names are the three UIDs of the object.
+func (o *Object) Names() dicom.Names { return o.names }
+
+// DataOffset is where the data set begins in the file.
+func (o *Object) DataOffset() int64 { return o.offset }
+
+// Size is the length of the whole file, preamble and File Meta included.
+func (o *Object) Size() int64 { return o.size }
+
+// Length is the length of the data set.
+func (o *Object) Length() int64 { return o.size - o.offset }
+
+// ReadAt reads from the whole file.
+func (o *Object) ReadAt(b []byte, off int64) (int, error) { return o.file.ReadAt(b, off) }
+
+// Close closes the file.
+func (o *Object) Close() error { return o.file.Close() }
+
+// DataSet reads the data set from its first byte and compares the digest in
+// passing: the reader ends with ErrDigest in place of io.EOF when it does not hold (P14).
+func (o *Object) DataSet() io.Reader {
+	return &proven{id: o.id, hash: o.names.NewHash(), r: io.NewSectionReader(o.file, o.offset, o.Length())}
+}
+
+// Verify reads the whole object and compares its digest.
+func (o *Object) Verify() error {
+	_, err := io.Copy(io.Discard, o.DataSet())
+	return err
+}
+
+type proven struct {
+	id   dicom.ID
+	hash hash.Hash
+	r    io.Reader
+}
+
+// Read implements io.Reader.
+func (p *proven) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	p.hash.Write(b[:n])
+	if err == io.EOF && dicom.ID(p.hash.Sum(nil)) != p.id {
+		return n, fmt.Errorf("object %s: %w", p.id, ErrDigest)
+	}
+	return n, err
+}
+
+// Remove forgets a whole object. Removing what is not there is no error. The
+// caller has decided that no row needs it.
+func (s *Store) Remove(id dicom.ID) error {
+	if err := s.root.Remove(objectPath(id)); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("remove object %s: %w", id, err)
+	}
+	return nil
+}

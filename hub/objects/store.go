@@ -1,0 +1,185 @@
+package objects
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path"
+	"sync"
+	"syscall"
+	"time"
+
+	"edged/internal/dicom"
+)
+
+// Config says where and how much.
+type Config struct {
+	Dir             string       // created when it does not exist
+	MaxPartialBytes int64        // of partial objects for each appliance. If zero, 64 GiB.
+	Logger          *slog.Logger // If nil, slog.Default.
+}
+
+// What a caller decides on.
+var (
+	ErrFull      = errors.New("no space for partial objects")
+	ErrPreempted = errors.New("a newer stream sends this object")
+	ErrDigest    = errors.New("the bytes do not have the digest they were announced with")
+	ErrLength    = errors.New("more bytes than announced")
+	ErrFailed    = errors.New("a flush failed, the object store must be restarted")
+)
+
+// Store is the directory. Its methods may be called from many goroutines.
+type Store struct {
+	root *os.Root
+	max  int64
+	log  *slog.Logger
+
+	mu       sync.Mutex // guards what follows; never held during I/O on a partial object
+	partials map[key]*partial
+	bytes    map[string]int64 // of partial objects, by device directory
+	failed   error            // first error of a flush
+}
+
+// key names a partial object: the directory of its device, and its ID.
+type key struct {
+	device string
+	id     dicom.ID
+}
+
+const shards = 256
+
+// Open opens or creates the store in c.Dir and finds the partial objects of
+// the last run.
+func Open(c Config) (*Store, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("object store: %w", err)
+	}
+	root, err := os.OpenRoot(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("object store: %w", err)
+	}
+	s := &Store{
+		root:     root,
+		max:      cmp.Or(c.MaxPartialBytes, 64<<30),
+		log:      cmp.Or(c.Logger, slog.Default()),
+		partials: map[key]*partial{},
+		bytes:    map[string]int64{},
+	}
+	if err := errors.Join(s.makeDirs(), s.findPartials()); err != nil {
+		root.Close()
+		return nil, fmt.Errorf("object store %s: %w", c.Dir, err)
+	}
+	return s, nil
+}
+
+// Close closes the directory. Partial objects stay for the next Open.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	all := make([]*partial, 0, len(s.partials))
+	for _, p := range s.partials {
+		all = append(all, p)
+	}
+	s.mu.Unlock()
+	for _, p := range all {
+		p.mu.Lock()
+		p.owner = nil
+		p.close()
+		p.mu.Unlock()
+	}
+	return s.root.Close()
+}
+
+// makeDirs creates all directories and makes them durable before anything is
+// put into them (D-S2).
+func (s *Store) makeDirs() error {
+	for _, dir := range []string{"partial", "objects"} {
+		if err := mkdir(s.root, dir); err != nil {
+			return err
+		}
+	}
+	for i := range shards {
+		if err := mkdir(s.root, fmt.Sprintf("objects/%02x", i)); err != nil {
+			return err
+		}
+	}
+	return errors.Join(syncDir(s.root, "objects"), syncDir(s.root, "."))
+}
+
+func mkdir(root *os.Root, dir string) error {
+	if err := root.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func syncDir(root *os.Root, dir string) error {
+	f, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// findPartials takes stock of what the last run left. What has a name that
+// this package does not write is removed.
+func (s *Store) findPartials() error {
+	return fs.WalkDir(s.root.FS(), "partial", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		id, err := dicom.ParseID(path.Base(name))
+		if err != nil {
+			return s.root.Remove(name)
+		}
+		k := key{path.Base(path.Dir(name)), id}
+		s.partials[k] = &partial{store: s, key: k, onDisk: info.Size(), used: time.Now()}
+		s.bytes[k.device] += info.Size()
+		return nil
+	})
+}
+
+func (k key) path() string { return "partial/" + k.device + "/" + k.id.String() }
+
+// deviceDir is the name of a device's directory: no byte of the id reaches a path.
+func deviceDir(device string) string {
+	sum := sha256.Sum256([]byte(device))
+	return hex.EncodeToString(sum[:16])
+}
+
+func objectDir(id dicom.ID) string  { return fmt.Sprintf("objects/%02x", id[0]) }
+func objectPath(id dicom.ID) string { return objectDir(id) + "/" + id.String() + ".dcm" }
+
+// fail records the first failed flush; it is never forgotten (P8).
+func (s *Store) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		s.failed = fmt.Errorf("%w: %w", ErrFailed, err)
+		s.log.Error("object store failed: restart the hub, check the disk", "error", err)
+	}
+	return s.failed
+}
+
+// Failed returns the error that ended the store, nil while it works.
+func (s *Store) Failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
+}
+
+// full turns the two errors of a full disk into ErrFull.
+func full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}

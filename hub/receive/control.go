@@ -1,0 +1,203 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"edged/hub"
+	"edged/hub/objects"
+	"edged/uplink/wire"
+)
+
+// offer is one offered object until Receipt, Again or Trouble.
+type offer struct {
+	wire.Object
+
+	mu    sync.Mutex // guards what follows, held while a Put is taken
+	claim *objects.Partial
+	next  int64 // offset of the next Put
+}
+
+// readControl takes what the appliance says until the connection ends.
+func (n *session) readControl(ctx context.Context) error {
+	for {
+		f, err := n.frames.Next()
+		if err == io.EOF {
+			return fmt.Errorf("%w: control stream closed", errProtocol)
+		} else if err != nil {
+			return err
+		}
+		if err := n.control1(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// control1 handles one frame.
+func (n *session) control1(ctx context.Context, f wire.Frame) error {
+	switch f := f.(type) {
+	case *wire.Offer:
+		return n.offered(ctx, f.Objects)
+	case *wire.ArchivedAck:
+		return n.acknowledged(ctx, f)
+	case *wire.Trouble:
+		n.appliancesCopyBad(f.Problems)
+		return nil
+	case *wire.Study, *wire.Findings, *wire.Release:
+		if n.server.c.Notice == nil {
+			return nil
+		}
+		return n.server.c.Notice(ctx, n.device, f)
+	}
+	return fmt.Errorf("%w: type %d is not for the hub", errProtocol, f.Type())
+}
+
+// offered answers a page of offers: what has a receipt needs no bytes, for the
+// rest the offset of what is here from this appliance.
+func (n *session) offered(ctx context.Context, list []wire.Object) error {
+	ids := make([]hub.ID, len(list))
+	for i, o := range list {
+		ids[i] = hub.ID(o.ID)
+	}
+	known, err := n.server.c.Ledger.Known(ctx, n.device, ids)
+	if err != nil {
+		return fmt.Errorf("look for receipts: %w", err)
+	}
+	var a answers
+	for _, o := range list {
+		if err := n.answer(o, known, &a); err != nil {
+			return err
+		}
+	}
+	if err := n.send(a.frames(n.server.c.BusyRetry)...); err != nil {
+		return err
+	}
+	for _, o := range a.complete {
+		n.completed(o)
+	}
+	return nil
+}
+
+// answers collects what a page of offers is answered with.
+type answers struct {
+	have     wire.Have
+	receipts wire.Receipt
+	trouble  wire.Trouble
+	busy     wire.Again
+	complete []*offer // all bytes are here from another connection
+}
+
+// frames are the non-empty ones.
+func (a *answers) frames(retry time.Duration) (list []wire.Frame) {
+	if len(a.have.Answers) > 0 {
+		list = append(list, &a.have)
+	}
+	if len(a.receipts.Receipts) > 0 {
+		list = append(list, &a.receipts)
+	}
+	if len(a.trouble.Problems) > 0 {
+		list = append(list, &a.trouble)
+	}
+	if len(a.busy.IDs) > 0 {
+		a.busy.AfterMillis = uint32(retry.Milliseconds())
+		list = append(list, &a.busy)
+	}
+	return list
+}
+
+// answer decides about one offer. An error means that the appliance exceeds
+// what it was granted.
+func (n *session) answer(w wire.Object, known map[hub.ID]int64, a *answers) error {
+	if length, ok := known[hub.ID(w.ID)]; ok && length == w.Length {
+		a.have.Answers = append(a.have.Answers, wire.Answer{Number: w.Number, ID: w.ID, All: true})
+		a.receipts.Receipts = append(a.receipts.Receipts, wire.Received{ID: w.ID, Length: w.Length})
+		return nil
+	}
+	if problem := unacceptable(w); problem != "" {
+		a.trouble.Problems = append(a.trouble.Problems, wire.Problem{ID: w.ID, Kind: wire.ProblemOffer, Permanent: true, Words: problem})
+		return nil
+	}
+	o := &offer{Object: w}
+	if err := n.enter(o); err != nil {
+		return err
+	}
+	claim, err := n.server.c.Objects.Claim(n.device, hub.ID(w.ID), w.Names(), w.Length)
+	if err != nil {
+		n.log.Warn("no partial object", "object", w.ID, "error", err)
+		n.finish(o)
+		a.busy.IDs = append(a.busy.IDs, w.ID)
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.claim, o.next = claim, claim.Offset()
+	a.have.Answers = append(a.have.Answers, wire.Answer{Number: w.Number, ID: w.ID, Offset: o.next})
+	if o.next == w.Length {
+		a.complete = append(a.complete, o)
+	}
+	return nil
+}
+
+// unacceptable says what is wrong with an offer, "" when nothing is.
+func unacceptable(w wire.Object) string {
+	if err := w.Names().Check(); err != nil {
+		return err.Error()
+	}
+	if w.Length < 0 || w.Priority >= wire.Classes || len(w.Study) > 1024 || len(w.Calling) > 64 {
+		return "length, priority, study or calling AE title out of range"
+	}
+	return ""
+}
+
+// enter counts an offer against what Welcome granted.
+func (n *session) enter(o *offer) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.offers[o.Number] != nil {
+		return fmt.Errorf("%w: offer %d twice", errProtocol, o.Number)
+	}
+	w := &n.window[o.Priority]
+	if w.objects >= n.server.c.MaxObjects || w.objects > 0 && w.bytes >= n.server.c.MaxBytes {
+		return fmt.Errorf("%w: %d offers of %d bytes in flight", errProtocol, w.objects, w.bytes)
+	}
+	n.offers[o.Number] = o
+	w.objects++
+	w.bytes += o.Length
+	return nil
+}
+
+// finish ends an offer: later Puts for it are discarded.
+func (n *session) finish(o *offer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.offers[o.Number] == o {
+		delete(n.offers, o.Number)
+		n.window[o.Priority].objects--
+		n.window[o.Priority].bytes -= o.Length
+	}
+}
+
+// appliancesCopyBad drops what is here of objects whose source is damaged.
+func (n *session) appliancesCopyBad(problems []wire.Problem) {
+	for _, p := range problems {
+		n.log.Warn("the appliance's copy is damaged", "object", p.ID)
+		for _, o := range n.offersOf(p.ID) {
+			n.finish(o)
+			o.claim.Drop()
+		}
+	}
+}
+
+func (n *session) offersOf(id wire.ID) (list []*offer) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, o := range n.offers {
+		if o.ID == id && o.claim != nil {
+			list = append(list, o)
+		}
+	}
+	return list
+}

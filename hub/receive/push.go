@@ -1,0 +1,106 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"edged/uplink/wire"
+)
+
+const (
+	pageOfNews = 1000           // entries of the outbox in one go
+	maxUnacked = 4 * pageOfNews // told and not acknowledged
+)
+
+// push tells the appliance what is in its outbox, and tells it again after
+// Repeat as long as something is not acknowledged.
+func (n *session) push(ctx context.Context) error {
+	repeat := time.NewTicker(n.server.c.Repeat)
+	defer repeat.Stop()
+	var confirmed, troubled uint64 // told up to here
+	for {
+		changed := n.server.c.Ledger.Changed(n.device)
+		told, err := n.tell(ctx, &confirmed, &troubled)
+		if err != nil {
+			return err
+		}
+		if told && n.unacked.Load() < maxUnacked {
+			continue
+		}
+		if told {
+			changed = nil // acknowledgements first
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-n.acked:
+		case <-repeat.C:
+			n.unacked.Store(0)
+			confirmed, troubled = 0, 0
+		}
+	}
+}
+
+// tell sends the next page of each kind and reports whether there was one.
+func (n *session) tell(ctx context.Context, confirmed, troubled *uint64) (bool, error) {
+	if n.unacked.Load() >= maxUnacked {
+		return true, nil
+	}
+	confirmations, err := n.server.c.Ledger.Confirmations(ctx, n.device, *confirmed, pageOfNews)
+	if err != nil {
+		return false, fmt.Errorf("read confirmations: %w", err)
+	}
+	troubles, err := n.server.c.Ledger.Troubles(ctx, n.device, *troubled, pageOfNews)
+	if err != nil {
+		return false, fmt.Errorf("read troubles: %w", err)
+	}
+	var frames []wire.Frame
+	if len(confirmations) > 0 {
+		*confirmed = confirmations[len(confirmations)-1].Seq
+		frames = append(frames, archived(confirmations))
+	}
+	if len(troubles) > 0 {
+		*troubled = troubles[len(troubles)-1].Seq
+		frames = append(frames, refused(troubles))
+	}
+	if len(frames) == 0 {
+		return false, nil
+	}
+	n.unacked.Add(int64(len(confirmations) + len(troubles)))
+	return true, n.send(frames...)
+}
+
+func archived(list []Confirmation) *wire.Archived {
+	f := &wire.Archived{Confirmations: make([]wire.Confirmed, len(list))}
+	for i, c := range list {
+		f.Confirmations[i] = wire.Confirmed{Seq: c.Seq, ID: wire.ID(c.ID), Length: c.Length, At: c.At.UnixMilli()}
+	}
+	return f
+}
+
+func refused(list []Trouble) *wire.Trouble {
+	f := &wire.Trouble{Problems: make([]wire.Problem, len(list))}
+	for i, t := range list {
+		f.Problems[i] = wire.Problem{Seq: t.Seq, ID: wire.ID(t.ID), Kind: wire.ProblemDestination, Destination: t.Destination, Permanent: t.Permanent, Words: t.Words}
+	}
+	return f
+}
+
+// acknowledged takes out of the outbox what is durable at the appliance.
+func (n *session) acknowledged(ctx context.Context, f *wire.ArchivedAck) error {
+	acknowledge := n.server.c.Ledger.AcknowledgeConfirmations
+	if f.Of == wire.AckTrouble {
+		acknowledge = n.server.c.Ledger.AcknowledgeTroubles
+	}
+	if err := acknowledge(ctx, n.device, f.Seqs); err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	n.unacked.Add(-int64(len(f.Seqs)))
+	select {
+	case n.acked <- struct{}{}:
+	default:
+	}
+	return nil
+}

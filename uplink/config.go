@@ -1,0 +1,112 @@
+package uplink
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"context"
+
+	"edged/uplink/wire"
+)
+
+// Config says where to, by what right, and what from.
+type Config struct {
+	// Hubs are the nodes of one hub, HOST:PORT. The first that works is kept
+	// until it fails. If empty, Run only waits: receive and keep.
+	Hubs []string
+
+	// TLS has this appliance's certificate, RootCAs and ServerName. ALPN, TLS
+	// 1.3 and the absence of tickets are added here.
+	TLS *tls.Config
+
+	Source Source
+	Keeper Keeper
+
+	BootID    []byte // changes with each start; 1 to 64 bytes
+	DataDirID []byte // stays with the data directory; 1 to 64 bytes
+	Software  string // named in Hello
+
+	RateBitsPerSecond int64 // of data sets, for the whole appliance. If zero, unlimited.
+
+	MaxObjects int           // offers in flight, and as many again for urgent ones. If zero, 256; at most what the hub grants.
+	MaxBytes   int64         // and their bytes. If zero, 64 MiB.
+	RetryMin   time.Duration // bound of the first pause before connecting again. If zero, 1 s.
+	RetryMax   time.Duration // bound of the longest. If zero, 1 min.
+	AsideFor   time.Duration // how long a node that was not believed is left alone. If zero, 10 min.
+	Idle       time.Duration // silence that ends a connection. If zero, 20 s.
+	StallAfter time.Duration // how long the hub may owe an answer or a receipt. If zero, 10 min.
+
+	// Packets opens a socket for a lane to a hub. If nil, a UDP socket.
+	Packets func(ctx context.Context, hub string) (net.PacketConn, net.Addr, error)
+
+	Logger *slog.Logger // If nil, slog.Default.
+}
+
+// Validate says what is missing.
+func (c Config) Validate() error {
+	switch {
+	case c.Source == nil || c.Keeper == nil:
+		return errors.New("uplink: Source and Keeper are needed")
+	case len(c.Hubs) == 0:
+		return nil
+	case c.TLS == nil || c.TLS.RootCAs == nil && c.TLS.VerifyConnection == nil:
+		return errors.New("uplink: TLS with RootCAs is needed, the system's roots are not trusted")
+	case len(c.BootID) == 0 || len(c.BootID) > 64 || len(c.DataDirID) == 0 || len(c.DataDirID) > 64:
+		return errors.New("uplink: BootID and DataDirID have 1 to 64 bytes")
+	case c.RateBitsPerSecond < 0:
+		return errors.New("uplink: the rate is negative; 0 means unlimited")
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	c.MaxObjects = cmp.Or(c.MaxObjects, 256)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
+	c.RetryMin = cmp.Or(c.RetryMin, time.Second)
+	c.RetryMax = cmp.Or(c.RetryMax, time.Minute)
+	c.AsideFor = cmp.Or(c.AsideFor, 10*time.Minute)
+	c.Idle = cmp.Or(c.Idle, 20*time.Second)
+	c.StallAfter = cmp.Or(c.StallAfter, 10*time.Minute)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	if c.Packets == nil {
+		c.Packets = udpSocket
+	}
+	if c.TLS != nil {
+		c.TLS = clientTLS(c.TLS)
+	}
+	return c
+}
+
+func clientTLS(t *tls.Config) *tls.Config {
+	t = t.Clone()
+	t.MinVersion = tls.VersionTLS13
+	t.NextProtos = []string{wire.ALPN}
+	t.ClientSessionCache = nil
+	t.SessionTicketsDisabled = true
+	return t
+}
+
+// udpSocket gives each lane a socket of its own.
+func udpSocket(ctx context.Context, hub string) (net.PacketConn, net.Addr, error) {
+	host, port, err := net.SplitHostPort(hub)
+	if err != nil {
+		return nil, nil, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, nil, err
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return nil, nil, err
+	}
+	pc, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pc, &net.UDPAddr{IP: ips[0].Unmap().AsSlice(), Port: number, Zone: ips[0].Zone()}, nil
+}

@@ -1,0 +1,228 @@
+package uplink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"edged/internal/dicom"
+	"edged/uplink/wire"
+)
+
+// writeControl writes offers and what else is to be said, all that waits at
+// once, and looks from time to time whether the hub owes something for too long.
+func (l *lane) writeControl(ctx context.Context) error {
+	tick := time.NewTicker(l.u.c.StallAfter / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			if l.stalled(time.Now()) {
+				return errStalled
+			}
+		case <-l.write:
+			if err := l.say(l.waiting()...); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// waiting takes what is to be said.
+func (l *lane) waiting() []wire.Frame {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	frames := l.says
+	l.says = nil
+	if len(l.offers.Objects) > 0 {
+		frames = append(frames, &wire.Offer{Objects: l.offers.Objects})
+		l.offers.Objects = nil
+	}
+	return frames
+}
+
+// later has frames written by writeControl.
+func (l *lane) later(frames ...wire.Frame) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.says = append(l.says, frames...)
+	poke(l.write)
+}
+
+// stalled reports whether the hub owes an answer or a receipt for too long.
+func (l *lane) stalled(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.flights {
+		if f.state != wanted && f.state != checking && f.state != receipted && now.Sub(f.since) > l.u.c.StallAfter {
+			return true
+		}
+	}
+	return false
+}
+
+// readControl takes what the hub says until the connection ends. Nothing in it
+// waits for a disk, but for the Keeper when that is many pages behind.
+func (l *lane) readControl(ctx context.Context) error {
+	for {
+		f, err := l.frames.Next()
+		if err != nil {
+			return err
+		}
+		if err := l.hear(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+// hear decides about one frame.
+func (l *lane) hear(ctx context.Context, f wire.Frame) error {
+	switch f := f.(type) {
+	case *wire.Have:
+		return l.have(f.Answers)
+	case *wire.Receipt:
+		if err := l.believe(f.Receipts); err != nil {
+			return err
+		}
+		return l.forKeeper(ctx, f)
+	case *wire.Archived:
+		return l.forKeeper(ctx, f)
+	case *wire.Trouble:
+		return l.trouble(ctx, f)
+	case *wire.Again:
+		return l.again(ctx, f)
+	}
+	return fmt.Errorf("%w: type %d is not for an appliance", errProtocol, f.Type())
+}
+
+func (l *lane) forKeeper(ctx context.Context, f wire.Frame) error {
+	select {
+	case l.news <- f:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lie ends the connection: nothing of what the frame said was taken over.
+func (l *lane) lie(format string, args ...any) error {
+	l.u.countNotBelieved()
+	return fmt.Errorf("%w: "+format, append([]any{errNotBelieved}, args...)...)
+}
+
+// have queues what the hub wants.
+func (l *lane) have(answers []wire.Answer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range answers {
+		f := l.numbers[a.Number]
+		if f == nil {
+			continue // ended here meanwhile
+		}
+		if f.ID != dicom.ID(a.ID) || f.state != offered || a.Offset < 0 || a.Offset > f.Length {
+			return l.lie("an answer to offer %d that does not fit", a.Number)
+		}
+		f.offset, f.since = a.Offset, time.Now()
+		switch {
+		case a.All:
+			f.state = needless
+		case a.Offset == f.Length:
+			f.state = sent
+		default:
+			l.queue(f, wanted)
+		}
+	}
+	return nil
+}
+
+// queue hands f to the sender of its class. l.mu is held.
+func (l *lane) queue(f *flight, s state) {
+	f.state = s
+	l.queues[f.Priority] = append(l.queues[f.Priority], f)
+	poke(l.wake[f.Priority])
+}
+
+// believe checks a page of receipts against what is in flight: ID and length of an
+// object whose bytes were all sent on this connection, or of which the
+// hub said that it needs none (P11). One that does not fit condemns the page.
+func (l *lane) believe(receipts []wire.Received) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range receipts {
+		f := l.flights[dicom.ID(r.ID)]
+		if f == nil || f.Length != r.Length || f.state != sent && f.state != needless {
+			return l.lie("a receipt for %s", r.ID)
+		}
+	}
+	for _, r := range receipts {
+		l.flights[dicom.ID(r.ID)].state = receipted
+	}
+	return nil
+}
+
+// trouble sorts problems by kind.
+func (l *lane) trouble(ctx context.Context, t *wire.Trouble) error {
+	var refused wire.Trouble
+	for _, p := range t.Problems {
+		switch p.Kind {
+		case wire.ProblemDestination:
+			refused.Problems = append(refused.Problems, p)
+		case wire.ProblemDigest:
+			if err := l.mismatch(p.ID); err != nil {
+				return err
+			}
+		case wire.ProblemOffer:
+			if f := l.flight(p.ID); f != nil {
+				l.u.c.Logger.Error("the hub refuses an offer", "object", p.ID, "words", p.Words)
+				l.giveBack(f, ErrRefused)
+			}
+		}
+	}
+	if len(refused.Problems) == 0 {
+		return nil
+	}
+	return l.forKeeper(ctx, &refused)
+}
+
+func (l *lane) flight(id wire.ID) *flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flights[dicom.ID(id)]
+}
+
+// mismatch has the copy here read again by the sender of its class.
+func (l *lane) mismatch(id wire.ID) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.flights[dicom.ID(id)]
+	if f == nil || f.state != sent {
+		return l.lie("a digest mismatch of %s, whose bytes were not sent", id)
+	}
+	l.queue(f, checking)
+	return nil
+}
+
+// The pause that the hub may ask for is bounded both ways.
+const minQuiet, maxQuiet = 100 * time.Millisecond, time.Minute
+
+// again ends the offers that the hub gives up, and pauses leasing: what one
+// object is refused for now, the next would be too.
+func (l *lane) again(ctx context.Context, a *wire.Again) error {
+	if len(a.IDs) == 0 {
+		return l.forKeeper(ctx, a)
+	}
+	pause := min(max(time.Duration(a.AfterMillis)*time.Millisecond, minQuiet), maxQuiet)
+	if a.Reason == wire.AgainBusy {
+		l.mu.Lock()
+		l.quiet = time.Now().Add(pause)
+		l.mu.Unlock()
+	}
+	for _, id := range a.IDs {
+		if f := l.flight(id); f != nil && f.state != receipted {
+			l.giveBack(f, &BusyError{Retry: pause})
+		}
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"edged/internal/dicom"
+	"edged/uplink/wire"
+)
+
+// Why a lane ends, besides what the transport says.
+var (
+	errProtocol    = errors.New("the hub broke the protocol")
+	errNotBelieved = errors.New("the hub said what cannot be true: either it is broken or you are under attack")
+	errMismatch    = errors.New("an object arrived damaged twice though the copy here is good")
+	errStalled     = errors.New("the hub owes an answer for too long")
+)
+
+// code is what the hub is told when the connection is closed, see doc.go.
+func code(err error) quic.ApplicationErrorCode {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+		return 0
+	case errors.Is(err, errNotBelieved):
+		return 5
+	case errors.Is(err, errProtocol) || errors.Is(err, wire.ErrMalformed):
+		return 1
+	}
+	return 3
+}
+
+const (
+	welcomeWait = 10 * time.Second // from the handshake to Welcome
+	writeWait   = 2 * time.Minute  // for the hub to take one chunk
+)
+
+// lane is one connection to the hub and what is in flight on it.
+type lane struct {
+	u       *Uplink
+	addr    string
+	conn    *quic.Conn
+	control *quic.Stream
+	frames  *wire.Reader
+	ledger  Ledger
+
+	maxObjects int
+	maxBytes   int64
+
+	mu       sync.Mutex // guards what follows
+	flights  map[dicom.ID]*flight
+	numbers  map[uint64]*flight
+	last     uint64     // number of the last offer
+	urgent   window     // of urgent objects
+	bulk     window     // of all others
+	widen    func()     // ends a Lease for urgent objects only
+	quiet    time.Time  // the hub is busy: lease nothing before
+	offers   wire.Offer // not yet written
+	says     []wire.Frame
+	queues   [wire.Classes][]*flight // wanted by the hub, or to be verified
+	returned bool
+
+	room     chan struct{} // the windows changed
+	write    chan struct{} // offers or says changed
+	wake     [wire.Classes]chan struct{}
+	news     chan wire.Frame // Receipt, Archived, Trouble, Again: for the Keeper
+	bulkGate *gate
+}
+
+// window counts what is in flight.
+type window struct {
+	objects int
+	bytes   int64
+}
+
+// flight is one leased object until its end. lane.mu guards it.
+type flight struct {
+	Object
+	number uint64
+	state  state
+	offset int64     // from which the hub wants bytes
+	since  time.Time // of state
+}
+
+// state says what the hub may say about a flight.
+type state uint8
+
+const (
+	offered   state = iota // Have
+	wanted                 // nothing but Again: bytes are queued or being sent
+	sent                   // Receipt, Trouble of kind digest, Again
+	needless               // Receipt
+	receipted              // nothing: the Keeper is being told
+	checking               // nothing: the copy here is being read again
+	ended                  // no longer in flight
+)
+
+func newLane(u *Uplink, addr string, conn *quic.Conn) *lane {
+	l := &lane{
+		u: u, addr: addr, conn: conn,
+		flights:  map[dicom.ID]*flight{},
+		numbers:  map[uint64]*flight{},
+		room:     make(chan struct{}, 1),
+		write:    make(chan struct{}, 1),
+		news:     make(chan wire.Frame, 16), // pages that the Keeper is behind before the hub is made to wait
+		bulkGate: &gate{},
+	}
+	for i := range l.wake {
+		l.wake[i] = make(chan struct{}, 1)
+	}
+	return l
+}
+
+// poke wakes whoever waits on c; one token is enough.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run greets and then works until the first of its parts ends.
+func (l *lane) run(ctx context.Context) error {
+	if err := l.greet(ctx); err != nil {
+		return fmt.Errorf("greet %s: %w", l.addr, err)
+	}
+	if err := l.u.c.Keeper.Meet(ctx, l.ledger, false); err != nil {
+		return fmt.Errorf("note the hub's ledger: %w", err)
+	}
+	l.u.connected(l)
+	l.u.c.Logger.Info("uplink connected", "hub", l.addr)
+	parts := []func(context.Context) error{l.readControl, l.writeControl, l.keep, l.lease}
+	for class := range uint8(wire.Classes) {
+		parts = append(parts, func(ctx context.Context) error { return l.sendClass(ctx, class) })
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() { l.conn.CloseWithError(code(context.Cause(ctx)), "") })
+	defer stop()
+	var wg sync.WaitGroup
+	for _, part := range parts {
+		wg.Go(func() { cancel(part(ctx)) })
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// greet says Hello and waits for Welcome.
+func (l *lane) greet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, welcomeWait)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { l.conn.CloseWithError(0, "") })()
+	stream, err := l.conn.OpenStreamSync(ctx)
+	if err != nil {
+		return err
+	}
+	l.control, l.frames = stream, wire.NewReader(stream)
+	if err := l.say(&wire.Hello{Versions: []uint16{wire.Version}, Boot: l.u.c.BootID, DataDir: l.u.c.DataDirID, Software: l.u.c.Software}); err != nil {
+		return err
+	}
+	f, err := l.frames.Next()
+	if err != nil {
+		return err
+	}
+	w, ok := f.(*wire.Welcome)
+	if !ok || w.Version != wire.Version || w.MaxObjects == 0 || w.MaxBytes <= 0 || w.Ledger == "" || len(w.Ledger) > 64 {
+		return fmt.Errorf("%w: no usable welcome", errProtocol)
+	}
+	l.ledger = Ledger{ID: w.Ledger, Generation: w.Generation}
+	l.maxObjects = int(min(int64(w.MaxObjects), int64(l.u.c.MaxObjects)))
+	l.maxBytes = min(w.MaxBytes, l.u.c.MaxBytes)
+	return nil
+}
+
+// say writes frames to the control stream; only greet and writeControl do.
+func (l *lane) say(frames ...wire.Frame) (err error) {
+	var b []byte
+	for _, f := range frames {
+		if b, err = wire.Append(b, f); err != nil {
+			return err
+		}
+	}
+	l.control.SetWriteDeadline(time.Now().Add(writeWait))
+	_, err = l.control.Write(b)
+	return err
+}
+
+func (l *lane) inFlight() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.flights)
+}
+
+// returnAll gives every lease back when the connection has ended.
+func (l *lane) returnAll() {
+	l.mu.Lock()
+	var all []Object
+	for _, f := range l.flights {
+		f.state = ended
+		all = append(all, f.Object)
+	}
+	clear(l.flights)
+	l.mu.Unlock()
+	for _, o := range all {
+		l.u.c.Source.Return(o, ErrLost)
+	}
+}

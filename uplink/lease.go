@@ -1,0 +1,142 @@
+package uplink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"edged/uplink/wire"
+)
+
+// lease borrows objects as long as the windows have room and offers them.
+func (l *lane) lease(ctx context.Context) error {
+	for {
+		worst, err := l.waitForRoom(ctx)
+		if err != nil {
+			return err
+		}
+		o, err := l.lease1(ctx, worst)
+		if err != nil {
+			return err
+		}
+		if o != nil {
+			l.offer(*o)
+		}
+	}
+}
+
+// waitForRoom waits until something may be offered and returns the least
+// urgent priority for which that is true.
+func (l *lane) waitForRoom(ctx context.Context) (worst uint8, err error) {
+	for {
+		l.mu.Lock()
+		pause := time.Until(l.quiet)
+		bulk, urgent := l.fits(l.bulk), l.fits(l.urgent)
+		l.mu.Unlock()
+		switch {
+		case pause > 0:
+			if !sleep(ctx, pause) {
+				return 0, ctx.Err()
+			}
+			continue
+		case bulk && urgent:
+			return wire.Backfill, nil
+		case urgent:
+			return wire.Urgent, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-l.room:
+		}
+	}
+}
+
+// fits reports whether one more object may be offered. l.mu is held.
+func (l *lane) fits(w window) bool {
+	return w.objects < l.maxObjects && (w.objects == 0 || w.bytes < l.maxBytes)
+}
+
+// lease1 borrows one object; nil, nil when the window opened meanwhile.
+func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
+	narrow, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if worst == wire.Urgent {
+		l.mu.Lock()
+		if l.fits(l.bulk) {
+			l.mu.Unlock()
+			return nil, nil
+		}
+		l.widen = cancel
+		l.mu.Unlock()
+	}
+	o, err := l.u.c.Source.Lease(narrow, worst)
+	l.mu.Lock()
+	l.widen = nil
+	l.mu.Unlock()
+	if err == nil {
+		return &o, nil
+	}
+	if ctx.Err() == nil && narrow.Err() != nil {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("lease: %w", err)
+}
+
+// offer puts o in flight.
+func (l *lane) offer(o Object) {
+	class := min(o.Priority, wire.Backfill)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flights[o.ID] != nil {
+		l.u.c.Logger.Error("leased twice", "object", o.ID)
+		return
+	}
+	l.last++
+	f := &flight{Object: o, number: l.last, since: time.Now()}
+	f.Priority = class
+	l.flights[o.ID], l.numbers[f.number] = f, f
+	l.count(f, 1)
+	l.offers.Objects = append(l.offers.Objects, wire.Object{
+		Number: f.number, ID: wire.ID(o.ID), Length: o.Length, Study: o.Study, Calling: o.Calling, Priority: class, Flags: o.Flags,
+		TransferSyntax: o.Names.TransferSyntax, SOPClass: o.Names.SOPClass, SOPInstance: o.Names.SOPInstance,
+	})
+	poke(l.write)
+}
+
+// count adds f to its window or takes it out. l.mu is held.
+func (l *lane) count(f *flight, by int) {
+	w := &l.bulk
+	if f.Priority == wire.Urgent {
+		w = &l.urgent
+	}
+	w.objects += by
+	w.bytes += int64(by) * f.Length
+	poke(l.room)
+	if l.widen != nil && l.fits(l.bulk) {
+		l.widen()
+	}
+}
+
+// end takes f out of flight and reports whether it was in. l.mu is held. What
+// becomes of the lease is the caller's business.
+func (l *lane) end(f *flight) bool {
+	if f.state == ended {
+		return false
+	}
+	f.state = ended
+	delete(l.flights, f.ID)
+	delete(l.numbers, f.number)
+	l.count(f, -1)
+	return true
+}
+
+// giveBack ends a flight and its lease.
+func (l *lane) giveBack(f *flight, why error) {
+	l.mu.Lock()
+	was := l.end(f)
+	l.mu.Unlock()
+	if was {
+		l.u.c.Source.Return(f.Object, why)
+	}
+}

@@ -1,0 +1,73 @@
+package uplink
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// nodes chooses which node of the hub to use and when: the current one until
+// it fails, then the one that may be tried first. It is owned by Run.
+type nodes struct {
+	list     []node
+	current  int
+	min, max time.Duration
+	random   func() float64 // in [0, 1)
+}
+
+type node struct {
+	addr      string
+	failures  int
+	notBefore time.Time
+	aside     bool // not believed the last time
+}
+
+func newNodes(addrs []string, min, max time.Duration) *nodes {
+	ns := &nodes{min: min, max: max, random: rand.Float64}
+	for _, a := range addrs {
+		ns.list = append(ns.list, node{addr: a})
+	}
+	return ns
+}
+
+// next makes the node that may be tried first the current one and says how
+// long to wait for it. The current one wins a tie, then the order of the list.
+func (ns *nodes) next(now time.Time) (*node, time.Duration) {
+	best := ns.current
+	for i := range ns.list {
+		if ns.list[i].wait(now) < ns.list[best].wait(now) {
+			best = i
+		}
+	}
+	ns.current = best
+	return &ns.list[best], ns.list[best].wait(now)
+}
+
+func (n *node) wait(now time.Time) time.Duration { return max(0, n.notBefore.Sub(now)) }
+
+// failed sets when n may be tried again. The bound doubles from min to max and
+// the pause is random below it, so that a fleet does not come back in one second.
+func (ns *nodes) failed(n *node, now time.Time) {
+	bound := ns.min << min(n.failures, 16)
+	if bound <= 0 || bound > ns.max {
+		bound = ns.max
+	}
+	n.failures++
+	n.aside = false
+	n.notBefore = now.Add(bound/4 + time.Duration(ns.random()*float64(bound-bound/4)))
+}
+
+// worked forgets the failures of a node that said Welcome and stayed a while.
+func (n *node) worked() { n.failures, n.aside = 0, false }
+
+// setAside leaves a node alone.
+func (n *node) setAside(until time.Time) { n.aside, n.notBefore = true, until }
+
+// asides lists the nodes that are left alone.
+func (ns *nodes) asides() (list []string) {
+	for _, n := range ns.list {
+		if n.aside {
+			list = append(list, n.addr)
+		}
+	}
+	return list
+}

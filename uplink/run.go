@@ -1,0 +1,127 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"golang.org/x/time/rate"
+
+	"edged/internal/dicom"
+)
+
+// Uplink sends what its Source lends.
+type Uplink struct {
+	c       Config
+	limiter *rate.Limiter
+	meter   meter
+
+	mu         sync.Mutex // guards what follows
+	status     Status
+	lane       *lane                 // the connected one
+	mismatched map[dicom.ID]struct{} // objects with one digest mismatch behind them
+}
+
+// New checks c. It starts nothing.
+func New(c Config) (*Uplink, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}}
+	u.limiter = rate.NewLimiter(limit(c.RateBitsPerSecond), burst(c.RateBitsPerSecond))
+	u.status.Transport = "none"
+	return u, nil
+}
+
+// SetRate changes the rate while running; 0 means unlimited.
+func (u *Uplink) SetRate(bitsPerSecond int64) {
+	u.limiter.SetLimit(limit(bitsPerSecond))
+	u.limiter.SetBurst(burst(bitsPerSecond))
+}
+
+// Run connects and sends until ctx ends; it returns nil then. A lost connection
+// is made again after a pause, on the same node of the hub or the next.
+func (u *Uplink) Run(ctx context.Context) error {
+	if len(u.c.Hubs) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	ns := newNodes(u.c.Hubs, u.c.RetryMin, u.c.RetryMax)
+	for {
+		n, pause := ns.next(time.Now())
+		if !sleep(ctx, pause) {
+			return nil
+		}
+		began := time.Now()
+		err := u.connect(ctx, n.addr)
+		if ctx.Err() != nil {
+			return nil
+		}
+		u.judge(ns, n, time.Since(began), err)
+	}
+}
+
+// judge decides about a node after its connection ended.
+func (u *Uplink) judge(ns *nodes, n *node, lasted time.Duration, err error) {
+	now := time.Now()
+	if lasted > u.c.RetryMax {
+		n.worked()
+	}
+	if errors.Is(err, errNotBelieved) || errors.Is(err, errMismatch) {
+		n.setAside(now.Add(u.c.AsideFor))
+		u.c.Logger.Error("hub node set aside", "hub", n.addr, "error", err)
+	} else {
+		ns.failed(n, now)
+		u.c.Logger.Warn("uplink lost", "hub", n.addr, "error", err, "pause", n.wait(now))
+	}
+	u.lost(n.addr, err, ns.asides())
+}
+
+// connect makes one lane to addr and runs it to its end.
+func (u *Uplink) connect(ctx context.Context, addr string) error {
+	pc, to, err := u.c.Packets(ctx, addr)
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	defer pc.Close()
+	transport := &quic.Transport{Conn: pc}
+	defer transport.Close()
+	conn, err := transport.Dial(ctx, to, u.c.TLS, quicConfig(u.c.Idle))
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", addr, err)
+	}
+	l := newLane(u, addr, conn)
+	err = l.run(ctx)
+	conn.CloseWithError(code(err), "")
+	l.returnAll()
+	return err
+}
+
+// quicConfig: the hub opens no streams and says little, so windows are small.
+func quicConfig(idle time.Duration) *quic.Config {
+	return &quic.Config{
+		Versions:              []quic.Version{quic.Version1},
+		MaxIdleTimeout:        idle,
+		KeepAlivePeriod:       idle / 4,
+		MaxIncomingStreams:    -1,
+		MaxIncomingUniStreams: -1,
+	}
+}
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
