@@ -14,12 +14,13 @@ import (
 type makeCommand struct {
 	Seed    uint64 `default:"1" help:"The same seed gives the same bytes."`
 	Profile string `default:"demo" help:"demo, small, ct, mr, us, mg, sr, bench:NxSIZE or large:SIZE."`
+	Alter   string `placeholder:"MARK" help:"Other contents under the same UIDs, marked with MARK."`
 	Out     string `required:"" placeholder:"DIR" help:"Folder to write to; made when missing."`
 }
 
 // Run writes OUT/CT_01/S001_0001.dcm and so on.
 func (c *makeCommand) Run(ctx context.Context) error {
-	instances, err := instances(c.Seed, c.Profile)
+	instances, err := instances(c.Seed, c.Profile, c.Alter)
 	if err != nil {
 		return err
 	}
@@ -36,13 +37,23 @@ func (c *makeCommand) Run(ctx context.Context) error {
 }
 
 // instances is the usage-checked way to the generator.
-func instances(seed uint64, profile string) ([]synth.Instance, error) {
+func instances(seed uint64, profile, mark string) ([]synth.Instance, error) {
 	p, err := synth.ParseProfile(profile)
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return synth.Instances(synth.Studies(seed, p)), nil
+	if len(mark) > maxMark {
+		return nil, usageError{fmt.Errorf("--alter %.40q: want at most %d bytes", mark, maxMark)}
+	}
+	all := synth.Instances(synth.Studies(seed, p))
+	for i := range all {
+		all[i] = all[i].Altered(mark)
+	}
+	return all, nil
 }
+
+// maxMark keeps the mark within the attributes of the smallest object.
+const maxMark = 64
 
 // writeFile writes one DICOM file. It does not flush to the disk: what can be
 // made again from its seed needs no durability.

@@ -19,6 +19,7 @@ type sendCommand struct {
 	Calling      string        `placeholder:"AET" help:"Calling AE title; without it each modality uses its own (SIMCT, SIMMR, ...)."`
 	Seed         uint64        `default:"1" help:"The same seed gives the same bytes."`
 	Profile      string        `default:"demo" help:"demo, small, ct, mr, us, mg, sr, bench:NxSIZE or large:SIZE."`
+	Alter        string        `placeholder:"MARK" help:"Other contents under the same UIDs, marked with MARK."`
 	Rate         float64       `placeholder:"N" help:"Objects a second at most (default: as fast as they are answered)."`
 	Associations int           `default:"1" help:"Associations at the same time."`
 	Keep         string        `placeholder:"DIR" help:"Keep a file ID.dcm of each instance that was answered 0000."`
@@ -49,7 +50,7 @@ func (c *sendCommand) Run(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	all, err := instances(c.Seed, c.Profile)
+	all, err := instances(c.Seed, c.Profile, c.Alter)
 	if err != nil {
 		return err
 	}

@@ -27,12 +27,11 @@ func sendTo(t *testing.T, to string, c sendCommand) error {
 
 func idOf(t *testing.T, i synth.Instance) dicom.ID {
 	t.Helper()
-	h := i.Names.NewHash()
-	r, _ := i.Open()
-	if _, err := io.Copy(h, r); err != nil {
+	id, err := i.ID()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return dicom.ID(h.Sum(nil))
+	return id
 }
 
 // Over real TCP every instance arrives once, byte for byte, in its own transfer
@@ -174,6 +173,7 @@ func TestCommandLine(t *testing.T) {
 		{0, "make --seed 4 --profile small --out " + out},
 		{2, "make --profile nonsense --out " + out},
 		{2, "make"},
+		{2, "make --profile small --alter " + strings.Repeat("x", 65) + " --out " + out},
 		{2, "send --to nowhere"},
 		{2, "send --to A@127.0.0.1:1 --associations 0"},
 		{2, "misbehave --to A@127.0.0.1:1 politely"},

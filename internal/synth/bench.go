@@ -24,6 +24,9 @@ const (
 
 // benchStudy is p.Objects objects of exactly p.Size bytes each.
 func benchStudy(seed uint64, p Profile) Study {
+	if p.Size < MinSize || p.Size%2 != 0 {
+		panic(fmt.Sprintf("synth: %d bytes are no size: want an even number from %d", p.Size, MinSize))
+	}
 	e := newExam(seed, "OT", "PROVA DI CARICO")
 	s := e.series(1, scClass, explicitLE, "CARICO", dataset{"ConversionType": "WSD", "PatientOrientation": "", "Laterality": ""})
 	if p.Size >= multiFrom {

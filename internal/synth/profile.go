@@ -8,7 +8,7 @@ import (
 
 // Profile says which studies are made.
 type Profile struct {
-	Kind    string // demo, small, ct, mr, us, mg, sr, bench or large
+	Kind    string // demo, small, ct, mr, us, mg, sr, bench or large; if empty, demo
 	Objects int    // bench and large: how many objects
 	Size    int64  // bench and large: bytes of each data set
 }
@@ -31,10 +31,13 @@ var makers = map[string]maker{"ct": ctStudy, "mr": mrStudy, "us": usStudy, "mg":
 
 func (p Profile) kinds() []maker {
 	switch p.Kind {
-	case "demo", "small":
+	case "", "demo", "small":
 		return []maker{ctStudy, mrStudy, usStudy, mgStudy, srStudy}
 	case "bench", "large":
 		return []maker{benchStudy}
+	}
+	if makers[p.Kind] == nil {
+		panic("synth: no profile " + p.Kind)
 	}
 	return []maker{makers[p.Kind]}
 }

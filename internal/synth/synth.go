@@ -28,12 +28,28 @@ type Instance struct {
 	Calling  string
 	File     string // a name for its file, below a folder: CT_01/S002_0001.dcm
 
-	open func() (io.Reader, int64)
+	mark string // see Altered
+	open func(mark string) (io.Reader, int64)
 }
 
 // Open returns the data set, without File Meta, and its length. Each call starts
 // from the first byte, and all calls give the same bytes.
-func (i Instance) Open() (dataSet io.Reader, length int64) { return i.open() }
+func (i Instance) Open() (dataSet io.Reader, length int64) { return i.open(i.mark) }
+
+// Altered is an instance with the same names and other contents: mark stands in
+// its Patient Comments. Peers that make a UID twice are real (P5).
+func (i Instance) Altered(mark string) Instance {
+	i.mark = mark
+	return i
+}
+
+// ID reads the whole data set and says under which ID the product knows it.
+func (i Instance) ID() (dicom.ID, error) {
+	h := i.Names.NewHash()
+	dataSet, _ := i.Open()
+	_, err := io.Copy(h, dataSet)
+	return dicom.ID(h.Sum(nil)), err
+}
 
 // WriteFile writes the instance as a DICOM file (PS3.10 §7): preface and data set.
 func (i Instance) WriteFile(w io.Writer) (int64, error) {
@@ -87,7 +103,6 @@ func newExam(seed uint64, modality, description string) *exam {
 		"SpecificCharacterSet": "ISO_IR 100",
 		"PatientName":          latin1(patient.name), "PatientID": s.PatientID,
 		"PatientBirthDate": patient.born, "PatientSex": patient.sex,
-		"PatientComments":  "PAZIENTE INESISTENTE - DATI SINTETICI",
 		"StudyInstanceUID": s.UID, "StudyID": fmt.Sprint(exams[modality]),
 		"StudyDate": day, "StudyTime": "101500", "SeriesDate": day, "SeriesTime": "101600",
 		"ContentDate": day, "ContentTime": "101630", "StudyDescription": description,
@@ -98,6 +113,9 @@ func newExam(seed uint64, modality, description string) *exam {
 		"InstitutionName":    "OSPEDALE DI PROVA", "StationName": "SIM" + modality,
 	}}
 }
+
+// invented stands in every object, where people read it.
+const invented = "PAZIENTE INESISTENTE - DATI SINTETICI"
 
 // patients are nobody. One name is outside ASCII on purpose.
 var patients = []struct{ name, born, sex string }{
@@ -144,14 +162,16 @@ func (s series) add(number int, make func() dataset) {
 func (s series) addOpen(number int, open func(common dataset) (io.Reader, int64)) {
 	names := dicom.Names{TransferSyntax: s.transferSyntax, SOPClass: s.class,
 		SOPInstance: uid(s.seed, fmt.Sprintf("%s/%d", s.label(s.number), number))}
-	common := func() dataset {
-		return dataset{"SOPInstanceUID": names.SOPInstance, "InstanceNumber": number}.with(s.exam.attrs, s.attrs)
+	common := func(mark string) dataset {
+		d := dataset{"SOPInstanceUID": names.SOPInstance, "InstanceNumber": number}.with(s.exam.attrs, s.attrs)
+		d["PatientComments"] = invented + latin1(mark)
+		return d
 	}
 	s.study.Instances = append(s.study.Instances, Instance{
 		Names: names, Study: s.study.UID, Series: s.attrs["SeriesInstanceUID"].(string),
 		Modality: s.modality, Calling: s.study.Calling,
 		File: fmt.Sprintf("%s_%02d/S%03d_%04d.dcm", s.modality, exams[s.modality], s.number, number),
-		open: func() (io.Reader, int64) { return open(common()) },
+		open: func(mark string) (io.Reader, int64) { return open(common(mark)) },
 	})
 }
 

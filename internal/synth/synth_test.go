@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -199,6 +200,24 @@ func TestHeadersAreReadable(t *testing.T) {
 		if err != nil || h.Study != i.Study || h.Series != i.Series || h.Modality != i.Modality ||
 			h.SOPInstance != i.Names.SOPInstance || h.SOPClass != i.Names.SOPClass {
 			t.Errorf("%s: header %+v (%v)", i.File, h, err)
+		}
+	}
+}
+
+// An altered instance has the same names, other contents, and is as readable.
+func TestAlteredKeepsNamesOnly(t *testing.T) {
+	for _, i := range append(instancesOf(t, 6, "small"), instancesOf(t, 6, "bench:1x64KiB")...) {
+		a := i.Altered("*")
+		before, err1 := i.ID()
+		after, err2 := a.ID()
+		again, err3 := i.ID()
+		if before == after || before != again || a.Names != i.Names || err1 != nil || err2 != nil || err3 != nil {
+			t.Errorf("%s: ID %s, altered %s (%v, %v)", i.File, before, after, err1, err2)
+		}
+		if tool, err := exec.LookPath("dcmdump"); err == nil {
+			if out, err := exec.Command(tool, "-q", fileOf(t, a)).CombinedOutput(); err != nil {
+				t.Errorf("%s: altered: %v %.500s", i.File, err, out)
+			}
 		}
 	}
 }
