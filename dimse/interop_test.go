@@ -102,7 +102,7 @@ func TestFourSendersAtOnce(t *testing.T) {
 }
 
 // storescp starts DCMTK's archive and returns its port and folder.
-func storescp(t *testing.T, options ...string) (port, dir string) {
+func storescp(t testing.TB, options ...string) (port, dir string) {
 	t.Helper()
 	path := tool(t, "storescp")
 	dir = t.TempDir()
@@ -122,7 +122,7 @@ func storescp(t *testing.T, options ...string) (port, dir string) {
 	return port, dir
 }
 
-func freePort(t *testing.T) string {
+func freePort(t testing.TB) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func freePort(t *testing.T) string {
 }
 
 // waitFor waits for something that happens in another process, at most ten seconds.
-func waitFor(t *testing.T, done func() bool) {
+func waitFor(t testing.TB, done func() bool) {
 	t.Helper()
 	for range 1000 {
 		if done() {

@@ -263,7 +263,7 @@ func (u *upper) lost(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: %w", ErrLost, io.ErrUnexpectedEOF)
 	}
-	return fmt.Errorf("%w: %w", ErrLost, err)
+	return fmt.Errorf("%w: %w: %w", ErrLost, io.ErrUnexpectedEOF, err)
 }
 
 // abort ends the association from our side, whatever state it is in.
