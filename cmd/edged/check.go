@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+)
+
+// checkCmd judges a configuration without running it.
+type checkCmd struct{ configFlag }
+
+func (c *checkCmd) Run(p *process) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.warnings() {
+		fmt.Fprintln(p.stderr, "warning:", w)
+	}
+	name := c.Config
+	if name == "" {
+		name = "defaults and environment"
+	}
+	_, err = fmt.Fprintf(p.stdout, "%s: in order. AE title %s on %s, data in %s, %d devices, %d hubs\n",
+		name, cfg.Dicom.AETitle, cfg.Dicom.Listen, cfg.DataDir, len(cfg.Dicom.Devices), len(cfg.Uplink.Hubs))
+	return err
+}
+
+// logger writes to standard error, where the service manager picks it up.
+func (l Log) logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level)) // validated
+	options := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+	_ "time/tzdata" // a static binary brings its own time zones
+
+	"edged/internal/config"
+)
+
+// Config is edged.yaml. configs/edged.yaml shows every key with its default and
+// the reason for it; a test keeps the two equal.
+type Config struct {
+	DataDir   string    `yaml:"data_dir"`
+	Facility  Facility  `yaml:"facility"`
+	Dicom     Dicom     `yaml:"dicom"`
+	Spool     Spool     `yaml:"spool"`
+	Uplink    Uplink    `yaml:"uplink"`
+	Page      Page      `yaml:"page"`
+	Discovery Discovery `yaml:"discovery"`
+	Log       Log       `yaml:"log"`
+}
+
+type Facility struct {
+	Code     string `yaml:"code"`
+	Name     string `yaml:"name"`
+	TimeZone string `yaml:"time_zone"`
+}
+
+type Dicom struct {
+	Listen          string   `yaml:"listen"`
+	AETitle         string   `yaml:"ae_title"`
+	AETitles        []Title  `yaml:"ae_titles"`
+	AcceptUnknown   bool     `yaml:"accept_unknown"`
+	Devices         []Device `yaml:"devices"`
+	MaxAssociations int      `yaml:"max_associations"`
+	TLS             DicomTLS `yaml:"tls"`
+}
+
+// Title is a further called AE title and the priority it stands for.
+type Title struct {
+	Title    string `yaml:"title"`
+	Priority string `yaml:"priority" allowed:"urgent|routine|backfill"`
+}
+
+// Device is a modality that may store.
+type Device struct {
+	AETitle    string   `yaml:"ae_title"`
+	Address    string   `yaml:"address"`
+	Port       int      `yaml:"port"`
+	Name       string   `yaml:"name"`
+	Priority   string   `yaml:"priority" allowed:"urgent|routine|backfill"`
+	Services   []string `yaml:"services"`
+	Commitment string   `yaml:"commitment" allowed:"archived"`
+}
+
+type DicomTLS struct {
+	Listen   string `yaml:"listen"`
+	Cert     string `yaml:"cert"`
+	Key      string `yaml:"key"`
+	ClientCA string `yaml:"client_ca"`
+}
+
+type Spool struct {
+	MaxBytes              config.ByteSize `yaml:"max_bytes"`
+	ReserveBytes          config.ByteSize `yaml:"reserve_bytes"`
+	Keep                  string          `yaml:"keep" allowed:"archived|hub"`
+	RetainArchived        time.Duration   `yaml:"retain_archived"`
+	Encryption            bool            `yaml:"encryption"`
+	AllowUnsafeFilesystem bool            `yaml:"allow_unsafe_filesystem"`
+}
+
+type Uplink struct {
+	Hubs         []string        `yaml:"hubs"`
+	Transport    string          `yaml:"transport" allowed:"auto|quic|tcp"`
+	Rate         config.BitRate  `yaml:"rate"`
+	BackfillRate config.BitRate  `yaml:"backfill_rate"`
+	Schedule     []ScheduleEntry `yaml:"schedule"`
+	Lanes        Lanes           `yaml:"lanes"`
+	Proxy        string          `yaml:"proxy"`
+}
+
+type ScheduleEntry struct {
+	Days string         `yaml:"days"`
+	From string         `yaml:"from"`
+	To   string         `yaml:"to"`
+	Rate config.BitRate `yaml:"rate"`
+}
+
+type Lanes struct {
+	Min int `yaml:"min"`
+	Max int `yaml:"max"`
+}
+
+type Page struct {
+	Listen    string  `yaml:"listen"`
+	Anonymous string  `yaml:"anonymous" allowed:"state|masked"`
+	TLS       PageTLS `yaml:"tls"`
+}
+
+type PageTLS struct {
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+type Discovery struct {
+	Interfaces []string `yaml:"interfaces"`
+	Enabled    bool     `yaml:"enabled"`
+}
+
+type Log struct {
+	Level  string `yaml:"level" allowed:"debug|info|warn|error"`
+	Format string `yaml:"format" allowed:"text|json"`
+}
+
+// SetDefaults are the values of a title that is listed without them.
+func (t *Title) SetDefaults() { t.Priority = "routine" }
+
+// SetDefaults are the values of a device that is listed without them.
+func (d *Device) SetDefaults() {
+	d.Priority, d.Services, d.Commitment = "routine", []string{"store"}, "archived"
+}
+
+const defaultDataDir = "/var/lib/edged"
+
+func defaultConfig() Config {
+	return Config{
+		DataDir:  defaultDataDir,
+		Facility: Facility{TimeZone: "Europe/Rome"},
+		Dicom:    Dicom{Listen: ":11112", AETitle: "EDGED", MaxAssociations: 64},
+		Spool:    Spool{ReserveBytes: 2 << 30, Keep: "archived", RetainArchived: 72 * time.Hour},
+		Uplink:   Uplink{Transport: "auto", Lanes: Lanes{Min: 1, Max: 32}},
+		Page:     Page{Listen: "127.0.0.1:8080", Anonymous: "state"},
+		Log:      Log{Level: "info", Format: "text"},
+	}
+}
+
+// envPrefix begins the environment variables that override keys.
+const envPrefix = "EDGED"
+
+// ownEnv are variables with the prefix that are no keys.
+var ownEnv = []string{"EDGED_CONFIG"}
+
+// defaultConfigFile is read when no -c is given and it exists.
+const defaultConfigFile = "/etc/edged/edged.yaml"
+
+// loadConfig reads the file, or the default one if it is there, over the
+// defaults, and the environment over both.
+func loadConfig(path string) (Config, error) {
+	if path == "" {
+		if _, err := os.Stat(defaultConfigFile); err == nil {
+			path = defaultConfigFile
+		}
+	}
+	c := defaultConfig()
+	err := config.Load(path, &c, envPrefix, ownEnv...)
+	return c, err
+}
+
+// Validate judges what the types cannot.
+func (c *Config) Validate() error {
+	var errs config.Errors
+	bad := func(key, format string, args ...any) { errs = append(errs, config.Bad(key, format, args...)) }
+	c.Dicom.check(bad)
+	c.Uplink.check(bad)
+	c.later(bad)
+	if c.DataDir == "" || !filepath.IsAbs(c.DataDir) {
+		bad("data_dir", "%q is not an absolute path", c.DataDir)
+	}
+	if _, err := time.LoadLocation(c.Facility.TimeZone); err != nil || c.Facility.TimeZone == "" {
+		bad("facility.time_zone", "%q is not a time zone name, as Europe/Rome", c.Facility.TimeZone)
+	}
+	address(bad, "page.listen", c.Page.Listen, true)
+	if (c.Page.TLS.Cert == "") != (c.Page.TLS.Key == "") {
+		bad("page.tls", "cert and key are needed together")
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
+}
+
+type complain func(key, format string, args ...any)
+
+// later refuses what a coming version will do: a setting that does nothing in
+// silence would be worse than none.
+func (c *Config) later(bad complain) {
+	for key, set := range map[string]bool{
+		"spool.encryption: true": c.Spool.Encryption, "uplink.transport: tcp": c.Uplink.Transport == "tcp",
+		"uplink.backfill_rate": c.Uplink.BackfillRate != 0, "uplink.schedule": len(c.Uplink.Schedule) > 0,
+		"uplink.proxy": c.Uplink.Proxy != "", "page.anonymous: masked": c.Page.Anonymous == "masked",
+		"discovery.enabled: true": c.Discovery.Enabled,
+	} {
+		if set {
+			name, _, _ := strings.Cut(key, ":")
+			bad(name, "%s is not in this version yet; leave it at its default", key)
+		}
+	}
+}
+
+func (d *Dicom) check(bad complain) {
+	address(bad, "dicom.listen", d.Listen, d.TLS.Listen != "")
+	address(bad, "dicom.tls.listen", d.TLS.Listen, true)
+	if d.TLS.Listen != "" && (d.TLS.Cert == "" || d.TLS.Key == "") {
+		bad("dicom.tls", "listen needs cert and key")
+	}
+	aeTitle(bad, "dicom.ae_title", d.AETitle)
+	for i, t := range d.AETitles {
+		aeTitle(bad, fmt.Sprintf("dicom.ae_titles[%d].title", i), t.Title)
+	}
+	for i, dev := range d.Devices {
+		dev.check(bad, fmt.Sprintf("dicom.devices[%d]", i))
+	}
+	if d.MaxAssociations < 1 || d.MaxAssociations > 4096 {
+		bad("dicom.max_associations", "%d is not between 1 and 4096", d.MaxAssociations)
+	}
+}
+
+func (d *Device) check(bad complain, key string) {
+	aeTitle(bad, key+".ae_title", d.AETitle)
+	if _, err := parseNet(d.Address); d.Address != "" && err != nil {
+		bad(key+".address", "%q is not an IP address or network, as 10.0.0.5 or 10.0.0.0/24", d.Address)
+	}
+	if d.Port < 0 || d.Port > 65535 {
+		bad(key+".port", "%d is not a port", d.Port)
+	}
+	for _, s := range d.Services {
+		if s != "store" {
+			bad(key+".services", "%q is not a service of this version; allowed: store", s)
+		}
+	}
+}
+
+// aeTitle checks PS3.5 §6.2: 1 to 16 characters, no backslash, no control
+// characters, not only blanks.
+func aeTitle(bad complain, key, s string) {
+	wrong := func(r rune) bool { return r < ' ' || r == '\\' || r > '~' }
+	if strings.TrimSpace(s) == "" || len(s) > 16 || strings.IndexFunc(s, wrong) >= 0 {
+		bad(key, "%q is not an AE title: 1 to 16 printable ASCII characters, no backslash", s)
+	}
+}
+
+func address(bad complain, key, s string, mayBeEmpty bool) {
+	if s == "" && mayBeEmpty {
+		return
+	}
+	if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
+		bad(key, "%q is not an address to listen on, as :11112 or 127.0.0.1:8080", s)
+	}
+}
+
+func parseNet(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p, nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
+}
+
+func (u *Uplink) check(bad complain) {
+	for i, h := range u.Hubs {
+		if host, port, err := net.SplitHostPort(h); err != nil || host == "" || port == "" {
+			bad(fmt.Sprintf("uplink.hubs[%d]", i), "%q is not HOST:PORT", h)
+		}
+	}
+	if u.Lanes.Min < 1 || u.Lanes.Max > 32 || u.Lanes.Min > u.Lanes.Max {
+		bad("uplink.lanes", "min %d, max %d: want 1 <= min <= max <= 32", u.Lanes.Min, u.Lanes.Max)
+	}
+}
+
+// warnings are what is allowed but wants to be known, for `check`, the log and
+// the page.
+func (c *Config) warnings() (out []string) {
+	add := func(on bool, s string) {
+		if on {
+			out = append(out, s)
+		}
+	}
+	add(c.Spool.Keep == "hub", "spool.keep is hub: images are forgotten here before the archive has confirmed them")
+	add(c.Spool.AllowUnsafeFilesystem, "spool.allow_unsafe_filesystem is true: on such a file system Success does not survive a power cut")
+	add(c.Dicom.AcceptUnknown, "dicom.accept_unknown is true: any AE title may store; for a bench only")
+	add(!c.Spool.Encryption, "the spool is not encrypted in this version: put data_dir on an encrypted disk")
+	add(len(c.Uplink.Hubs) == 0, "uplink.hubs is empty: images are received and kept, nothing is sent")
+	return out
+}

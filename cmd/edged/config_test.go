@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"edged/internal/config"
+)
+
+// The example configuration says what the code does.
+func TestExampleConfigurationIsTheDefault(t *testing.T) {
+	c := defaultConfig()
+	if err := config.CheckExample("../../configs/edged.yaml", &c); err != nil {
+		t.Error(err)
+	}
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// An error in a configuration names file, line, key, and what is allowed.
+func TestConfigurationErrorsSayWhatIsAllowed(t *testing.T) {
+	for text, want := range map[string]string{
+		"dicom:\n  lisen: x":                                   ":2: dicom.lisen: unknown key; did you mean listen?",
+		"dicom:\n  ae_title: much_too_long_for_a_title":        ":2: dicom.ae_title: ",
+		"dicom:\n  devices:\n    - {ae_title: A, port: 99999}": ":3: dicom.devices[0].port: 99999 is not a port",
+		"dicom:\n  devices:\n    - {ae_title: A, address: x}":  ":3: dicom.devices[0].address: ",
+		"spool: {keep: recycle}":                               ":1: spool.keep: ",
+		"spool: {encryption: true}":                            ":1: spool.encryption: spool.encryption: true is not in this version yet",
+		"uplink: {hubs: [nowhere]}":                            `:1: uplink.hubs[0]: "nowhere" is not HOST:PORT`,
+		"uplink: {rate: 800}":                                  ":1: uplink.rate: ",
+		"page: {listen: here}":                                 ":1: page.listen: ",
+		"facility: {time_zone: Roma}":                          ":1: facility.time_zone: ",
+	} {
+		file := filepath.Join(t.TempDir(), "edged.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadConfig(file); err == nil || !strings.HasPrefix(err.Error(), file+want) {
+			t.Errorf("%q:\n got %v\nwant %s%s...", text, err, file, want)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+
+	"edged/agent/status"
+	"edged/dimse"
+	"edged/internal/dicom"
+	"edged/spool"
+)
+
+// door is where objects come in: the services that the DICOM port offers.
+type door struct {
+	keeper *keeper
+	roster *roster
+	log    *slog.Logger
+	refuse func() // counts an instance or association that was refused
+}
+
+var (
+	_ dimse.Handler  = (*door)(nil)
+	_ dimse.Observer = (*door)(nil)
+)
+
+func callerOf(p dimse.Peer) caller {
+	host, _, err := net.SplitHostPort(p.Addr.String())
+	if err != nil {
+		host = p.Addr.String()
+	}
+	return caller{calling: p.Calling, called: p.Called, address: host}
+}
+
+// admit decides about an association: who may store, and whether there is room
+// (P7: a full disk is temporary congestion, never a permanent refusal).
+func (d *door) admit(p dimse.Peer) *dimse.Reject {
+	c := callerOf(p)
+	if code := d.roster.judge(c); code != "" {
+		d.roster.refused(c, code, c.called)
+		return &dimse.RejectCalling
+	}
+	s, err := d.keeper.get()
+	if err != nil {
+		d.roster.refused(c, status.NotReady, "")
+		return &dimse.RejectCongestion
+	}
+	switch s.Admission() {
+	case spool.Refuse:
+		d.roster.refused(c, status.NoSpace, "")
+		return &dimse.RejectCongestion
+	case spool.PauseBackfill:
+		if d.roster.priority(c) == uint8(spool.Backfill) {
+			d.roster.refused(c, status.NoSpace, "")
+			return &dimse.RejectCongestion
+		}
+	}
+	return nil
+}
+
+// Refused is told of every rejection; admit has noted its own in better words.
+func (d *door) Refused(p dimse.Peer, r dimse.Reject) {
+	d.refuse()
+	switch r {
+	case dimse.RejectCalled:
+		d.roster.refused(callerOf(p), status.WrongCalled, p.Called)
+	case dimse.RejectLocalLimit:
+		d.roster.refused(callerOf(p), status.TooMany, "")
+	}
+}
+
+func (d *door) Opened(a *dimse.Association) { d.roster.met(callerOf(a.Peer())) }
+
+func (d *door) Closed(a *dimse.Association, err error) {}
+
+// Echo answers C-ECHO: whoever got as far as an association hears that we live.
+func (d *door) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
+
+// windows are the readers through which data sets pass; their buffer is what
+// the header is read from.
+var windows = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, dicom.HeaderWindow) }}
+
+// Store takes one instance (PS3.4 §B.2). Success is answered when Commit has
+// returned: the commit point is the flush of the directory that covers it (P1).
+func (d *door) Store(ctx context.Context, a *dimse.Association, rq dimse.StoreRequest, data io.Reader) dimse.Status {
+	c := callerOf(a.Peer())
+	st, err := d.store(ctx, c, rq, data)
+	switch {
+	case err == nil:
+		d.roster.stored(c)
+	case st == dimse.StatusOutOfResources:
+		d.roster.refused(c, status.NoSpace, "")
+		fallthrough
+	default:
+		d.refuse()
+		d.log.Warn("instance not stored", "calling", c.calling, "status", st, "err", err)
+	}
+	return st
+}
+
+func (d *door) store(ctx context.Context, c caller, rq dimse.StoreRequest, data io.Reader) (dimse.Status, error) {
+	names := dicom.Names{TransferSyntax: rq.TransferSyntaxUID, SOPClass: rq.SOPClassUID, SOPInstance: rq.SOPInstanceUID}
+	if err := names.Check(); err != nil {
+		return dimse.StatusInvalidInstance, err
+	}
+	s, err := d.keeper.get()
+	if err != nil {
+		return dimse.StatusOutOfResources, err
+	}
+	r := windows.Get().(*bufio.Reader)
+	defer windows.Put(r)
+	defer r.Reset(nil)
+	r.Reset(data)
+	w, err := s.Create(d.describe(names, c, r))
+	if err != nil {
+		return refusal(err), err
+	}
+	defer w.Abort()
+	if _, err := io.Copy(w, r); err != nil {
+		return refusal(err), err
+	}
+	// What is whole is kept, also when the peer or the server goes now.
+	if _, _, err := w.Commit(context.WithoutCancel(ctx)); err != nil {
+		return refusal(err), err
+	}
+	return dimse.StatusSuccess, nil
+}
+
+// describe looks at the first bytes of the data set. Whatever they are, the
+// object is taken: what cannot be read is flagged (DESIGN: life of an object).
+func (d *door) describe(n dicom.Names, c caller, r *bufio.Reader) spool.New {
+	window, _ := r.Peek(dicom.HeaderWindow) // an error comes again when the rest is read
+	h, err := dicom.ReadHeader(window, n.TransferSyntax)
+	return spool.New{
+		Group:    clip(h.Study, spool.MaxGroup),
+		Priority: spool.Priority(d.roster.priority(c)),
+		Meta:     newMeta(n, h, c).encode(),
+		Preface:  dicom.Preface(n),
+		Seed:     n.Seed(),
+		Flags:    findings(n, h, err),
+	}
+}
+
+// refusal is the status for an instance that was not kept: always one that lets
+// the modality try again, because nothing is wrong with the instance.
+func refusal(err error) dimse.Status {
+	if errors.Is(err, spool.ErrFull) || errors.Is(err, spool.ErrFailed) || errors.Is(err, spool.ErrClosed) {
+		return dimse.StatusOutOfResources
+	}
+	return dimse.StatusProcessingFailure
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"edged/spool"
+)
+
+// keeper keeps a spool open. When one fails (P8) it is closed and opened again,
+// which recovers it; meanwhile modalities are refused for now and the page says
+// so.
+type keeper struct {
+	cfg     spool.Config
+	log     *slog.Logger
+	changed func() // somebody should look again
+
+	mu      sync.Mutex // guards what follows
+	current *spool.Spool
+	why     error         // why there is none
+	news    chan struct{} // closed when current changes
+}
+
+// errOpening is why there is no spool yet.
+var errOpening = errors.New("the spool is being recovered")
+
+func newKeeper(cfg spool.Config, log *slog.Logger, changed func()) *keeper {
+	return &keeper{cfg: cfg, log: log, changed: changed, why: errOpening, news: make(chan struct{})}
+}
+
+// reopenPause bounds how fast a disk that fails again and again is tried.
+const reopenPause = 5 * time.Second
+
+// run keeps the spool until ctx ends. It gives up only on what waiting does not
+// mend: another process in the way, or a file system that loses data.
+func (k *keeper) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := k.once(ctx)
+		if errors.Is(err, spool.ErrLocked) || errors.Is(err, spool.ErrUnsafe) {
+			return err
+		}
+		if ctx.Err() == nil {
+			k.set(nil, fmt.Errorf("the spool is stopped: %w", err))
+			k.log.Error("spool stopped, opening it again", "err", err, "in", reopenPause)
+			pause(ctx, reopenPause)
+		}
+	}
+	return nil
+}
+
+// once opens, runs and closes one spool.
+func (k *keeper) once(ctx context.Context) error {
+	s, err := spool.Open(ctx, k.cfg)
+	if err != nil {
+		return err
+	}
+	k.log.Info("spool open", "recovery", fmt.Sprintf("%+v", s.Recovery()))
+	k.set(s, nil)
+	err = s.Run(ctx)
+	k.set(nil, errOpening)
+	return errors.Join(err, s.Close())
+}
+
+func (k *keeper) set(s *spool.Spool, why error) {
+	k.mu.Lock()
+	k.current, k.why = s, why
+	close(k.news)
+	k.news = make(chan struct{})
+	k.mu.Unlock()
+	k.changed()
+}
+
+// get is the open spool, or why there is none.
+func (k *keeper) get() (*spool.Spool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.current == nil {
+		return nil, k.why
+	}
+	return k.current, nil
+}
+
+// await is get that waits for a spool.
+func (k *keeper) await(ctx context.Context) (*spool.Spool, error) {
+	for {
+		k.mu.Lock()
+		s, news := k.current, k.news
+		k.mu.Unlock()
+		if s != nil {
+			return s, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-news:
+		}
+	}
+}

@@ -1,0 +1,120 @@
+// Edged is the appliance's daemon and the commands around it. This package
+// holds flags, the configuration, the wiring, the door from dimse to spool
+// (ingest.go) and the adapters between rooms, and nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"edged/internal/config"
+	"edged/spool"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// commands are edged's verbs.
+type commands struct {
+	Run     runCmd     `cmd:"" help:"The daemon, in the foreground."`
+	Demo    demoCmd    `cmd:"" help:"Hub, appliance and archive on this machine: sends sample studies and shows each hop."`
+	Check   checkCmd   `cmd:"" help:"Check a configuration."`
+	Status  statusCmd  `cmd:"" help:"What the page shows, in the terminal."`
+	Echo    echoCmd    `cmd:"" help:"C-ECHO to a DICOM node."`
+	Send    sendCmd    `cmd:"" help:"C-STORE files, folders or media to a DICOM node; goes on where it stopped."`
+	Spool   spoolCmd   `cmd:"" help:"Look into the spool, also while the daemon is down."`
+	Enroll  enrollCmd  `cmd:"" help:"Turn a claim code into this appliance's certificate."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// process is what every command gets.
+type process struct {
+	ctx    context.Context
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// configFlag is shared by the commands that read edged.yaml.
+type configFlag struct {
+	Config string `short:"c" placeholder:"FILE" env:"EDGED_CONFIG" help:"Configuration file. Default: /etc/edged/edged.yaml if it is there."`
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(p *process) error {
+	_, err := fmt.Fprintln(p.stdout, "edged", version)
+	return err
+}
+
+// errStopped ends a group in order.
+var errStopped = errors.New("stopped")
+
+// usageError is a wrong use of a command: exit code 2.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func main() {
+	spool.ProbeMain() // the child that opens a doubtful index ends here
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process around it: 0 done, 1 failed, 2 wrong usage or
+// configuration.
+func run(args []string, stdout, stderr io.Writer) int {
+	parser, err := kong.New(&commands{}, kong.Name("edged"), kong.Writers(stdout, stderr), kong.UsageOnError(),
+		kong.Description("Takes DICOM images, answers Success when they survive a power cut, and brings them to the archive."))
+	if err != nil {
+		panic(err) // the grammar above is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+		defer fmt.Fprintln(stderr, "edged: give a command; `edged demo` shows all of it")
+		parser.Exit = func(int) {}
+		parser.Parse(args)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return tell(stderr, usageError{err})
+	}
+	ctx, stop := untilStopped()
+	defer stop()
+	return tell(stderr, command.Run(&process{ctx: ctx, stdout: stdout, stderr: stderr}))
+}
+
+// untilStopped ends with the first SIGINT or SIGTERM; the second cuts.
+func untilStopped() (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // from then on the default action is taken
+	return ctx, stop
+}
+
+// tell prints an error in one line and makes it an exit code.
+func tell(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	var usage usageError
+	var wrong config.Errors
+	var one *config.Error
+	if errors.As(err, &wrong) {
+		for _, e := range wrong {
+			fmt.Fprintln(stderr, "edged:", e)
+		}
+		return 2
+	}
+	fmt.Fprintln(stderr, "edged:", strings.ReplaceAll(err.Error(), "\n", "; "))
+	if errors.As(err, &usage) || errors.As(err, &one) {
+		return 2
+	}
+	return 1
+}

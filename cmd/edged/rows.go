@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"edged/spool"
+)
+
+// objectRow is one object as `edged spool ls --json` prints it, one a line, and
+// as the control socket gives it.
+type objectRow struct {
+	ID             string    `json:"id"`
+	SOPInstanceUID string    `json:"sop_instance_uid"`
+	Study          string    `json:"study"`
+	State          string    `json:"state"`
+	Bytes          int64     `json:"bytes"` // of the data set
+	Seq            uint64    `json:"seq"`   // order of arrival
+	Modality       string    `json:"modality,omitempty"`
+	TransferSyntax string    `json:"transfer_syntax"`
+	SOPClass       string    `json:"sop_class_uid"`
+	Calling        string    `json:"calling,omitempty"`
+	Priority       string    `json:"priority"`
+	ReceivedAt     time.Time `json:"received_at"`
+	AtHubAt        time.Time `json:"at_hub_at,omitzero"`
+	ArchivedAt     time.Time `json:"archived_at,omitzero"`
+	Findings       []string  `json:"findings,omitempty"`
+	Reason         string    `json:"reason,omitempty"` // why it is quarantined
+}
+
+// verifyRow is the proof of one object.
+type verifyRow struct {
+	ID    string `json:"id"`
+	Error string `json:"error,omitempty"`
+}
+
+// findingNames spells the bits of flags.
+func findingNames(flags uint32) (names []string) {
+	for i, name := range []string{"unreadable_header", "uid_mismatch", "illegal_uid", "test"} {
+		if flags&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// rowOf shows an object; what its Meta does not say stays empty.
+func rowOf(o spool.Object) objectRow {
+	m, _ := decodeMeta(o.Meta) // an object with unreadable Meta is listed all the same
+	return objectRow{
+		ID: o.ID.String(), SOPInstanceUID: m.SOPInstance, Study: m.Study, State: o.State.String(), Bytes: o.Length, Seq: o.Seq,
+		Modality: m.Modality, TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, Calling: m.Calling, Priority: o.Priority.String(),
+		ReceivedAt: o.Received, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason,
+	}
+}
+
+// writePart10 writes a plain Part 10 file. When the digest proves wrong the last
+// bytes are withheld and the error says so.
+func writePart10(w io.Writer, c *spool.Content) error {
+	if _, err := w.Write(c.Preface()); err != nil {
+		return err
+	}
+	if _, err := io.Copy(w, c.Checked(0)); err != nil {
+		return fmt.Errorf("object: %w", err)
+	}
+	return nil
+}

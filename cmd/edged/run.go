@@ -1,0 +1,317 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"edged/agent/page"
+	"edged/agent/status"
+	"edged/dimse"
+	"edged/internal/dicom"
+	"edged/internal/durable"
+	"edged/spool"
+)
+
+// What lies below data_dir.
+const (
+	spoolDir   = "spool"
+	ledgerFile = "ledger.json"
+	placeFile  = "id" // names the data directory; a copy of it is a clone
+)
+
+// runCmd is the daemon.
+type runCmd struct{ configFlag }
+
+// appliance is the wiring: every part of the daemon, made but not started.
+type appliance struct {
+	cfg    Config
+	log    *slog.Logger
+	keeper *keeper
+	roster *roster
+	door   *door
+	server *dimse.Server
+	sender *sender
+	view   *view
+	page   *page.Page
+}
+
+func (c *runCmd) Run(p *process) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	log := cfg.Log.logger()
+	for _, w := range cfg.warnings() {
+		log.Warn(w)
+	}
+	a, err := newAppliance(cfg, log)
+	if err != nil {
+		return err
+	}
+	return a.run(p.ctx)
+}
+
+func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
+	if err := durable.Mkdir(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	place, err := placeID(filepath.Join(cfg.DataDir, placeFile))
+	if err != nil {
+		return nil, err
+	}
+	a := &appliance{cfg: cfg, log: log}
+	a.view = &view{cfg: &a.cfg, secret: place, started: time.Now()}
+	ring := func(k status.EventKind) func() { return func() { a.view.bell.Ring(k) } }
+	a.keeper = newKeeper(cfg.spool(log), log, ring(status.StatusChanged))
+	a.roster = newRoster(cfg.Dicom, time.Now, ring(status.DevicesChanged))
+	a.door = &door{keeper: a.keeper, roster: a.roster, log: log, refuse: a.countRefused}
+	if a.server, err = a.newServer(); err != nil {
+		return nil, err
+	}
+	feed := &feed{keeper: a.keeper, log: log, ledger: filepath.Join(cfg.DataDir, ledgerFile)}
+	a.sender = newSender(&a.cfg, feed, place, log)
+	v := a.view
+	v.keeper, v.roster, v.sending, v.associations, v.enrolled = a.keeper, a.roster, a.sender.status, a.server.Established, a.sender.enrolled
+	zone, err := time.LoadLocation(cfg.Facility.TimeZone)
+	if err != nil {
+		return nil, err
+	}
+	a.page, err = page.New(page.Config{Source: v, Anonymous: cfg.Page.Anonymous, Location: zone, Version: version, Logger: log})
+	return a, err
+}
+
+func (c *Config) spool(log *slog.Logger) spool.Config {
+	keep := spool.KeepArchived
+	if c.Spool.Keep == "hub" {
+		keep = spool.KeepHub
+	}
+	return spool.Config{
+		Dir: filepath.Join(c.DataDir, spoolDir), MaxBytes: int64(c.Spool.MaxBytes), ReserveBytes: orNone(int64(c.Spool.ReserveBytes)),
+		Keep: keep, RetainArchived: orNone(c.Spool.RetainArchived), AllowUnsafeFilesystem: c.Spool.AllowUnsafeFilesystem, Logger: log,
+		Progress: func(done, total int) { log.Info("recovering the spool", "done", done, "of", total) },
+	}
+}
+
+// orNone says zero in the spool's words, where zero means a default.
+func orNone[T ~int64](v T) T {
+	if v == 0 {
+		return -1
+	}
+	return v
+}
+
+func (a *appliance) newServer() (*dimse.Server, error) {
+	d := a.cfg.Dicom
+	titles := []string{d.AETitle}
+	for _, t := range d.AETitles {
+		titles = append(titles, t.Title)
+	}
+	return dimse.NewServer(dimse.ServerConfig{
+		Handler: a.door, Observer: a.door, Admit: a.door.admit, Titles: titles, MaxAssociations: d.MaxAssociations, Log: a.log,
+		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
+	})
+}
+
+func (a *appliance) countRefused() {
+	if s, err := a.keeper.get(); err == nil {
+		s.Count(spool.CountRefused, 1)
+	}
+}
+
+// run starts everything and ends when all of it has ended: the DICOM port
+// first, so that nothing new comes, then the uplink, the spool last.
+func (a *appliance) run(ctx context.Context) error {
+	listeners, err := a.listen()
+	if err != nil {
+		return err
+	}
+	back, front := newGroup(context.WithoutCancel(ctx)), newGroup(ctx)
+	back.Go(a.keeper.run)
+	back.Go(a.view.watch)
+	back.Go(a.sender.run)
+	context.AfterFunc(back.ctx, func() { front.cancel(context.Cause(back.ctx)) })
+	for _, l := range listeners {
+		l.start(a, front, back)
+	}
+	front.Go(a.announce)
+	err = front.Wait()
+	a.log.Info("stopping")
+	back.cancel(errStopped)
+	if cause := back.Wait(); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// listener is one way in.
+type listener struct {
+	net.Listener
+	name    string
+	handler http.Handler // nil for DICOM
+}
+
+// listen opens every port before anything starts, so that a port that is taken
+// is the first thing to be told.
+func (a *appliance) listen() (all []listener, err error) {
+	add := func(name string, h http.Handler, open func() (net.Listener, error)) {
+		if err == nil {
+			var l net.Listener
+			if l, err = open(); err == nil {
+				all = append(all, listener{l, name, h})
+			}
+		}
+	}
+	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view}
+	if d.Listen != "" {
+		add("dicom", nil, func() (net.Listener, error) { return listenTCP("dicom.listen", d.Listen, nil) })
+	}
+	if d.TLS.Listen != "" {
+		add("dicom-tls", nil, func() (net.Listener, error) { return listenTLS("dicom.tls", d.TLS) })
+	}
+	if p := a.cfg.Page; p.Listen != "" {
+		add("page", a.page, func() (net.Listener, error) {
+			return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key})
+		})
+	}
+	add("control", control.handler(), func() (net.Listener, error) { return control.listen(a.cfg.socketPath()) })
+	if err != nil {
+		for _, l := range all {
+			l.Close()
+		}
+	}
+	return all, err
+}
+
+func listenTCP(key, address string, wrap *tls.Config) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", key, err)
+	}
+	if wrap != nil {
+		l = tls.NewListener(l, wrap)
+	}
+	return l, nil
+}
+
+// listenTLS speaks TLS if there is a certificate (PS3.15 §B.12: 1.2 or newer).
+func listenTLS(key string, c DicomTLS) (net.Listener, error) {
+	if c.Cert == "" {
+		return listenTCP(key, c.Listen, nil)
+	}
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("%s.cert: %w", key, err)
+	}
+	wrap := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	if c.ClientCA != "" {
+		text, err := os.ReadFile(c.ClientCA)
+		if err != nil {
+			return nil, fmt.Errorf("%s.client_ca: %w", key, err)
+		}
+		wrap.ClientCAs, wrap.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+		if !wrap.ClientCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s.client_ca: no certificate in %s", key, c.ClientCA)
+		}
+	}
+	return listenTCP(key, c.Listen, wrap)
+}
+
+// stopWithin bounds how long an orderly stop may wait for associations.
+const stopWithin = 30 * time.Second
+
+// start serves a listener: DICOM in front, which stops first; page and control
+// socket behind, which stay to the end.
+func (l listener) start(a *appliance, front, back *group) {
+	a.log.Info("listening", "on", l.name, "address", l.Addr().String())
+	if l.handler == nil {
+		front.Go(func(ctx context.Context) error { return a.serveDICOM(ctx, l) })
+		return
+	}
+	back.Go(func(ctx context.Context) error { return serveHTTP(ctx, l) })
+}
+
+func (a *appliance) serveDICOM(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() {
+		bounded, cancel := context.WithTimeout(context.Background(), stopWithin)
+		defer cancel()
+		if err := a.server.Shutdown(bounded); err != nil {
+			a.log.Warn("associations were cut", "err", err)
+		}
+	})
+	defer stop()
+	if err := a.server.Serve(l); !errors.Is(err, dimse.ErrServerClosed) {
+		return fmt.Errorf("DICOM port: %w", err)
+	}
+	return nil
+}
+
+func serveHTTP(ctx context.Context, l listener) error {
+	s := &http.Server{Handler: l.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() {
+		bounded, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		if s.Shutdown(bounded) != nil {
+			s.Close()
+		}
+	})
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("%s: %w", l.name, err)
+	}
+	return nil
+}
+
+// announce tells the service manager that the appliance is ready, and feeds its
+// watchdog as long as the state can be gathered at all.
+func (a *appliance) announce(ctx context.Context) error {
+	if _, err := a.keeper.await(ctx); err != nil {
+		return nil
+	}
+	daemon.SdNotify(false, daemon.SdNotifyReady) // without a manager it does nothing
+	a.log.Info("ready", "ae_title", a.cfg.Dicom.AETitle)
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		<-ctx.Done()
+		daemon.SdNotify(false, daemon.SdNotifyStopping)
+		return nil
+	}
+	for pause(ctx, every/3) {
+		a.view.Status()
+		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+	}
+	daemon.SdNotify(false, daemon.SdNotifyStopping)
+	return nil
+}
+
+// placeID is the name of this data directory, made at the first start.
+func placeID(name string) ([]byte, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		id := make([]byte, 16)
+		rand.Read(id)
+		return id, durable.WriteFile(name, []byte(hex.EncodeToString(id)), 0o600)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	id, err := hex.DecodeString(string(text))
+	if err != nil || len(id) != 16 {
+		return nil, fmt.Errorf("%s does not hold 32 hexadecimal digits: was it edited?", name)
+	}
+	return id, nil
+}

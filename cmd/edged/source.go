@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"edged/internal/durable"
+	"edged/spool"
+	"edged/uplink"
+)
+
+// feed lends the spool's objects to the uplink and keeps what the hub says.
+type feed struct {
+	keeper *keeper
+	log    *slog.Logger
+	ledger string // file that remembers the hub's ledger
+}
+
+var (
+	_ uplink.Source = (*feed)(nil)
+	_ uplink.Keeper = (*feed)(nil)
+)
+
+const leaseOwner = "uplink"
+
+// Lease waits for a spool as well as for an object: one that failed comes back.
+func (f *feed) Lease(ctx context.Context, worst uint8) (uplink.Object, error) {
+	for {
+		s, err := f.keeper.await(ctx)
+		if err != nil {
+			return uplink.Object{}, err
+		}
+		o, err := s.LeaseUrgent(ctx, leaseOwner, spool.Priority(worst))
+		if err == nil {
+			if u, ok := f.offer(s, o); ok {
+				return u, nil
+			}
+			continue
+		}
+		if ctx.Err() != nil {
+			return uplink.Object{}, ctx.Err()
+		}
+		pause(ctx, time.Second) // the spool has failed; the keeper opens it again
+	}
+}
+
+// offer makes an object of the spool one of the uplink. What it cannot read it
+// sets aside, so that nothing waits behind it (P6).
+func (f *feed) offer(s *spool.Spool, o spool.Object) (uplink.Object, bool) {
+	m, err := decodeMeta(o.Meta)
+	if err != nil {
+		if verr := s.Verify(context.Background(), o.ID); verr == nil {
+			f.note("park an object", s.Quarantine(context.Background(), o.ID, err.Error()))
+		}
+		return uplink.Object{}, false
+	}
+	return uplink.Object{ID: [32]byte(o.ID), Names: m.names(), Length: o.Length, Study: m.Study,
+		Calling: m.Calling, Priority: uint8(o.Priority), Flags: o.Flags}, true
+}
+
+func (f *feed) note(what string, err error) {
+	if err != nil {
+		f.log.Error(what, "err", err)
+	}
+}
+
+// Open reads the data set; the spool's digest is checked in passing (P14).
+func (f *feed) Open(ctx context.Context, o uplink.Object, offset int64) (io.ReadCloser, error) {
+	s, err := f.keeper.get()
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Open(spool.ID(o.ID))
+	if err != nil {
+		return nil, corrupt(err)
+	}
+	return lent{translated{c.Checked(offset)}, c}, nil
+}
+
+// lent is a data set being sent.
+type lent struct {
+	io.Reader
+	io.Closer
+}
+
+// translated says damage in the uplink's words.
+type translated struct{ from io.Reader }
+
+func (t translated) Read(p []byte) (int, error) {
+	n, err := t.from.Read(p)
+	return n, corrupt(err)
+}
+
+func corrupt(err error) error {
+	if errors.Is(err, spool.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", uplink.ErrCorrupt, err)
+	}
+	return err
+}
+
+// How long an object rests before it is offered again.
+const (
+	busyRest     = 2 * time.Second
+	mismatchRest = time.Second
+	refusedRest  = 30 * time.Second
+)
+
+// Return gives a lease back. What is damaged has been set aside by the spool.
+func (f *feed) Return(o uplink.Object, why error) {
+	s, err := f.keeper.get()
+	if err != nil {
+		return // leases end with the spool
+	}
+	rest := time.Duration(0)
+	var busy *uplink.BusyError
+	switch {
+	case errors.As(why, &busy):
+		rest = min(max(busy.Retry, 0), time.Hour)
+	case errors.Is(why, uplink.ErrBusy):
+		rest = busyRest
+	case errors.Is(why, uplink.ErrMismatch):
+		rest = mismatchRest
+	case errors.Is(why, uplink.ErrRefused), errors.Is(why, uplink.ErrCorrupt):
+		rest, why = refusedRest, spool.Poison(why)
+	}
+	if err := s.Return(spool.ID(o.ID), rest, why); err != nil && !errors.Is(err, spool.ErrUnknown) {
+		f.note("return a lease", err)
+	}
+}
+
+// AtHub makes receipts durable here.
+func (f *feed) AtHub(ctx context.Context, receipts []uplink.Receipt) error {
+	s, err := f.keeper.get()
+	if err != nil {
+		return err
+	}
+	rs := make([]spool.Receipt, len(receipts))
+	for i, r := range receipts {
+		rs[i] = spool.Receipt{ID: spool.ID(r.ID), Length: r.Length}
+	}
+	return unfit(f.log, s.AtHub(ctx, rs))
+}
+
+// Archived makes confirmations durable here; then, and only then, the spool may
+// forget the objects (P2).
+func (f *feed) Archived(ctx context.Context, confirmations []uplink.Confirmation) error {
+	s, err := f.keeper.get()
+	if err != nil {
+		return err
+	}
+	rs := make([]spool.Receipt, len(confirmations))
+	for i, c := range confirmations {
+		rs[i] = spool.Receipt{ID: spool.ID(c.ID), Length: c.Length, At: c.At}
+	}
+	return unfit(f.log, s.Archived(ctx, rs))
+}
+
+// unfit tells of statements that fit nothing here: they changed nothing, and
+// saying so to the hub would only make it repeat them.
+func unfit(log *slog.Logger, err error) error {
+	if errors.Is(err, spool.ErrFailed) || errors.Is(err, spool.ErrClosed) {
+		return err
+	}
+	if errors.Is(err, spool.ErrMismatch) {
+		log.Warn("the hub speaks of an object that is not the one here; either it is broken or you are under attack", "err", err)
+		return nil
+	}
+	if errors.Is(err, spool.ErrUnknown) {
+		return nil
+	}
+	return err
+}
+
+// Trouble: a destination refuses an object for good. It stays here, shown as
+// held, until the archive confirms it after all.
+func (f *feed) Trouble(ctx context.Context, troubles []uplink.Trouble) error {
+	s, err := f.keeper.get()
+	if err != nil {
+		return err
+	}
+	for _, t := range troubles {
+		f.log.Warn("a destination refuses an object", "id", t.ID, "destination", t.Destination, "permanent", t.Permanent)
+		if !t.Permanent {
+			continue
+		}
+		if err := s.Hold(ctx, spool.ID(t.ID)); err != nil && !errors.Is(err, spool.ErrUnknown) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Meet compares the hub's ledger with the one known: a restored hub has
+// forgotten receipts, so everything not archived is offered again.
+func (f *feed) Meet(ctx context.Context, l uplink.Ledger, asked bool) error {
+	known, err := readLedger(f.ledger)
+	if err != nil {
+		return err
+	}
+	if known == l && !asked {
+		return nil
+	}
+	s, err := f.keeper.await(ctx)
+	if err != nil {
+		return err
+	}
+	if known != (uplink.Ledger{}) || asked {
+		f.log.Warn("offering everything again that is not archived", "ledger", l.ID, "generation", l.Generation, "asked", asked)
+		if err := s.Reoffer(ctx); err != nil {
+			return err
+		}
+	}
+	b, _ := json.Marshal(l) // strings and numbers
+	return durable.WriteFile(f.ledger, b, 0o600)
+}
+
+// readLedger gives the zero Ledger when none was ever met. One that cannot be
+// read counts as another: offering again is harmless.
+func readLedger(name string) (l uplink.Ledger, err error) {
+	b, err := os.ReadFile(filepath.Clean(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	if json.Unmarshal(b, &l) != nil {
+		l.ID = "unreadable"
+	}
+	return l, nil
+}

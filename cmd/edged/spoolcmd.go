@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"edged/internal/durable"
+	"edged/spool"
+)
+
+// spoolCmd looks into the spool: through the control socket of the running
+// daemon, or at the files, read-only, while none is running.
+type spoolCmd struct {
+	Ls     lsCmd     `cmd:"" help:"List the objects, one a line."`
+	Show   showCmd   `cmd:"" help:"All that is known of one object."`
+	Export exportCmd `cmd:"" help:"Write plain Part 10 files named ID.dcm; all objects when none is named."`
+	Verify verifyCmd `cmd:"" help:"Read every byte again and check it; exit code 1 on any damage."`
+}
+
+// inside is a spool seen from outside.
+type inside interface {
+	objects(ctx context.Context, visit func(objectRow) error) error
+	file(ctx context.Context, o objectRow, w io.Writer) error
+	verify(ctx context.Context, o objectRow) error
+	Close() error
+}
+
+// openInside finds the spool of a configuration, whoever holds it.
+func (c *configFlag) openInside(ctx context.Context) (inside, error) {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if d := findDaemon(ctx, &cfg); d != nil {
+		return d, nil
+	}
+	dir := filepath.Join(cfg.DataDir, spoolDir)
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("no spool at %s: is this the right configuration (-c)? (%w)", dir, err)
+	}
+	r, err := spool.OpenReadOnly(dir)
+	if errors.Is(err, spool.ErrLocked) {
+		return nil, fmt.Errorf("the daemon is starting or does not answer on %s; try again", cfg.socketPath())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return stopped{r}, nil
+}
+
+// stopped is the spool of a daemon that is not running.
+type stopped struct{ *spool.Reader }
+
+func (s stopped) objects(ctx context.Context, visit func(objectRow) error) error {
+	return s.Each(func(o spool.Object) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return visit(rowOf(o))
+	})
+}
+
+func (s stopped) file(_ context.Context, o objectRow, w io.Writer) error {
+	c, err := s.Open(o.Seq)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return writePart10(w, c)
+}
+
+func (s stopped) verify(ctx context.Context, o objectRow) error { return s.Verify(ctx, o.Seq) }
+
+// file, verify and Close make the running daemon an inside.
+func (c *client) file(ctx context.Context, o objectRow, w io.Writer) error {
+	body, err := c.do(ctx, "GET", "/objects/"+o.ID+"/file")
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	_, err = io.Copy(w, body)
+	return err
+}
+
+func (c *client) verify(ctx context.Context, o objectRow) error {
+	var r verifyRow
+	if err := c.ask(ctx, "POST", "/objects/"+o.ID+"/verify", &r); err != nil {
+		return err
+	}
+	if r.Error != "" {
+		return errors.New(r.Error)
+	}
+	return nil
+}
+
+func (c *client) Close() error { return nil }
+
+type lsCmd struct {
+	configFlag
+	JSON bool `help:"One JSON object a line: id, sop_instance_uid, study, state, bytes, ..."`
+}
+
+func (c *lsCmd) Run(p *process) error {
+	in, err := c.openInside(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if c.JSON {
+		out := json.NewEncoder(p.stdout)
+		return in.objects(p.ctx, func(o objectRow) error { return out.Encode(o) })
+	}
+	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "SEQ\tID\tSTATE\tMODALITY\tFROM\tBYTES\tRECEIVED\tREASON")
+	err = in.objects(p.ctx, func(o objectRow) error {
+		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Seq, clip(o.ID, 16), o.State, o.Modality,
+			o.Calling, o.Bytes, o.ReceivedAt.Format(time.DateTime), o.Reason)
+		return err
+	})
+	return errors.Join(err, w.Flush())
+}
+
+type showCmd struct {
+	configFlag
+	ID string `arg:"" help:"The object's ID, or its first digits."`
+}
+
+func (c *showCmd) Run(p *process) error {
+	in, err := c.openInside(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	rows, err := pick(p.ctx, in, []string{c.ID})
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(p.stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(rows[0])
+}
+
+// pick finds the objects that are named, each by an unambiguous beginning of
+// its ID; all of them when none is named.
+func pick(ctx context.Context, in inside, names []string) (rows []objectRow, err error) {
+	found := make([]int, len(names))
+	err = in.objects(ctx, func(o objectRow) error {
+		if len(names) == 0 {
+			rows = append(rows, o)
+		}
+		for i, n := range names {
+			if len(n) >= 4 && len(n) <= len(o.ID) && o.ID[:len(n)] == n {
+				found[i]++
+				rows = append(rows, o)
+			}
+		}
+		return nil
+	})
+	for i, n := range found {
+		switch {
+		case err != nil:
+		case n == 0:
+			err = fmt.Errorf("object %s is not in the spool", names[i])
+		case n > 1:
+			err = fmt.Errorf("%s stands for %d objects: give more digits", names[i], n)
+		}
+	}
+	return rows, err
+}
+
+type exportCmd struct {
+	configFlag
+	Dir string   `arg:"" help:"Folder for the files; made if it is missing." type:"path"`
+	IDs []string `arg:"" optional:"" name:"ID" help:"Objects, by ID or its first digits."`
+}
+
+func (c *exportCmd) Run(p *process) error {
+	in, err := c.openInside(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	rows, err := pick(p.ctx, in, c.IDs)
+	if err != nil {
+		return err
+	}
+	if err := durable.Mkdir(c.Dir, 0o700); err != nil {
+		return err
+	}
+	var failed []error
+	for _, o := range rows {
+		if err := export(p.ctx, in, o, c.Dir); err != nil {
+			fmt.Fprintf(p.stderr, "edged: %s: %v\n", o.ID, err)
+			failed = append(failed, err)
+		}
+	}
+	if err := durable.SyncDir(c.Dir); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stdout, "%d objects written to %s\n", len(rows)-len(failed), c.Dir)
+	if len(failed) > 0 {
+		return fmt.Errorf("export: %d of %d objects could not be written", len(failed), len(rows))
+	}
+	return nil
+}
+
+// export writes one file under a temporary name, proves it, syncs it, and only
+// then gives it its name.
+func export(ctx context.Context, in inside, o objectRow, dir string) error {
+	f, err := os.CreateTemp(dir, ".export-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails when it has its name, as it should
+	err = in.file(ctx, o, f)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, o.ID+".dcm"))
+}
+
+type verifyCmd struct {
+	configFlag
+	IDs []string `arg:"" optional:"" name:"ID" help:"Objects, by ID or its first digits; all when none is named."`
+}
+
+func (c *verifyCmd) Run(p *process) error {
+	in, err := c.openInside(p.ctx)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	rows, err := pick(p.ctx, in, c.IDs)
+	if err != nil {
+		return err
+	}
+	damaged, bytes := 0, int64(0)
+	for _, o := range rows {
+		if err := in.verify(p.ctx, o); err != nil {
+			if p.ctx.Err() != nil {
+				return err
+			}
+			damaged++
+			fmt.Fprintf(p.stderr, "edged: seq %d %s: %v\n", o.Seq, o.ID, err)
+		}
+		bytes += o.Bytes
+	}
+	fmt.Fprintf(p.stdout, "%d objects, %d bytes read again, %d damaged\n", len(rows), bytes, damaged)
+	if damaged > 0 {
+		return fmt.Errorf("verify: %d of %d objects are damaged", damaged, len(rows))
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"edged/agent/status"
+)
+
+// statusCmd says in the terminal what the page says.
+type statusCmd struct {
+	configFlag
+	JSON bool `help:"The body of /api/v1/status."`
+}
+
+func (c *statusCmd) Run(p *process) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	d := findDaemon(p.ctx, &cfg)
+	if d == nil {
+		return fmt.Errorf("no daemon answers on %s: start it with `edged run`, or name its configuration with -c", cfg.socketPath())
+	}
+	st, err := d.status(p.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		out := json.NewEncoder(p.stdout)
+		out.SetIndent("", "  ")
+		return out.Encode(st)
+	}
+	return printStatus(p.stdout, st, time.Now())
+}
+
+// headlines are the four states in words.
+var headlines = map[status.State]string{
+	status.OK:         "✔ ALL GOOD       images arrive and leave",
+	status.CatchingUp: "↻ CATCHING UP    images wait and will leave without anybody's help",
+	status.Attention:  "! NEEDS A LOOK   nothing is lost",
+	status.Stopped:    "✖ STOPPED        images here are safe; do not repeat examinations",
+}
+
+func printStatus(out io.Writer, st status.Status, now time.Time) error {
+	fmt.Fprintln(out, headlines[st.State])
+	for _, r := range st.Reasons {
+		fmt.Fprintf(out, "  because: %s\n", because(r))
+	}
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	c := st.Counters
+	row("images", "%d received, %d at the hub, %d archived, %d refused, %d in quarantine", c.Received, c.AtHub, c.Archived, c.Refused, c.Quarantined)
+	row("last", "received %s, archived %s", ago(st.LastReceivedAt, now), ago(st.LastArchivedAt, now))
+	row("spool", "%d objects, %s, room for %s", st.Spool.Objects, inBytes(st.Spool.Bytes), inBytes(st.Spool.FreeBytes))
+	row("line", "%s", line(st.Uplink))
+	row("DICOM", "AE title %s, %d associations, %s", st.AETitle, st.DICOM.Associations, ready(st.DICOM))
+	for _, x := range st.Warnings {
+		row("warning", "%s", strings.ReplaceAll(string(x), "_", " "))
+	}
+	row("version", "%s, up %s", st.Version, now.Sub(st.StartedAt).Round(time.Second))
+	return w.Flush()
+}
+
+func because(r status.Reason) string {
+	s := strings.ReplaceAll(string(r.Code), "_", " ")
+	if r.Count > 0 {
+		s += fmt.Sprintf(" (%d)", r.Count)
+	}
+	return s
+}
+
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return now.Sub(t).Round(time.Second).String() + " ago"
+}
+
+func line(u status.Uplink) string {
+	switch {
+	case u.Hub == "" && !u.Connected:
+		return "no hub"
+	case !u.Connected:
+		return fmt.Sprintf("no connection to %s, %d objects (%s) wait: %s", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes), u.LastError)
+	}
+	return fmt.Sprintf("%s to %s, %.1f Mbit/s, %d objects (%s) wait", u.Transport, u.Hub, float64(u.RateBitsPerSecond)/1e6, u.BacklogObjects, inBytes(u.BacklogBytes))
+}
+
+func ready(d status.DICOM) string {
+	if d.Ready {
+		return "ready"
+	}
+	return "not ready: " + d.NotReady
+}
+
+func inBytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, i := float64(n), -1
+	for v >= unit && i < 4 {
+		v /= unit
+		i++
+	}
+	return fmt.Sprintf("%.1f %ciB", v, "KMGTP"[i])
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"edged/agent/page"
+	"edged/agent/status"
+	"edged/spool"
+	"edged/uplink"
+)
+
+// view is what the appliance shows of itself: to the page, to the terminal, to
+// metrics. It asks the parts and keeps nothing that is not there already, but
+// for a short memory that saves looking twice a second through the spool.
+type view struct {
+	cfg          *Config
+	keeper       *keeper
+	roster       *roster
+	sending      func() uplink.Status
+	associations func() int
+	enrolled     func() bool
+	secret       []byte // of study keys
+	started      time.Time
+	bell         page.Bell
+
+	mu       sync.Mutex // guards what follows
+	ages     spool.Ages
+	agesAt   time.Time
+	sent     int64     // bytes, at the last look
+	progress time.Time // when sent last grew
+	studies  map[string]studyFacts
+}
+
+var _ page.Source = (*view)(nil)
+
+// studyFacts is what a group of the spool does not say about its study.
+type studyFacts struct {
+	modality, device  string
+	first             time.Time
+	atHub, archivedAt time.Time
+}
+
+// maxStudyFacts bounds the memory of studies; it is built anew when it is full.
+const maxStudyFacts = 4096
+
+// Subscribe passes on what rings.
+func (v *view) Subscribe(ctx context.Context) <-chan status.Event { return v.bell.Subscribe(ctx) }
+
+// Devices are those of the roster.
+func (v *view) Devices() []status.Device { return v.roster.list() }
+
+// Status gathers everything now.
+func (v *view) Status() status.Status {
+	now := time.Now()
+	up := v.sending()
+	st := status.Status{
+		Facility: status.Facility{Code: v.cfg.Facility.Code, Name: v.cfg.Facility.Name},
+		AETitle:  v.cfg.Dicom.AETitle, Version: version, StartedAt: v.started, At: now,
+		Warnings: v.warnings(), DICOM: status.DICOM{Associations: int64(v.associations())},
+		Uplink: status.Uplink{Connected: up.Connected, Transport: transport(up), Hub: up.Hub, Since: up.Since,
+			RateBitsPerSecond: up.RateBitsPerSecond, LastError: up.LastError},
+	}
+	facts := status.Facts{Now: now, Shadow: len(v.cfg.Uplink.Hubs) == 0, Connected: up.Connected, LinkSince: up.Since,
+		UnknownCallers: v.roster.strangersSince(now.Add(-time.Hour))}
+	if facts.LinkSince.IsZero() {
+		facts.LinkSince = v.started
+	}
+	s, err := v.keeper.get()
+	if err != nil {
+		st.DICOM.NotReady, facts.SpoolFailed = err.Error(), err != errOpening
+		facts.FreeBytes = 1 << 62 // not known, and not what matters now
+	} else {
+		v.look(s, now, up.BytesSent)
+		v.spoolStatus(s, &st, &facts)
+	}
+	st.DICOM.Ready = st.DICOM.NotReady == ""
+	st.State, st.Reasons = status.Derive(facts, status.Limits{})
+	return st
+}
+
+func transport(up uplink.Status) status.Transport {
+	if up.Transport == "" {
+		return status.NoTransport
+	}
+	return status.Transport(up.Transport)
+}
+
+func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Facts) {
+	stats, counters := s.Stats(), s.Counters()
+	st.Counters = status.Counters{Received: int64(counters[spool.CountReceived]), AtHub: int64(counters[spool.CountAtHub]),
+		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined])}
+	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats)}
+	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes = stats.BacklogObjects, stats.BacklogBytes
+	v.mu.Lock()
+	ages, progress := v.ages, v.progress
+	v.mu.Unlock()
+	st.LastReceivedAt, st.LastArchivedAt = ages.LastReceived, ages.LastArchived
+	facts.FreeBytes, facts.BacklogObjects = st.Spool.FreeBytes, stats.BacklogObjects
+	facts.OldestBacklog, facts.OldestUnarchived, facts.LastProgress = ages.OldestBacklog, ages.OldestAtHub, progress
+	facts.Quarantined = stats.ByState[spool.Quarantined]
+	facts.SpoolFailed = stats.Err != nil
+	switch {
+	case stats.Err != nil:
+		st.DICOM.NotReady = stats.Err.Error()
+	case stats.Admission == spool.Refuse:
+		facts.SpoolFull = true
+		st.DICOM.NotReady = "the spool is full"
+	}
+}
+
+// free is what the spool may still take: disk less reserve, or what is left of
+// max_bytes.
+func (v *view) free(st spool.Stats) int64 {
+	free := st.FreeBytes - int64(v.cfg.Spool.ReserveBytes)
+	if limit := int64(v.cfg.Spool.MaxBytes); limit > 0 {
+		free = min(free, limit-st.Bytes)
+	}
+	return max(free, 0)
+}
+
+func (v *view) warnings() (out []status.Warning) {
+	add := func(on bool, w status.Warning) {
+		if on {
+			out = append(out, w)
+		}
+	}
+	shadow := len(v.cfg.Uplink.Hubs) == 0
+	add(v.cfg.Spool.Keep == "hub", status.KeepHub)
+	add(v.cfg.Spool.AllowUnsafeFilesystem, status.UnsafeFilesystem)
+	add(v.cfg.Dicom.AcceptUnknown, status.AcceptUnknown)
+	add(!v.cfg.Spool.Encryption, status.Unencrypted)
+	add(shadow, status.ShadowMode)
+	add(!shadow && !v.enrolled(), status.NotEnrolled)
+	return out
+}
+
+// look refreshes the memory, at most twice a second.
+func (v *view) look(s *spool.Spool, now time.Time, sent int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if sent != v.sent {
+		v.sent, v.progress = sent, now
+	}
+	if now.Sub(v.agesAt) < 500*time.Millisecond {
+		return
+	}
+	v.ages, v.agesAt = s.Ages(), now
+}
+
+// Studies are the spool's groups, the latest first.
+func (v *view) Studies(limit int) (out []status.Study) {
+	s, err := v.keeper.get()
+	if err != nil {
+		return nil
+	}
+	for _, g := range s.Groups(limit) {
+		out = append(out, v.study(g, v.factsOf(s, g)))
+	}
+	return out
+}
+
+func (v *view) study(g spool.Group, f studyFacts) status.Study {
+	h := status.Hops{Received: g.ByState[spool.Received], Sending: g.ByState[spool.Sending], AtHub: g.ByState[spool.AtHub],
+		Archived: g.ByState[spool.Archived] + g.Forgotten, Held: g.ByState[spool.Held], Quarantined: g.ByState[spool.Quarantined]}
+	st := status.Study{Key: status.StudyKey(v.secret, g.Name), Modality: f.modality, Device: f.device,
+		Instances: h.Total(), Bytes: g.Bytes, FirstReceived: f.first, LastReceived: g.LastReceived, Hops: h, State: h.State()}
+	if h.Reached(status.AtHub) == h.Total() {
+		st.AtHubAt = f.atHub
+	}
+	if h.Archived == h.Total() {
+		st.ArchivedAt = f.archivedAt
+	}
+	return st
+}
+
+// factsOf looks once at the first object of a group that it has not met.
+func (v *view) factsOf(s *spool.Spool, g spool.Group) studyFacts {
+	v.mu.Lock()
+	f, ok := v.studies[g.Name]
+	v.mu.Unlock()
+	if ok && f.device != "" {
+		return f
+	}
+	for _, o := range s.GroupObjects(g.Name, 1) {
+		if m, err := decodeMeta(o.Meta); err == nil {
+			f.modality, f.device = m.Modality, m.Calling
+		}
+		f.first = o.Received
+	}
+	v.remember(g.Name, func(k *studyFacts) { k.modality, k.device, k.first = f.modality, f.device, f.first })
+	return f
+}
+
+func (v *view) remember(group string, change func(*studyFacts)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.studies == nil || len(v.studies) >= maxStudyFacts {
+		v.studies = make(map[string]studyFacts)
+	}
+	f := v.studies[group]
+	change(&f)
+	v.studies[group] = f
+}
+
+// watch follows the spool's events, remembers when studies got where, and rings
+// the bell at most four times a second.
+func (v *view) watch(ctx context.Context) error {
+	for {
+		s, err := v.keeper.await(ctx)
+		if err != nil {
+			return nil
+		}
+		v.follow(ctx, s)
+		if !pause(ctx, 100*time.Millisecond) {
+			return nil
+		}
+	}
+}
+
+func (v *view) follow(ctx context.Context, s *spool.Spool) {
+	w := s.Watch(1024) // a burst of commits between two rings
+	defer w.Close()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	dirty := true
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-w.C:
+			dirty = true
+			v.reached(e)
+		case <-tick.C:
+			if dirty {
+				dirty = false
+				v.bell.Ring(status.StudiesChanged)
+				v.bell.Ring(status.StatusChanged)
+			}
+			if now, _ := v.keeper.get(); now != s {
+				return
+			}
+		}
+	}
+}
+
+func (v *view) reached(e spool.Event) {
+	switch e.State {
+	case spool.AtHub:
+		v.remember(e.Group, func(f *studyFacts) { f.atHub = e.At })
+	case spool.Archived:
+		if !e.Forgotten {
+			v.remember(e.Group, func(f *studyFacts) { f.archivedAt = e.At })
+		}
+	}
+}
