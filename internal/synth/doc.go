@@ -28,6 +28,7 @@
 //	SR    Comprehensive SR   Implicit VR Little Endian      SIMSR
 //	      Basic Text SR      Deflated Explicit VR
 //
-// The image/jpeg encoder subsamples colour by two in both directions, which
-// PS3.5 §8.2.1 files under YBR_FULL_422 as well.
+// Gap: the image/jpeg encoder subsamples colour by two in both directions (4:2:0),
+// while YBR_FULL_422 names 4:2:2; files of ultrasound machines do the same, and a
+// decoder goes by the factors in the JPEG stream.
 package synth
