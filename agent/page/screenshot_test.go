@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -41,12 +42,10 @@ func TestScreenshot(t *testing.T) {
 
 func shoot(t *testing.T, browser, target, url string) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-		"--user-data-dir="+t.TempDir(), "--window-size="+env("EDGED_SIZE", "1280,900"), "--screenshot="+target, url)
-	command.WaitDelay = 10 * time.Second
-	timer := time.AfterFunc(90*time.Second, func() { command.Process.Kill() })
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	command := exec.CommandContext(ctx, browser, append(browserFlags(t),
+		"--window-size="+env("EDGED_SIZE", "1280,900"), "--screenshot="+target, url)...)
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("chromium: %v\n%s", err, out)
 	}

@@ -20,8 +20,7 @@
   // The sentence is read aloud when it changes: leave it alone when it has not.
   function exchange(id, fresh) {
     const here = document.getElementById(id), there = fresh.getElementById(id);
-    if (!here && !there) return;
-    if (!here || !there) { location.reload(); return; }
+    if (!here || !there) { location.reload(); return; } // another version of the page
     if (here.outerHTML === there.outerHTML) return;
     if (id === "state") {
       here.className = there.className;
