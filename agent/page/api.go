@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -16,16 +17,15 @@ func (p *Page) serveHealth(w http.ResponseWriter, _ *http.Request) {
 // serveReady answers the question of a load balancer or an installer: would an
 // image sent now be taken?
 func (p *Page) serveReady(w http.ResponseWriter, _ *http.Request) {
-	dicom := p.cfg.Source.Status().DICOM
-	if dicom.Ready {
+	s := p.cfg.Source.Status()
+	switch {
+	case !s.DICOM.Ready:
+		plain(w, http.StatusServiceUnavailable, cmp.Or(status.Shown(s.DICOM.NotReady), "not ready to receive"))
+	case p.cfg.now().Sub(s.At) >= staleAfter:
+		plain(w, http.StatusServiceUnavailable, "not known: the last status is older than 25 seconds")
+	default:
 		plain(w, http.StatusOK, "ready")
-		return
 	}
-	reason := status.Shown(dicom.NotReady)
-	if reason == "" {
-		reason = "not ready to receive"
-	}
-	plain(w, http.StatusServiceUnavailable, reason)
 }
 
 func plain(w http.ResponseWriter, code int, line string) {

@@ -1,6 +1,10 @@
 package page
 
-import "edged/agent/status"
+import (
+	"time"
+
+	"edged/agent/status"
+)
 
 type lineView struct {
 	Kind    string // up, down or unset
@@ -36,7 +40,7 @@ func lineOf(f facts, w *words) lineView {
 	if u.BacklogObjects > 0 {
 		v.Backlog, v.Size = w.Count("line.images", u.BacklogObjects), w.bytes(u.BacklogBytes)
 	}
-	if left := timeLeft(u); left > 0 {
+	if left := timeLeft(u); left >= 10*time.Second { // less is gone before it is read
 		v.Left = w.Say("sentence.eta", "duration", w.duration(left))
 	}
 	return v

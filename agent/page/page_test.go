@@ -87,6 +87,23 @@ func TestOldValuesAreNeverGreen(t *testing.T) {
 	}
 }
 
+// A time is the facility's, whatever zone the machine and the values are in.
+func TestTimesAreOfTheFacility(t *testing.T) {
+	d := ordinary()
+	d.status.LastReceivedAt = d.status.LastReceivedAt.UTC()
+	p, err := New(Config{Source: d, Location: mustLocation("America/New_York"), now: func() time.Time { return morning.UTC() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, handler := range map[string]http.Handler{"<dd>08:42</dd>": newPage(t, d), "<dd>02:42</dd>": p} {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
 // The word of a study never says more than the counts.
 func TestAStudyIsNotArchivedBeforeItsLastInstance(t *testing.T) {
 	d := ordinary()
@@ -254,6 +271,9 @@ func TestNothingHereChangesAnything(t *testing.T) {
 func TestReadyzIsTheSourcesWord(t *testing.T) {
 	if r := ask(t, ordinary(), "/readyz"); r.StatusCode != 200 {
 		t.Errorf("ready answers %d", r.StatusCode)
+	}
+	if r := ask(t, scenes()["stale"], "/readyz"); r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a status of a minute ago answers %d", r.StatusCode)
 	}
 	full := scenes()["full"]
 	full.status.DICOM.NotReady = "the disk is full\r\nX-Evil: 1"

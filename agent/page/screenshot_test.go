@@ -2,6 +2,7 @@ package page
 
 import (
 	"context"
+	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -60,4 +61,14 @@ func env(key, otherwise string) string {
 		return v
 	}
 	return otherwise
+}
+
+func BenchmarkPage(b *testing.B) {
+	f := facts{Status: ordinary().status, Studies: ordinary().studies, Devices: ordinary().devices, Now: morning}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := render(io.Discard, f, catalogues["it"]); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
