@@ -24,7 +24,6 @@ type sentLine struct {
 	Status         string    `json:"status"`
 	SentAt         time.Time `json:"sent_at"`
 	AnsweredAt     time.Time `json:"answered_at"`
-	File           string    `json:"file"`
 }
 
 // watch lets the modality send and shows each instance's way until all that
@@ -97,7 +96,7 @@ func (d *demo) took(l sentLine) error {
 		d.byID[l.ID] = j
 		d.journeys = append(d.journeys, j)
 	}
-	j.modality, j.syntax, j.bytes, j.file = l.Modality, l.TransferSyntax, l.Bytes, l.File
+	j.modality, j.bytes, j.file = l.Modality, l.Bytes, filepath.Join(d.path("sent"), l.ID+".dcm")
 	j.sent, j.safe = l.SentAt, l.AnsweredAt
 	return nil
 }
