@@ -212,6 +212,10 @@ func (s *Spool) meta(seq uint64) []byte {
 	if m, ok := s.index.meta(seq); ok {
 		return m
 	}
+	return s.metaFromFile(seq)
+}
+
+func (s *Spool) metaFromFile(seq uint64) []byte {
 	f, err := s.fs.Open(objectName(seq))
 	if err != nil {
 		return nil

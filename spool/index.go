@@ -1,10 +1,285 @@
+//go:build linux
+
 package spool
 
-import "context"
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
 
-type index struct{}
+	bolt "go.etcd.io/bbolt"
+)
 
-func (s *Spool) openIndex(ctx context.Context, fs *osFS) *index { return nil }
-func (x *index) meta(seq uint64) ([]byte, bool)                 { return nil, false }
-func (x *index) update(ctx context.Context, s *Spool)           {}
-func (x *index) close()                                         {}
+// index is a disposable cache in one bbolt file: sequence number to ID and
+// Meta, so that lists need not open every object's file. It holds only what
+// never changes after a commit; states live in the journal. A row is written
+// after its object is durable, so the index never runs ahead (SPOOL-12); every
+// value carries a checksum (SPOOL-13); on any doubt the file is thrown away and
+// made again (SPOOL-11). It is outside every promise: all of its errors end in
+// reading the object's file instead.
+//
+// A nil *index is an index that knows nothing.
+type index struct {
+	path string
+	log  func(msg string, args ...any)
+
+	mu    sync.RWMutex // guards db and doubt
+	db    *bolt.DB     // nil while there is none
+	doubt bool         // a row did not match its checksum
+}
+
+var indexBucket = []byte("objects 1")
+
+// indexBatch bounds a transaction.
+const indexBatch = 1000
+
+// openIndex opens the index if a child process finds it sound, or makes a new one.
+func (s *Spool) openIndex(ctx context.Context, fs *osFS) *index {
+	x := &index{path: filepath.Join(fs.dir, indexName), log: s.cfg.Logger.Info}
+	err := probeIndex(ctx, x.path)
+	if err == nil {
+		err = x.open()
+	}
+	if err == nil {
+		err = x.compare(s)
+	}
+	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) {
+			x.log("index is not usable, it is made again", "reason", err)
+		}
+		x.remake(s)
+	}
+	return x
+}
+
+func (x *index) open() error {
+	db, err := bolt.Open(x.path, 0o600, &bolt.Options{Timeout: time.Second, NoFreelistSync: false})
+	if err != nil {
+		return err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(indexBucket)
+		return err
+	})
+	if err != nil {
+		db.Close()
+		return err
+	}
+	x.mu.Lock()
+	x.db, x.doubt = db, false
+	x.mu.Unlock()
+	return nil
+}
+
+// remake throws the file away; every object is to be written again.
+func (x *index) remake(s *Spool) {
+	x.close()
+	err := os.Remove(x.path)
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = x.open()
+	}
+	if err != nil {
+		x.log("no index: lists read the objects' files", "reason", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stale = s.stale[:0]
+	for _, e := range s.order {
+		if !e.gone {
+			s.stale = append(s.stale, e)
+		}
+	}
+}
+
+// compare leaves in s.stale what the index does not have yet, and takes rows
+// out that are of no object here. It runs in Open, alone.
+func (x *index) compare(s *Spool) error {
+	have := map[uint64]bool{}
+	var extra [][]byte
+	err := guarded(func() error {
+		return x.db.View(func(tx *bolt.Tx) error {
+			return tx.Bucket(indexBucket).ForEach(func(k, v []byte) error {
+				id, _, err := decodeRow(k, v)
+				if err != nil {
+					return err
+				}
+				seq := binary.BigEndian.Uint64(k)
+				if e := s.atSeq(seq); e != nil && e.id == id {
+					have[seq] = true
+				} else {
+					extra = append(extra, append([]byte(nil), k...))
+				}
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		return err
+	}
+	var missing []*entry
+	for _, e := range s.stale {
+		if !have[e.seq] {
+			missing = append(missing, e)
+		}
+	}
+	s.stale = missing
+	return x.write(extra, nil)
+}
+
+// row is what is written for one object.
+type row struct {
+	seq  uint64
+	id   ID
+	meta []byte
+}
+
+func indexKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+// encode: CRC-32C over key, ID and Meta, then ID, then Meta.
+func (r row) encode() []byte {
+	b := make([]byte, 4, 4+len(r.id)+len(r.meta))
+	b = append(b, r.id[:]...)
+	b = append(b, r.meta...)
+	binary.BigEndian.PutUint32(b, checksumAdd(checksum(indexKey(r.seq)), b[4:]))
+	return b
+}
+
+func decodeRow(k, v []byte) (id ID, meta []byte, err error) {
+	if len(k) != 8 || len(v) < 4+len(id) || binary.BigEndian.Uint32(v) != checksumAdd(checksum(k), v[4:]) {
+		return id, nil, errors.New("index row does not match its checksum")
+	}
+	copy(id[:], v[4:])
+	return id, append([]byte{}, v[4+len(id):]...), nil
+}
+
+// meta looks an object up. False means: look into its file.
+func (x *index) meta(seq uint64) (meta []byte, ok bool) {
+	if x == nil {
+		return nil, false
+	}
+	meta, err := x.look(seq)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		x.mu.Lock()
+		x.doubt = true // Run makes it again
+		x.mu.Unlock()
+	}
+	return meta, err == nil
+}
+
+func (x *index) look(seq uint64) (meta []byte, err error) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.db == nil || x.doubt {
+		return nil, os.ErrNotExist
+	}
+	err = guarded(func() error {
+		return x.db.View(func(tx *bolt.Tx) error {
+			v := tx.Bucket(indexBucket).Get(indexKey(seq))
+			if v == nil {
+				return os.ErrNotExist
+			}
+			var err error
+			_, meta, err = decodeRow(indexKey(seq), v)
+			return err
+		})
+	})
+	return meta, err
+}
+
+// guarded turns a fault in the mapped file, such as a disk that cannot be read,
+// into an error where Go allows it.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("index: %v", p)
+		}
+	}()
+	return f()
+}
+
+// update writes rows for new objects and deletes those of forgotten ones.
+// Called by Run's goroutine.
+func (x *index) update(ctx context.Context, s *Spool) {
+	x.mu.RLock()
+	doubt := x.doubt
+	x.mu.RUnlock()
+	if doubt {
+		x.remake(s)
+	}
+	for ctx.Err() == nil {
+		put, del, n := s.staleRows()
+		if n == 0 {
+			return
+		}
+		if err := x.write(del, put); err != nil {
+			x.log("index is not usable, it is made again", "reason", err)
+			x.remake(s)
+			return
+		}
+	}
+}
+
+// staleRows takes a batch off the list.
+func (s *Spool) staleRows() (put []row, del [][]byte, n int) {
+	s.mu.Lock()
+	n = min(len(s.stale), indexBatch)
+	for _, e := range s.stale[:n] {
+		if e.gone {
+			del = append(del, indexKey(e.seq))
+		} else {
+			put = append(put, row{seq: e.seq, id: e.id})
+		}
+	}
+	s.stale = append(s.stale[:0], s.stale[n:]...)
+	s.mu.Unlock()
+	readable := put[:0]
+	for _, r := range put {
+		if r.meta = s.metaFromFile(r.seq); r.meta != nil {
+			readable = append(readable, r)
+		}
+	}
+	return readable, del, n
+}
+
+func (x *index) write(del [][]byte, put []row) error {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if x.db == nil || len(del)+len(put) == 0 {
+		return nil
+	}
+	return guarded(func() error {
+		return x.db.Update(func(tx *bolt.Tx) error {
+			b := tx.Bucket(indexBucket)
+			for _, k := range del {
+				if err := b.Delete(k); err != nil {
+					return err
+				}
+			}
+			for _, r := range put {
+				if err := b.Put(indexKey(r.seq), r.encode()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func (x *index) close() {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.db != nil {
+		x.db.Close()
+		x.db = nil
+	}
+}

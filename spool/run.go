@@ -60,7 +60,7 @@ func (s *Spool) sweep(ctx context.Context) error {
 		}
 	}
 	s.restoreBallast()
-	s.index.update(ctx, s)
+	s.updateIndex(ctx)
 	return s.Err()
 }
 
@@ -116,4 +116,16 @@ func (s *Spool) mayForget(e *entry, hurry bool) bool {
 		return s.cfg.Keep == KeepHub && !e.held && !e.damaged
 	}
 	return false
+}
+
+// updateIndex also keeps the list of what is to be written short when there is
+// no index to write.
+func (s *Spool) updateIndex(ctx context.Context) {
+	if s.index != nil {
+		s.index.update(ctx, s)
+		return
+	}
+	s.mu.Lock()
+	s.stale = nil
+	s.mu.Unlock()
 }

@@ -66,6 +66,7 @@ type Spool struct {
 	queue    queue
 	leased   map[*entry]struct{}
 	watchers map[*Watcher]struct{}
+	stale    []*entry // came or went since the index was written
 }
 
 // entry is an object that is here. Guarded by Spool.mu.
@@ -82,7 +83,6 @@ type entry struct {
 	test     bool
 	queued   bool // in a heap of the queue
 	gone     bool // forgotten
-	stale    bool // the index row is not written yet
 	tries    uint8
 	lease    *lease
 }

@@ -30,7 +30,6 @@ func (s *Spool) change(e *entry, do func()) {
 	} else {
 		delete(s.leased, e)
 	}
-	e.stale = true
 	if after == Received && !e.queued && !e.gone {
 		s.queue.push(e)
 	}
@@ -61,7 +60,7 @@ func (s *Spool) publish(e *entry) {
 	e.group.last = max(e.group.last, e.seq)
 	e.group.lastReceived = max(e.group.lastReceived, e.received)
 	s.tally(e, e.state(), +1)
-	e.stale = true
+	s.stale = append(s.stale, e)
 	if e.state() == Received && s.byID[e.id] == e {
 		s.queue.push(e)
 	}
@@ -252,6 +251,7 @@ func (s *Spool) applyLive(o op) {
 // drop takes a forgotten object out of memory and remembers that it was here.
 func (s *Spool) drop(e *entry, o op) {
 	s.change(e, func() { e.gone = true })
+	s.stale = append(s.stale, e)
 	if s.byID[e.id] == e {
 		delete(s.byID, e.id)
 	}
