@@ -14,7 +14,7 @@ func TestAllArriveOnceAndIdentical(t *testing.T) {
 	w := newWorld(t)
 	w.start()
 	source := uplinktest.NewSource()
-	for i := range 300 {
+	for i := range 105 {
 		source.Add(uint64(i), sizes[i%len(sizes)], uint8(i%wire.Classes))
 	}
 	w.appliance("one", source, nil)

@@ -3,7 +3,9 @@ package receive
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,7 +44,12 @@ type Config struct {
 	PartialAge     time.Duration // when an unclaimed partial object is dropped. If zero, 7 days.
 	IdleTimeout    time.Duration // of a connection. If zero, 20 s.
 	Software       string        // named in Welcome
-	Logger         *slog.Logger  // If nil, slog.Default.
+
+	// ResetKey lets appliances notice at once that the hub has started again
+	// (stateless reset, RFC 9000 §10.3). If zero, made from the private key of TLS.
+	ResetKey [32]byte
+
+	Logger *slog.Logger // If nil, slog.Default.
 }
 
 // Server is the listening end.
@@ -111,7 +118,7 @@ func quicConfig(idle time.Duration) *quic.Config {
 func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	transport := &quic.Transport{Conn: pc}
+	transport := &quic.Transport{Conn: pc, StatelessResetKey: s.resetKey()}
 	defer transport.Close()
 	listener, err := transport.Listen(s.tls, quicConfig(s.c.IdleTimeout))
 	if err != nil {
@@ -133,6 +140,22 @@ func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 			}
 		})
 	}
+}
+
+// resetKey is the same after a restart, nil when there is nothing to make it from.
+func (s *Server) resetKey() *quic.StatelessResetKey {
+	if s.c.ResetKey != [32]byte{} {
+		return (*quic.StatelessResetKey)(&s.c.ResetKey)
+	}
+	if len(s.tls.Certificates) == 0 {
+		return nil
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(s.tls.Certificates[0].PrivateKey)
+	if err != nil {
+		return nil // a key that does not leave its hardware
+	}
+	key := sha256.Sum256(append([]byte("edged/1 stateless reset"), der...))
+	return (*quic.StatelessResetKey)(&key)
 }
 
 // ended tells an end that was asked for from a failure.

@@ -9,6 +9,8 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -22,6 +24,7 @@ type CA struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 	Pool *x509.CertPool
+	hub  tls.Certificate
 }
 
 // NewCA makes one.
@@ -70,9 +73,12 @@ func (ca *CA) Issue(name string, usage x509.ExtKeyUsage, change func(*x509.Certi
 	return tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 }
 
-// Hub is the TLS configuration of a hub.
+// Hub is the TLS configuration of a hub, the same after a restart.
 func (ca *CA) Hub() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{ca.Issue(HubName, x509.ExtKeyUsageServerAuth, nil)}, ClientCAs: ca.Pool}
+	if ca.hub.Leaf == nil {
+		ca.hub = ca.Issue(HubName, x509.ExtKeyUsageServerAuth, nil)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{ca.hub}, ClientCAs: ca.Pool}
 }
 
 // Appliance is the TLS configuration of an appliance.
@@ -90,4 +96,42 @@ func Device(cs tls.ConnectionState) (string, error) {
 		return "", errors.New("revoked")
 	}
 	return name, nil
+}
+
+// SaveHub writes a hub's certificate, key and CA into dir for LoadHub in
+// another process.
+func (ca *CA) SaveHub(dir string) {
+	cert := ca.Hub().Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		ca.t.Fatal(err)
+	}
+	for name, der := range map[string][]byte{"hub.crt": cert.Certificate[0], "hub.key": key, "ca.crt": ca.cert.Raw} {
+		if err := os.WriteFile(filepath.Join(dir, name), der, 0o600); err != nil {
+			ca.t.Fatal(err)
+		}
+	}
+}
+
+// LoadHub reads what SaveHub wrote.
+func LoadHub(dir string) (*tls.Config, error) {
+	var der [3][]byte
+	for i, name := range []string{"hub.crt", "hub.key", "ca.crt"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		der[i] = b
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der[1])
+	if err != nil {
+		return nil, err
+	}
+	root, err := x509.ParseCertificate(der[2])
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(root)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der[0]}, PrivateKey: key}}, ClientCAs: pool}, nil
 }

@@ -47,7 +47,7 @@ type Item struct {
 	uplink.Object
 	State    State
 	Data     []byte
-	Damaged  bool    // Open's reader ends with ErrCorrupt
+	Damaged  int     // the reader of this and all later calls of Open ends with ErrCorrupt; 0: never
 	Archives int     // how often Archived named it
 	Offsets  []int64 // of Open
 }
@@ -140,13 +140,14 @@ func (s *Source) Open(_ context.Context, o uplink.Object, offset int64) (io.Read
 	}
 	s.Opens++
 	it.Offsets = append(it.Offsets, offset)
-	return &content{s: s, it: it, r: bytes.NewReader(it.Data[offset:])}, nil
+	damaged := it.Damaged > 0 && len(it.Offsets) >= it.Damaged
+	return &content{s: s, damaged: damaged, r: bytes.NewReader(it.Data[offset:])}, nil
 }
 
 type content struct {
-	s  *Source
-	it *Item
-	r  *bytes.Reader
+	s       *Source
+	damaged bool
+	r       *bytes.Reader
 }
 
 // Read implements io.Reader.
@@ -155,7 +156,7 @@ func (c *content) Read(b []byte) (int, error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	c.s.Read += int64(n)
-	if err == io.EOF && c.it.Damaged {
+	if err == io.EOF && c.damaged {
 		err = uplink.ErrCorrupt
 	}
 	return n, err
