@@ -161,6 +161,30 @@ func TestAStrangerLendsNobodyAName(t *testing.T) {
 	}
 }
 
+// What needs somebody is on top: strangers, then known devices in trouble.
+func TestDevicesThatNeedSomebodyComeFirst(t *testing.T) {
+	d := scenes()["attention"]
+	shown, _ := devicesOf(facts{Status: d.status, Devices: d.devices, Now: morning}, catalogues["it"])
+	var order []string
+	for _, device := range shown {
+		order = append(order, device.Name+" "+device.Kind)
+	}
+	want := "ECO_NEW unknown,Risonanza 2 trouble,TC 1 known,Sala raggi 2 known,Risonanza 1 known,Mammografo known,Ecografo known"
+	if got := strings.Join(order, ","); got != want {
+		t.Errorf("%s", got)
+	}
+}
+
+// A refusal that a device has left behind it, or one of last week, is history.
+func TestTroubleEnds(t *testing.T) {
+	refused := func(at, seen time.Duration) string {
+		return kindOf(status.Device{Known: true, LastSeen: before(seen), LastRefusal: &status.Refusal{Code: status.TooMany, At: before(at)}}, morning)
+	}
+	if a, b, c := refused(time.Hour, time.Hour), refused(time.Hour, time.Minute), refused(25*time.Hour, 25*time.Hour); a != "trouble" || b != "known" || c != "known" {
+		t.Errorf("just refused %s, seen well since %s, refused yesterday %s", a, b, c)
+	}
+}
+
 func TestThePageIsBounded(t *testing.T) {
 	d := ordinary()
 	for i := range 5000 {

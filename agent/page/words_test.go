@@ -167,3 +167,14 @@ func TestYesterdayIsByCalendarNotByHours(t *testing.T) {
 		t.Errorf("25 hours earlier is %q", got)
 	}
 }
+
+func FuzzPreferred(f *testing.F) {
+	for _, seed := range []string{"de-IT,de;q=0.9,it;q=0.8", ";;;q=,,*;q=9,en;q=x", "en;q=NaN", "it;q=1e-9", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		if w := preferred(header); w != nil && catalogues[w.lang] != w {
+			t.Errorf("%q chooses %v", header, w.lang)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package status
 import (
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -32,4 +33,21 @@ func TestShownIsBounded(t *testing.T) {
 			t.Errorf("%d runes are shown", n)
 		}
 	}
+}
+
+func FuzzShown(f *testing.F) {
+	for _, seed := range []string{"CT1", "\u202Eabc", "\x1b[2J", "e\u0301\u0301\u0301", "\xff", strings.Repeat("東", 100)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		out := Shown(in)
+		if !utf8.ValidString(out) || utf8.RuneCountInString(out) > maxShown*(1+maxMarks)+1 {
+			t.Errorf("%q is shown as %q", in, out)
+		}
+		for _, r := range out {
+			if !unicode.IsPrint(r) {
+				t.Errorf("%q shows %U", in, r)
+			}
+		}
+	})
 }
