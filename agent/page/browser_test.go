@@ -51,12 +51,13 @@ func TestGreenHasToBeEarned(t *testing.T) {
 	}
 }
 
-// hurried serves a page whose clocks run ten times as fast.
+// hurried serves a page that turns grey after 5 seconds instead of 25 and asks
+// after 1.4 instead of 14: the room between is for slow machines.
 func hurried(t *testing.T, gone func(string, int64) bool) *httptest.Server {
 	t.Helper()
 	var pages atomic.Int64
 	page := newPage(t, ordinary())
-	faster := strings.NewReplacer("1ms 25s", "1ms 2500ms", "> 14000", "> 1400", "5000)", "500)")
+	faster := strings.NewReplacer("1ms 25s", "1ms 5s", "> 14000", "> 1400", "5000)", "500)")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			pages.Add(1)
@@ -86,10 +87,10 @@ type seen struct {
 	Grey, Coloured bool
 }
 
-// look waits for grey at most five seconds, twice the hurried clock, and
+// look waits for grey at most nine seconds, nearly twice the hurried clock, and
 // tells what a person would see.
 const look = `new Promise(tell => {
-	const end = Date.now() + 5000, seen = id => getComputedStyle(document.getElementById(id)).visibility === "visible";
+	const end = Date.now() + 9000, seen = id => getComputedStyle(document.getElementById(id)).visibility === "visible";
 	const again = () => seen("stale") || Date.now() > end
 		? setTimeout(() => tell(JSON.stringify({Title: document.title, Grey: seen("stale"), Coloured: seen("state")})), 200)
 		: setTimeout(again, 100);
@@ -153,7 +154,7 @@ type remote struct {
 func drive(t *testing.T, browser string) *remote {
 	t.Helper()
 	// Not t.Context(): that ends before Cleanup, which lets the browser close in order.
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	itsIn, ourOut := pipe(t)
 	ourIn, itsOut := pipe(t)
