@@ -37,7 +37,7 @@ type ClientConfig struct {
 	// If zero, 1 MiB.
 	MaxSend uint32
 
-	// Associate bounds connecting and negotiating, and a release. If zero, 30 s.
+	// Associate bounds each of connecting, negotiating, and a release. If zero, 30 s.
 	Associate time.Duration
 	// Response is how long a response may take. If zero, 10 min: an archive
 	// that is busy answers late, and to abort means to send everything again.
@@ -138,8 +138,6 @@ func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("dial %s: %w", cfg.Address, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Associate)
-	defer cancel()
 	conn, err := cfg.connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", cfg.Address, err)
@@ -159,6 +157,8 @@ func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 }
 
 func (c *ClientConfig) connect(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Associate)
+	defer cancel()
 	conn, err := c.DialContext(ctx, "tcp", c.Address)
 	if err != nil {
 		return nil, err

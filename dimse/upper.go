@@ -283,18 +283,18 @@ func (u *upper) finish() {
 	if u.br != nil && u.br.Buffered() == 0 {
 		u.r, u.br = u.wire, nil // waiting costs no buffer
 	}
-	for u.state == sta13 && u.stopped() == nil {
-		if err := u.ignorePDU(); err != nil {
-			break
-		}
+	var err error
+	for err == nil && u.state == sta13 && u.stopped() == nil {
+		err = u.ignorePDU()
 	}
 	u.conn.Close()
 }
 
+// ignorePDU reads past one PDU, or past everything when there are no PDUs any more.
 func (u *upper) ignorePDU() error {
 	if u.garbled {
-		_, err := io.Copy(io.Discard, u.r)
-		return err
+		io.Copy(io.Discard, u.r)
+		return io.EOF // whatever ended it: Copy does not tell
 	}
 	p, err := u.next()
 	if err == nil && p.kind == typeData {

@@ -95,14 +95,8 @@ func (u *UserInfo) parseBinary(kind byte, v []byte) {
 }
 
 func parseIdentity(v []byte) *UserIdentity {
-	id := &UserIdentity{Type: v[0], ResponseRequested: v[1] == 1}
-	primary, rest, ok := cutCounted(v[2:])
-	if !ok {
-		return id
-	}
-	id.Primary = append([]byte{}, primary...)
-	id.Secondary = counted(rest)
-	return id
+	_, rest, _ := cutCounted(v[2:])
+	return &UserIdentity{Type: v[0], ResponseRequested: v[1] == 1, Primary: counted(v[2:]), Secondary: counted(rest)}
 }
 
 // cutCounted takes a field that stands behind its length of two bytes.

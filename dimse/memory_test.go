@@ -1,0 +1,166 @@
+package dimse
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+)
+
+// loopConn gives the same bytes again and again.
+type loopConn struct {
+	byteConn
+	b  []byte
+	at int
+}
+
+func (c *loopConn) Read(p []byte) (int, error) {
+	n := copy(p, c.b[c.at:])
+	c.at = (c.at + n) % len(c.b)
+	return n, nil
+}
+
+func readingUpper(conn net.Conn) *upper {
+	u := newUpper(newWire(conn, time.Minute, time.Minute), false, 30*time.Second, 1<<16)
+	u.state = sta6
+	u.established(128 << 10)
+	return u
+}
+
+// TestNoAllocationPerFragment: receiving costs no garbage, however small the
+// fragments are.
+func TestNoAllocationPerFragment(t *testing.T) {
+	for _, size := range []int{100, 16 << 10, 128 << 10} {
+		conn := &loopConn{b: pdata(pdv(3, 0, make([]byte, size)), pdv(3, 0, make([]byte, 50)))}
+		u := readingUpper(conn)
+		var d dataSet
+		d.reset(&u.data, 3)
+		p := make([]byte, 4096)
+		allocs := testing.AllocsPerRun(2000, func() {
+			if _, err := d.Read(p); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.writeSomeOf(io.Discard); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocs != 0 {
+			t.Errorf("fragments of %d bytes: %v allocations each", size, allocs)
+		}
+	}
+}
+
+// writeSomeOf is one turn of WriteTo.
+func (d *dataSet) writeSomeOf(w io.Writer) (int, error) {
+	if err := d.advance(); err != nil {
+		return 0, err
+	}
+	return d.writeSome(w)
+}
+
+// TestDeclaredLengthAllocatesNothing: 4 GiB announced, a few bytes sent: what
+// is allocated stays below what arrived and 64 KiB (P9), wherever the length
+// stands.
+func TestDeclaredLengthAllocatesNothing(t *testing.T) {
+	huge := []byte{0xff, 0xff, 0xff, 0xff}
+	cases := map[string][]byte{
+		"request":          slices.Concat([]byte{typeRQ, 0}, huge, make([]byte, 200)),
+		"longest request":  slices.Concat([]byte{typeRQ, 0, 0, 4, 0, 0}, make([]byte, 200)),
+		"P-DATA-TF":        slices.Concat(scriptRQ(), []byte{typeData, 0}, huge, make([]byte, 200)),
+		"fragment":         slices.Concat(scriptRQ(), []byte{typeData, 0, 2, 0, 0, 0}, huge, []byte{3, 3}, make([]byte, 200)),
+		"longest fragment": slices.Concat(scriptRQ(), []byte{typeData, 0, 2, 0, 0, 4, 2, 0, 0, 0, 3, 3}, make([]byte, 200)),
+		"command element":  slices.Concat(scriptRQ(), pdata(pdv(3, isCommand|isLast, slices.Concat([]byte{0, 0, 2, 0}, huge)))),
+	}
+	for name, b := range cases {
+		s := newTestServer(t, ServerConfig{Handler: sink, ReadBuffer: 4096})
+		got := allocated(func() {
+			for range 10 {
+				s.run(s.admitConnection(newByteConn(b)))
+			}
+		}) / 10
+		if got > 64<<10 {
+			t.Errorf("%s: %d bytes allocated for %d received", name, got, len(b))
+		}
+	}
+}
+
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// zeros is n zero bytes, made as they are read.
+type zeros struct{ n int64 }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	if z.n == 0 {
+		return 0, io.EOF
+	}
+	n := min(int64(len(p)), z.n)
+	z.n -= n
+	return int(n), nil
+}
+
+// TestMoreThanFourGiB: lengths are 64 bits everywhere, and an object of any
+// size passes in the memory of a small one.
+func TestMoreThanFourGiB(t *testing.T) {
+	if raceEnabled {
+		t.Skip("four gigabytes take too long under the race detector; the plain run has it")
+	}
+	const size = 1<<32 + 12345
+	var got int64
+	count := handlerFunc(func(_ context.Context, _ *Association, _ StoreRequest, data io.Reader) Status {
+		n, err := io.Copy(io.Discard, data)
+		if got = n; err != nil {
+			return StatusProcessingFailure
+		}
+		return StatusSuccess
+	})
+	_, port := serveTCP(t, ServerConfig{Handler: count})
+	c := testDial(t, port, ctProposal)
+	used := allocated(func() {
+		if rsp, err := c.Store(t.Context(), ctStore, &zeros{size}); err != nil || rsp.Status != StatusSuccess {
+			t.Errorf("store: %v, %v", rsp, err)
+		}
+	})
+	if got != size || c.Counts().Bytes != size {
+		t.Errorf("%d bytes arrived, %d were counted, want %d", got, c.Counts().Bytes, int64(size))
+	}
+	if used > 4<<20 {
+		t.Errorf("%d bytes allocated on the way", used)
+	}
+	c.Release(t.Context())
+}
+
+// TestGarbageOverTCP: with a real kernel in between, who speaks HTTP sees the
+// end within a second, also when it keeps its side open, and when it closes it.
+func TestGarbageOverTCP(t *testing.T) {
+	s, port := serveTCP(t, ServerConfig{Handler: &keeper{}})
+	for _, leave := range []bool{false, true} {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Write([]byte("GET / HTTP/1.1\r\nHost: pacs\r\n\r\n"))
+		if leave {
+			conn.Close()
+		}
+		began := time.Now()
+		conn.SetDeadline(began.Add(5 * time.Second))
+		if got, err := io.ReadAll(conn); !leave && (err != nil || !bytes.Equal(got, abortPDU)) {
+			t.Errorf("got % X, %v, want A-ABORT and the end", got, err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("took %v", took)
+		}
+		conn.Close()
+	}
+	waitFor(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.live) == 0 })
+}
