@@ -351,6 +351,9 @@ var stories = map[string]struct {
 		d, err := w.Device(w.ctx, "d-new")
 		w.must(err)
 		w.want("approved", d.Approved, false)
+		if err := w.Receive(w.ctx, []hub.Object{object("d-new", 1, "x")}); !errors.Is(err, errRevoked) {
+			w.Errorf("revoked while connected: %v", err)
+		}
 		if err := w.SetApproved(w.ctx, "nobody", true, "admin"); !errors.Is(err, enrol.ErrNoDevice) {
 			w.Errorf("nobody: %v", err)
 		}

@@ -77,6 +77,11 @@ func (l *SQLite) known(ctx context.Context, device string, ids []hub.ID, known m
 func (l *SQLite) Receive(ctx context.Context, objects []hub.Object) error {
 	err := l.change(ctx, func(b *batch) error {
 		for i := range objects {
+			if i == 0 || objects[i].Device != objects[i-1].Device {
+				if err := b.notRevoked(objects[i].Device); err != nil {
+					return err
+				}
+			}
 			if err := b.receive(&objects[i]); err != nil {
 				return err
 			}
@@ -88,6 +93,21 @@ func (l *SQLite) Receive(ctx context.Context, objects []hub.Object) error {
 	}
 	return nil
 }
+
+// notRevoked stops an appliance that was revoked, perhaps by another process,
+// while it is connected; the handshake stops it afterwards.
+func (b *batch) notRevoked(device string) error {
+	var revoked bool
+	if err := b.row(`SELECT EXISTS (SELECT 1 FROM devices WHERE id = ? AND state = 'revoked')`, device).Scan(&revoked); err != nil {
+		return err
+	}
+	if revoked {
+		return fmt.Errorf("device %s: %w", device, errRevoked)
+	}
+	return nil
+}
+
+var errRevoked = errors.New("it was revoked")
 
 // receive decides what one object is: new, known from another appliance, or
 // known from this one.

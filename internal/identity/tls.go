@@ -82,9 +82,7 @@ func (s *Server) Uplink(admit func(Device) error) *tls.Config {
 // else HTTP/1.1, where a certificate is asked for and each path verifies it
 // with VerifyDevice.
 func (s *Server) Mixed(admit func(Device) error) *tls.Config {
-	uplink, http := s.Uplink(admit), s.base()
-	http.NextProtos = []string{ALPNHTTP}
-	http.ClientAuth = tls.RequestClientCert
+	uplink, http := s.Uplink(admit), s.HTTP()
 	outer := s.base()
 	outer.NextProtos = []string{ALPN, ALPNHTTP}
 	outer.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -94,6 +92,15 @@ func (s *Server) Mixed(admit func(Device) error) *tls.Config {
 		return http, nil
 	}
 	return outer
+}
+
+// HTTP is the TLS of HTTP/1.1 alone: a certificate is asked for, and each path
+// verifies it with VerifyDevice if it wants one. HTTP/2 is not offered.
+func (s *Server) HTTP() *tls.Config {
+	c := s.base()
+	c.NextProtos = []string{ALPNHTTP}
+	c.ClientAuth = tls.RequestClientCert
+	return c
 }
 
 func (s *Server) base() *tls.Config {

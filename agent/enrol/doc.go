@@ -1,0 +1,19 @@
+// Package enrol turns a claim code into this appliance's certificate: the client
+// side of EST (RFC 7030).
+//
+//	1  connect without trust, GET cacerts
+//	2  demand that the CA's key has the hash that stands in the code
+//	3  connect again, now verifying the hub against that CA and its fixed name
+//	4  POST simpleenroll with a fresh key and the code's secret
+//	5  verify the certificate, write key, certificate and CA in one durable file
+//
+// It promises:
+//   - The secret is sent to nobody but the holder of the CA key in the code.
+//   - The key is durable before it is sent for, and the same key is used when the
+//     attempt is repeated: an answer that was lost is given again.
+//   - Run again after success with the same directory it changes nothing (Enrol
+//     returns ErrEnrolled), so that an appliance does not become two.
+//   - Errors are one line that says what to do.
+//
+// It deliberately does not renew, and does not touch the configuration.
+package enrol

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"text/tabwriter"
+	"time"
+
+	"edged/hub"
+	"edged/hub/enrol"
+	"edged/hub/ledger"
+	"edged/internal/config"
+	"edged/internal/dicom"
+	"edged/internal/durable"
+	"edged/internal/identity"
+)
+
+type versionCmd struct{}
+
+func (versionCmd) Run(e *env) error {
+	fmt.Fprintf(e.out, "hubd %s\n", programVersion())
+	return nil
+}
+
+type checkCmd struct{}
+
+// Run shows every problem, not only the first.
+func (checkCmd) Run(e *env) error {
+	c, err := e.load()
+	var many config.Errors
+	if errors.As(err, &many) {
+		for _, one := range many[:len(many)-1] {
+			fmt.Fprintf(e.errOut, "hubd: %v\n", one)
+		}
+		return many[len(many)-1]
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range c.warnings() {
+		fmt.Fprintf(e.errOut, "warning: %s\n", w)
+	}
+	fmt.Fprintln(e.out, "the configuration is good")
+	return nil
+}
+
+// facilityCode keeps codes fit for certificates, tables and file names.
+var facilityCode = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+const maxTTL = 365 * 24 * time.Hour
+
+type codeNewCmd struct {
+	Facility string `required:"" placeholder:"CODE" help:"Code of the facility where the appliance will stand."`
+	TTL      string `default:"7d" placeholder:"TIME" help:"How long the code is valid, as 12h or 7d."`
+}
+
+// Run prints the code alone on standard output, what to do with it on standard error.
+func (c codeNewCmd) Run(e *env) error {
+	if !facilityCode.MatchString(c.Facility) {
+		return usageError{fmt.Errorf("facility %q: want 1 to 64 letters, digits, dots, - and _", c.Facility)}
+	}
+	ttl, err := config.ParseDuration(c.TTL)
+	if err != nil || ttl < time.Minute || ttl > maxTTL {
+		return usageError{fmt.Errorf("ttl %q: want a time from 1m to 365d, as 12h or 7d", c.TTL)}
+	}
+	return e.withLedger(func(cfg Config, l *ledger.SQLite) error {
+		ca, err := identity.OpenAuthority(caDir(cfg), time.Now())
+		if err != nil {
+			return err
+		}
+		code, expires, err := enrol.NewCode(e.ctx, enrol.Config{Authority: ca, Store: l}, c.Facility, ttl, actor())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(e.out, code)
+		fmt.Fprintf(e.errOut, "For one appliance of facility %s, valid until %s. It is shown this once. On the appliance:\n  edged enroll --hub HOST:PORT --code %s\n",
+			c.Facility, expires.Format("2006-01-02 15:04 MST"), code)
+		return nil
+	})
+}
+
+type devicesLsCmd struct{}
+
+func (devicesLsCmd) Run(e *env) error {
+	return e.withLedger(func(_ Config, l *ledger.SQLite) error {
+		devices, err := l.Devices(e.ctx)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "DEVICE\tFACILITY\tSTATE\tENROLLED")
+		for _, d := range devices {
+			state := "approved"
+			if !d.Approved {
+				state = "revoked"
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.ID, d.Facility, state, d.Created.UTC().Format(time.RFC3339))
+		}
+		return w.Flush()
+	})
+}
+
+type approveCmd struct {
+	Device string `arg:"" help:"As hubd devices ls shows it."`
+}
+
+func (c approveCmd) Run(e *env) error {
+	return e.withLedger(func(_ Config, l *ledger.SQLite) error { return l.SetApproved(e.ctx, c.Device, true, actor()) })
+}
+
+type revokeCmd struct {
+	Device string `arg:"" help:"As hubd devices ls shows it."`
+}
+
+func (c revokeCmd) Run(e *env) error {
+	return e.withLedger(func(_ Config, l *ledger.SQLite) error { return l.SetApproved(e.ctx, c.Device, false, actor()) })
+}
+
+type releaseCmd struct {
+	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
+}
+
+func (c releaseCmd) Run(e *env) error {
+	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error { return l.Release(e.ctx, id, actor()) })
+}
+
+type retryCmd struct {
+	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
+}
+
+func (c retryCmd) Run(e *env) error {
+	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error { return l.Retry(e.ctx, id, actor()) })
+}
+
+func (e *env) withObject(text string, do func(*ledger.SQLite, hub.ID) error) error {
+	id, err := dicom.ParseID(text)
+	if err != nil {
+		return usageError{err}
+	}
+	return e.withLedger(func(_ Config, l *ledger.SQLite) error { return do(l, id) })
+}
+
+// withLedger opens the ledger beside a running hub, or before the first run.
+func (e *env) withLedger(do func(Config, *ledger.SQLite) error) error {
+	cfg, err := e.load()
+	if err != nil {
+		return err
+	}
+	if err := durable.Mkdir(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	l, err := ledger.Open(e.ctx, ledgerConfig(cfg))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(cfg, l), l.Close())
+}
+
+func caDir(c Config) string      { return filepath.Join(c.DataDir, "ca") }
+func objectsDir(c Config) string { return filepath.Join(c.DataDir, "objects") }
+
+func ledgerConfig(c Config) ledger.Config {
+	lc := ledger.Config{Path: filepath.Join(c.DataDir, "ledger.db"), Deliver: c.Conflict == "deliver"}
+	for _, d := range c.Destinations {
+		lc.Destinations = append(lc.Destinations, ledger.Destination{Name: d.Name, Required: d.Required})
+	}
+	return lc
+}
+
+// actor is who stands in the audit trail for what the command line does.
+func actor() string {
+	if u, err := user.Current(); err == nil {
+		return "cli:" + u.Username
+	}
+	return fmt.Sprintf("cli:uid %d", os.Getuid())
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"regexp"
+
+	"edged/internal/config"
+)
+
+// defaultConfig is read when -c is not given, if it is there.
+const defaultConfig = "/etc/edged/hubd.yaml"
+
+// Config is hubd.yaml; configs/hubd.yaml explains each key.
+type Config struct {
+	DataDir      string        `yaml:"data_dir"`
+	Listen       string        `yaml:"listen"`
+	Console      Console       `yaml:"console"`
+	Database     string        `yaml:"database"`
+	Objects      string        `yaml:"objects"`
+	Conflict     string        `yaml:"conflict" allowed:"hold|deliver"`
+	Destinations []Destination `yaml:"destinations"`
+	Log          Log           `yaml:"log"`
+}
+
+// Console is where the hub's page and API listen.
+type Console struct {
+	Listen string `yaml:"listen"`
+}
+
+// Log says how much is logged and how.
+type Log struct {
+	Level  string `yaml:"level" allowed:"debug|info|warn|error"`
+	Format string `yaml:"format" allowed:"text|json"`
+}
+
+// Destination is one archive.
+type Destination struct {
+	Name         string `yaml:"name"`
+	Type         string `yaml:"type" allowed:"dir|cstore|stow"`
+	Confirm      string `yaml:"confirm" allowed:"commitment|stow|dir|success"`
+	Required     bool   `yaml:"required"`
+	Path         string `yaml:"path"`
+	Address      string `yaml:"address"`
+	AETitle      string `yaml:"ae_title"`
+	Calling      string `yaml:"calling"`
+	Associations int    `yaml:"associations"`
+}
+
+// SetDefaults is where each element of destinations starts.
+func (d *Destination) SetDefaults() {
+	*d = Destination{Required: true, Calling: "HUBD", Associations: 2}
+}
+
+// Default is the configuration of a hub that receives and keeps.
+func Default() Config {
+	return Config{
+		DataDir:  "/var/lib/hubd",
+		Listen:   ":8443",
+		Console:  Console{Listen: "127.0.0.1:8081"},
+		Conflict: "hold",
+		Log:      Log{Level: "info", Format: "text"},
+	}
+}
+
+// load reads path, or defaultConfig when path is empty and it exists.
+func load(path string) (Config, error) {
+	c := Default()
+	if path != "" {
+		err := config.Load(path, &c, "HUBD")
+		var read *fs.PathError
+		if errors.As(err, &read) {
+			err = usageError{err} // it was named and is not there
+		}
+		return c, err
+	}
+	err := config.Load(defaultConfig, &c, "HUBD")
+	if errors.Is(err, fs.ErrNotExist) {
+		c = Default()
+		err = config.Load("", &c, "HUBD")
+	}
+	return c, err
+}
+
+// Validate judges what the decoder cannot.
+func (c *Config) Validate() error {
+	var bad config.Errors
+	add := func(key, format string, args ...any) { bad = append(bad, config.Bad(key, format, args...)) }
+	if c.DataDir == "" {
+		add("data_dir", "is empty: name a directory on a local disk")
+	}
+	for key, addr := range map[string]string{"listen": c.Listen, "console.listen": c.Console.Listen} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			add(key, "%q is not HOST:PORT, as :8443 or 127.0.0.1:8081", addr)
+		}
+	}
+	if c.Database != "" {
+		add("database", "PostgreSQL is not available in this version: leave it empty for SQLite in data_dir")
+	}
+	if c.Objects != "" {
+		add("objects", "S3-compatible storage is not available in this version: leave it empty for files in data_dir")
+	}
+	seen := map[string]bool{}
+	for i := range c.Destinations {
+		d, key := &c.Destinations[i], fmt.Sprintf("destinations[%d]", i)
+		if seen[d.Name] {
+			add(key+".name", "%q is used twice: jobs are kept by this name", d.Name)
+		}
+		seen[d.Name] = true
+		bad = append(bad, d.check(key)...)
+	}
+	if len(bad) > 0 {
+		return bad
+	}
+	return nil
+}
+
+var destinationName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+
+func (d *Destination) check(key string) (bad config.Errors) {
+	add := func(sub, format string, args ...any) { bad = append(bad, config.Bad(key+sub, format, args...)) }
+	if !destinationName.MatchString(d.Name) {
+		add(".name", "%q: want 1 to 32 small letters, digits, - and _; never change it, jobs are kept by this name", d.Name)
+	}
+	switch d.Type {
+	case "dir":
+		d.checkDir(add)
+	case "cstore":
+		d.checkCStore(add)
+	case "stow":
+		add(".type", "stow (DICOMweb) is not available in this version: use dir or cstore")
+	default:
+		add(".type", "is missing: want dir or cstore")
+	}
+	return bad
+}
+
+func (d *Destination) checkDir(add func(sub, format string, args ...any)) {
+	if d.Path == "" {
+		add(".path", "is missing: name the directory that is the archive")
+	}
+	if d.Confirm == "" {
+		d.Confirm = "dir"
+	}
+	if d.Confirm != "dir" {
+		add(".confirm", "a dir confirms by itself: leave it out or write dir")
+	}
+}
+
+func (d *Destination) checkCStore(add func(sub, format string, args ...any)) {
+	if _, port, err := net.SplitHostPort(d.Address); err != nil || port == "" {
+		add(".address", "%q is not HOST:PORT, as vna.example.org:11112", d.Address)
+	}
+	for sub, title := range map[string]string{".ae_title": d.AETitle, ".calling": d.Calling} {
+		if !validTitle(title) {
+			add(sub, "%q is no AE title: want 1 to 16 printable characters without backslash", title)
+		}
+	}
+	if d.Associations < 1 || d.Associations > 64 {
+		add(".associations", "%d: want 1 to 64", d.Associations)
+	}
+	switch d.Confirm {
+	case "success":
+	case "commitment":
+		add(".confirm", "storage commitment is not available in this version: write success if a C-STORE Success of this archive means that it has the object safely")
+	default:
+		add(".confirm", "write success if a C-STORE Success of this archive means that it has the object safely; it is never assumed")
+	}
+}
+
+// validTitle is PS3.5 §6.2, VR AE.
+func validTitle(s string) bool {
+	printable := false
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' || s[i] == '\\' {
+			return false
+		}
+		printable = printable || s[i] != ' '
+	}
+	return printable && len(s) <= 16
+}
+
+// warnings are what an administrator should know though it is allowed.
+func (c *Config) warnings() []string {
+	var out []string
+	required := false
+	for _, d := range c.Destinations {
+		required = required || d.Required
+		if d.Confirm == "success" {
+			out = append(out, fmt.Sprintf("destination %s has confirm: success: its C-STORE Success counts as archived, and appliances then forget the object; no storage commitment is asked for", d.Name))
+		}
+	}
+	if !required {
+		out = append(out, "no destination is required: nothing is ever archived, and appliances keep everything")
+	}
+	return out
+}

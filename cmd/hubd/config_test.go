@@ -1,0 +1,98 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"edged/internal/config"
+)
+
+func TestExampleConfigurationSaysWhatTheCodeDoes(t *testing.T) {
+	c := Default()
+	if err := config.CheckExample("../../configs/hubd.yaml", &c); err != nil {
+		t.Error(err)
+	}
+}
+
+// The commented destinations of the example are good as they stand.
+func TestExampleDestinationsLoad(t *testing.T) {
+	text, err := os.ReadFile("../../configs/hubd.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for line := range strings.Lines(string(text)) {
+		switch {
+		case strings.HasPrefix(line, "destinations:"):
+			continue
+		case strings.HasPrefix(line, "#   "):
+			line = line[1:]
+		}
+		if strings.HasPrefix(line, "   - name: vna") {
+			out = append(out, "destinations:\n")
+		}
+		out = append(out, line)
+	}
+	c := Default()
+	if err := config.Decode("example", []byte(strings.Join(out, "")), &c); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Destinations) != 2 || !c.Destinations[0].Required || c.Destinations[1].Required || c.Destinations[1].Confirm != "dir" {
+		t.Errorf("got %+v", c.Destinations)
+	}
+	if w := strings.Join(c.warnings(), "\n"); !strings.Contains(w, "confirm: success") {
+		t.Errorf("no warning about confirm: success: %q", w)
+	}
+}
+
+func TestConfigurationErrorsNameFileLineKeyAndExitTwo(t *testing.T) {
+	const cstore = "destinations:\n- {name: a, type: cstore, address: 'h:1', ae_title: A"
+	for text, want := range map[string]string{
+		"data_dri: x":                     "1: data_dri: unknown key; did you mean data_dir?",
+		"\nlog: {level: loud}":            `2: log.level: "loud" is not one of debug, info, warn, error`,
+		"database: postgres://x":          "1: database: PostgreSQL is not available",
+		"objects: s3://b":                 "1: objects: S3-compatible storage is not available",
+		"listen: '8443'":                  `1: listen: "8443" is not HOST:PORT`,
+		cstore + "}":                      "2: destinations[0].confirm: write success if",
+		cstore + ", confirm: commitment}": "2: destinations[0].confirm: storage commitment is not available in this version",
+		cstore + ", confirm: success, associations: 0}":                                   "2: destinations[0].associations: 0: want 1 to 64",
+		"destinations:\n- name: a\n  type: stow":                                          "3: destinations[0].type: stow (DICOMweb) is not available",
+		"destinations:\n- name: a\n  type: dir":                                           "2: destinations[0].path: is missing",
+		"destinations:\n- {name: A, type: dir, path: x}":                                  `2: destinations[0].name: "A": want 1 to 32 small letters`,
+		"destinations:\n- {name: a, type: dir, path: x}\n- {name: a, type: dir, path: y}": `3: destinations[1].name: "a" is used twice`,
+		"conflict: maybe": `1: conflict: "maybe" is not one of hold, deliver`,
+	} {
+		path := filepath.Join(t.TempDir(), "hubd.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range []string{"check", "run"} {
+			var out, errOut strings.Builder
+			code := run(t.Context(), []string{command, "-c", path}, &out, &errOut)
+			if code != exitUsage || !strings.HasPrefix(errOut.String(), "hubd: "+path+":"+want) || strings.Count(errOut.String(), "\n") != 1 {
+				t.Errorf("%s %q: exit %d\n got %s\nwant %s:%s", command, text, code, errOut.String(), path, want)
+			}
+		}
+	}
+}
+
+func TestCommandLineErrorsExitTwoInOneLine(t *testing.T) {
+	t.Setenv("HUBD_DATA_DIR", t.TempDir())
+	for args, want := range map[string]string{
+		"":                                    "expected one of",
+		"fly":                                 "unexpected argument fly",
+		"code new":                            "missing flags: --facility",
+		"code new --facility a/b":             `facility "a/b": want`,
+		"code new --facility F --ttl forever": `ttl "forever": want`,
+		"objects release xyz":                 "want 64 hexadecimal digits",
+		"check -c /nonexistent/hubd.yaml":     "no such file",
+	} {
+		var out, errOut strings.Builder
+		code := run(t.Context(), strings.Fields(args), &out, &errOut)
+		if code != exitUsage || !strings.Contains(errOut.String(), want) || strings.Count(errOut.String(), "\n") != 1 {
+			t.Errorf("%q: exit %d, got %q, want %q", args, code, errOut.String(), want)
+		}
+	}
+}

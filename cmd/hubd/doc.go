@@ -1,0 +1,15 @@
+// Hubd is the hub: appliances send it what modalities sent them, it keeps that
+// until the archives have it, and says so.
+//
+//	hubd run                 the hub in the foreground
+//	hubd check               checks the configuration
+//	hubd code new            a claim code for one appliance
+//	hubd devices ls|approve|revoke
+//	hubd objects release|retry
+//	hubd version
+//
+// All but run may be used while the hub runs, and before it has run for the
+// first time. It promises to end in an orderly way at the first SIGTERM or
+// SIGINT, at once at the second, and to survive SIGKILL at any moment. It
+// deliberately contains wiring and no rule: those are in the rooms below hub.
+package main

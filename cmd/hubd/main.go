@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"edged/internal/config"
+)
+
+// version is set when a release is linked.
+var version = ""
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type cli struct {
+	Config  string     `short:"c" placeholder:"FILE" help:"Configuration. Default: ${config} if it exists."`
+	Run     runCmd     `cmd:"" help:"Run the hub in the foreground."`
+	Check   checkCmd   `cmd:"" help:"Check the configuration."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+	Code    struct {
+		New codeNewCmd `cmd:"" help:"Make a claim code for one appliance."`
+	} `cmd:"" help:"Claim codes."`
+	Devices struct {
+		Ls      devicesLsCmd `cmd:"" help:"List the appliances that have enrolled."`
+		Approve approveCmd   `cmd:"" help:"Let a revoked appliance come back."`
+		Revoke  revokeCmd    `cmd:"" help:"Let an appliance in no more."`
+	} `cmd:"" help:"Appliances."`
+	Objects struct {
+		Release releaseCmd `cmd:"" help:"Let an object go to the archive that is held because another has its SOP Instance UID."`
+		Retry   retryCmd   `cmd:"" help:"Try an object again that the archive had refused for good."`
+	} `cmd:"" help:"Objects that wait for a decision."`
+}
+
+// env is what commands get: where to read and write.
+type env struct {
+	ctx         context.Context
+	out, errOut io.Writer
+	configFile  string
+}
+
+func (e *env) load() (Config, error) { return load(e.configFile) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	context.AfterFunc(ctx, stop) // the second signal finds nobody listening and cuts
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process.
+func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
+	var c cli
+	helped := false
+	parser := kong.Must(&c, kong.Name("hubd"), kong.Description("The hub of the edged appliances."),
+		kong.Vars{"config": defaultConfig}, kong.Writers(out, errOut), kong.Exit(func(int) { helped = true }))
+	k, err := parser.Parse(args)
+	if helped {
+		return exitDone
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "hubd: %v (see hubd --help)\n", err)
+		return exitUsage
+	}
+	err = k.Run(&env{ctx: ctx, out: out, errOut: errOut, configFile: c.Config})
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(errOut, "hubd: %v\n", err)
+	if isUsage(err) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// isUsage reports whether the configuration or the command line is at fault.
+func isUsage(err error) bool {
+	var many config.Errors
+	var one *config.Error
+	var use usageError
+	return errors.As(err, &many) || errors.As(err, &one) || errors.As(err, &use)
+}
+
+// usageError is a wrong value on the command line.
+type usageError struct{ error }
+
+func newLogger(w io.Writer, l Log) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(l.Level)) // the decoder has allowed the four words alone
+	o := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// programVersion is what was linked in, or what go knows.
+func programVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v = "devel-" + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return v
+}

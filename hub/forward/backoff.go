@@ -1,0 +1,97 @@
+package forward
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// Backoff doubles a pause from Min to Max, each time between three and five
+// quarters of it, so that workers do not come back together.
+type Backoff struct{ Min, Max time.Duration }
+
+func (b Backoff) or(low, high time.Duration) Backoff {
+	if b.Min == 0 {
+		b.Min = low
+	}
+	if b.Max == 0 {
+		b.Max = high
+	}
+	return b
+}
+
+// after is the pause after n failures before this one.
+func (b Backoff) after(n int) time.Duration {
+	d := b.Max
+	if n < 30 && b.Min<<n < b.Max && b.Min<<n > 0 {
+		d = b.Min << n
+	}
+	return d*3/4 + rand.N(d/2+1)
+}
+
+// gate holds the workers of a destination back while it cannot be reached.
+type gate struct {
+	backoff Backoff
+
+	mu       sync.Mutex // guards what follows
+	failures int
+	until    time.Time
+	err      error
+	since    time.Time
+}
+
+// pause is how long to wait before the destination may be tried.
+func (g *gate) pause() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Until(g.until)
+}
+
+// failed notes a failure. Several workers that fail at once count as one.
+func (g *gate) failed(err error) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	if g.err == nil {
+		g.since = now
+	}
+	g.err = err
+	if now.After(g.until) {
+		g.until = now.Add(g.backoff.after(g.failures))
+		g.failures++
+	}
+	return g.until.Sub(now)
+}
+
+func (g *gate) succeeded() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failures, g.until, g.err = 0, time.Time{}, nil
+}
+
+func (g *gate) status(name string) Status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := Status{Name: name}
+	if g.err != nil {
+		s.Error, s.Since = g.err.Error(), g.since
+	}
+	return s
+}
+
+// wait returns after d, or when wake is closed, or with false when ctx ends.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-t.C:
+	}
+	return true
+}

@@ -1,0 +1,227 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"edged/dimse"
+	"edged/hub/ledger"
+	"edged/internal/dicom"
+)
+
+// CStoreConfig is an archive that takes C-STORE.
+type CStoreConfig struct {
+	Name         string
+	Address      string // host:port
+	Called       string // its AE title
+	Calling      string // ours
+	Associations int    // at once. If zero, 2.
+	// Idle is how long an association without work is kept. If zero, 10 s.
+	Idle time.Duration
+}
+
+// CStore is a destination over DICOM.
+type CStore struct{ c CStoreConfig }
+
+// NewCStore returns the destination. It connects to nobody yet.
+func NewCStore(c CStoreConfig) *CStore {
+	if c.Associations == 0 {
+		c.Associations = 2
+	}
+	if c.Idle == 0 {
+		c.Idle = 10 * time.Second
+	}
+	return &CStore{c}
+}
+
+func (d *CStore) Name() string { return d.c.Name }
+func (d *CStore) Workers() int { return d.c.Associations }
+func (d *CStore) open(f *Forwarder) session {
+	return &cstoreSession{CStore: d, f: f}
+}
+
+// cstoreSession keeps one association over many batches.
+type cstoreSession struct {
+	*CStore
+	f        *Forwarder
+	client   *dimse.Client // nil when there is none
+	proposed map[dimse.Need]bool
+	last     time.Time // when it was used
+	worn     int       // transient answers in a row
+}
+
+// maxWorn is how many transient answers in a row mean that the archive as a
+// whole is out of resources: then it is left alone for a while, in place of
+// sending it every object of the backlog in vain.
+const maxWorn = 3
+
+func (s *cstoreSession) deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) error {
+	for i, j := range jobs {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if s.stale() {
+			s.release(ctx)
+		}
+		if err := s.connect(ctx, jobs[i:]); err != nil {
+			return err
+		}
+		out, judged := s.send(ctx, j)
+		if !judged {
+			return ctx.Err()
+		}
+		report(j, out)
+		if s.worn = s.worn + 1; out.verdict != transient {
+			s.worn = 0
+		}
+		if s.worn >= maxWorn {
+			return fmt.Errorf("archive %s at %s: %s", s.c.Called, s.c.Address, out.words)
+		}
+	}
+	return nil
+}
+
+func needOf(j ledger.Job) dimse.Need {
+	return dimse.Need{SOPClassUID: j.Object.Names.SOPClass, TransferSyntaxUID: j.Object.Names.TransferSyntax}
+}
+
+// connect makes sure that there is an association in which the first of jobs was
+// proposed. A new one proposes what is waiting first, then what the last one had.
+func (s *cstoreSession) connect(ctx context.Context, jobs []ledger.Job) error {
+	if s.client != nil && s.proposed[needOf(jobs[0])] {
+		return nil
+	}
+	needs := []dimse.Need{}
+	for _, j := range jobs {
+		needs = append(needs, needOf(j))
+	}
+	for n := range s.proposed {
+		needs = append(needs, n)
+	}
+	s.release(ctx)
+	proposals, _ := dimse.Propose(needs...) // what does not fit gets an association of its own, later
+	client, err := dimse.Dial(ctx, dimse.ClientConfig{
+		Address: s.c.Address, Called: s.c.Called, Calling: s.c.Calling, Contexts: proposals,
+		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
+	})
+	if err != nil {
+		return fmt.Errorf("archive %s at %s: %w", s.c.Called, s.c.Address, err)
+	}
+	s.client, s.proposed, s.last = client, map[dimse.Need]bool{}, time.Now()
+	for _, p := range proposals {
+		for _, ts := range p.TransferSyntaxes {
+			s.proposed[dimse.Need{SOPClassUID: p.AbstractSyntax, TransferSyntaxUID: ts}] = true
+		}
+	}
+	return nil
+}
+
+// send stores one object. judged is false when nothing is known about it
+// because the program stops.
+func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, judged bool) {
+	if !s.client.Accepts(needOf(j)) {
+		return outcome{permanent, fmt.Sprintf("the archive accepts no SOP class %s in transfer syntax %s", j.Object.Names.SOPClass, j.Object.Names.TransferSyntax)}, true
+	}
+	o, bad := s.f.opened(j)
+	if bad != nil {
+		return *bad, true
+	}
+	defer o.Close()
+	data := &ownReader{r: o.DataSet()}
+	rsp, err := s.client.Store(ctx, dimse.StoreRequest{
+		SOPClassUID: j.Object.Names.SOPClass, SOPInstanceUID: j.Object.Names.SOPInstance,
+		TransferSyntaxUID: j.Object.Names.TransferSyntax, Priority: dimsePriority(j.Object.Priority),
+	}, data)
+	s.last = time.Now()
+	if err == nil {
+		return judge(rsp, j.Attempts), true
+	}
+	if !errors.Is(err, dimse.ErrNoContext) {
+		s.drop()
+	}
+	switch {
+	case data.err != nil:
+		return outcome{permanent, fmt.Sprintf("%v: %v", errDamaged, data.err)}, true
+	case ctx.Err() != nil:
+		return outcome{}, false
+	case errors.Is(err, dimse.ErrNoContext):
+		return outcome{permanent, err.Error()}, true
+	}
+	return outcome{transient, err.Error()}, true
+}
+
+// judge says what an answer means; see doc.go. attempts are those before.
+func judge(rsp dimse.Response, attempts int) outcome {
+	words := rsp.Status.String()
+	if rsp.Comment != "" {
+		words += ": " + oneLine(rsp.Comment)
+	}
+	s := rsp.Status
+	switch {
+	case s.IsSuccess():
+		return outcome{verdict: done}
+	case s&0xF000 == 0xB000:
+		return outcome{done, words}
+	case s == dimse.StatusDuplicateInstance && attempts > 0:
+		return outcome{done, words}
+	case s == dimse.StatusDuplicateInstance, s&0xFF00 == 0xA900, s&0xF000 == 0xC000,
+		s == dimse.StatusSOPClassNotSupported, s == dimse.StatusInvalidInstance:
+		return outcome{permanent, words}
+	}
+	return outcome{transient, words}
+}
+
+// oneLine keeps an archive's comment printable and short.
+func oneLine(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	return s[:min(len(s), 200)]
+}
+
+// dimsePriority is the priority of PS3.7 §9.1.1.1.4 for that of an object.
+func dimsePriority(p uint8) dimse.Priority {
+	switch p {
+	case 0:
+		return dimse.PriorityHigh
+	case 1:
+		return dimse.PriorityMedium
+	}
+	return dimse.PriorityLow
+}
+
+// stale reports whether the association was idle for so long that the archive
+// may have closed it; the object in flight would pay for that.
+func (s *cstoreSession) stale() bool { return s.client != nil && time.Since(s.last) > s.c.Idle }
+
+func (s *cstoreSession) idle() {
+	if s.stale() {
+		s.release(context.Background())
+	}
+}
+
+func (s *cstoreSession) close() { s.release(context.Background()) }
+
+// release ends the association politely, within a few seconds.
+func (s *cstoreSession) release(ctx context.Context) {
+	if s.client == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	if err := s.client.Release(ctx); err != nil {
+		s.f.log.Debug("release", "destination", s.c.Name, "err", err)
+	}
+	s.client = nil
+}
+
+func (s *cstoreSession) drop() {
+	s.client.Abort()
+	s.client = nil
+}

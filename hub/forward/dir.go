@@ -1,0 +1,263 @@
+package forward
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+
+	"edged/hub/ledger"
+	"edged/internal/dicom"
+	"edged/internal/durable"
+)
+
+// incoming holds what is being written. It is emptied at the start; no study has
+// this name.
+const incoming = ".incoming"
+
+// Dir is a directory as an archive: PATH/STUDY/ID.dcm.
+type Dir struct {
+	name string
+	path string
+
+	mu    sync.Mutex          // guards known
+	known map[string]struct{} // study directories that are durable in their parent
+	root  *os.Root
+}
+
+// maxKnown bounds the memory of study directories; a forgotten one costs a flush.
+const maxKnown = 10_000
+
+// NewDir returns the destination; it creates path, durably, and removes what a
+// crash has left half written.
+func NewDir(name, path string) (*Dir, error) {
+	d := &Dir{name: name, path: path, known: map[string]struct{}{}}
+	err := durable.Mkdir(path, 0o755)
+	if err == nil {
+		d.root, err = os.OpenRoot(path)
+	}
+	if err == nil {
+		err = d.root.RemoveAll(incoming)
+	}
+	if err == nil {
+		err = d.root.Mkdir(incoming, 0o700)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("destination %s: %w", name, err)
+	}
+	return d, nil
+}
+
+func (d *Dir) Name() string              { return d.name }
+func (d *Dir) Workers() int              { return 4 }
+func (d *Dir) open(f *Forwarder) session { return &dirSession{d, f} }
+
+type dirSession struct {
+	*Dir
+	f *Forwarder
+}
+
+func (s *dirSession) idle()  {}
+func (s *dirSession) close() {}
+
+func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) error {
+	for _, j := range jobs {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		o, bad := s.f.opened(j)
+		if bad != nil {
+			report(j, *bad)
+			continue
+		}
+		out, err := s.store(j, o)
+		o.Close()
+		if err != nil {
+			return err
+		}
+		report(j, out)
+	}
+	return nil
+}
+
+// errDamaged marks an error of reading our own copy.
+var errDamaged = errors.New("the hub's copy is damaged")
+
+// store puts one object there. An error is the directory's.
+func (s *dirSession) store(j ledger.Job, o Object) (outcome, error) {
+	study := studyName(j.Object.Study)
+	if err := s.study(study); err != nil {
+		return outcome{}, err
+	}
+	target := study + "/" + j.Object.ID.String() + ".dcm"
+	same, err := s.already(target, o)
+	if err == nil && !same {
+		err = s.write(target, o)
+	}
+	switch {
+	case errors.Is(err, errDamaged), errors.Is(err, fs.ErrExist):
+		return outcome{permanent, err.Error()}, nil
+	case err != nil:
+		return outcome{}, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return outcome{verdict: done}, s.syncDir(study)
+}
+
+// write makes target hold o. The order is: write a file in .incoming, fsync it,
+// rename; the caller flushes the study's directory, which is the commit point.
+func (s *dirSession) write(target string, o Object) error {
+	var random [8]byte
+	rand.Read(random[:])
+	tmp := incoming + "/" + hex.EncodeToString(random[:])
+	f, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	err = copyObject(f, o)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = s.root.Rename(tmp, target)
+	}
+	if err != nil {
+		return errors.Join(err, s.root.Remove(tmp))
+	}
+	return nil
+}
+
+// copyObject copies File Meta as it is and the data set with its digest compared.
+func copyObject(w io.Writer, o Object) error {
+	if _, err := io.Copy(w, io.NewSectionReader(o, 0, o.DataOffset())); err != nil {
+		return err
+	}
+	r := &ownReader{r: o.DataSet()}
+	if _, err := io.Copy(w, r); err != nil {
+		if r.err != nil {
+			return fmt.Errorf("%w: %w", errDamaged, r.err)
+		}
+		return err
+	}
+	return nil
+}
+
+// ownReader remembers an error of reading, to tell it from one of writing.
+type ownReader struct {
+	r   io.Reader
+	err error
+}
+
+func (o *ownReader) Read(b []byte) (int, error) {
+	n, err := o.r.Read(b)
+	if err != nil && err != io.EOF {
+		o.err = err
+	}
+	return n, err
+}
+
+// already reports whether target holds these bytes, and makes them durable: the
+// process that wrote them may have died before it did. Other bytes are an error,
+// nothing is overwritten.
+func (s *dirSession) already(target string, o Object) (bool, error) {
+	f, err := s.root.Open(target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	same := info.Size() == o.Size()
+	if same {
+		same, err = equal(f, io.NewSectionReader(o, 0, o.Size()))
+	}
+	if err != nil {
+		return false, err
+	}
+	if !same {
+		return false, fmt.Errorf("%s exists with other bytes: move it away and retry: %w", target, fs.ErrExist)
+	}
+	return true, f.Sync()
+}
+
+func equal(a, b io.Reader) (bool, error) {
+	const chunk = 64 << 10
+	x, y := make([]byte, chunk), make([]byte, chunk)
+	for {
+		n, errA := io.ReadFull(a, x)
+		m, errB := io.ReadFull(b, y)
+		if !bytes.Equal(x[:n], y[:m]) {
+			return false, nil
+		}
+		if errA != nil || errB != nil {
+			return errA == errB, unexpected(errA)
+		}
+	}
+}
+
+// unexpected is nil for the two ways of io.ReadFull to say that it is the end.
+func unexpected(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return nil
+	}
+	return err
+}
+
+// study creates the directory of a study, durable in its parent.
+func (s *Dir) study(name string) error {
+	s.mu.Lock()
+	_, ok := s.known[name]
+	s.mu.Unlock()
+	if ok {
+		return nil
+	}
+	if err := s.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	if err := s.syncDir("."); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) >= maxKnown {
+		clear(s.known)
+	}
+	s.known[name] = struct{}{}
+	return nil
+}
+
+func (s *Dir) syncDir(name string) error {
+	f, err := s.root.Open(name)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.path, err)
+	}
+	return nil
+}
+
+// studyName is the directory of a study: its UID where that is a safe name, else
+// a hash. What the appliance could not read goes to "unknown".
+func studyName(uid string) string {
+	switch {
+	case uid == "":
+		return "unknown"
+	case dicom.ValidUID(uid) && uid != ".":
+		return uid
+	}
+	sum := sha256.Sum256([]byte(uid))
+	return "study-" + hex.EncodeToString(sum[:16])
+}

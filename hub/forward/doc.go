@@ -1,0 +1,35 @@
+// Package forward hands objects from the hub to the archives: it leases jobs
+// from the ledger, delivers, and records what the archive said.
+//
+// It promises:
+//   - A job is done only when the destination has the object: for a dir, file and
+//     names are durable; for a cstore, the archive has answered Success or a
+//     warning (confirm: success).
+//   - Delivering twice is harmless. A dir recognises its own file; for a cstore it
+//     is the same instance under the same UIDs (P4).
+//   - One study, object or destination never blocks another (P6): an object that
+//     fails waits alone, a destination that is down waits alone.
+//   - The data set goes out as it came in; its digest is compared in passing and
+//     an object whose bytes are damaged here is never delivered (P3, P14).
+//   - Each destination has so many workers, each worker so many leased jobs.
+//
+// What an answer means:
+//
+//	0000                        done
+//	Bxxx                        done, the archive's words are kept
+//	0111 duplicate              done if we may have delivered it before (an answer
+//	                            was lost), else permanent: somebody else's is there
+//	A7xx, 02xx, others          transient: this object waits, longer each time
+//	A9xx, Cxxx, 0117, 0122      permanent: quarantined with the archive's words
+//	context refused             permanent
+//	association lost            transient for the object in flight, none for others
+//	rejected, not reachable     the destination waits; no object is judged. Also a
+//	                            permanent reject (1/1/3, 1/1/7): titles are
+//	                            configured wrongly somewhere, the objects are fine
+//
+// It deliberately does not convert transfer syntaxes, does not decide what is
+// archived (the ledger does), and has no storage commitment yet.
+//
+//	dir      PATH/STUDY/ID.dcm, by way of PATH/.incoming/
+//	cstore   A-ASSOCIATE, C-STORE ..., kept open while there is work
+package forward

@@ -1,0 +1,218 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"edged/hub"
+	"edged/hub/ledger"
+)
+
+// Jobs is the queue. hub/ledger implements it.
+type Jobs interface {
+	Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]ledger.Job, error)
+	Done(ctx context.Context, j ledger.Job, words string) error
+	Later(ctx context.Context, j ledger.Job, after time.Duration, tried bool, words string) error
+	Refuse(ctx context.Context, j ledger.Job, words string) error
+	JobsChanged() <-chan struct{}
+}
+
+// Object is the whole object as a Part 10 file. hub/objects implements it.
+type Object interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64        // of the file
+	DataOffset() int64  // where the data set begins
+	DataSet() io.Reader // ends with an error in place of io.EOF if the digest does not hold
+}
+
+// Config says what is forwarded where.
+type Config struct {
+	Jobs         Jobs
+	Open         func(hub.ID) (Object, error)
+	Destinations []Destination
+	Logger       *slog.Logger // if nil, nothing is logged
+
+	Poll    time.Duration // how often the queue is looked at though nothing was heard. If zero, 5 s.
+	Lease   time.Duration // how long a job may take. If zero, 1 h.
+	Object  Backoff       // between attempts for one object. If zero, 5 s to 30 min.
+	Connect Backoff       // between attempts to reach a destination. If zero, 1 s to 2 min.
+}
+
+// Destination is one archive. Dir and CStore make them.
+type Destination interface {
+	Name() string
+	Workers() int
+	open(*Forwarder) session // for one worker
+}
+
+// session is one worker's dealings with a destination. One goroutine uses it.
+type session interface {
+	// deliver tries the jobs in order and reports each. An error means that the
+	// destination cannot be reached; jobs that were not reported are untouched.
+	deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) error
+	// idle is called when there is no work, often.
+	idle()
+	close()
+}
+
+// outcome is what became of one delivery.
+type outcome struct {
+	verdict verdict
+	words   string
+}
+
+type verdict int
+
+const (
+	transient verdict = iota
+	done
+	permanent
+)
+
+// Forwarder hands objects to the destinations.
+type Forwarder struct {
+	Config
+	log   *slog.Logger
+	gates map[string]*gate
+}
+
+// New returns a forwarder. It starts nothing.
+func New(c Config) *Forwarder {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Poll == 0 {
+		c.Poll = 5 * time.Second
+	}
+	if c.Lease == 0 {
+		c.Lease = time.Hour
+	}
+	c.Object = c.Object.or(5*time.Second, 30*time.Minute)
+	c.Connect = c.Connect.or(time.Second, 2*time.Minute)
+	f := &Forwarder{Config: c, log: c.Logger, gates: map[string]*gate{}}
+	for _, d := range c.Destinations {
+		f.gates[d.Name()] = &gate{backoff: c.Connect}
+	}
+	return f
+}
+
+// Run forwards until ctx ends; then all workers have ended, and what they had
+// leased is given back.
+func (f *Forwarder) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, d := range f.Destinations {
+		for range d.Workers() {
+			wg.Go(func() { f.work(ctx, d) })
+		}
+	}
+	wg.Wait()
+	return nil
+}
+
+// Status is how a destination does.
+type Status struct {
+	Name  string
+	Error string    // why it cannot be reached, "" when it can as far as is known
+	Since time.Time // of Error
+}
+
+// Status returns one for each destination, in the order of Config.
+func (f *Forwarder) Status() []Status {
+	var out []Status
+	for _, d := range f.Destinations {
+		out = append(out, f.gates[d.Name()].status(d.Name()))
+	}
+	return out
+}
+
+// batchSize is how many jobs a worker holds. An urgent object waits for at most
+// so many others.
+const batchSize = 16
+
+// work is one worker.
+func (f *Forwarder) work(ctx context.Context, d Destination) {
+	g, s := f.gates[d.Name()], d.open(f)
+	defer s.close()
+	for ctx.Err() == nil {
+		if !wait(ctx, g.pause(), nil) {
+			return
+		}
+		changed := f.Jobs.JobsChanged() // before looking, so that nothing is missed
+		jobs, err := f.Jobs.Lease(ctx, d.Name(), batchSize, f.Lease)
+		if err != nil && ctx.Err() == nil {
+			f.log.Error("jobs cannot be leased", "destination", d.Name(), "err", err)
+		}
+		if len(jobs) == 0 {
+			s.idle()
+			wait(ctx, f.Poll, changed)
+			continue
+		}
+		f.attempt(ctx, d.Name(), s, jobs)
+	}
+}
+
+// attempt delivers a batch and settles each of its jobs one way or another.
+func (f *Forwarder) attempt(ctx context.Context, name string, s session, jobs []ledger.Job) {
+	limited, cancel := context.WithTimeout(ctx, f.Lease-f.Lease/10)
+	defer cancel()
+	reported := map[int64]bool{}
+	err := s.deliver(limited, jobs, func(j ledger.Job, o outcome) {
+		reported[j.Seq] = true
+		f.settle(ctx, j, o)
+	})
+	g := f.gates[name]
+	switch {
+	case err == nil:
+		g.succeeded()
+	case ctx.Err() == nil:
+		after := g.failed(err)
+		f.log.Warn("destination cannot be reached", "destination", name, "err", err, "again_in", after.Round(time.Millisecond))
+	}
+	for _, j := range jobs {
+		if !reported[j.Seq] {
+			f.record(ctx, j, "give back", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, 0, false, "") })
+		}
+	}
+}
+
+// settle records an outcome.
+func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
+	at := []any{"destination", j.Destination, "object", j.Object.ID.String(), "words", o.words}
+	switch o.verdict {
+	case done:
+		f.log.Debug("forwarded", at...)
+		f.record(ctx, j, "done", func(ctx context.Context) error { return f.Jobs.Done(ctx, j, o.words) })
+	case permanent:
+		f.log.Error("refused for good, quarantined at the hub", at...)
+		f.record(ctx, j, "refuse", func(ctx context.Context) error { return f.Jobs.Refuse(ctx, j, o.words) })
+	default:
+		after := f.Object.after(j.Attempts)
+		f.log.Warn("not forwarded, will be tried again", append(at, "again_in", after.Round(time.Millisecond))...)
+		f.record(ctx, j, "later", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, after, true, o.words) })
+	}
+}
+
+// record writes to the ledger also while the program stops. What cannot be
+// recorded is tried again when its lease has run out, which is harmless.
+func (f *Forwarder) record(ctx context.Context, j ledger.Job, what string, write func(context.Context) error) {
+	err := write(context.WithoutCancel(ctx))
+	if err != nil && !errors.Is(err, ledger.ErrLeaseLost) {
+		f.log.Error("outcome not recorded", "what", what, "destination", j.Destination, "object", j.Object.ID.String(), "err", err)
+	}
+}
+
+// opened is the object of a job, or what to report when the hub's own copy
+// cannot be read: nothing that the archive could mend.
+func (f *Forwarder) opened(j ledger.Job) (Object, *outcome) {
+	o, err := f.Open(j.Object.ID)
+	if err != nil {
+		return nil, &outcome{permanent, fmt.Sprintf("the hub cannot read its copy: %v", err)}
+	}
+	return o, nil
+}
