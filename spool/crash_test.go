@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -26,6 +27,8 @@ type ledger struct {
 func newLedger() *ledger {
 	return &ledger{acked: map[ID][]byte{}, atHub: map[ID]bool{}, asked: map[ID]bool{}, archived: map[ID]bool{}, held: map[ID]bool{}}
 }
+
+func sha(b []byte) [32]byte { return sha256.Sum256(b) }
 
 func memConfig(fs FS) Config {
 	return Config{FS: fs, BallastBytes: 2048, JournalBytes: 4096, RetainArchived: -1}

@@ -17,6 +17,7 @@ const childEnv = "EDGED_SPOOL_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	ProbeMain()
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // children built with -race would sleep a second at their end
 	if dir := os.Getenv(childEnv); dir != "" {
 		if err := storeForever(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
