@@ -235,7 +235,7 @@ func explain(hub string, err error) error {
 	switch {
 	case errors.As(err, &unknown), errors.As(err, &name):
 		return fmt.Errorf("%w (%w)", ErrWrongHub, err)
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("hub %s does not speak TLS: is the port right?", hub)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("hub %s does not answer in time: check address, port and firewall (TCP)", hub)
