@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -19,23 +17,30 @@ import (
 // The tests of this package run the real programs as processes, over real
 // sockets and files. rig is one hub, one appliance and an archive.
 
-// binaries builds edged, hubd and modsim once for all tests.
-var binaries = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "edged-test-bin-")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir, "edged/cmd/edged", "edged/cmd/hubd", "edged/cmd/modsim")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return dir, nil
-})
+// binDir is where the programs of this product are built, once for all tests.
+var binDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "edged-test-bin-") })
+
+// built makes one program each.
+var built = map[string]func() error{"edged": build("edged"), "hubd": build("hubd"), "modsim": build("modsim")}
+
+func build(name string) func() error {
+	return sync.OnceValue(func() error {
+		dir, err := binDir()
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command("go", "build", "-o", dir, "edged/cmd/"+name)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", name, err, out)
+		}
+		return nil
+	})
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := binaries(); err == nil {
+	if dir, err := binDir(); err == nil {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
@@ -43,10 +48,10 @@ func TestMain(m *testing.M) {
 
 func bin(t *testing.T, name string) string {
 	t.Helper()
-	dir, err := binaries()
-	if err != nil {
+	if err := built[name](); err != nil {
 		t.Fatal(err)
 	}
+	dir, _ := binDir()
 	return filepath.Join(dir, name)
 }
 
@@ -67,11 +72,13 @@ type rig struct {
 	edged, hubd      *proc
 }
 
-// newRig writes both configurations. extra lines may override keys: they are
-// put in place of those with the same first word.
+// newRig writes both configurations. Further lines take the place of those with
+// the same first word; in them $DIR, $HUB, $PAGE and $DICOM stand for the rig's.
 func newRig(t *testing.T, edged, hubd string) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir(), hub: freeAddress(0), page: freeAddress(0), dicom: freeAddress(0)}
+	known := strings.NewReplacer("$DIR", r.dir, "$HUB", r.hub, "$PAGE", r.page, "$DICOM", r.dicom)
+	edged, hubd = known.Replace(edged), known.Replace(hubd)
 	r.write("hubd.yaml", merged(fmt.Sprintf("data_dir: %s/hub\nlisten: %q\nconsole: {listen: %q}\ndestinations: [{name: vna, type: dir, confirm: dir, path: %s/archive}]\n",
 		r.dir, r.hub, freeAddress(0), r.dir), hubd))
 	r.write("edged.yaml", merged(fmt.Sprintf("data_dir: %s/edge\ndicom: {listen: %q, accept_unknown: true}\nspool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: {hubs: [%q]}\npage: {listen: %q}\nlog: {level: debug}\n",
@@ -93,73 +100,13 @@ func merged(lines, over string) string {
 	return lines
 }
 
+func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
+
 func (r *rig) write(name, text string) {
 	r.t.Helper()
 	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
-}
-
-// proc is a running program; what it says is shown when the test fails.
-type proc struct {
-	t    *testing.T
-	cmd  *exec.Cmd
-	said lockedBuffer
-	done chan struct{}
-}
-
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func start(t *testing.T, name string, args ...string) *proc {
-	t.Helper()
-	p := &proc{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
-	p.cmd.Stdout, p.cmd.Stderr = &p.said, &p.said
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { p.cmd.Wait(); close(p.done) }()
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			said := p.said.String()
-			t.Logf("%s said:\n%s", filepath.Base(name), said[max(0, len(said)-6000):])
-		}
-	})
-	return p
-}
-
-// kill is a power cut for the process.
-func (p *proc) kill() {
-	p.cmd.Process.Kill()
-	<-p.done
-}
-
-// stop asks it to end and gives its exit code.
-func (p *proc) stop() int {
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(40 * time.Second):
-		p.t.Error("it does not stop on SIGTERM")
-		p.kill()
-	}
-	return p.cmd.ProcessState.ExitCode()
 }
 
 // up starts hub and appliance, enrolled.
