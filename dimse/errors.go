@@ -79,6 +79,9 @@ var (
 	RejectLocalLimit      = Reject{2, 3, 2} // too many associations
 )
 
+// pointer returns a copy, so that nobody changes what the names above mean.
+func (r Reject) pointer() *Reject { return &r }
+
 // Transient reports whether the peer may try again later.
 func (r Reject) Transient() bool { return r.Result == 2 }
 

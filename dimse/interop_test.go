@@ -2,7 +2,9 @@ package dimse
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -255,8 +257,8 @@ func TestStorescpRefusesOrAborts(t *testing.T) {
 	port, _ = storescp(t, "--abort-during")
 	c := testDial(t, port, Proposal{AbstractSyntax: ctImage, TransferSyntaxes: []string{ExplicitVRLE}})
 	rq := StoreRequest{SOPClassUID: ctImage, SOPInstanceUID: s.uid, TransferSyntaxUID: ExplicitVRLE}
-	if _, err := c.Store(t.Context(), rq, bytes.NewReader(s.data)); err == nil {
-		t.Error("a store into an abort succeeded")
+	if _, err := c.Store(t.Context(), rq, bytes.NewReader(s.data)); !errors.Is(err, ErrAborted) && !errors.Is(err, ErrLost) {
+		t.Errorf("a store into an abort: %v", err)
 	}
 	c.Abort()
 	if _, err := c.Echo(t.Context()); err == nil {
@@ -267,4 +269,44 @@ func TestStorescpRefusesOrAborts(t *testing.T) {
 func isReject(err error) bool {
 	var r Reject
 	return errors.As(err, &r)
+}
+
+// TestSenderDiesInMidObject: the handler sees that the object is incomplete,
+// and the slot is free again.
+func TestSenderDiesInMidObject(t *testing.T) {
+	path := tool(t, "storescu")
+	s := makeInstance(t, t.TempDir(), 1, 32<<20, ExplicitVRLE)
+	halfway, end := make(chan struct{}), make(chan error, 1)
+	h := handlerFunc(func(_ context.Context, _ *Association, _ StoreRequest, data io.Reader) Status {
+		if _, err := io.CopyN(io.Discard, data, 64<<10); err != nil {
+			t.Errorf("the first MiB: %v", err)
+		}
+		close(halfway)
+		_, err := io.Copy(io.Discard, data)
+		end <- err
+		return StatusProcessingFailure
+	})
+	w := &watcher{}
+	srv, port := serveTCP(t, ServerConfig{Handler: h, Observer: w})
+	sender := exec.Command(path, "127.0.0.1", port, s.path)
+	if err := sender.Start(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-halfway:
+	case <-time.After(10 * time.Second):
+		t.Error("nothing arrived in ten seconds")
+	}
+	sender.Process.Kill()
+	sender.Wait()
+	waitFor(t, func() bool { _, _, closed, _ := w.snapshot(); return len(closed) == 1 && srv.Established() == 0 })
+	if t.Failed() {
+		return
+	}
+	if err := <-end; !errors.Is(err, ErrLost) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("handler got %v", err)
+	}
+	if _, _, _, counts := w.snapshot(); counts[0].Failed != 1 || counts[0].Stored != 0 {
+		t.Errorf("counts %v", counts)
+	}
 }

@@ -62,11 +62,11 @@ func Negotiate(rq *AssociateRQ, peer Peer, p Policy) (*AssociateAC, *Reject) {
 func refuse(rq *AssociateRQ, peer Peer, p Policy) *Reject {
 	switch {
 	case rq.ProtocolVersion&protocolVersion == 0: // a bit mask (PS3.8 §9.3.2)
-		return &RejectProtocolVersion
+		return RejectProtocolVersion.pointer()
 	case rq.ApplicationContext != ApplicationContext:
-		return &RejectApplicationName
+		return RejectApplicationName.pointer()
 	case len(p.Titles) > 0 && !slices.Contains(p.Titles, rq.Called):
-		return &RejectCalled
+		return RejectCalled.pointer()
 	case p.Admit != nil:
 		return p.Admit(peer)
 	}

@@ -21,7 +21,8 @@ type Handler interface {
 	// the instance is incomplete: nothing of it may remain, and the status is
 	// not sent to anybody. What Store leaves unread is read past before the
 	// status goes out; success for a data set not read to its end is turned
-	// into a processing failure. Success means that the instance is kept.
+	// into a processing failure. Success means that the instance is kept. data
+	// ends with the call.
 	Store(ctx context.Context, a *Association, rq StoreRequest, data io.Reader) Status
 }
 
@@ -50,7 +51,7 @@ func (s *Server) handshake(c *connection) (*Association, error) {
 	peer := peerOf(c.conn, p.rq)
 	ac, reject := Negotiate(p.rq, peer, s.policy)
 	if reject == nil && !s.enter(c) {
-		reject = &RejectLocalLimit
+		reject = RejectLocalLimit.pointer()
 	}
 	if reject != nil {
 		return nil, s.reject(u, peer, *reject)
