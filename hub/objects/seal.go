@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"edged/internal/dicom"
 )
 
@@ -79,7 +77,7 @@ func (c *Partial) flush() error {
 		p.drop()
 		return ErrDigest
 	}
-	if err := unix.Fdatasync(int(p.file.Fd())); err != nil {
+	if err := p.store.fdatasync(int(p.file.Fd())); err != nil {
 		// Never flushed again and never believed: the pages may be marked clean (P8).
 		p.drop()
 		if err = full(err); errors.Is(err, ErrFull) {

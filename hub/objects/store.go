@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"edged/internal/dicom"
 )
 
@@ -38,6 +40,8 @@ type Store struct {
 	root *os.Root
 	max  int64
 	log  *slog.Logger
+
+	fdatasync func(fd int) error // a test makes it fail
 
 	mu       sync.Mutex // guards what follows; never held during I/O on a partial object
 	partials map[key]*partial
@@ -69,6 +73,8 @@ func Open(c Config) (*Store, error) {
 		log:      cmp.Or(c.Logger, slog.Default()),
 		partials: map[key]*partial{},
 		bytes:    map[string]int64{},
+
+		fdatasync: unix.Fdatasync,
 	}
 	if err := errors.Join(s.makeDirs(), s.findPartials()); err != nil {
 		root.Close()

@@ -3,6 +3,7 @@ package receive_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -90,7 +91,7 @@ func runHub(dir string) error {
 	if err != nil {
 		return err
 	}
-	server, err := receive.New(receive.Config{TLS: tls, Device: uplinktest.Device, Ledger: ledger, Objects: store})
+	server, err := receive.New(receive.Config{TLS: tls, Device: uplinktest.Device, Ledger: ledger, Objects: store, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

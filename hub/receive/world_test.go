@@ -42,6 +42,7 @@ type world struct {
 	addr   string // of the hub, stays the same
 	change func(*receive.Config)
 	store  *objects.Store
+	limit  int64 // of partial objects
 	stop   func()
 }
 
@@ -72,7 +73,7 @@ func (w *world) listenAddr() string {
 // serve runs a hub on pc until w.stop, which cuts it off without a farewell.
 func (w *world) serve(pc net.PacketConn) {
 	w.t.Helper()
-	store, err := objects.Open(objects.Config{Dir: w.dir, Logger: logger(w.t)})
+	store, err := objects.Open(objects.Config{Dir: w.dir, MaxPartialBytes: w.limit, Logger: logger(w.t)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
