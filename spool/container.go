@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"time"
 )
 
 // The container, version 1; drawn in doc.go. Everything here is pure.
@@ -149,8 +148,6 @@ type container struct {
 	start int64   // offset of the content
 	parts lengths // of what stands before it
 }
-
-func (c *container) receivedAt() time.Time { return time.Unix(0, c.received) }
 
 // readContainer checks the structure of a container of the given size: header,
 // lengths that add up to the file's size, seal, and the digest of everything

@@ -516,3 +516,36 @@ func treeOf(t *testing.T, dir string) string {
 	}
 	return string(out)
 }
+
+// P2: a hub that was restored from a backup takes its receipts back; a
+// permission to forget that was decided just before must not be carried out.
+func TestReofferBeatsForgettingInTheSameRound(t *testing.T) {
+	ctx := context.Background()
+	cfg := memConfig(newMemFS())
+	cfg.Keep = KeepHub
+	s := open(t, cfg)
+	o, _ := put(t, s, newSample(1), sample(1, 10))
+	if err := s.AtHub(ctx, receipt(o)); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	forget, _ := s.forgettable(false)
+	s.mu.Unlock()
+	if len(forget) != 1 {
+		t.Fatalf("%d objects may be forgotten, want 1", len(forget))
+	}
+	if err := s.oblige(append([]op{{kind: opReoffer}}, forget...)...); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, s, o.ID, Received)
+	if err := errors.Join(s.AtHub(ctx, receipt(o)), s.Hold(ctx, o.ID), s.Sweep(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, s, o.ID, Held)
+	if err := errors.Join(s.Release(ctx, o.ID), s.Sweep(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Object(o.ID); !errors.Is(err, ErrUnknown) {
+		t.Fatalf("with KeepHub the hub's word is enough: %v", err)
+	}
+}

@@ -3,7 +3,8 @@ package spool
 import (
 	"context"
 	"fmt"
-	"os"
+
+	"edged/internal/durable"
 )
 
 // Open opens the spool in cfg.Dir, or makes it. It always runs recovery; there
@@ -40,7 +41,7 @@ func openFS(cfg Config) (FS, error) {
 	if cfg.FS != nil {
 		return cfg.FS, nil
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := durable.Mkdir(cfg.Dir, 0o700); err != nil { // SPOOL-3 holds for the spool's own name, too
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	if !cfg.AllowUnsafeFilesystem {

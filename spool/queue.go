@@ -188,6 +188,18 @@ func (s *Spool) Return(id ID, delay time.Duration, cause error) error {
 	return nil
 }
 
+// Renew tells that the sender is still at work, so that the lease does not
+// expire. Without it a lease lasts Config.LeaseTimeout.
+func (s *Spool) Renew(id ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(id)
+	if err == nil && e.lease != nil {
+		e.lease.expires = s.cfg.Now().Add(s.cfg.LeaseTimeout)
+	}
+	return err
+}
+
 // giveBack ends a lease. Guarded by mu.
 func (s *Spool) giveBack(e *entry, delay time.Duration) {
 	if delay > 0 {

@@ -46,6 +46,7 @@ type recovery struct {
 	tomb    map[uint64]ID
 	maxSeq  uint64
 	rep     *Recovery
+	damaged uint64 // files set aside that were acknowledged once
 }
 
 // recover runs the steps in their order. Nothing that it found is listed,
@@ -69,7 +70,7 @@ func (s *Spool) recover(ctx context.Context) error {
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
-			if !errors.Is(err, errLater) && ctx.Err() == nil {
+			if !errors.Is(err, errLater) && !noSpace(err) && ctx.Err() == nil {
 				markSuspect(s.fs)
 			}
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -255,6 +256,9 @@ func (r *recovery) setAside(seq uint64, why error) error {
 	if err := r.s.fs.Rename(objectName(seq), path.Join(quarantineDir, name)); err != nil {
 		return err
 	}
+	if seq < r.book.standing.mark {
+		r.damaged++
+	}
 	r.rep.Quarantined = append(r.rep.Quarantined, name)
 	r.s.cfg.Logger.Error("file set aside", "name", name, "reason", why)
 	return nil
@@ -282,6 +286,7 @@ func (r *recovery) rewrite() error {
 	if !r.suspect {
 		return nil
 	}
+	r.s.yieldBallast() // one copy at a time must fit
 	for _, o := range r.found {
 		if o.seq < r.book.standing.mark || r.isDamaged(o.seq, o.c) {
 			continue
@@ -326,6 +331,7 @@ func (r *recovery) beginJournal() error {
 	for name, n := range r.book.standing.counters {
 		s.counters[name] = n
 	}
+	s.counters[CountQuarantined] += r.damaged
 	s.next, s.age = r.maxSeq+1, r.book.standing.age
 	for _, t := range r.book.tombs {
 		s.intern(t.group).forgotten++

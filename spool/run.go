@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// How often Run looks around, and after how many objects it moves the mark, so
-// that recovery reads the content of a bounded number of files.
+// How often Run looks around, and how much it lets pile up above the mark: that
+// is what recovery reads again, so recovery stays short.
 const (
-	sweepEvery  = time.Second
-	maxUnproved = 512
-	forgetBatch = 1024
+	sweepEvery   = time.Second
+	maxUnproved  = 256 << 20
+	unprovedEach = 256 << 10
+	forgetBatch  = 1024
 )
 
 // Run does what may be done later: it forgets what may be forgotten, moves the
@@ -71,7 +72,7 @@ func (s *Spool) forget(ctx context.Context) error {
 	for ctx.Err() == nil {
 		hurry := s.Admission() != Admit
 		s.mu.Lock()
-		ops := s.forgettable(hurry)
+		ops, more := s.forgettable(hurry)
 		s.mu.Unlock()
 		if len(ops) == 0 {
 			return nil
@@ -80,17 +81,18 @@ func (s *Spool) forget(ctx context.Context) error {
 			return err
 		}
 		s.cfg.Logger.Debug("objects forgotten", "objects", len(ops))
-		if len(ops) < forgetBatch {
+		if !more {
 			return nil
 		}
 	}
 	return nil
 }
 
-// forgettable picks a batch, by sequence. Guarded by mu.
-func (s *Spool) forgettable(hurry bool) (ops []op) {
+// forgettable picks a batch, by sequence, and says whether there may be more.
+// Guarded by mu.
+func (s *Spool) forgettable(hurry bool) (ops []op, more bool) {
 	if s.count[Archived] == 0 && s.cfg.Keep == KeepArchived {
-		return nil
+		return nil, false
 	}
 	batch := forgetBatch
 	if hurry {
@@ -99,21 +101,24 @@ func (s *Spool) forgettable(hurry bool) (ops []op) {
 	mark := s.mark()
 	for _, e := range s.order {
 		if len(ops) == batch || e.seq >= mark {
-			break
+			return ops, len(ops) == batch
 		}
-		if !e.gone && s.mayForget(e, hurry) {
+		old := hurry || s.age-e.archivedAge >= int64(s.cfg.RetainArchived)
+		if !e.gone && s.cfg.mayForget(e.facts) && (old || e.facts.state != Archived) {
 			ops = append(ops, op{kind: opForgot, seq: e.seq, id: e.id, length: e.content, at: e.archivedAt, group: e.group.name, test: e.test})
 		}
 	}
-	return ops
+	return ops, false
 }
 
-func (s *Spool) mayForget(e *entry, hurry bool) bool {
-	switch e.facts.state {
+// mayForget is P2: nothing goes before the archive has confirmed it, or, with
+// KeepHub, the hub.
+func (c *Config) mayForget(f facts) bool {
+	switch f.state {
 	case Archived:
-		return hurry || s.age-e.archivedAge >= int64(s.cfg.RetainArchived)
+		return true
 	case AtHub:
-		return s.cfg.Keep == KeepHub && !e.held && !e.damaged
+		return c.Keep == KeepHub && !f.held && !f.damaged
 	}
 	return false
 }

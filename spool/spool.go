@@ -61,7 +61,7 @@ type Spool struct {
 	dirty    bool // counters or mark changed since the journal last wrote them
 	count    [states]int64
 	bytes    [states]int64 // of containers
-	unproved int64         // objects committed since the mark was last written
+	unproved int64         // what recovery would have to read again: bytes since the mark was last written, and a price for each file
 	tmpNext  uint64
 	queue    queue
 	leased   map[*entry]struct{}

@@ -109,6 +109,9 @@ func (s *Spool) flush(ops []op) error {
 	}
 	ops, gained := s.effective(ops)
 	st := s.standingWith(gained)
+	if len(ops) > 0 {
+		s.unproved, s.dirty = 0, false
+	}
 	s.mu.Unlock()
 	if len(ops) == 0 {
 		return nil
@@ -124,7 +127,6 @@ func (s *Spool) flush(ops []op) error {
 		return s.fail(err)
 	}
 	s.mu.Lock()
-	s.unproved, s.dirty = 0, false
 	for _, o := range encoded {
 		s.applyLive(o)
 	}
@@ -178,6 +180,9 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 			seen[o.seq] = f
 		}
 		before := *f
+		if o.kind == opForgot && (!s.cfg.mayForget(before) || reoffered && before.state != Archived) {
+			continue // what came before it in this round took the permission back (P2)
+		}
 		f.apply(o)
 		if *f != before || reoffered || o.kind == opForgot {
 			keep = append(keep, o)

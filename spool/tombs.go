@@ -9,7 +9,6 @@ type group struct {
 	bytes        int64
 	last         uint64
 	lastReceived int64
-	lastArchived int64
 	forgotten    int64 // of which a tombstone is left
 }
 

@@ -366,7 +366,7 @@ func (s *Spool) settle(e *entry, groupName string, err error) (Object, error) {
 		s.counters[CountReceived]++
 	}
 	s.dirty = true
-	s.unproved++
+	s.unproved += e.size() + unprovedEach
 	if s.unproved >= maxUnproved {
 		s.unproved = 0
 		s.wakeRun()
