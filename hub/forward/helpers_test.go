@@ -1,0 +1,209 @@
+package forward
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"edged/dimse"
+	"edged/hub"
+	"edged/hub/ledger"
+	"edged/hub/objects"
+	"edged/internal/dicom"
+	"edged/internal/synth"
+)
+
+// bench is a real ledger and a real object store with received objects.
+type bench struct {
+	*testing.T
+	ledger *ledger.SQLite
+	store  *objects.Store
+	dir    string
+	data   map[hub.ID][]byte // data sets as they came in
+	study  map[hub.ID]string
+	log    *slog.Logger
+}
+
+func newBench(t *testing.T, destinations ...string) *bench {
+	t.Helper()
+	b := &bench{T: t, dir: t.TempDir(), data: map[hub.ID][]byte{}, study: map[hub.ID]string{}}
+	b.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var ds []ledger.Destination
+	for _, d := range destinations {
+		ds = append(ds, ledger.Destination{Name: d, Required: true})
+	}
+	var err error
+	if b.ledger, err = ledger.Open(t.Context(), ledger.Config{Path: filepath.Join(b.dir, "ledger.db"), Destinations: ds}); err != nil {
+		t.Fatal(err)
+	}
+	if b.store, err = objects.Open(objects.Config{Dir: filepath.Join(b.dir, "objects"), Logger: b.log}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.store.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := b.ledger.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// receive puts instances into store and ledger as hub/receive does.
+func (b *bench) receive(instances ...synth.Instance) {
+	b.Helper()
+	for _, in := range instances {
+		r, length := in.Open()
+		data, err := io.ReadAll(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.receiveBytes(hub.Object{Names: in.Names, Length: length, Study: in.Study, Priority: 1, Device: "d", Calling: in.Calling}, data)
+	}
+}
+
+func (b *bench) receiveBytes(o hub.Object, data []byte) hub.ID {
+	b.Helper()
+	h := o.Names.NewHash()
+	h.Write(data)
+	h.Sum(o.ID[:0])
+	c, err := b.store.Claim(o.Device, o.ID, o.Names, o.Length)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := c.Write(data); err != nil {
+		b.Fatal(err)
+	}
+	if err := b.store.Seal([]*objects.Partial{c})[0]; err != nil {
+		b.Fatal(err)
+	}
+	if err := b.ledger.Receive(b.Context(), []hub.Object{o}); err != nil {
+		b.Fatal(err)
+	}
+	b.data[o.ID], b.study[o.ID] = data, o.Study
+	return o.ID
+}
+
+// run forwards until done says so or the time is up, and stops in an orderly way.
+func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
+	b.Helper()
+	f := New(Config{
+		Jobs: b.ledger, Destinations: destinations, Logger: b.log,
+		Open:   func(id hub.ID) (Object, error) { return b.store.Open(id) },
+		Poll:   20 * time.Millisecond,
+		Object: Backoff{10 * time.Millisecond, 100 * time.Millisecond}, Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
+	})
+	ctx, cancel := context.WithCancel(b.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	deadline := time.Now().Add(60 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			b.Errorf("not done in time: %+v %+v", b.stats(), f.Status())
+			break
+		}
+		wait(ctx, 5*time.Millisecond, b.ledger.Changed("d"))
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		b.Error(err)
+	}
+	return f
+}
+
+func (b *bench) stats() ledger.Stats {
+	b.Helper()
+	s, err := b.ledger.Stats(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
+}
+
+func (b *bench) archived(n int) func() bool {
+	return func() bool { return b.stats().Archived == int64(n) }
+}
+
+// sameDataSet compares what lies in a Part 10 file with what came in (P3).
+func (b *bench) sameDataSet(path string, want []byte) {
+	b.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer f.Close()
+	b.sameStream(path, f, want)
+}
+
+func (b *bench) sameStream(name string, file io.Reader, want []byte) {
+	b.Helper()
+	r := bufio.NewReader(file)
+	if _, _, err := dicom.ReadPreface(r); err != nil {
+		b.Errorf("%s: %v", name, err)
+		return
+	}
+	got, err := io.ReadAll(r)
+	if err != nil || !bytes.Equal(got, want) {
+		b.Errorf("%s: %d bytes, want %d identical ones (%v)", name, len(got), len(want), err)
+	}
+}
+
+func small() []synth.Instance { return synth.Instances(synth.Studies(7, synth.Small)) }
+
+// archive is a DICOM archive whose answers a test decides.
+type archive struct {
+	store   func(rq dimse.StoreRequest, data []byte) dimse.Status
+	accepts func(class string) bool
+	admit   func(dimse.Peer) *dimse.Reject
+}
+
+func (a *archive) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
+
+func (a *archive) Store(_ context.Context, _ *dimse.Association, rq dimse.StoreRequest, data io.Reader) dimse.Status {
+	all, err := io.ReadAll(data)
+	if err != nil {
+		return dimse.StatusProcessingFailure
+	}
+	return a.store(rq, all)
+}
+
+// serve listens on address, which may have port 0, and returns where, and how to stop.
+func (a *archive) serve(t *testing.T, address string) (addr string, stop func()) {
+	t.Helper()
+	s, err := dimse.NewServer(dimse.ServerConfig{
+		Handler: a, Accepts: a.accepts, Admit: a.admit,
+		ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			s.Close()
+			<-ended
+		}
+	}
+	t.Cleanup(stop)
+	return l.Addr().String(), stop
+}
+
+func cstore(addr string) *CStore {
+	return NewCStore(CStoreConfig{Name: "vna", Address: addr, Called: "ARCHIVE", Calling: "HUBD"})
+}
