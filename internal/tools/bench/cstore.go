@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// senders is a way to send: so many storescu at once, each with its part.
+type senders struct {
+	name  string
+	parts []string // folders
+	env   []string
+}
+
+// cell is a target under a way to send.
+type cell struct {
+	target
+	senders
+	runs  int
+	rates []float64
+}
+
+// cstore is the section on receiving: on the file system of the lab and, when
+// asked for, on one with a journal.
+func cstore(ctx context.Context, l *lab, o options, r *report) error {
+	one, four, err := makeFiles(ctx, l, o.objects)
+	if err != nil {
+		return err
+	}
+	if err := cstoreOn(ctx, l, o, l.dir, one, four, r); err != nil || o.loop == "" {
+		return err
+	}
+	dir, err := l.mountLoop(ctx, o.loop)
+	if err != nil {
+		return err
+	}
+	return cstoreOn(ctx, l, o, dir, one, four, r)
+}
+
+func cstoreOn(ctx context.Context, l *lab, o options, dir string, one, four []string, r *report) error {
+	ceiling, err := diskCeiling(dir)
+	if err != nil {
+		return err
+	}
+	cells := plan(o.runs, one, four)
+	for run := range o.runs { // interleaved, so that a busy moment hits all alike
+		for i := range cells {
+			if run >= cells[i].runs {
+				continue
+			}
+			rate, err := cells[i].once(ctx, l, dir, o.objects)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", cells[i].target.name, cells[i].senders.name, err)
+			}
+			cells[i].rates = append(cells[i].rates, rate)
+		}
+	}
+	r.add(cstoreTable(o, dir, ceiling, cells, r.figures))
+	return nil
+}
+
+// plan is every cell. Peers with slow senders run once: there a timer of the
+// kernel rules, not the disk.
+func plan(runs int, one, four []string) []cell {
+	quick := senders{"1 association", one, fast}
+	wide := senders{"4 associations", four, fast}
+	late := senders{"1 association, no TCP_NODELAY", one, slow}
+	return []cell{
+		{target: edgedTarget, senders: quick, runs: runs}, {target: storescpTarget, senders: quick, runs: runs}, {target: orthancTarget, senders: quick, runs: runs},
+		{target: edgedTarget, senders: wide, runs: runs}, {target: storescpTarget, senders: wide, runs: runs}, {target: orthancTarget, senders: wide, runs: runs},
+		{target: edgedTarget, senders: late, runs: runs}, {target: storescpTarget, senders: late, runs: 1}, {target: orthancTarget, senders: late, runs: 1},
+		{target: storescpPlain, senders: late, runs: 1},
+	}
+}
+
+// makeFiles makes n objects in one folder, and hard links to them in four.
+func makeFiles(ctx context.Context, l *lab, n int) (one, four []string, err error) {
+	all := filepath.Join(l.dir, "files")
+	if _, err := call(ctx, l.program("modsim"), "make", "--profile", spec(n), "--out", all); err != nil {
+		return nil, nil, err
+	}
+	for i := range 4 {
+		four = append(four, filepath.Join(l.dir, fmt.Sprintf("quarter-%d", i+1)))
+		if err := os.Mkdir(four[i], 0o700); err != nil {
+			return nil, nil, err
+		}
+	}
+	i := 0
+	err = filepath.WalkDir(all, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		i++
+		return os.Link(name, filepath.Join(four[i%4], d.Name()))
+	})
+	if err == nil && i != n {
+		err = fmt.Errorf("modsim made %d files, want %d", i, n)
+	}
+	return []string{all}, four, err
+}
+
+// once starts the target on an empty folder, sends, counts, and clears up. The
+// clock runs from the start of the first sender to the end of the last.
+func (c *cell) once(ctx context.Context, l *lab, dir string, n int) (float64, error) {
+	data, err := l.folder(dir, strings.Fields(c.target.name)[0])
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(data)
+	s, err := c.target.start(ctx, l, data, len(c.parts))
+	if err != nil {
+		return 0, err
+	}
+	defer s.stop()
+	unix.Sync() // what others left behind is not written on this one's time
+	began := time.Now()
+	if err := c.send(ctx, s); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, s.said())
+	}
+	took := time.Since(began)
+	got, err := s.count(ctx)
+	if err == nil && got != n {
+		err = fmt.Errorf("%d objects were sent, %d are there", n, got)
+	}
+	return float64(n) / took.Seconds(), err
+}
+
+func (c *cell) send(ctx context.Context, s *service) error {
+	host, port, _ := strings.Cut(s.address, ":")
+	var all []*exec.Cmd
+	for _, part := range c.parts {
+		cmd := command(ctx, c.env, "storescu", "--call", s.aet, "--required", host, port, "--scan-directories", "--recurse", part)
+		if err := cmd.Start(); err != nil {
+			return waitAll(all, err)
+		}
+		all = append(all, cmd)
+	}
+	return waitAll(all, nil)
+}
+
+// waitAll waits for each and keeps the first error.
+func waitAll(all []*exec.Cmd, first error) error {
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil && first == nil {
+			first = fmt.Errorf("storescu: %w", err)
+		}
+	}
+	return first
+}

@@ -1,0 +1,95 @@
+// Bench measures the speed of the product against real peers and writes what it
+// found as Markdown tables: C-STORE against DCMTK's storescp and Orthanc, the way
+// from the spool to the hub against a plain TLS copy, and memory. It is what
+// `make bench` calls.
+//
+// It promises that both sides of a ratio were measured in the same run, on the
+// same file system, with the peer set up for its best; that every object counted
+// was counted at its target too; and that it ends, with every process it started.
+//
+// It deliberately decides nothing: a goal that is missed is printed as a gap, and
+// the exit code says only whether the measuring worked.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	dir, bin, loop, write string
+	only, large           string
+	objects, runs, e2e    int
+	within                time.Duration
+}
+
+func parseFlags() (o options) {
+	flag.StringVar(&o.dir, "dir", ".", "all data lies in a new `folder` below this one")
+	flag.StringVar(&o.bin, "bin", "bin", "`folder` of edged, hubd and modsim")
+	flag.StringVar(&o.loop, "loop", "", "measure C-STORE on a new loop-mounted, journalled `ext4 or xfs` too (needs root)")
+	flag.StringVar(&o.write, "write", "", "put the tables between the markers of this `file`")
+	flag.StringVar(&o.only, "only", "cstore,e2e,memory", "`sections` to run")
+	flag.StringVar(&o.large, "large", "4095MiB,4100MiB", "`sizes` of the large objects; from 4 GiB they are encapsulated")
+	flag.IntVar(&o.objects, "objects", 300, "objects of 512 KiB of a C-STORE run")
+	flag.IntVar(&o.runs, "runs", 3, "runs of each C-STORE cell; the median counts")
+	flag.IntVar(&o.e2e, "e2e", 2048, "objects of 512 KiB of the end-to-end run")
+	flag.DurationVar(&o.within, "within", 8*time.Minute, "give up after this `time`")
+	flag.Parse()
+	return o
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == tlsCopyVerb { // the children of the plain copy
+		if err := tlsCopy(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: plain copy:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	o := parseFlags()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.within)
+	defer cancel()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run measures what was asked for. A section that fails does not take the others
+// with it: what was measured is printed, and the error last.
+func run(ctx context.Context, o options) (err error) {
+	l, err := newLab(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	r := &report{figures: make(map[string]string)}
+	r.add(machine(ctx, l, o))
+	for _, part := range []struct {
+		name string
+		do   func(context.Context, *lab, options, *report) error
+	}{{"cstore", cstore}, {"e2e", endToEnd}, {"memory", memory}} {
+		if !slices.Contains(strings.Split(o.only, ","), part.name) {
+			continue
+		}
+		if failed := part.do(ctx, l, o, r); failed != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", part.name, failed))
+		}
+	}
+	if o.write != "" && err == nil { // a table with holes replaces no whole one
+		err = r.writeTo(o.write)
+	}
+	fmt.Println(r.lastLine())
+	return err
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// target is a Storage SCP that can be started on an empty folder.
+type target struct {
+	name  string
+	start func(ctx context.Context, l *lab, dir string, associations int) (*service, error)
+}
+
+// service is a target that runs.
+type service struct {
+	*process
+	address, aet string
+	count        func(ctx context.Context) (int, error) // objects it has
+}
+
+// fast is how DCMTK is asked to set TCP_NODELAY: Debian's build does not by
+// itself, and pays 40 ms of delayed acknowledgement for each object.
+var (
+	fast = []string{"TCP_NODELAY=1"}
+	slow = []string{"TCP_NODELAY=0"}
+)
+
+var (
+	edgedTarget    = target{"edged", startEdgedAlone}
+	storescpTarget = target{"storescp", storescpWith(fast)}
+	storescpPlain  = target{"storescp as installed", storescpWith(slow)}
+	orthancTarget  = target{"Orthanc", startOrthanc}
+)
+
+// storescpWith streams what comes into files and never flushes. It takes several
+// associations at once only when it forks.
+func storescpWith(env []string) func(context.Context, *lab, string, int) (*service, error) {
+	return func(ctx context.Context, l *lab, dir string, associations int) (*service, error) {
+		address, err := freeAddress()
+		if err != nil {
+			return nil, err
+		}
+		_, port, _ := net.SplitHostPort(address)
+		args := []string{"--output-directory", dir, "--bit-preserving", "--promiscuous", "--accept-all", "--max-pdu", "131072", port}
+		if associations > 1 {
+			args = append([]string{"--fork"}, args...)
+		}
+		p, err := l.start(ctx, "storescp", env, "storescp", args...)
+		if err != nil {
+			return nil, err
+		}
+		s := &service{process: p, address: address, aet: "STORESCP", count: func(context.Context) (int, error) {
+			entries, err := os.ReadDir(dir)
+			return len(entries), err
+		}}
+		return s, s.listens(ctx)
+	}
+}
+
+// listens waits until the port is open.
+func (s *service) listens(ctx context.Context) error {
+	err := await(ctx, 20*time.Second, s.name+" to listen", func() bool {
+		c, err := net.DialTimeout("tcp", s.address, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, s.said())
+	}
+	return nil
+}
+
+// startOrthanc has Orthanc's defaults, which flush files, and the larger PDU.
+func startOrthanc(ctx context.Context, l *lab, dir string, _ int) (*service, error) {
+	dicom, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	page, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(l.dir, "orthanc.json")
+	if err := os.WriteFile(config, orthancConfig(dir, dicom, page), 0o600); err != nil {
+		return nil, err
+	}
+	p, err := l.start(ctx, "orthanc", fast, "Orthanc", config)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{process: p, address: dicom, aet: "ORTHANC", count: func(ctx context.Context) (int, error) {
+		var stats struct{ CountInstances int }
+		err := fetch(ctx, "http://"+page+"/statistics", &stats)
+		return stats.CountInstances, err
+	}}
+	err = await(ctx, 20*time.Second, "Orthanc to answer", func() bool { _, err := s.count(ctx); return err == nil })
+	if err != nil {
+		return s, fmt.Errorf("%w: %s", err, s.said())
+	}
+	return s, s.listens(ctx)
+}
+
+func orthancConfig(dir, dicom, page string) []byte {
+	_, dicomPort, _ := net.SplitHostPort(dicom)
+	_, pagePort, _ := net.SplitHostPort(page)
+	b, _ := json.Marshal(map[string]any{ // strings and numbers always marshal
+		"StorageDirectory": dir, "IndexDirectory": dir, "Plugins": []string{},
+		"DicomPort": json.Number(dicomPort), "HttpPort": json.Number(pagePort),
+		"UnknownSopClassAccepted": true, "MaximumPduLength": 131072, "DicomThreadsCount": 8,
+	})
+	return b
+}
+
+// fetch reads a JSON answer.
+func fetch(ctx context.Context, url string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, answer.Status)
+	}
+	return json.NewDecoder(answer.Body).Decode(into)
+}
+
+// spec is what modsim calls n objects of 512 KiB.
+func spec(n int) string { return fmt.Sprintf("bench:%dx512KiB", n) }
+
+const objectBytes = 512 << 10
+
+// quote makes a string one of YAML.
+func quote(s string) string { b, _ := json.Marshal(s); return string(b) }
