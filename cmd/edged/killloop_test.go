@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"edged/internal/dicom"
+)
+
+// What a modality was told is safe survives the death of the program, at any
+// moment (P1). The modality is DCMTK's storescu; what it says it received is
+// believed and nothing else; what it put on the wire is what DCMTK's own
+// storescp keeps of it, byte for byte.
+func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
+	needs(t, "storescu", "storescp")
+	const kills, files = 22, 400
+	r := newRig(t, alone, "")
+	names := r.make("bench:"+fmt.Sprint(files)+"x96KiB", files)
+	r.startEdged()
+	m := &modality{r: r, acked: make(map[string]bool)}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for part := range 2 {
+		wg.Go(func() { m.loop(names[part*files/2:(part+1)*files/2], stop) })
+	}
+	for range kills {
+		moment(100, 500)
+		r.edged.kill()
+		r.startEdged()
+	}
+	close(stop)
+	wg.Wait()
+
+	truth := r.onTheWire(m.files())
+	rows, out := r.rowsByUID(), r.exported()
+	lost, altered := 0, 0
+	for uid := range truth {
+		row, ok := rows[uid]
+		if !ok {
+			lost++
+		} else if same, err := sameDataSet(out[row.ID], truth[uid]); err != nil || !same {
+			altered++
+		}
+	}
+	r.must("edged", "spool", "verify", "-c", r.path("edged.yaml"))
+	if lost > 0 || altered > 0 || len(m.files()) < 40 || len(truth) != len(m.files()) {
+		t.Errorf("of %d acknowledged (%d compared) %d are lost, %d altered", len(m.files()), len(truth), lost, altered)
+	}
+	t.Logf("kills=%d acked=%d lost=%d altered=%d", kills, len(m.files()), lost, altered)
+}
+
+// moment waits a random time in milliseconds: a kill must not be in step with
+// anything.
+func moment(least, most int) {
+	time.Sleep(time.Duration(least+rand.IntN(most-least)) * time.Millisecond)
+}
+
+// make writes n synthetic files.
+func (r *rig) make(profile string, n int) []string {
+	r.t.Helper()
+	dir := r.path("made")
+	r.must("modsim", "make", "--profile", profile, "--out", dir)
+	var names []string
+	filepath.WalkDir(dir, func(name string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			names = append(names, name)
+		}
+		return err
+	})
+	if len(names) != n {
+		r.t.Fatalf("modsim made %d files, want %d", len(names), n)
+	}
+	return names
+}
+
+// modality sends one file after the other with storescu, each by itself.
+type modality struct {
+	r     *rig
+	mu    sync.Mutex // guards acked
+	acked map[string]bool
+}
+
+func (m *modality) loop(files []string, stop chan struct{}) {
+	host, port, _ := net.SplitHostPort(m.r.dicom)
+	for {
+		for _, f := range files {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			out, _ := exec.Command("storescu", "-v", "-to", "5", "-td", "5", "-ta", "5", "-aet", "CT1", "-aec", "EDGED", host, port, f).CombinedOutput()
+			if bytes.Contains(out, []byte("Received Store Response (Success)")) {
+				m.mu.Lock()
+				m.acked[f] = true
+				m.mu.Unlock()
+			}
+		}
+	}
+}
+
+// files are those that were acknowledged at least once.
+func (m *modality) files() (all []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for f := range m.acked {
+		all = append(all, f)
+	}
+	return all
+}
+
+// onTheWire sends files with storescu to storescp, which writes down what comes.
+func (r *rig) onTheWire(files []string) map[string]string {
+	r.t.Helper()
+	address, dir := r.storescp()
+	host, port, _ := net.SplitHostPort(address)
+	said, code := run2(r.t, "storescu", append([]string{"-aet", "CT1", "-aec", "EDGED", host, port}, files...)...)
+	if code != 0 {
+		r.t.Fatalf("storescu to storescp: exit %d, %s", code, said)
+	}
+	return byUID(r.t, dir+"/*")
+}
+
+// storescp starts DCMTK's archive.
+func (r *rig) storescp(more ...string) (address, dir string) {
+	r.t.Helper()
+	needs(r.t, "storescp")
+	address, dir = freeAddress(0), r.t.TempDir()
+	r.storescpAt(address, dir, more...)
+	return address, dir
+}
+
+func (r *rig) storescpAt(address, dir string, more ...string) *proc {
+	r.t.Helper()
+	_, port, _ := net.SplitHostPort(address)
+	p := start(r.t, "storescp", append(append([]string{"--bit-preserving", "+xa", "-od", dir}, more...), port)...)
+	r.await("storescp", func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+	return p
+}
+
+// byUID are DICOM files by the SOP Instance UID of their File Meta.
+func byUID(t *testing.T, pattern string) map[string]string {
+	return byKey(t, pattern, func(f *dicom.File) string { return f.SOPInstance })
+}
+
+// byID are files that are named by an ID.
+func byID(t *testing.T, pattern string) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		out[strings.TrimSuffix(filepath.Base(n), ".dcm")] = n
+	}
+	return out
+}
+
+func byKey(t *testing.T, pattern string, key func(*dicom.File) string) map[string]string {
+	t.Helper()
+	out := make(map[string]string)
+	for _, n := range byID(t, pattern) {
+		f, err := dicom.OpenFile(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[key(f)] = n
+		f.Close()
+	}
+	return out
+}
+
+func (r *rig) rowsByUID() map[string]objectRow {
+	out := make(map[string]objectRow)
+	for _, o := range r.rows() {
+		out[o.SOPInstanceUID] = o
+	}
+	return out
+}
