@@ -1,7 +1,9 @@
 package spool
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"os/exec"
@@ -158,5 +160,70 @@ func TestUnsafeFileSystemIsRefused(t *testing.T) {
 				t.Fatalf("%v, want %v", err, fs.want)
 			}
 		})
+	}
+}
+
+// After an update was undone, files of the later version are not touched: the
+// older program says so and does not start.
+func TestFilesOfALaterVersionAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	cfg := Config{Dir: dir, BallastBytes: -1}
+	s := open(t, cfg)
+	o, _ := put(t, s, newSample(1), sample(1, 100))
+	s.Close()
+	name := filepath.Join(dir, objectName(o.Seq))
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := append([]byte(nil), b...)
+	later[9] = 2
+	binary.BigEndian.PutUint32(later[60:], checksum(later[:60]))
+	if err := os.WriteFile(name, later, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.AllowUnsafeFilesystem = true
+	if _, err := Open(context.Background(), cfg); !errors.Is(err, errLater) {
+		t.Fatalf("container of version 2: %v", err)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, later) {
+		t.Fatalf("it was touched: %v", err)
+	}
+}
+
+// SPOOL-6, 16: what is in the object folders and is no whole object goes to
+// quarantine, is told, and is neither offered nor deleted; strangers are left alone.
+func TestWhatIsNotWholeGoesToQuarantine(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Config{Dir: dir})
+	var objects []Object
+	for n := range 3 {
+		o, _ := put(t, s, newSample(n), sample(n, 5000))
+		objects = append(objects, o)
+	}
+	s.Close()
+	torn, swapped := objects[0], objects[1]
+	if err := errors.Join(
+		os.Truncate(filepath.Join(dir, objectName(torn.Seq)), 3000),
+		os.Rename(filepath.Join(dir, objectName(swapped.Seq)), filepath.Join(dir, objectName(77))),
+		os.WriteFile(filepath.Join(dir, objectsDir, "stranger"), []byte("x"), 0o600),
+		os.WriteFile(filepath.Join(dir, shardName(1), "stranger"), []byte("x"), 0o600),
+		os.WriteFile(filepath.Join(dir, tmpDir, "partial"), []byte("x"), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, Config{Dir: dir})
+	rep := s.Recovery()
+	if len(rep.Quarantined) != 2 || rep.Objects != 1 || rep.Partial != 1 || s.Counters()[CountQuarantined] == 0 {
+		t.Fatalf("%+v %v", rep, s.Counters())
+	}
+	for _, name := range append(rep.Quarantined, "../"+objectsDir+"/stranger", "../"+shardName(1)+"/stranger") {
+		if _, err := os.Stat(filepath.Join(dir, quarantineDir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantContent(t, s, objects[2].ID, sample(2, 5000))
+	if o, _ := put(t, s, newSample(0), sample(0, 5000)); o.Seq <= 77 {
+		t.Fatalf("sequence number %d was given away again", o.Seq)
 	}
 }

@@ -1,2 +1,183 @@
-// Package spool keeps objects until they may be forgotten.
+// Package spool keeps opaque objects until they may be forgotten: crash-safe
+// store and forward. It knows bytes, priorities and groups; it knows neither
+// DICOM nor QUIC. Linux only.
+//
+// # What it promises
+//
+//   - When Writer.Commit returns without an error, the object survives SIGKILL,
+//     power loss and reboot, byte for byte (P1, P3).
+//   - Nothing is forgotten before a receipt that allows it is durable here (P2).
+//   - The same object any number of times, also at the same time, is one object,
+//     and its first copy is never touched again (P4).
+//   - A full disk is transient, takes nothing away, and ends by itself when the
+//     archive's confirmations come (P7). Any other error of a write, and every
+//     error of an fsync, ends the spool: it has to be opened again (P8).
+//   - Nobody gets all of an object whose bytes are not what was stored (P14).
+//   - Wall-clock time decides neither order nor deletion (D-S7).
+//
+// # What it deliberately does not do
+//
+// It does not parse content, does not encrypt (the FS seam is where that goes:
+// files are written once from start to end and then read at offsets), does not
+// recycle space that is not confirmed, does not retry a failed fsync, and does
+// not believe a file because it is there.
+//
+// # Assumptions
+//
+//  1. fdatasync of a file makes its bytes and length durable, fsync of a
+//     directory the names in it, syncfs everything; a device that answers a
+//     flush has done it. A lying disk defeats P1: what it loses behind the mark
+//     (below) is found by recovery or by Checked, told and quarantined; whole
+//     files that it loses are found only where the journal knows of them.
+//  2. rename is atomic: after a crash a name shows the old file or the new one.
+//  3. After a failed fsync nothing is known about the pages of that file.
+//  4. A crash leaves of what was not synced any mixture of old bytes, new
+//     bytes and zeros, and any mixture of old and new names.
+//  5. Two files with equal SHA-256 are equal.
+//
+// CheckFilesystem refuses file systems that are known to break 1 (D-S9).
+//
+// # The directory
+//
+//	lock                              flock: one owner
+//	objects/SSSSSSSSSSSSS/NNNNNNNNNNNNNNNN.obj   containers; N is the sequence number in
+//	                                  hexadecimal, S is N without its last three digits
+//	tmp/                              unfinished objects; emptied by recovery
+//	journal/GGGGGGGGGGGGGGGG.log      obligations; one segment at a time
+//	quarantine/                       files that did not prove to be whole; never deleted by us
+//	index.db                          bbolt, a cache, may be deleted at any time
+//	ballast                           zeros, given up when the journal needs room
+//	suspect                           there after a failed sync: the next recovery rewrites
+//
+// # The container, version 1
+//
+// All numbers are big-endian. Seed, group, Meta and preface are opaque; preface
+// and content lie together, so that a Part 10 file is one contiguous run.
+//
+//	offset size
+//	     0    8  "EDGEDOBJ"
+//	     8    2  version, 1
+//	    10    1  priority: 0 urgent, 1 routine, 2 back-fill
+//	    11    1  bits: 1 = test object
+//	    12    4  flags, opaque
+//	    16    4  length of the seed      at most  16 KiB
+//	    20    4  length of the group     at most   1 KiB
+//	    24    4  length of Meta          at most 256 KiB
+//	    28    4  length of the preface   at most 256 KiB
+//	    32   28  zero
+//	    60    4  CRC-32C of bytes 0 to 59
+//	    64       seed | group | Meta | preface | content | seal
+//
+//	the seal, the last 128 bytes of the file
+//	     0    8  "EDGEDSEA"
+//	     8    8  sequence number; equals the file's name
+//	    16    8  length of the content
+//	    24    8  when it was received, Unix nanoseconds; shown, never decides
+//	    32   32  the ID: SHA-256(seed | content)
+//	    64   32  SHA-256 of everything before the content
+//	    96   28  zero
+//	   124    4  CRC-32C of the seal's bytes 0 to 123
+//
+// The seal covers everything: itself by its checksum, header to preface by one
+// digest, content by the ID, which is computed in the one pass in which the
+// bytes arrive. The lengths must add up to the file's size.
+//
+// # Storing an object
+//
+// The order (D-S1): write to tmp, write the seal, rename into objects,
+// fdatasync(file), fsync(directory), answer. The commit point is the return of
+// that fsync; all who wait share it, and whoever is alone waits for nobody. The
+// directory itself was made and its parent fsynced before (SPOOL-3).
+//
+//	a crash                          leaves
+//	before the rename                a name in tmp; recovery removes it. It was never acknowledged
+//	after it, before the fdatasync   nothing, a whole object, or a file that its seal or digest
+//	                                 gives away: it goes to quarantine
+//	after it, before the fsync       nothing, or a whole object
+//	after the fsync                  the object
+//
+// # The journal
+//
+// Receipts, confirmations, holds, quarantine, forgetting, counters. A segment is
+// a header and records; everybody who asks while one flush runs shares the next.
+// The commit point is fdatasync of the segment.
+//
+//	segment header                    record
+//	 0  8  "EDGEDJNL"                  0  4  length of the payload, at most 1 MiB
+//	 8  4  version, 1                  4  4  CRC-32C of generation | number | length | payload
+//	12  8  generation                  8  8  number: 0, 1, 2, ...
+//	20  8  zero                       16     payload
+//	28  4  CRC-32C of 0 to 27
+//
+//	payload: mark u64 | next sequence number u64 | age u64 |
+//	         counters u16, each: length u16, name, value u64 |
+//	         obligations, each: kind u8, length u32, body
+//	body:    sequence number u64 | ID, 32 bytes | by kind:
+//	         1 at hub, 4 held, 5 released, 7 offer all again, 8 was at hub once, 9 end of snapshot: nothing
+//	         2 archived: when u64, age u64
+//	         3 forgotten: content length u64, when u64, test u8, length u16, group
+//	         6 quarantined: damaged u8, length u16, reason
+//
+// Unknown kinds are skipped. A segment begins with a snapshot of all that
+// matters; when it has outgrown that, and at every start, the next one is made
+// under a temporary name, synced, renamed, its directory synced, and only then
+// the older one unlinked. Invalid bytes at the end are an unfinished write.
+// Invalid bytes with valid records behind them are damage: it is told, what
+// stands behind still counts, and every object that is not archived is offered
+// again, because the lost record may have said so. Lost obligations can cost
+// bandwidth, never an image.
+//
+// # Forgetting
+//
+// Row before unlink: the confirmation is durable, the row "forgotten" is
+// durable, then the file goes. Only archived objects (with KeepHub: those at the
+// hub that are not held) are chosen, by sequence, after RetainArchived of
+// running time, or at once when space is short. A crash may bring a file back;
+// recovery unlinks it again as long as its row is among the last
+// Config.MaxTombstones, and after that it is simply offered again: the hub has it.
+//
+// # The mark
+//
+// The mark is the lowest sequence number that is not proved durable. Each record
+// carries it; Run moves it every second and every 256 MiB. Recovery reads the
+// content of all files from the mark on and compares digests. For files below
+// it structure and seal are checked, and the content when it leaves
+// (Content.Checked) or when Verify is asked: reading a full spool at every start
+// would keep the modalities waiting for hours.
+//
+// # Recovery
+//
+// Open always runs it; killed anywhere and run again it ends the same
+// (SPOOL-14, 15). In this order: make directories; read the journal; empty tmp;
+// read every file, prove those from the mark on, move what fails to quarantine;
+// after a failed sync rewrite those from the mark on to new files; begin a new
+// journal segment; unlink again what was forgotten; syncfs. Before that last
+// step nothing was listed, leased, or used to answer a duplicate: a whole file
+// may be only in the page cache (D-S5). It never deletes what could be an
+// acknowledged object (SPOOL-16).
+//
+// The marker "suspect" needs no sync: it has to live exactly as long as the page
+// cache that it warns of. If not even it can be written, the kernel still
+// reports the error of the failed writeback to the first syncfs afterwards, the
+// start fails, and that leaves the marker.
+//
+// # The index
+//
+// bbolt, from sequence number to ID and Meta, written by Run, checked first by a
+// child process (ProbeMain), thrown away on any doubt. It only saves opening
+// files for lists; no promise depends on it, nothing waits for it.
+//
+// # Space
+//
+// Below ReserveBytes free, or from MaxBytes on, Create says ErrFull; at twice
+// the reserve, or nine tenths, back-filling is refused first and archived
+// objects go before their time. A write that meets ENOSPC or EDQUOT is ErrFull
+// too, and the partial file goes. The ballast is given up for the journal, so
+// that confirmations can be taken and files deleted with no byte free.
+//
+// Gap: a journal that finds no room although the ballast is used up ends the
+// spool like any other failed write; 8 MiB are room for some 130,000 receipts.
+//
+// Gap: a damaged copy that was replaced by a good re-send stays in its place,
+// quarantined, until somebody removes it by hand.
 package spool

@@ -179,6 +179,9 @@ func listObjects(fs FS, each func(dir string, names []string) error) ([]uint64, 
 	var seqs []uint64
 	for _, shard := range shards {
 		dir := path.Join(objectsDir, shard)
+		if !isShard(shard) {
+			continue // not ours, left alone
+		}
 		names, err := fs.ReadDir(dir)
 		if err == nil && each != nil {
 			err = each(dir, names)
@@ -194,6 +197,11 @@ func listObjects(fs FS, each func(dir string, names []string) error) ([]uint64, 
 	}
 	sort.Slice(seqs, func(i, k int) bool { return seqs[i] < seqs[k] })
 	return seqs, nil
+}
+
+func isShard(name string) bool {
+	_, err := strconv.ParseUint(name, 16, 64)
+	return err == nil && len(name) == 13
 }
 
 func parseObjectName(name string) (uint64, bool) {
