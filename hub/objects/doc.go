@@ -3,7 +3,7 @@
 //
 //	DIR/partial/DD.../ID       preface and the data set bytes so far; DD... is the
 //	                           first half of SHA-256 of the appliance's id, in hexadecimal
-//	DIR/objects/AB/ID.dcm      a whole Part 10 file; AB are the first two digits of ID
+//	DIR/objects/A/ID.dcm       a whole Part 10 file; A is the first digit of ID
 //
 // It promises:
 //   - a file below objects/ is whole and has the digest in its name: it gets its

@@ -33,6 +33,7 @@ type partial struct {
 	hash    hash.Hash // of the first hashed of them
 	hashed  int64
 	file    *os.File // nil when closed
+	hinted  int64    // bytes of it that the disk was asked to write
 }
 
 // Partial is a claim on a partial object: the right to write to it until a
@@ -189,11 +190,17 @@ func (p *partial) append(b []byte) error {
 	}
 	p.size += int64(len(b))
 	p.onDisk += int64(len(b))
-	if begin := p.onDisk / writeback * writeback; begin > p.onDisk-int64(len(b)) {
-		// A hint only: an error shows at the flush.
-		unix.SyncFileRange(int(p.file.Fd()), begin-writeback, writeback, unix.SYNC_FILE_RANGE_WRITE)
-	}
+	p.hint()
 	return nil
+}
+
+// hint asks the disk to begin with what is complete or has become much. An
+// error of the disk shows at the flush.
+func (p *partial) hint() {
+	if p.onDisk-p.hinted >= writeback || p.size == p.length {
+		unix.SyncFileRange(int(p.file.Fd()), p.hinted, p.onDisk-p.hinted, unix.SYNC_FILE_RANGE_WRITE)
+		p.hinted = p.onDisk
+	}
 }
 
 // ready opens the file, begins it with the preface when it is new, and hashes
@@ -252,7 +259,7 @@ func (p *partial) erase() error {
 		err = nil
 	}
 	p.store.account(p.key.device, -p.onDisk)
-	p.onDisk, p.size, p.hashed, p.known = 0, 0, 0, p.known && err == nil
+	p.onDisk, p.size, p.hashed, p.hinted, p.known = 0, 0, 0, 0, p.known && err == nil
 	if p.known {
 		p.hash = p.names.NewHash()
 	}

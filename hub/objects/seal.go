@@ -3,13 +3,16 @@ package objects
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"edged/internal/dicom"
 )
 
-// parallel is how many files of one Seal are flushed at once.
-const parallel = 4
+// parallel is how many flushes one Seal has under way: a disk merges them.
+const parallel = 8
 
 // Seal makes complete partial objects durable under their IDs and answers for
 // each: nil, ErrDigest (dropped: start again from 0), ErrPreempted, ErrLength when bytes are missing, or
@@ -26,33 +29,46 @@ func (s *Store) Seal(claims []*Partial) []error {
 		return errs
 	}
 	s.flushAll(claims, errs)
-	dirs := map[string][]int{}
-	for i, c := range claims {
-		if errs[i] == nil {
-			dir := objectDir(c.p.key.id)
-			dirs[dir] = append(dirs[dir], i)
-		}
-	}
-	for dir, members := range dirs {
-		if err := syncDir(s.root, dir); err != nil {
-			err = s.fail(fmt.Errorf("fsync %s: %w", dir, err))
-			for _, i := range members {
-				errs[i] = err
-			}
-		}
-	}
+	s.syncDirs(claims, errs)
 	return errs
 }
 
 // flushAll brings the files of all claims to their names, a few at a time.
 func (s *Store) flushAll(claims []*Partial, errs []error) {
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, parallel)
+	inParallel(len(claims), func(i int) { errs[i] = claims[i].flush() })
+}
+
+// syncDirs flushes each directory in which an object got its name.
+func (s *Store) syncDirs(claims []*Partial, errs []error) {
+	members := map[string][]int{}
 	for i, c := range claims {
-		slots <- struct{}{}
+		if errs[i] == nil {
+			dir := objectDir(c.p.key.id)
+			members[dir] = append(members[dir], i)
+		}
+	}
+	dirs := slices.Collect(maps.Keys(members))
+	inParallel(len(dirs), func(d int) {
+		err := syncDir(s.root, dirs[d])
+		if err == nil {
+			return
+		}
+		err = s.fail(fmt.Errorf("fsync %s: %w", dirs[d], err))
+		for _, i := range members[dirs[d]] {
+			errs[i] = err
+		}
+	})
+}
+
+// inParallel calls f for 0 to n-1, some at a time, and waits for all.
+func inParallel(n int, f func(int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, parallel) {
 		wg.Go(func() {
-			errs[i] = c.flush()
-			<-slots
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
 		})
 	}
 	wg.Wait()

@@ -55,7 +55,9 @@ type key struct {
 	id     dicom.ID
 }
 
-const shards = 256
+// shards directories share the objects: few, because each costs a flush for each
+// batch of Seal, and ext4 holds some ten million names in one.
+const shards = 16
 
 // Open opens or creates the store in c.Dir and finds the partial objects of
 // the last run.
@@ -109,7 +111,7 @@ func (s *Store) makeDirs() error {
 		}
 	}
 	for i := range shards {
-		if err := mkdir(s.root, fmt.Sprintf("objects/%02x", i)); err != nil {
+		if err := mkdir(s.root, fmt.Sprintf("objects/%x", i)); err != nil {
 			return err
 		}
 	}
@@ -161,7 +163,7 @@ func deviceDir(device string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func objectDir(id dicom.ID) string  { return fmt.Sprintf("objects/%02x", id[0]) }
+func objectDir(id dicom.ID) string  { return fmt.Sprintf("objects/%x", id[0]>>4) }
 func objectPath(id dicom.ID) string { return objectDir(id) + "/" + id.String() + ".dcm" }
 
 // fail records the first failed flush; it is never forgotten (P8).
