@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"edged/internal/dicom"
 )
 
 // freePort is one that was free a moment ago.
@@ -61,6 +64,13 @@ func TestStorescpGetsTheBytesThatCame(t *testing.T) {
 // oneOf demands that the file's data set is one of those received, each once.
 func (b *bench) oneOf(path string) {
 	b.Helper()
+	if !b.found(path) {
+		b.Errorf("%s: nobody sent this data set", path)
+	}
+}
+
+func (b *bench) found(path string) bool {
+	b.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		b.Fatal(err)
@@ -69,10 +79,62 @@ func (b *bench) oneOf(path string) {
 		if len(text) > len(want) && string(text[len(text)-len(want):]) == string(want) {
 			b.sameDataSet(path, want)
 			delete(b.data, id)
+			return true
+		}
+	}
+	return false
+}
+
+// normal is a file's data set as dcmconv writes it: Implicit VR Little Endian,
+// all lengths explicit.
+func normal(t *testing.T, path string) string {
+	t.Helper()
+	out := path + ".normal"
+	if text, err := exec.Command("dcmconv", "+ti", "+e", path, out).CombinedOutput(); err != nil {
+		t.Fatalf("dcmconv: %v %s", err, text)
+	}
+	f, err := os.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	if _, _, err := dicom.ReadPreface(r); err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// rewritten takes what Orthanc has written anew itself (it decodes what it
+// receives: sequences get other length forms, deflated data another compressor)
+// and demands that the contents are those received.
+func (b *bench) rewritten(path string) {
+	b.Helper()
+	got := normal(b.T, path)
+	for id := range b.data {
+		o, err := b.store.Open(id)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ours := filepath.Join(b.TempDir(), "ours.dcm")
+		text, err := io.ReadAll(io.NewSectionReader(o, 0, o.Size()))
+		o.Close()
+		if err == nil {
+			err = os.WriteFile(ours, text, 0o600)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		if normal(b.T, ours) == got {
+			delete(b.data, id)
 			return
 		}
 	}
-	b.Errorf("%s: nobody sent this data set", path)
+	b.Errorf("%s: nobody sent these contents", path)
 }
 
 func TestOrthancGetsTheBytesThatCame(t *testing.T) {
@@ -81,7 +143,7 @@ func TestOrthancGetsTheBytesThatCame(t *testing.T) {
 	config, err := json.Marshal(map[string]any{
 		"DicomPort": dicomPort, "HttpPort": httpPort, "DicomAet": "ARCHIVE", "StorageDirectory": dir, "IndexDirectory": dir,
 		"RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true, "Plugins": []string{},
-		"UnknownSopClassAccepted": true, "IngestTranscoding": "",
+		"UnknownSopClassAccepted": true,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -100,12 +162,19 @@ func TestOrthancGetsTheBytesThatCame(t *testing.T) {
 	if err := json.Unmarshal(fetch(t, base), &ids); err != nil || len(ids) != total {
 		t.Fatalf("%d instances, want %d (%v)", len(ids), total, err)
 	}
+	again := 0
 	for _, id := range ids {
 		file := filepath.Join(dir, "fetched.dcm")
 		if err := os.WriteFile(file, fetch(t, base+"/"+id+"/file"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b.oneOf(file)
+		if !b.found(file) {
+			b.rewritten(file)
+			again++
+		}
+	}
+	if len(b.data) != 0 || again > 2 { // the two structured reports
+		t.Errorf("of %d objects %d are missing, %d were rewritten by Orthanc", total, len(b.data), again)
 	}
 }
 
