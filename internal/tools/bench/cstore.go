@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // senders is a way to send: so many storescu at once, each with its part.
@@ -120,7 +118,7 @@ func (c *cell) once(ctx context.Context, l *lab, dir string, n int) (float64, er
 		return 0, err
 	}
 	defer s.stop()
-	unix.Sync() // what others left behind is not written on this one's time
+	settle(dir)
 	began := time.Now()
 	if err := c.send(ctx, s); err != nil {
 		return 0, fmt.Errorf("%w: %s", err, s.said())

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // flow is one way of the bytes from a file to a file.
@@ -82,7 +80,7 @@ func uplinkFlow(ctx context.Context, l *lab, o options, dir string) (f flow, edg
 	if err := fill(ctx, l, a, o.e2e); err != nil {
 		return f, "", err
 	}
-	unix.Sync()
+	settle(dir)
 	if err := h.start(ctx, l); err != nil {
 		return f, "", err
 	}
@@ -146,7 +144,7 @@ func plainFlow(ctx context.Context, l *lab, edge, dir, mode string) (f flow, err
 	if err != nil {
 		return f, err
 	}
-	unix.Sync()
+	settle(dir)
 	receiver := command(ctx, nil, self, tlsCopyVerb, "receive", address, to, mode)
 	receiver.Stderr = os.Stderr
 	if err := receiver.Start(); err != nil {
