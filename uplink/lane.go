@@ -51,18 +51,17 @@ type lane struct {
 	maxObjects int
 	maxBytes   int64
 
-	mu       sync.Mutex // guards what follows
-	flights  map[dicom.ID]*flight
-	numbers  map[uint64]*flight
-	last     uint64     // number of the last offer
-	urgent   window     // of urgent objects
-	bulk     window     // of all others
-	widen    func()     // ends a Lease for urgent objects only
-	quiet    time.Time  // the hub is busy: lease nothing before
-	offers   wire.Offer // not yet written
-	says     []wire.Frame
-	queues   [wire.Classes][]*flight // wanted by the hub, or to be verified
-	returned bool
+	mu      sync.Mutex // guards what follows
+	flights map[dicom.ID]*flight
+	numbers map[uint64]*flight
+	last    uint64     // number of the last offer
+	urgent  window     // of urgent objects
+	bulk    window     // of all others
+	widen   func()     // ends a Lease for urgent objects only
+	quiet   time.Time  // the hub is busy: lease nothing before
+	offers  wire.Offer // not yet written
+	says    []wire.Frame
+	queues  [wire.Classes][]*flight // wanted by the hub, or to be verified
 
 	room     chan struct{} // the windows changed
 	write    chan struct{} // offers or says changed

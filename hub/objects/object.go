@@ -58,7 +58,7 @@ func (o *Object) prefaceLength() (int64, error) {
 	}
 	n := fixed + int64(binary.LittleEndian.Uint32(head[fixed-4:]))
 	if n > o.size {
-		return 0, fmt.Errorf("File Meta of %d bytes in a file of %d: %w", n, o.size, dicom.ErrNotPart10)
+		return 0, fmt.Errorf("preface of %d bytes in a file of %d: %w", n, o.size, dicom.ErrNotPart10)
 	}
 	return n, nil
 }

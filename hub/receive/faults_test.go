@@ -2,7 +2,6 @@ package receive_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -340,7 +339,7 @@ func TestManySmallObjectsWaitForNoRoundTrip(t *testing.T) {
 			receipts += len(f.Receipts)
 		case *wire.Archived: // not acknowledged here
 		default:
-			t.Fatal(fmt.Sprintf("%+v", f))
+			t.Fatalf("%+v", f)
 		}
 	}
 	if answers != n || frames > n/2 {

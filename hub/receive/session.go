@@ -127,7 +127,8 @@ func (n *session) run(ctx context.Context) error {
 	})
 	defer stop()
 	var wg sync.WaitGroup
-	for _, part := range []func(context.Context) error{n.readControl, n.acceptData, n.commit, n.push} {
+	// Two committers: while one records its batch the other flushes the next.
+	for _, part := range []func(context.Context) error{n.readControl, n.acceptData, n.commit, n.commit, n.push} {
 		wg.Go(func() { cancel(part(ctx)) })
 	}
 	wg.Wait()
