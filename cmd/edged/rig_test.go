@@ -100,6 +100,16 @@ func merged(lines, over string) string {
 	return lines
 }
 
+// rewrite replaces lines of a configuration.
+func (r *rig) rewrite(name, over string) {
+	r.t.Helper()
+	text, err := os.ReadFile(r.path(name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.write(name, merged(string(text), over))
+}
+
 func (r *rig) path(name string) string { return filepath.Join(r.dir, name) }
 
 func (r *rig) write(name, text string) {

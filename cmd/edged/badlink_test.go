@@ -1,0 +1,112 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"testing"
+	"time"
+)
+
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
+
+// slowly lets the transfer of the stream below last some seconds, so that what
+// happens to it happens in the middle.
+const slowly = "uplink: {hubs: [\"$HUB\"], rate: 120Mbit/s}\n"
+
+// stream starts a modality with many objects and one with a large one; result
+// waits for both and gives what was answered.
+func (r *rig) stream() (result func() []sentLine) {
+	r.t.Helper()
+	args := func(calling, seed, profile string) []string {
+		return []string{"send", "--to", "EDGED@" + r.dicom, "--json", "--keep", r.path("sent"), "--calling", calling,
+			"--seed", seed, "--profile", profile, "--retry", "90s", "--timeout", "30s"}
+	}
+	many := start(r.t, bin(r.t, "modsim"), args("MANY", "5", "bench:40x512KiB")...)
+	one := start(r.t, bin(r.t, "modsim"), args("LARGE", "6", "large:64MiB")...)
+	return func() (all []sentLine) {
+		for _, p := range []*proc{many, one} {
+			select {
+			case <-p.done:
+			case <-time.After(2 * time.Minute):
+				r.t.Fatal("the modality does not end")
+			}
+			if p.cmd.ProcessState.ExitCode() != 0 {
+				r.t.Fatalf("modsim: not everything was answered 0000:\n%s", p.said.String())
+			}
+			all = append(all, sentLines(p.said.String())...)
+		}
+		if len(all) != 41 {
+			r.t.Fatalf("%d objects were sent, want 41", len(all))
+		}
+		return all
+	}
+}
+
+// waiting are the objects that have not reached the hub.
+func (r *rig) waiting() (n int) {
+	for _, o := range r.rows() {
+		if o.State == "received" || o.State == "sending" {
+			n++
+		}
+	}
+	return n
+}
+
+// A hub that dies in mid-object, again and again, costs time and nothing else.
+func TestHubKilledInMidObject(t *testing.T) {
+	r := newRig(t, slowly, "").up()
+	sent := r.stream()
+	r.await("the transfer to begin", func() bool { return r.waiting() > 0 && r.status().Uplink.RateBitsPerSecond > 0 })
+	inMidst := 0
+	for range 6 {
+		moment(300, 800)
+		if r.waiting() > 0 {
+			inMidst++
+		}
+		r.hubd.kill()
+		r.startHub()
+	}
+	r.mustArriveOnce(sent())
+	if inMidst < 5 {
+		t.Errorf("only %d of 6 kills came while something was to be sent", inMidst)
+	}
+	t.Logf("kills=6 in_the_middle=%d objects=41", inMidst)
+}
+
+// An appliance that dies while it receives and sends loses nothing that it
+// acknowledged; the modality repeats the rest; each object is archived once.
+func TestEdgedKilledInMidRun(t *testing.T) {
+	r := newRig(t, slowly, "").up()
+	sent := r.stream()
+	for range 6 {
+		moment(200, 900)
+		r.edged.kill()
+		r.startEdged()
+	}
+	r.mustArriveOnce(sent())
+	r.must("edged", "spool", "verify", "-c", r.path("edged.yaml"))
+	if st := r.status(); st.Counters.Received != 41 || st.Counters.Archived != 41 {
+		t.Errorf("counters %+v, want 41 received and archived", st.Counters)
+	}
+}
+
+// A line that swallows everything for a while is sat out.
+func TestLinkCutForAWhile(t *testing.T) {
+	r := newRig(t, "", "")
+	line := newRelay(t, r.hub)
+	r.rewrite("edged.yaml", "uplink: {hubs: [\""+line.address()+"\"], rate: 120Mbit/s}")
+	r.up()
+	sent := r.stream()
+	r.await("the transfer to be in the middle", func() bool { return line.toHub.Load() > 16<<20 })
+	line.cut.Store(true)
+	before := r.count("archived")
+	stays(t, 8*time.Second, "nothing passes a line that is cut", func() bool { return r.waiting() > 0 })
+	line.cut.Store(false)
+	r.mustArriveOnce(sent())
+	// What had arrived before the cut is not sent again: resume, not repeat.
+	const all = 84 << 20
+	if n := line.toHub.Load(); n < all || n > all*5/4 {
+		t.Errorf("%d bytes went to the hub for %d bytes of objects", n, all)
+	}
+	t.Logf("archived before the cut %d, bytes to the hub %d for %d of objects", before, line.toHub.Load(), all)
+}
