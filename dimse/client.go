@@ -193,7 +193,7 @@ func (c *Client) associate() error {
 		return p.reject
 	}
 	u.established(16 << 10)
-	c.user, c.proposed = p.ac.User, len(c.cfg.Contexts)
+	c.user, c.proposed = p.ac.User.kept(), len(c.cfg.Contexts)
 	c.contexts = agreed(c.cfg.Contexts, p.ac.Contexts)
 	c.out = newPDataWriter(u, c.user.MaxPDU, c.cfg.MaxSend)
 	return nil

@@ -334,3 +334,72 @@ func TestBadClientConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestLastWords: an archive that aborts while we are writing is heard, although
+// the write fails first; what it said is still in our receive queue.
+func TestLastWords(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		conn, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		s := &script{t, conn}
+		rq := make([]byte, 4096)
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		n, _ := conn.Read(rq)
+		parsed, err := parseAssociateRQ(rq[headerSize:n])
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		accept(s, parsed, 0)
+		io.CopyN(io.Discard, conn, 100<<10)
+		s.send(shortPDU(typeAbort, 0, sourceProvider, abortInvalidParameter))
+	}()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	c := testDial(t, port, ctProposal)
+	_, err = c.Store(t.Context(), ctStore, &zeros{1 << 30})
+	var abort *AbortError
+	if !errors.As(err, &abort) || !abort.ByPeer || abort.Reason != abortInvalidParameter {
+		t.Errorf("got %v, want the peer's abort", err)
+	}
+	<-ended
+}
+
+// TestSlowButMovingIsNotStalled: a link that takes a byte in fifty seconds is
+// waited for; one that takes none for a minute is not, and as a PDU is out in
+// part, nothing follows it.
+func TestSlowButMovingIsNotStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		w := newWire(ours, time.Minute, time.Minute)
+		done := make(chan error, 1)
+		go func() { _, err := w.Write(releaseRQ); done <- err }()
+		for range releaseRQ {
+			time.Sleep(50 * time.Second)
+			theirs.Read(make([]byte, 1))
+		}
+		if err := <-done; err != nil || w.torn {
+			t.Errorf("slow: %v", err)
+		}
+		go func() { _, err := w.Write(releaseRQ); done <- err }()
+		theirs.Read(make([]byte, 3))
+		if err := <-done; err != ErrTimeout || !w.torn {
+			t.Errorf("stalled: %v, torn %v", err, w.torn)
+		}
+		w.farewell(abortPDU) // would block for a second if it wrote
+		ours.Close()
+		if n, _ := theirs.Read(make([]byte, 1)); n != 0 {
+			t.Error("something follows half a PDU")
+		}
+	})
+}

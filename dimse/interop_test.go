@@ -19,7 +19,7 @@ import (
 func TestDCMTKEchoes(t *testing.T) {
 	w := &watcher{}
 	_, port := serveTCP(t, ServerConfig{Handler: &keeper{}, Titles: []string{"EDGED"}, Observer: w})
-	mustRun(t, "echoscu", "-aec", "EDGED", "--propose-ts", "3", "--repeat", "3", "127.0.0.1", port)
+	mustRun(t, "echoscu", "-aec", "EDGED", "--propose-ts", "3", "--propose-pc", "128", "--repeat", "3", "127.0.0.1", port)
 	waitFor(t, func() bool { _, _, closed, _ := w.snapshot(); return len(closed) == 1 })
 	if _, _, closed, _ := w.snapshot(); closed[0] != nil {
 		t.Errorf("association closed with %v, want an orderly release", closed[0])

@@ -11,7 +11,7 @@ type Peer struct {
 	Calling, Called string
 	Addr            net.Addr
 	TLS             *tls.ConnectionState // nil without TLS
-	Identity        *UserIdentity        // nil when none was offered
+	Identity        *UserIdentity        // nil when none was offered, and after Admit
 }
 
 // Policy is what an acceptor is willing to do.

@@ -56,7 +56,8 @@ func (s *Server) handshake(c *connection) (*Association, error) {
 	if reject != nil {
 		return nil, s.reject(u, peer, *reject)
 	}
-	a := &Association{up: u, id: c.id, peer: peer, user: p.rq.User, proposed: len(p.rq.Contexts), contexts: agreed(p.rq.Contexts, ac.Contexts)}
+	peer.Identity = nil // secrets are not kept once Admit has seen them
+	a := &Association{up: u, id: c.id, peer: peer, user: p.rq.User.kept(), proposed: len(p.rq.Contexts), contexts: agreed(p.rq.Contexts, ac.Contexts)}
 	u.out = ac.append(nil)
 	if err := u.step(evtAccept); err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -283,6 +284,7 @@ func TestTimers(t *testing.T) {
 			t.Errorf("released connection closed after %v", took)
 		}
 		s = play(t, l).associate()
+		s.send(pdata(pdv(1, isCommand|isLast, echoCommand(8)))).expectResponse(0x8030, 8, StatusSuccess)
 		began := time.Now()
 		s.expect(typeAbort, 0, sourceUser, 0)
 		if took := time.Since(began); took != 10*time.Minute {
@@ -432,13 +434,14 @@ func TestShutdownFinishesTheMessage(t *testing.T) {
 		synctest.Wait()
 		done := make(chan error, 1)
 		go func() { done <- srv.Shutdown(t.Context()) }()
+		began := time.Now()
 		idle.expect(typeAbort)
 		waiting.expectClosed()
 		time.Sleep(10 * time.Second)
 		busy.send(pdata(pdv(3, isLast, []byte("half")))).expectResponse(0x8001, 7, StatusSuccess)
 		busy.expect(typeAbort)
-		if err := <-done; err != nil {
-			t.Error(err)
+		if err := <-done; err != nil || time.Since(began) != 10*time.Second {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(began))
 		}
 		if err := srv.Serve(newPipeListener()); err != ErrServerClosed {
 			t.Errorf("Serve after Shutdown: %v", err)
@@ -501,4 +504,62 @@ func TestInvalidConfig(t *testing.T) {
 			t.Errorf("%+v was accepted", cfg)
 		}
 	}
+}
+
+// TestObserverSeesThePeer: who it is, what it speaks, what was agreed; never
+// the secrets it offered.
+func TestObserverSeesThePeer(t *testing.T) {
+	var opened *Association
+	o := &openedOnly{open: func(a *Association) { opened = a }}
+	var asked Peer
+	admit := func(p Peer) *Reject { asked = p; return nil }
+	bubble(t, ServerConfig{Handler: &keeper{}, Observer: o, Admit: admit}, func(t *testing.T, _ *Server, l *pipeListener) {
+		s := play(t, l).send(fullRequest().append(nil))
+		s.expect(typeAC)
+		s.release()
+		synctest.Wait()
+		if asked.Identity == nil || strings.Contains(asked.Identity.String(), "secret") {
+			t.Errorf("Admit got %+v, %v", asked, asked.Identity)
+		}
+		class, version := opened.Implementation()
+		if p := opened.Peer(); p.Calling != "CT1" || p.Called != "EDGED" || p.Addr == nil || p.Identity != nil {
+			t.Errorf("peer %+v", p)
+		}
+		if class != "2.25.7" || version != "SCANNER_1" || opened.MaxPDU() != 16384 || opened.ID() == 0 || opened.Proposed() != 2 {
+			t.Errorf("implementation %s %s, limit %d, id %d, proposed %d", class, version, opened.MaxPDU(), opened.ID(), opened.Proposed())
+		}
+		want := []Context{{1, ctImage, ImplicitVRLE}, {3, Verification, ImplicitVRLE}}
+		if !slices.Equal(opened.Contexts(), want) {
+			t.Errorf("contexts %v, want %v", opened.Contexts(), want)
+		}
+	})
+}
+
+type openedOnly struct{ open func(*Association) }
+
+func (o *openedOnly) Refused(Peer, Reject)       {}
+func (o *openedOnly) Opened(a *Association)      { o.open(a) }
+func (o *openedOnly) Closed(*Association, error) {}
+
+// TestAcceptSurvivesShortage: running out of file descriptors passes; another
+// error of the listener ends Serve and is returned.
+func TestAcceptSurvivesShortage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("listener broken")
+		l := &sickListener{pipeListener: newPipeListener(), errs: []error{syscall.EMFILE, syscall.EMFILE, broken}}
+		if err := newTestServer(t, ServerConfig{Handler: &keeper{}}).Serve(l); err != broken {
+			t.Errorf("Serve returned %v", err)
+		}
+	})
+}
+
+type sickListener struct {
+	*pipeListener
+	errs []error
+}
+
+func (l *sickListener) Accept() (net.Conn, error) {
+	err := l.errs[0]
+	l.errs = l.errs[1:]
+	return nil, err
 }

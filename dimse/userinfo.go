@@ -1,6 +1,9 @@
 package dimse
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // Sub-items of the user information item (PS3.8 Annex D, PS3.7 Annex D.3.3).
 const (
@@ -53,6 +56,14 @@ type UserIdentity struct {
 	ResponseRequested bool
 	Primary           []byte
 	Secondary         []byte
+}
+
+// String leaves out what nobody may see in a log.
+func (id *UserIdentity) String() string { return fmt.Sprintf("user identity of type %d", id.Type) }
+
+// kept is what an association remembers of its peer: no secrets, nothing large.
+func (u UserInfo) kept() UserInfo {
+	return UserInfo{MaxPDU: u.MaxPDU, ImplementationClassUID: u.ImplementationClassUID, ImplementationVersion: u.ImplementationVersion}
 }
 
 func parseUserInfo(v []byte) (u UserInfo, err error) {
