@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -99,6 +100,14 @@ func BenchmarkRecovery(b *testing.B) {
 		s.Close()
 	}
 	b.ReportMetric(float64(objects)*float64(b.N)/b.Elapsed().Seconds(), "files/s")
+}
+
+// heapInUse is what is in use after a collection.
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // lazyFS syncs nothing: it fills a benchmark's directory quickly.
