@@ -1,8 +1,6 @@
 package main
 
-import (
-	"fmt"
-)
+import "fmt"
 
 // goals of the section on receiving.
 const (
@@ -19,30 +17,52 @@ func cstoreTable(o options, dir string, ceiling float64, cells []cell, figures m
 		head:  []string{"senders", "edged, durable", "storescp", "Orthanc", "to storescp", "to Orthanc", "goal", ""},
 	}
 	worst := struct{ storescp, orthanc float64 }{}
-	for i := 0; i+2 < len(cells); i += 3 {
+	for i := 0; i+2 < len(cells); i += 3 { // the cells of a row stand together
 		edged, scp, orthanc := cells[i], cells[i+1], cells[i+2]
 		a, b := per(median(edged.rates), median(scp.rates)), per(median(edged.rates), median(orthanc.rates))
 		goal, ok := fmt.Sprintf("≥ %.1f×, ≥ %.0f×", goalStorescp, goalOrthanc), a >= goalStorescp && b >= goalOrthanc
-		if i < 6 {
+		known := a > 0 && b > 0
+		if i < lateCells {
 			worst.storescp, worst.orthanc = least(worst.storescp, a), least(worst.orthanc, b)
 		} else {
-			goal, ok = fmt.Sprintf("≥ %d objects/s", goalSlow), median(edged.rates) >= goalSlow
-			figures["slow_per_s"] = fmt.Sprintf("%.0f", median(edged.rates))
+			rate := median(edged.rates)
+			goal, ok, known = fmt.Sprintf("≥ %d objects/s", goalSlow), rate >= goalSlow, rate > 0
+			note(figures, "slow_per_s", "%.0f", rate)
+		}
+		judged := "not measured"
+		if known {
+			judged = verdict(ok)
 		}
 		s.row(edged.senders.name, spread(edged.rates), spread(scp.rates), spread(orthanc.rates),
-			fmt.Sprintf("%.2f×", a), fmt.Sprintf("%.2f×", b), goal, verdict(ok))
+			times(a), times(b), goal, judged)
 	}
-	figures["storescp_ratio"], figures["orthanc_ratio"] = fmt.Sprintf("%.2f", worst.storescp), fmt.Sprintf("%.2f", worst.orthanc)
+	note(figures, "storescp_ratio", "%.2f", worst.storescp)
+	note(figures, "orthanc_ratio", "%.2f", worst.orthanc)
 	s.note("Objects a second: median of %d interleaved runs (least–greatest), storescu's start and end included; each run on a new folder and a new process. storescp as installed (without TCP_NODELAY=1 in its environment), with the senders of the last row: %s.",
 		o.runs, spread(cells[len(cells)-1].rates))
 	s.note("The disk alone, one writer, `write 512 KiB, fdatasync, fsync directory`: %.0f objects/s.", ceiling)
 	return s
 }
 
+// note keeps a figure; 0 was not measured.
+func note(figures map[string]string, name, format string, v float64) {
+	if v > 0 {
+		figures[name] = fmt.Sprintf(format, v)
+	}
+}
+
+// times shows a ratio; 0 was not measured.
+func times(v float64) string {
+	if v == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f×", v)
+}
+
 // least takes 0 for not known yet.
 func least(a, b float64) float64 {
-	if a == 0 {
-		return b
+	if a == 0 || b == 0 {
+		return max(a, b)
 	}
 	return min(a, b)
 }

@@ -7,14 +7,22 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
 
 // target is a Storage SCP that can be started on an empty folder.
 type target struct {
-	name  string
-	start func(ctx context.Context, l *lab, dir string, associations int) (*service, error)
+	name    string
+	program string // that must be installed
+	start   func(ctx context.Context, l *lab, dir string, associations int) (*service, error)
+}
+
+// missing says that it cannot be measured on this machine.
+func (t target) missing() bool {
+	_, err := exec.LookPath(t.program)
+	return t.program != "" && err != nil
 }
 
 // service is a target that runs.
@@ -32,10 +40,10 @@ var (
 )
 
 var (
-	edgedTarget    = target{"edged", startEdgedAlone}
-	storescpTarget = target{"storescp", storescpWith(fast)}
-	storescpPlain  = target{"storescp as installed", storescpWith(slow)}
-	orthancTarget  = target{"Orthanc", startOrthanc}
+	edgedTarget    = target{"edged", "", startEdgedAlone}
+	storescpTarget = target{"storescp", "storescp", storescpWith(fast)}
+	storescpPlain  = target{"storescp as installed", "storescp", storescpWith(slow)}
+	orthancTarget  = target{"Orthanc", "Orthanc", startOrthanc}
 )
 
 // storescpWith streams what comes into files and never flushes. It takes several
