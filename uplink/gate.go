@@ -33,9 +33,14 @@ func (g *gate) enter(ctx context.Context, class uint8) error {
 }
 
 // yield is called by the holder before its next chunk. It lets the other class
-// pass when that is due, and returns with the line held.
+// pass when that is due, and returns with the line held, or an error without it.
 func (g *gate) yield(ctx context.Context, class uint8) error {
 	g.mu.Lock()
+	if err := ctx.Err(); err != nil {
+		g.free()
+		g.mu.Unlock()
+		return err
+	}
 	other := wire.Routine + wire.Backfill - class
 	if g.waiting[other] == nil || class == wire.Routine && g.routine < share {
 		g.pass(class)

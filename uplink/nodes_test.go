@@ -72,7 +72,6 @@ func TestRoutineAndBackfillShareFourToOne(t *testing.T) {
 				sent[class]++ // one at a time: the gate is the lock
 				time.Sleep(time.Second)
 			}
-			g.leave()
 		}
 		done := make(chan struct{}, 2)
 		for _, class := range []uint8{wire.Routine, wire.Backfill} {

@@ -54,9 +54,10 @@ type Keeper interface {
 	// AtHub: the hub holds these objects durably. All of them were leased here.
 	AtHub(ctx context.Context, receipts []Receipt) error
 
-	// Archived: every required destination holds these. They may come
-	// before the receipt, or for objects not known here; what is not known with
-	// this ID and length changes nothing and is no error.
+	// Archived: every required destination holds these. On one connection the
+	// receipt comes first, but when that was lost with an earlier one it may
+	// come later or never. What is not known with this ID and length changes
+	// nothing and is no error.
 	Archived(ctx context.Context, confirmations []Confirmation) error
 
 	// Trouble: destinations refuse these.

@@ -4,6 +4,7 @@
 //	DIR/partial/DD.../ID       preface and the data set bytes so far; DD... is the
 //	                           first half of SHA-256 of the appliance's id, in hexadecimal
 //	DIR/objects/A/ID.dcm       a whole Part 10 file; A is the first digit of ID
+//	DIR/reset.key              32 secret bytes for the listener, see Store.ResetKey
 //
 // It promises:
 //   - a file below objects/ is whole and has the digest in its name: it gets its

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -41,6 +42,7 @@ type Store struct {
 	max  int64
 	log  *slog.Logger
 
+	reset     [32]byte
 	fdatasync func(fd int) error // a test makes it fail
 
 	mu       sync.Mutex // guards what follows; never held during I/O on a partial object
@@ -78,7 +80,7 @@ func Open(c Config) (*Store, error) {
 
 		fdatasync: unix.Fdatasync,
 	}
-	if err := errors.Join(s.makeDirs(), s.findPartials()); err != nil {
+	if err := errors.Join(s.makeDirs(), s.findPartials(), s.findResetKey()); err != nil {
 		root.Close()
 		return nil, fmt.Errorf("object store %s: %w", c.Dir, err)
 	}
@@ -131,6 +133,23 @@ func syncDir(root *os.Root, dir string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// ResetKey is a secret that stays with the store. The listener in front of it
+// tells connections of its former life with it that they are gone.
+func (s *Store) ResetKey() [32]byte { return s.reset }
+
+const resetKeyFile = "reset.key"
+
+// findResetKey reads the key or makes one. It is not flushed: a lost one costs
+// the appliances one idle timeout.
+func (s *Store) findResetKey() error {
+	if b, err := s.root.ReadFile(resetKeyFile); err == nil && len(b) == len(s.reset) {
+		copy(s.reset[:], b)
+		return nil
+	}
+	rand.Read(s.reset[:])
+	return s.root.WriteFile(resetKeyFile, s.reset[:], 0o600)
 }
 
 // findPartials takes stock of what the last run left. What has a name that

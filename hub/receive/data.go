@@ -164,6 +164,8 @@ func (n *session) commitBatch(ctx context.Context, batch []*offer) error {
 	if len(sealed) == 0 {
 		return nil
 	}
+	n.telling.RLock()
+	defer n.telling.RUnlock()
 	if err := n.server.c.Ledger.Receive(ctx, sealed); err != nil {
 		return fmt.Errorf("record %d objects: %w", len(sealed), err)
 	}

@@ -61,8 +61,8 @@ func TestADamagedCopyIsQuarantinedAndDelaysNothing(t *testing.T) {
 		return source.Count(uplinktest.Archived) == 5 && source.Count(uplinktest.Quarantined) == 2
 	})
 	eventually(t, "the partial object to go", func() bool { return w.store.PartialBytes("one") == 0 })
-	if len(w.ledger.received) != 5 {
-		t.Errorf("%d received", len(w.ledger.received))
+	if len(w.ledger.list()) != 5 {
+		t.Errorf("%d received", len(w.ledger.list()))
 	}
 }
 
@@ -170,8 +170,8 @@ func TestTwoAppliancesSendTheirOwnBytes(t *testing.T) {
 		t.Error(err)
 	}
 	two.With(func(s *uplinktest.Source) {
-		if len(w.ledger.received) != 20 || s.Read < 10*50_000 {
-			t.Errorf("%d received, the second appliance read %d bytes", len(w.ledger.received), s.Read)
+		if len(w.ledger.list()) != 20 || s.Read < 10*50_000 {
+			t.Errorf("%d received, the second appliance read %d bytes", len(w.ledger.list()), s.Read)
 		}
 	})
 }
@@ -290,7 +290,7 @@ func TestObjectsCarryWhatTheOfferSaid(t *testing.T) {
 	w.appliance("one", source, nil)
 	waitFor(t, source, uplinktest.Archived)
 	want := hub.Object{ID: it.ID, Names: it.Names, Length: 10, Study: it.Study, Priority: wire.Backfill, Device: "one", Flags: it.Flags, Calling: it.Calling}
-	if got := w.ledger.received[0]; got != want {
+	if got := w.ledger.list()[0]; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

@@ -82,7 +82,7 @@ func TestWhoIsNotProvedGetsNothing(t *testing.T) {
 				}
 			})
 			untouched(t, u, source)
-			if n := len(w.ledger.received); n > 0 {
+			if n := len(w.ledger.list()); n > 0 {
 				t.Errorf("%d objects received", n)
 			}
 		})
@@ -194,5 +194,24 @@ func TestGarbageOnTheUDPPort(t *testing.T) {
 	source := uplinktest.NewSource()
 	source.Add(1, 1000, wire.Urgent)
 	w.appliance("one", source, nil)
+	waitFor(t, source, uplinktest.Archived)
+}
+
+// TestARestartIsNoticedAtOnce: the appliance is told by a stateless reset, not by
+// half a minute of silence (RFC 9000 §10.3), also when the hub's key is new.
+func TestARestartIsNoticedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.change = func(c *receive.Config) {
+		c.IdleTimeout = time.Hour
+		c.TLS.Certificates = []tls.Certificate{w.ca.Issue(uplinktest.HubName, x509.ExtKeyUsageServerAuth, nil)}
+	}
+	w.start()
+	source := uplinktest.NewSource()
+	source.Add(1, 1000, wire.Routine)
+	w.appliance("one", source, func(c *uplink.Config) { c.Idle = time.Hour })
+	waitFor(t, source, uplinktest.Archived)
+	w.stop()
+	w.start()
+	source.Add(2, 1000, wire.Routine)
 	waitFor(t, source, uplinktest.Archived)
 }

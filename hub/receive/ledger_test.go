@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,7 +174,14 @@ func (l *ledger) Changed(string) <-chan struct{} {
 	return l.changed
 }
 
-// check demands that each object was received once for its device.
+// list is what was received so far.
+func (l *ledger) list() []hub.Object {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.received)
+}
+
+// once demands that each object was received once for its device.
 func (l *ledger) once() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -48,6 +48,8 @@ func (n *session) tell(ctx context.Context, confirmed, troubled *uint64) (bool, 
 	if n.unacked.Load() >= maxUnacked {
 		return true, nil
 	}
+	n.telling.Lock()
+	defer n.telling.Unlock()
 	confirmations, err := n.server.c.Ledger.Confirmations(ctx, n.device, *confirmed, pageOfNews)
 	if err != nil {
 		return false, fmt.Errorf("read confirmations: %w", err)

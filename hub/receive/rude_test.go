@@ -195,7 +195,7 @@ func TestWrongBytesAreNeverReceipted(t *testing.T) {
 	if f, ok := r.hear().(*wire.Trouble); !ok || f.Problems[0].Kind != wire.ProblemDigest || f.Problems[0].ID != o.ID {
 		t.Fatalf("heard %+v", f)
 	}
-	if _, err := w.store.Open([32]byte(o.ID)); err == nil || len(w.ledger.received) > 0 {
+	if _, err := w.store.Open([32]byte(o.ID)); err == nil || len(w.ledger.list()) > 0 {
 		t.Error("the wrong bytes were kept")
 	}
 	o.Number = 2

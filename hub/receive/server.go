@@ -3,9 +3,7 @@ package receive
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,7 +44,7 @@ type Config struct {
 	Software       string        // named in Welcome
 
 	// ResetKey lets appliances notice at once that the hub has started again
-	// (stateless reset, RFC 9000 §10.3). If zero, made from the private key of TLS.
+	// (stateless reset, RFC 9000 §10.3). If zero, the one that Objects keeps.
 	ResetKey [32]byte
 
 	Logger *slog.Logger // If nil, slog.Default.
@@ -74,6 +72,7 @@ func New(c Config) (*Server, error) {
 	c.PartialAge = cmp.Or(c.PartialAge, 7*24*time.Hour)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 20*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.ResetKey = cmp.Or(c.ResetKey, c.Objects.ResetKey())
 	return &Server{c: c, tls: serverTLS(c), sessions: map[*session]struct{}{}}, nil
 }
 
@@ -118,7 +117,7 @@ func quicConfig(idle time.Duration) *quic.Config {
 func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	transport := &quic.Transport{Conn: pc, StatelessResetKey: s.resetKey()}
+	transport := &quic.Transport{Conn: pc, StatelessResetKey: (*quic.StatelessResetKey)(&s.c.ResetKey)}
 	defer transport.Close()
 	listener, err := transport.Listen(s.tls, quicConfig(s.c.IdleTimeout))
 	if err != nil {
@@ -140,22 +139,6 @@ func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 			}
 		})
 	}
-}
-
-// resetKey is the same after a restart, nil when there is nothing to make it from.
-func (s *Server) resetKey() *quic.StatelessResetKey {
-	if s.c.ResetKey != [32]byte{} {
-		return (*quic.StatelessResetKey)(&s.c.ResetKey)
-	}
-	if len(s.tls.Certificates) == 0 {
-		return nil
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(s.tls.Certificates[0].PrivateKey)
-	if err != nil {
-		return nil // a key that does not leave its hardware
-	}
-	key := sha256.Sum256(append([]byte("edged/1 stateless reset"), der...))
-	return (*quic.StatelessResetKey)(&key)
 }
 
 // ended tells an end that was asked for from a failure.
