@@ -120,6 +120,27 @@ func (c revokeCmd) Run(e *env) error {
 	return e.withLedger(func(_ Config, l *ledger.SQLite) error { return l.SetApproved(e.ctx, c.Device, false, actor()) })
 }
 
+// maxListed bounds a list on a terminal.
+const maxListed = 1000
+
+type objectsLsCmd struct{}
+
+func (objectsLsCmd) Run(e *env) error {
+	return e.withLedger(func(_ Config, l *ledger.SQLite) error {
+		stuck, err := l.Stuck(e.ctx, maxListed)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "ID\tDESTINATION\tSTATE\tSOP INSTANCE UID\tWHY")
+		for _, s := range stuck {
+			// The UID is a peer's and may hold anything.
+			fmt.Fprintf(w, "%s\t%s\t%s\t%.80q\t%s\n", s.ID, s.Destination, s.State, s.SOPInstance, s.Words)
+		}
+		return w.Flush()
+	})
+}
+
 type releaseCmd struct {
 	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
 }

@@ -5,7 +5,7 @@
 //	hubd check               checks the configuration
 //	hubd code new            a claim code for one appliance
 //	hubd devices ls|approve|revoke
-//	hubd objects release|retry
+//	hubd objects ls|release|retry
 //	hubd version
 //
 // All but run may be used while the hub runs, and before it has run for the

@@ -168,7 +168,7 @@ func (s *site) uplink(b *identity.Bundle, source *uplinktest.Source, done func(*
 	s.Helper()
 	u, err := uplink.New(uplink.Config{
 		Hubs: []string{s.listen}, TLS: b.ClientTLS(), Source: source, Keeper: source, BootID: []byte("boot"), DataDirID: []byte("dir"),
-		RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, Idle: 5 * time.Second, Logger: slog.New(slog.DiscardHandler),
+		RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, Idle: 2 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		s.Fatal(err)

@@ -40,8 +40,9 @@ type cli struct {
 		Revoke  revokeCmd    `cmd:"" help:"Let an appliance in no more."`
 	} `cmd:"" help:"Appliances."`
 	Objects struct {
-		Release releaseCmd `cmd:"" help:"Let an object go to the archive that is held because another has its SOP Instance UID."`
-		Retry   retryCmd   `cmd:"" help:"Try an object again that the archive had refused for good."`
+		Ls      objectsLsCmd `cmd:"" help:"List the objects that wait for a decision."`
+		Release releaseCmd   `cmd:"" help:"Let an object go to the archive that is held because another has its SOP Instance UID."`
+		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good."`
 	} `cmd:"" help:"Objects that wait for a decision."`
 }
 

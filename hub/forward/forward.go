@@ -161,11 +161,9 @@ func (f *Forwarder) work(ctx context.Context, d Destination) {
 func (f *Forwarder) attempt(ctx context.Context, name string, s session, jobs []ledger.Job) {
 	limited, cancel := context.WithTimeout(ctx, f.Lease-f.Lease/10)
 	defer cancel()
-	reported := map[int64]bool{}
-	err := s.deliver(limited, jobs, func(j ledger.Job, o outcome) {
-		reported[j.Seq] = true
-		f.settle(ctx, j, o)
-	})
+	t := &tally{f: f, at: time.Now(), reported: map[int64]bool{}}
+	err := s.deliver(limited, jobs, func(j ledger.Job, o outcome) { t.add(ctx, j, o) })
+	t.settle()
 	g := f.gates[name]
 	switch {
 	case err == nil:
@@ -175,10 +173,39 @@ func (f *Forwarder) attempt(ctx context.Context, name string, s session, jobs []
 		f.log.Warn("destination cannot be reached", "destination", name, "err", err, "again_in", after.Round(time.Millisecond))
 	}
 	for _, j := range jobs {
-		if !reported[j.Seq] {
+		if !t.reported[j.Seq] {
 			f.record(ctx, j, "give back", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, 0, false, "") })
 		}
 	}
+}
+
+// tally keeps the outcomes of a batch, to record them together: at the end, or
+// when a second has passed since the last time. A crash before that costs
+// deliveries that are made again, which is harmless.
+type tally struct {
+	f        *Forwarder
+	at       time.Time
+	waiting  []func()
+	reported map[int64]bool
+}
+
+func (t *tally) add(ctx context.Context, j ledger.Job, o outcome) {
+	t.reported[j.Seq] = true
+	t.waiting = append(t.waiting, func() { t.f.settle(ctx, j, o) })
+	if time.Since(t.at) > time.Second {
+		t.settle()
+	}
+}
+
+// settle writes all at once, so that they share the ledger's commits; at most
+// batchSize goroutines for as long as that takes.
+func (t *tally) settle() {
+	var wg sync.WaitGroup
+	for _, write := range t.waiting {
+		wg.Go(write)
+	}
+	wg.Wait()
+	t.waiting, t.at = nil, time.Now()
 }
 
 // settle records an outcome.

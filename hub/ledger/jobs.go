@@ -295,3 +295,33 @@ func (l *SQLite) free(ctx context.Context, id hub.ID, action, from, actor string
 		return b.audit(actor, action, id.String(), fmt.Sprintf("%d jobs", n))
 	})
 }
+
+// Stuck is a job that waits for an administrator.
+type Stuck struct {
+	ID          hub.ID
+	SOPInstance string
+	Destination string
+	State       string // held | permanent
+	Words       string
+}
+
+// Stuck lists at most limit jobs that Release or Retry would free.
+func (l *SQLite) Stuck(ctx context.Context, limit int) ([]Stuck, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT o.id, o.sop_instance, j.destination, j.state, j.words
+		FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.state IN ('held', 'permanent') ORDER BY j.seq LIMIT ?`, min(limit, maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("stuck jobs: %w", err)
+	}
+	defer rows.Close()
+	var out []Stuck
+	for rows.Next() {
+		var s Stuck
+		var id []byte
+		if err := rows.Scan(&id, &s.SOPInstance, &s.Destination, &s.State, &s.Words); err != nil {
+			return nil, fmt.Errorf("stuck jobs: %w", err)
+		}
+		s.ID = hub.ID(id)
+		out = append(out, s)
+	}
+	return out, rows.Err()
+}

@@ -213,6 +213,11 @@ var stories = map[string]struct {
 		if len(tr) != 1 || tr[0].ID != second.ID || tr[0].Permanent || !strings.HasPrefix(tr[0].Words, "held: ") {
 			w.Errorf("trouble %+v", tr)
 		}
+		stuck, err := w.Stuck(w.ctx, 9)
+		w.must(err)
+		if len(stuck) != 2 || stuck[0].ID != second.ID || stuck[0].State != "held" || stuck[0].SOPInstance != "1.2.1" {
+			w.Errorf("stuck %+v", stuck)
+		}
 		w.must(w.Release(w.ctx, second.ID, "admin"))
 		w.must(w.Done(w.ctx, w.one("vna"), ""))
 		w.want("b", w.confirmed("b"), []hub.ID{second.ID})
@@ -466,4 +471,34 @@ func ioError(t *testing.T) error {
 	}
 	_, err := Open(t.Context(), Config{Path: path})
 	return err
+}
+
+// BenchmarkReceive is objects a second that are durable, by appliances at once.
+func BenchmarkReceive(b *testing.B) {
+	for _, devices := range []int{1, 16, 128} {
+		b.Run(fmt.Sprintf("appliances=%d", devices), func(b *testing.B) {
+			l, err := Open(b.Context(), Config{Path: filepath.Join(b.TempDir(), "l.db"), Destinations: []Destination{{"vna", true}}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close()
+			work := make(chan hub.Object, 1024)
+			var wg sync.WaitGroup
+			for range devices {
+				wg.Go(func() {
+					for o := range work {
+						if err := l.Receive(b.Context(), []hub.Object{o}); err != nil {
+							b.Error(err)
+						}
+					}
+				})
+			}
+			for n := 0; b.Loop(); n++ {
+				work <- object("a", n, "x")
+			}
+			close(work)
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "objects/s")
+		})
+	}
 }

@@ -58,6 +58,7 @@ CREATE TABLE jobs (
 	UNIQUE (object, destination)
 ) STRICT;
 CREATE INDEX jobs_queue ON jobs (destination, state, priority, seq, next_at);
+CREATE INDEX jobs_stuck ON jobs (seq) WHERE state IN ('held', 'permanent');
 
 CREATE TABLE confirmations (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT,
