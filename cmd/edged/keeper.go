@@ -58,7 +58,6 @@ func (k *keeper) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.log.Info("spool open", "recovery", fmt.Sprintf("%+v", s.Recovery()))
 	k.set(s, nil)
 	err = s.Run(ctx)
 	k.set(nil, errOpening)

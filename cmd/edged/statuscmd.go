@@ -88,7 +88,7 @@ func line(u status.Uplink) string {
 	case u.Hub == "" && !u.Connected:
 		return "no hub"
 	case !u.Connected:
-		return fmt.Sprintf("no connection to %s, %d objects (%s) wait: %s", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes), u.LastError)
+		return fmt.Sprintf("no connection to %s, %d objects (%s) wait: %s", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes), status.Shown(u.LastError))
 	}
 	return fmt.Sprintf("%s to %s, %.1f Mbit/s, %d objects (%s) wait", u.Transport, u.Hub, float64(u.RateBitsPerSecond)/1e6, u.BacklogObjects, inBytes(u.BacklogBytes))
 }
@@ -97,7 +97,7 @@ func ready(d status.DICOM) string {
 	if d.Ready {
 		return "ready"
 	}
-	return "not ready: " + d.NotReady
+	return "not ready: " + status.Shown(d.NotReady)
 }
 
 func inBytes(n int64) string {
