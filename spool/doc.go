@@ -175,8 +175,8 @@
 // too, and the partial file goes. The ballast is given up for the journal, so
 // that confirmations can be taken and files deleted with no byte free.
 //
-// Gap: a journal that finds no room although the ballast is used up ends the
-// spool like any other failed write; 8 MiB are room for some 130,000 receipts.
+// With the ballast used up, 8 MiB are 40,000 receipts or more, receipts too are
+// answered with ErrFull until somebody makes room; nothing is lost by that.
 //
 // Gap: a damaged copy that was replaced by a good re-send stays in its place,
 // quarantined, until somebody removes it by hand.

@@ -209,3 +209,38 @@ func TestAdmissionIsGraded(t *testing.T) {
 		t.Fatalf("above the mark: %v, want ErrFull", err)
 	}
 }
+
+// P7: even with the ballast used up a full disk is transient for receipts, too,
+// and the journal stays whole over the record that found no room.
+func TestReceiptsWithoutAnyRoomAreTransient(t *testing.T) {
+	ctx := context.Background()
+	for room := range int64(160) {
+		fs := newMemFS()
+		cfg := memConfig(fs)
+		cfg.BallastBytes, cfg.ReserveBytes = -1, -1
+		s := open(t, cfg)
+		a, _ := put(t, s, newSample(1), sample(1, 100))
+		b, _ := put(t, s, newSample(2), sample(2, 100))
+		fs.free = room
+		err := s.AtHub(ctx, receipt(a))
+		if err != nil && (!errors.Is(err, ErrFull) || errors.Is(err, ErrFailed)) {
+			t.Fatalf("room for %d bytes: %v", room, err)
+		}
+		if err == nil && room < 60 {
+			t.Fatalf("no room and no error")
+		}
+		if err := s.Sweep(ctx); err != nil {
+			t.Fatalf("sweep on a full disk: %v", err)
+		}
+		fs.free = -1
+		if err := errors.Join(s.AtHub(ctx, receipt(a)), s.AtHub(ctx, receipt(b)), s.Archived(ctx, receipt(b))); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, memConfig(fs.powerCut(0, rand.New(rand.NewPCG(1, 1)))))
+		if s.Recovery().JournalHoles > 0 || s.Recovery().JournalTorn > 0 {
+			t.Fatalf("room for %d bytes: the journal is not whole: %+v", room, s.Recovery())
+		}
+		wantState(t, s, a.ID, AtHub)
+		wantState(t, s, b.ID, Archived)
+	}
+}

@@ -21,7 +21,8 @@ type journal struct {
 	gen     uint64
 	number  uint64 // of the next record
 	size    int64
-	atStart int64 // size of the snapshot
+	atStart int64  // size of the snapshot
+	rest    []byte // of a record that found no room; it is finished before anything else is written
 }
 
 func segmentName(gen uint64) string { return path.Join(journalDir, fmt.Sprintf("%016x.log", gen)) }
@@ -39,15 +40,16 @@ func (j *journal) begin(st standing, snapshot []op) error {
 	}
 	f, err := j.fs.Create(tmp)
 	if err != nil {
-		return fmt.Errorf("journal: %w", err)
+		return fullOr(fmt.Errorf("journal: %w", err))
 	}
 	var number uint64
 	b := encodeSegmentHeader(gen)
 	b = append(b, encodeRecords(gen, &number, st, append(snapshot, op{kind: opSnapshotEnd}))...)
-	err = j.write(f, b)
-	if err == nil {
-		err = f.Sync()
+	if _, err := j.write(f, b); err != nil {
+		f.Close()
+		return errors.Join(fullOr(fmt.Errorf("journal segment %d: %w", gen, err)), j.fs.Remove(tmp))
 	}
+	err = f.Sync()
 	if err == nil {
 		err = j.fs.Rename(tmp, segmentName(gen))
 	}
@@ -62,7 +64,7 @@ func (j *journal) begin(st standing, snapshot []op) error {
 		j.f.Close()
 	}
 	j.f, j.gen, j.number = f, gen, number
-	j.size, j.atStart = int64(len(b)), int64(len(b))
+	j.size, j.atStart, j.rest = int64(len(b)), int64(len(b)), nil
 	return j.dropOlder()
 }
 
@@ -83,12 +85,18 @@ func (j *journal) dropOlder() error {
 }
 
 // append makes ops durable. The commit point is the fdatasync.
+//
+// ErrFull means that the record has no room although the ballast is gone. What
+// is missing of it is written before the next one, so the segment stays whole;
+// that the ops may then become durable although their caller was told ErrFull
+// is harmless: they are true, and the caller asks again.
 func (j *journal) append(st standing, ops []op) error {
-	b := encodeRecords(j.gen, &j.number, st, ops)
-	if err := j.write(j.f, b); err != nil {
-		return fmt.Errorf("journal: %w", err)
+	b := append(j.rest, encodeRecords(j.gen, &j.number, st, ops)...)
+	n, err := j.write(j.f, b)
+	j.size += int64(n)
+	if j.rest = b[n:]; err != nil {
+		return fullOr(fmt.Errorf("journal: %w", err))
 	}
-	j.size += int64(len(b))
 	if mutant == mutantEarlyAnswer {
 		return nil
 	}
@@ -103,17 +111,23 @@ func (j *journal) append(st standing, ops []op) error {
 
 // write goes on behind a short write once the ballast made room: a receipt must
 // find its place also on a full disk, or nothing could ever be forgotten.
-func (j *journal) write(f File, b []byte) error {
+func (j *journal) write(f File, b []byte) (written int, err error) {
 	for {
-		n, err := f.Write(b)
-		b = b[n:]
-		if err == nil {
-			return nil
-		}
-		if !noSpace(err) || !j.yield() {
-			return err
+		n, err := f.Write(b[written:])
+		written += n
+		if err == nil || !noSpace(err) || !j.yield() {
+			return written, err
 		}
 	}
+}
+
+// fullOr marks the error of a write as transient if the disk is full. An error
+// of a sync never comes here.
+func fullOr(err error) error {
+	if noSpace(err) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
 }
 
 func (j *journal) close() {

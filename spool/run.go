@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -49,14 +50,14 @@ func (s *Spool) Sweep(ctx context.Context) error { return s.sweep(ctx) }
 func (s *Spool) sweep(ctx context.Context) error {
 	s.tick()
 	s.expireLeases()
-	if err := s.forget(ctx); err != nil {
+	if err := s.forget(ctx); err != nil && !errors.Is(err, ErrFull) {
 		return err
 	}
 	s.mu.Lock()
 	dirty := s.dirty
 	s.mu.Unlock()
 	if dirty {
-		if err := s.writeStanding(); err != nil {
+		if err := s.writeStanding(); err != nil && !errors.Is(err, ErrFull) {
 			return err
 		}
 	}

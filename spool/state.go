@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"maps"
 	"sort"
 	"time"
@@ -123,7 +124,12 @@ func (s *Spool) flush(ops []op) error {
 	if ops[0].kind == opStanding {
 		encoded = ops[1:]
 	}
-	if err := s.journal.append(st, encoded); err != nil {
+	if err := s.journal.append(st, encoded); errors.Is(err, ErrFull) {
+		s.mu.Lock()
+		s.dirty = true
+		s.mu.Unlock()
+		return err
+	} else if err != nil {
 		return s.fail(err)
 	}
 	s.mu.Lock()
@@ -284,10 +290,10 @@ func (s *Spool) compact() error {
 	s.mu.Lock()
 	st, ops := s.standingWith(nil), s.snapshot()
 	s.mu.Unlock()
-	if err := j.begin(st, ops); err != nil {
+	if err := j.begin(st, ops); err != nil && !errors.Is(err, ErrFull) {
 		return s.fail(err)
 	}
-	return nil
+	return nil // without room the old segment goes on growing
 }
 
 // snapshot returns all obligations that still matter. Guarded by mu.
