@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"golang.org/x/time/rate"
 
 	"edged/hub/objects"
 	"edged/uplink/wire"
@@ -112,12 +113,20 @@ func quicConfig(idle time.Duration) *quic.Config {
 	}
 }
 
+// suspicious makes clients prove their address (Retry, RFC 9000 §8.1.2) when
+// more come than a fleet that returns after an outage would send: a round trip for
+// them, nothing kept for who only pretends.
+func suspicious() func(net.Addr) bool {
+	normal := rate.NewLimiter(100, 200)
+	return func(net.Addr) bool { return !normal.Allow() }
+}
+
 // Serve accepts appliances on pc until ctx ends or the object store fails, and
 // returns when all sessions have ended. It does not close pc.
 func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	transport := &quic.Transport{Conn: pc, StatelessResetKey: (*quic.StatelessResetKey)(&s.c.ResetKey)}
+	transport := &quic.Transport{Conn: pc, StatelessResetKey: (*quic.StatelessResetKey)(&s.c.ResetKey), VerifySourceAddress: suspicious()}
 	defer transport.Close()
 	listener, err := transport.Listen(s.tls, quicConfig(s.c.IdleTimeout))
 	if err != nil {

@@ -51,9 +51,9 @@ type session struct {
 
 	writing sync.Mutex // held for each write to control
 
-	// telling orders what is said about one object: committers hold it for
-	// reading from the row to its Receipt, push holds it while it reads the
-	// outbox and tells. So no Archived overtakes its Receipt.
+	// telling orders what is said about one object: committers hold it
+	// from the row to its Receipt, push while it reads the outbox and tells. So
+	// no Archived overtakes its Receipt.
 	telling sync.RWMutex
 
 	mu     sync.Mutex // guards what follows
