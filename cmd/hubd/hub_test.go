@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -298,6 +299,31 @@ func TestSecondHubOnTheSameDataIsRefused(t *testing.T) {
 	c.Stderr = &errOut
 	if err := c.Run(); c.ProcessState.ExitCode() != exitFailed || !strings.Contains(errOut.String(), "is used by another hubd that runs") {
 		t.Errorf("%v: %s", err, errOut.String())
+	}
+}
+
+// SIGKILL at any moment of the first starts: the next one gets ready, and a code
+// that was printed in between is still good.
+func TestKilledAtAnyMomentOfItsStart(t *testing.T) {
+	s := newSite(t)
+	var codes []string
+	for n := range 12 {
+		c := s.command("run")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		killer := time.AfterFunc(rand.N(250*time.Millisecond), func() { c.Process.Kill() })
+		if n%4 == 1 {
+			codes = append(codes, strings.TrimSpace(s.do("code", "new", "--facility", "F1")))
+		}
+		c.Wait()
+		killer.Stop()
+	}
+	s.start()
+	for _, code := range codes {
+		if _, err := enrol.Enrol(t.Context(), enrol.Config{Hub: s.listen, Code: code, Dir: t.TempDir()}); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

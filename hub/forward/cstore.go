@@ -78,7 +78,7 @@ func (s *cstoreSession) deliver(ctx context.Context, jobs []ledger.Job, report f
 			s.worn = 0
 		}
 		if s.worn >= maxWorn {
-			return fmt.Errorf("archive %s at %s: %s", s.c.Called, s.c.Address, out.words)
+			return fmt.Errorf("archive %s at %s: %s", s.c.Called, s.c.Address, out.why)
 		}
 	}
 	return nil
@@ -123,7 +123,7 @@ func (s *cstoreSession) connect(ctx context.Context, jobs []ledger.Job) error {
 // because the program stops.
 func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, judged bool) {
 	if !s.client.Accepts(needOf(j)) {
-		return outcome{permanent, fmt.Sprintf("the archive accepts no SOP class %s in transfer syntax %s", j.Object.Names.SOPClass, j.Object.Names.TransferSyntax)}, true
+		return outcome{permanent, "presentation context refused", fmt.Sprintf("the archive accepts no SOP class %s in transfer syntax %s", j.Object.Names.SOPClass, j.Object.Names.TransferSyntax)}, true
 	}
 	o, bad := s.f.opened(j)
 	if bad != nil {
@@ -144,18 +144,19 @@ func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, ju
 	}
 	switch {
 	case data.err != nil:
-		return outcome{permanent, fmt.Sprintf("%v: %v", errDamaged, data.err)}, true
+		return outcome{permanent, errDamaged.Error(), fmt.Sprintf("%v: %v", errDamaged, data.err)}, true
 	case ctx.Err() != nil:
 		return outcome{}, false
 	case errors.Is(err, dimse.ErrNoContext):
-		return outcome{permanent, err.Error()}, true
+		return outcome{permanent, "presentation context refused", err.Error()}, true
 	}
-	return outcome{transient, err.Error()}, true
+	return outcome{transient, "association lost", err.Error()}, true
 }
 
 // judge says what an answer means; see doc.go. attempts are those before.
 func judge(rsp dimse.Response, attempts int) outcome {
-	words := rsp.Status.String()
+	why := rsp.Status.String()
+	words := why
 	if rsp.Comment != "" {
 		words += ": " + oneLine(rsp.Comment)
 	}
@@ -164,14 +165,14 @@ func judge(rsp dimse.Response, attempts int) outcome {
 	case s.IsSuccess():
 		return outcome{verdict: done}
 	case s&0xF000 == 0xB000:
-		return outcome{done, words}
+		return outcome{done, why, words}
 	case s == dimse.StatusDuplicateInstance && attempts > 0:
-		return outcome{done, words}
+		return outcome{done, why, words}
 	case s == dimse.StatusDuplicateInstance, s&0xFF00 == 0xA900, s&0xF000 == 0xC000,
 		s == dimse.StatusSOPClassNotSupported, s == dimse.StatusInvalidInstance:
-		return outcome{permanent, words}
+		return outcome{permanent, why, words}
 	}
-	return outcome{transient, words}
+	return outcome{transient, why, words}
 }
 
 // oneLine keeps an archive's comment printable and short.

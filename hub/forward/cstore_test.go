@@ -22,8 +22,8 @@ func TestWhatAnArchivesAnswerMeans(t *testing.T) {
 	if got := judge(dimse.Response{Status: 0x0111}, 1); got.verdict != done {
 		t.Error("a duplicate after a lost answer is our own")
 	}
-	if got := judge(dimse.Response{Status: 0xC001, Comment: "no\nroom \x1b[31m"}, 0); got.words != "C001 cannot understand: no room  [31m" {
-		t.Errorf("words %q", got.words)
+	if got := judge(dimse.Response{Status: 0xC001, Comment: "no\nroom \x1b[31m"}, 0); got.words != "C001 cannot understand: no room  [31m" || got.why != "C001 cannot understand" {
+		t.Errorf("words %q, for the log %q", got.words, got.why)
 	}
 }
 

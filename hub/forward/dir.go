@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 
 	"edged/hub/ledger"
 	"edged/internal/dicom"
@@ -27,9 +28,10 @@ type Dir struct {
 	name string
 	path string
 
-	mu    sync.Mutex          // guards known
-	known map[string]struct{} // study directories that are durable in their parent
-	root  *os.Root
+	mu     sync.Mutex          // guards known and broken
+	known  map[string]struct{} // study directories that are durable in their parent
+	broken error               // a flush has failed: nothing is believed until hubd has started again (P8)
+	root   *os.Root
 }
 
 // maxKnown bounds the memory of study directories; a forgotten one costs a flush.
@@ -69,8 +71,8 @@ func (s *dirSession) close() {}
 
 func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) error {
 	for _, j := range jobs {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if err := errors.Join(ctx.Err(), s.failed()); err != nil {
+			return err
 		}
 		o, bad := s.f.opened(j)
 		if bad != nil {
@@ -90,25 +92,47 @@ func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func
 // errDamaged marks an error of reading our own copy.
 var errDamaged = errors.New("the hub's copy is damaged")
 
-// store puts one object there. An error is the directory's.
+// store puts one object there. An error is the directory's as a whole.
 func (s *dirSession) store(j ledger.Job, o Object) (outcome, error) {
 	study := studyName(j.Object.Study)
-	if err := s.study(study); err != nil {
-		return outcome{}, err
-	}
 	target := study + "/" + j.Object.ID.String() + ".dcm"
-	same, err := s.already(target, o)
+	err := s.study(study)
+	same := false
+	if err == nil {
+		same, err = s.already(target, o)
+	}
 	if err == nil && !same {
 		err = s.write(target, o)
 	}
-	switch {
-	case errors.Is(err, errDamaged), errors.Is(err, fs.ErrExist):
-		return outcome{permanent, err.Error()}, nil
-	case err != nil:
-		return outcome{}, fmt.Errorf("%s: %w", s.path, err)
+	if err == nil {
+		err = s.flush(study)
 	}
-	return outcome{verdict: done}, s.syncDir(study)
+	return s.judge(err)
 }
+
+// judge tells what is wrong with one object, with one study's directory, and
+// with the disk: the last alone stops the others.
+func (s *dirSession) judge(err error) (outcome, error) {
+	switch {
+	case err == nil:
+		return outcome{verdict: done}, nil
+	case errors.Is(err, errDamaged):
+		return outcome{permanent, errDamaged.Error(), err.Error()}, nil
+	case errors.Is(err, errOther):
+		return outcome{permanent, errOther.Error(), err.Error()}, nil
+	case s.failed() != nil:
+		return outcome{}, s.failed()
+	}
+	for _, whole := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, whole) {
+			return outcome{}, fmt.Errorf("%s: %w", s.path, whole)
+		}
+	}
+	return outcome{transient, "its directory or file cannot be written", err.Error()}, nil
+}
+
+// errOther means that the place is taken.
+var errOther = errors.New("other bytes are there: move them away and retry")
 
 // write makes target hold o. The order is: write a file in .incoming, fsync it,
 // rename; the caller flushes the study's directory, which is the commit point.
@@ -122,7 +146,7 @@ func (s *dirSession) write(target string, o Object) error {
 	}
 	err = copyObject(f, o)
 	if err == nil {
-		err = f.Sync()
+		err = s.flushed(f.Sync())
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
@@ -187,9 +211,9 @@ func (s *dirSession) already(target string, o Object) (bool, error) {
 		return false, err
 	}
 	if !same {
-		return false, fmt.Errorf("%s exists with other bytes: move it away and retry: %w", target, fs.ErrExist)
+		return false, fmt.Errorf("%s: %w", target, errOther)
 	}
-	return true, f.Sync()
+	return true, s.flushed(f.Sync())
 }
 
 func equal(a, b io.Reader) (bool, error) {
@@ -224,9 +248,9 @@ func (s *Dir) study(name string) error {
 		return nil
 	}
 	if err := s.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w", s.path, err)
+		return err
 	}
-	if err := s.syncDir("."); err != nil {
+	if err := s.flush("."); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -238,15 +262,35 @@ func (s *Dir) study(name string) error {
 	return nil
 }
 
-func (s *Dir) syncDir(name string) error {
+// flush makes the names in a directory durable.
+func (s *Dir) flush(name string) error {
 	f, err := s.root.Open(name)
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close())
-	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.path, err)
+		return err
 	}
-	return nil
+	return errors.Join(s.flushed(f.Sync()), f.Close())
+}
+
+// flushed passes on what a flush returned. After a failure the kernel may
+// pretend that the next one worked, so there is no next one.
+func (s *Dir) flushed(err error) error {
+	if err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // without the names of studies, this is logged
+	}
+	s.broken = fmt.Errorf("%s: a flush failed, check the disk and start hubd again: %w", s.path, err)
+	return s.broken
+}
+
+func (s *Dir) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
 }
 
 // studyName is the directory of a study: its UID where that is a safe name, else

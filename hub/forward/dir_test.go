@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"edged/hub"
@@ -78,8 +79,49 @@ func TestDirNeverOverwritesOtherBytes(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	troubles, err := b.ledger.Troubles(t.Context(), "d", 0, 9)
-	if err != nil || len(troubles) != 1 || !troubles[0].Permanent || !strings.Contains(troubles[0].Words, "exists with other bytes") {
+	if err != nil || len(troubles) != 1 || !troubles[0].Permanent || !strings.Contains(troubles[0].Words, "other bytes are there") {
 		t.Errorf("troubles %+v %v", troubles, err)
+	}
+}
+
+// P6: one study cannot be written; the other studies are.
+func TestOneStudysDirectoryBlocksNoOther(t *testing.T) {
+	b := newBench(t, "vna")
+	b.receive(small()...)
+	path, bad, hit := t.TempDir(), "", int64(0)
+	for _, bad = range b.study {
+		break
+	}
+	for _, study := range b.study {
+		if study == bad {
+			hit++
+		}
+	}
+	if err := os.WriteFile(filepath.Join(path, bad), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f := b.run(b.archived(len(b.data)-int(hit)), newDir(t, path))
+	if s := b.stats().Backlog["vna"]; s.Objects != hit || s.Quarantined != 0 || f.Status()[0].Error != "" {
+		t.Errorf("%+v %+v", s, f.Status())
+	}
+}
+
+// P8: after a failed flush nothing is done any more, and nothing is judged.
+func TestFailedFlushEndsTheDir(t *testing.T) {
+	b := newBench(t, "vna")
+	b.receive(small()...)
+	d := newDir(t, t.TempDir())
+	var f *Forwarder
+	if err := d.flushed(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.flushed(&fs.PathError{Op: "sync", Path: "1.2.3", Err: syscall.EIO}); !errors.Is(err, syscall.EIO) || strings.Contains(err.Error(), "1.2.3") {
+		t.Errorf("got %v", err)
+	}
+	tries := 0
+	f = b.run(func() bool { tries++; return tries > 20 }, d)
+	if s := b.stats(); s.Archived != 0 || s.Backlog["vna"].Quarantined != 0 || !strings.Contains(f.Status()[0].Error, "start hubd again") {
+		t.Errorf("%+v %+v", s, f.Status())
 	}
 }
 

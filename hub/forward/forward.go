@@ -61,9 +61,12 @@ type session interface {
 	close()
 }
 
-// outcome is what became of one delivery.
+// outcome is what became of one delivery. The words are for the ledger, the
+// administrator and the appliance: an archive may name a patient in them. Why is
+// for the log: a status or a few words of ours, no UID (P10).
 type outcome struct {
 	verdict verdict
+	why     string
 	words   string
 }
 
@@ -210,7 +213,7 @@ func (t *tally) settle() {
 
 // settle records an outcome.
 func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
-	at := []any{"destination", j.Destination, "object", j.Object.ID.String(), "words", o.words}
+	at := []any{"destination", j.Destination, "object", j.Object.ID.String(), "why", o.why}
 	switch o.verdict {
 	case done:
 		f.log.Debug("forwarded", at...)
@@ -239,7 +242,7 @@ func (f *Forwarder) record(ctx context.Context, j ledger.Job, what string, write
 func (f *Forwarder) opened(j ledger.Job) (Object, *outcome) {
 	o, err := f.Open(j.Object.ID)
 	if err != nil {
-		return nil, &outcome{permanent, fmt.Sprintf("the hub cannot read its copy: %v", err)}
+		return nil, &outcome{permanent, "the hub's copy cannot be read", fmt.Sprintf("the hub cannot read its copy: %v", err)}
 	}
 	return o, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,13 +29,16 @@ type bench struct {
 	dir    string
 	data   map[hub.ID][]byte // data sets as they came in
 	study  map[hub.ID]string
+	uids   []string
 	log    *slog.Logger
 }
 
 func newBench(t *testing.T, destinations ...string) *bench {
 	t.Helper()
 	b := &bench{T: t, dir: t.TempDir(), data: map[hub.ID][]byte{}, study: map[hub.ID]string{}}
-	b.log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	said := &logged{}
+	b.log = slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), said), nil))
+	t.Cleanup(func() { said.check(b) })
 	var ds []ledger.Destination
 	for _, d := range destinations {
 		ds = append(ds, ledger.Destination{Name: d, Required: true})
@@ -89,6 +93,7 @@ func (b *bench) receiveBytes(o hub.Object, data []byte) hub.ID {
 		b.Fatal(err)
 	}
 	b.data[o.ID], b.study[o.ID] = data, o.Study
+	b.uids = append(b.uids, o.Names.SOPInstance, o.Study)
 	return o.ID
 }
 
@@ -206,4 +211,27 @@ func (a *archive) serve(t *testing.T, address string) (addr string, stop func())
 
 func cstore(addr string) *CStore {
 	return NewCStore(CStoreConfig{Name: "vna", Address: addr, Called: "ARCHIVE", Calling: "HUBD"})
+}
+
+// logged is what was said above debug in a test.
+type logged struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// check: no UID in it (P10).
+func (l *logged) check(b *bench) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, uid := range b.uids {
+		if len(uid) > 5 && bytes.Contains(l.text.Bytes(), []byte(uid)) {
+			b.Errorf("the log names %s", uid)
+		}
+	}
 }
