@@ -32,8 +32,8 @@ type Config struct {
 
 	RateBitsPerSecond int64 // of data sets, for the whole appliance. If zero, unlimited.
 
-	MaxObjects int           // offers in flight, and as many again for urgent ones. If zero, 256; at most what the hub grants.
-	MaxBytes   int64         // and their bytes. If zero, 64 MiB.
+	MaxObjects int           // offers in flight, and as many again for urgent ones. If zero, 512; at most what the hub grants.
+	MaxBytes   int64         // and their bytes, which take no memory here. If zero, 256 MiB.
 	RetryMin   time.Duration // bound of the first pause before connecting again. If zero, 1 s.
 	RetryMax   time.Duration // bound of the longest. If zero, 1 min.
 	AsideFor   time.Duration // how long a node that was not believed is left alone. If zero, 10 min.
@@ -64,8 +64,8 @@ func (c Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	c.MaxObjects = cmp.Or(c.MaxObjects, 256)
-	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
+	c.MaxObjects = cmp.Or(c.MaxObjects, 512)
+	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
 	c.RetryMin = cmp.Or(c.RetryMin, time.Second)
 	c.RetryMax = cmp.Or(c.RetryMax, time.Minute)
 	c.AsideFor = cmp.Or(c.AsideFor, 10*time.Minute)
