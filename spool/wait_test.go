@@ -87,3 +87,48 @@ func TestRunForgetsAndMovesTheMark(t *testing.T) {
 		}
 	})
 }
+
+// A sender whose window is full of less urgent objects still takes urgent ones,
+// and only those.
+func TestLeaseUrgentTakesNothingLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, memConfig(newMemFS()))
+		put(t, s, New{Priority: Backfill, Seed: testSeed}, sample(0, 10))
+		put(t, s, New{Priority: Routine, Seed: testSeed}, sample(1, 10))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if o, err := s.LeaseUrgent(ctx, "lane", Urgent); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("leased %v object, %v; want to wait", o.Priority, err)
+		}
+		urgent, _ := put(t, s, New{Priority: Urgent, Seed: testSeed}, sample(2, 10))
+		for _, want := range []Priority{Urgent, Routine} {
+			o, err := s.LeaseUrgent(t.Context(), "lane", want)
+			if err != nil || o.Priority != want || want == Urgent && o.ID != urgent.ID {
+				t.Fatalf("leased %v, %v; want %v", o.Priority, err, want)
+			}
+		}
+	})
+}
+
+// Ages name the oldest object at each hop.
+func TestAgesAreThoseOfTheOldest(t *testing.T) {
+	ctx := context.Background()
+	now := time.Unix(1000, 0)
+	cfg := memConfig(newMemFS())
+	cfg.RetainArchived = time.Hour
+	cfg.Now = func() time.Time { return now }
+	s := open(t, cfg)
+	var objects []Object
+	for n := range 5 {
+		now = time.Unix(1000+int64(n), 0)
+		o, _ := put(t, s, routineSample(n), sample(n, 10))
+		objects = append(objects, o)
+	}
+	if err := errors.Join(s.Archived(ctx, receipt(objects[0])), s.AtHub(ctx, receipt(objects[1])), s.AtHub(ctx, receipt(objects[2]))); err != nil {
+		t.Fatal(err)
+	}
+	want := Ages{OldestBacklog: time.Unix(1003, 0), OldestAtHub: time.Unix(1001, 0), LastReceived: time.Unix(1004, 0), LastArchived: time.Unix(1e9, 0)}
+	if got := s.Ages(); got != want {
+		t.Fatalf("%+v, want %+v", got, want)
+	}
+}
