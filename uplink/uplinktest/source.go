@@ -81,13 +81,19 @@ func MakeObject(seed uint64, n int, priority uint8) (uplink.Object, []byte) {
 	return o, data
 }
 
-// Add puts objects in, ready to be leased.
+// Add makes an object and puts it in, ready to be leased.
 func (s *Source) Add(seed uint64, n int, priority uint8) *Item {
 	o, data := MakeObject(seed, n, priority)
-	it := &Item{Object: o, Data: data}
+	return s.add(&Item{Object: o, Data: data})
+}
+
+// AddObject puts an object in whose bytes another Source lends.
+func (s *Source) AddObject(o uplink.Object) *Item { return s.add(&Item{Object: o}) }
+
+func (s *Source) add(it *Item) *Item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.items[o.ID] = it
+	s.items[it.ID] = it
 	s.order = append(s.order, it)
 	s.wake()
 	return it
