@@ -179,7 +179,8 @@ func unfit(log *slog.Logger, err error) error {
 	return err
 }
 
-// Trouble: a destination refuses an object for good. It stays here, shown as
+// Trouble: a destination refuses an object for good, or the hub holds it back
+// before all of them (P5: then no destination is named). It stays here, shown as
 // held, until the archive confirms it after all.
 func (f *feed) Trouble(ctx context.Context, troubles []uplink.Trouble) error {
 	s, err := f.keeper.get()
@@ -187,8 +188,9 @@ func (f *feed) Trouble(ctx context.Context, troubles []uplink.Trouble) error {
 		return err
 	}
 	for _, t := range troubles {
-		f.log.Warn("a destination refuses an object", "id", t.ID, "destination", t.Destination, "permanent", t.Permanent)
-		if !t.Permanent {
+		heldBack := t.Destination == ""
+		f.log.Warn("an object does not reach the archive", "id", t.ID, "held_at_hub", heldBack, "destination", t.Destination, "permanent", t.Permanent)
+		if !t.Permanent && !heldBack {
 			continue
 		}
 		if err := s.Hold(ctx, spool.ID(t.ID)); err != nil && !errors.Is(err, spool.ErrUnknown) {
