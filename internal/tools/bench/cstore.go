@@ -23,7 +23,8 @@ type cell struct {
 	target
 	senders
 	runs  int
-	rates []float64
+	rates []float64 // objects a second
+	cpu   []float64 // of the target, milliseconds an object; children not counted
 }
 
 // cstore is the section on receiving: on the file system of the lab and, when
@@ -75,23 +76,25 @@ func measure(ctx context.Context, l *lab, o options, dir string, cells []cell) e
 	return nil
 }
 
-// lateCells is where the cells of the senders without TCP_NODELAY begin in plan.
-const lateCells = 6
+// columns are the targets of a row of the table, in order.
+var columns = []target{edgedTarget, storescpTarget, orthancTarget, storescpPlain}
 
-// plan is every cell, a row of the table after the other: edged, storescp,
-// Orthanc. Peers with slow senders run once: there a timer of the kernel rules,
-// not the disk.
-func plan(runs int, one, four []string) []cell {
-	quick := senders{"1 association", one, fast}
-	wide := senders{"4 associations", four, fast}
-	late := senders{"1 association, no TCP_NODELAY", one, slow}
-	return []cell{
-		{target: edgedTarget, senders: quick, runs: runs}, {target: storescpTarget, senders: quick, runs: runs}, {target: orthancTarget, senders: quick, runs: runs},
-		{target: edgedTarget, senders: wide, runs: runs}, {target: storescpTarget, senders: wide, runs: runs}, {target: orthancTarget, senders: wide, runs: runs},
-		{target: edgedTarget, senders: late, runs: runs}, {target: storescpTarget, senders: late, runs: 1}, {target: orthancTarget, senders: late, runs: 1},
-		{target: storescpPlain, senders: late, runs: 1},
+// plan is every cell, a row of the table after the other. Where a timer of the
+// kernel rules and not the disk, one run is enough.
+func plan(runs int, one, four []string) (cells []cell) {
+	for _, way := range []senders{{"1 association", one, fast}, {"4 associations", four, fast}, {lateSenders, one, slow}} {
+		for _, t := range columns {
+			c := cell{target: t, senders: way, runs: runs}
+			if t.name == storescpPlain.name || way.name == lateSenders && t.name != edgedTarget.name {
+				c.runs = 1
+			}
+			cells = append(cells, c)
+		}
 	}
+	return cells
 }
+
+const lateSenders = "1 association, no TCP_NODELAY"
 
 // makeFiles makes n objects in one folder, and hard links to them in four.
 func makeFiles(ctx context.Context, l *lab, n int) (one, four []string, err error) {
@@ -133,11 +136,20 @@ func (c *cell) once(ctx context.Context, l *lab, dir string, n int) (float64, er
 	}
 	defer s.stop()
 	settle(dir)
+	before, err := s.cpu()
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	if err := c.send(ctx, s); err != nil {
 		return 0, fmt.Errorf("%w: %s", err, s.said())
 	}
 	took := time.Since(began)
+	after, err := s.cpu()
+	if err != nil {
+		return 0, err
+	}
+	c.cpu = append(c.cpu, per(float64((after-before).Milliseconds()), float64(n)))
 	got, err := s.count(ctx)
 	if err == nil && got != n {
 		err = fmt.Errorf("%d objects were sent, %d are there", n, got)

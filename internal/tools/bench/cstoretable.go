@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // goals of the section on receiving.
 const (
@@ -14,34 +17,54 @@ const (
 func cstoreTable(o options, dir string, ceiling float64, cells []cell, figures map[string]string) section {
 	s := section{
 		title: fmt.Sprintf("C-STORE, %d objects of 512 KiB, on %s", o.objects, fileSystem(dir)),
-		head:  []string{"senders", "edged, durable", "storescp", "Orthanc", "to storescp", "to Orthanc", "goal", ""},
+		head:  []string{"senders", "edged, durable", "storescp", "Orthanc", "storescp as installed", "to storescp", "to Orthanc", "goal", ""},
 	}
-	worst := struct{ storescp, orthanc float64 }{}
-	for i := 0; i+2 < len(cells); i += 3 { // the cells of a row stand together
-		edged, scp, orthanc := cells[i], cells[i+1], cells[i+2]
-		a, b := per(median(edged.rates), median(scp.rates)), per(median(edged.rates), median(orthanc.rates))
-		goal, ok := fmt.Sprintf("≥ %.1f×, ≥ %.0f×", goalStorescp, goalOrthanc), a >= goalStorescp && b >= goalOrthanc
-		known := a > 0 && b > 0
-		if i < lateCells {
-			worst.storescp, worst.orthanc = least(worst.storescp, a), least(worst.orthanc, b)
+	worst := ratios{}
+	for row := range slices.Chunk(cells, len(columns)) {
+		edged := median(row[0].rates)
+		r := ratios{per(edged, median(row[1].rates)), per(edged, median(row[2].rates))}
+		goal, judged := r.judge()
+		if row[0].senders.name == lateSenders {
+			goal, judged = judgeLate(edged)
+			note(figures, "slow_per_s", "%.0f", edged)
 		} else {
-			rate := median(edged.rates)
-			goal, ok, known = fmt.Sprintf("≥ %d objects/s", goalSlow), rate >= goalSlow, rate > 0
-			note(figures, "slow_per_s", "%.0f", rate)
+			worst = worst.least(r)
 		}
-		judged := "not measured"
-		if known {
-			judged = verdict(ok)
-		}
-		s.row(edged.senders.name, spread(edged.rates), spread(scp.rates), spread(orthanc.rates),
-			times(a), times(b), goal, judged)
+		s.row(row[0].senders.name, spread(row[0].rates), spread(row[1].rates), spread(row[2].rates), spread(row[3].rates),
+			times(r.storescp), times(r.orthanc), goal, judged)
 	}
 	note(figures, "storescp_ratio", "%.2f", worst.storescp)
 	note(figures, "orthanc_ratio", "%.2f", worst.orthanc)
-	s.note("Objects a second: median of %d interleaved runs (least–greatest), storescu's start and end included; each run on a new folder and a new process. storescp as installed (without TCP_NODELAY=1 in its environment), with the senders of the last row: %s.",
-		o.runs, spread(cells[len(cells)-1].rates))
+	s.note("Objects a second: median of %d interleaved runs (least–greatest), storescu's start and end included; each run on a new folder and a new process.", o.runs)
+	s.note("CPU of the target, milliseconds an object, 1 association: edged %.1f, storescp %.1f, Orthanc %.1f.",
+		median(cells[0].cpu), median(cells[1].cpu), median(cells[2].cpu))
 	s.note("The disk alone, one writer, `write 512 KiB, fdatasync, fsync directory`: %.0f objects/s.", ceiling)
 	return s
+}
+
+// ratios are edged's objects a second by those of the peers; 0 was not measured.
+type ratios struct{ storescp, orthanc float64 }
+
+func (r ratios) judge() (goal, judged string) {
+	goal = fmt.Sprintf("≥ %.1f×, ≥ %.0f×", goalStorescp, goalOrthanc)
+	if r.storescp == 0 || r.orthanc == 0 {
+		return goal, notMeasured
+	}
+	return goal, verdict(r.storescp >= goalStorescp && r.orthanc >= goalOrthanc)
+}
+
+func judgeLate(rate float64) (goal, judged string) {
+	goal = fmt.Sprintf("≥ %d objects/s", goalSlow)
+	if rate == 0 {
+		return goal, notMeasured
+	}
+	return goal, verdict(rate >= goalSlow)
+}
+
+const notMeasured = "not measured"
+
+func (r ratios) least(other ratios) ratios {
+	return ratios{least(r.storescp, other.storescp), least(r.orthanc, other.orthanc)}
 }
 
 // note keeps a figure; 0 was not measured.

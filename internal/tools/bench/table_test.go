@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
@@ -54,9 +53,10 @@ func TestLastLineHasEveryFigure(t *testing.T) {
 	}
 }
 
-// edged's own figures, the ratios and the verdict come from the right cells.
+// Ratios, verdicts and figures come from the cells of their own row; what was not
+// measured is neither passed nor missed.
 func TestCStoreTableComparesWithinARow(t *testing.T) {
-	rates := []float64{300, 100, 50, 90, 100, 50, 200, 400, 80, 19}
+	rates := []float64{300, 100, 50, 19, 90, 100, 50, 60, 200, 400, 80, 18}
 	cells := plan(1, nil, nil)
 	if len(cells) != len(rates) {
 		t.Fatalf("%d cells, %d rates", len(cells), len(rates))
@@ -67,15 +67,16 @@ func TestCStoreTableComparesWithinARow(t *testing.T) {
 	figures := make(map[string]string)
 	s := cstoreTable(options{}, "/", 500, cells, figures)
 	for i, want := range [][3]string{{"3.00×", "6.00×", "PASS"}, {"0.90×", "1.80×", "GAP"}, {"0.50×", "2.50×", "PASS"}} {
-		if r := s.rows[i]; r[4] != want[0] || r[5] != want[1] || r[7] != want[2] {
+		if r := s.rows[i]; r[5] != want[0] || r[6] != want[1] || r[8] != want[2] {
 			t.Errorf("row %d: %q, want %q", i, r, want)
 		}
 	}
 	if figures["storescp_ratio"] != "0.90" || figures["orthanc_ratio"] != "1.80" || figures["slow_per_s"] != "200" {
 		t.Errorf("figures %v", figures)
 	}
-	if !strings.Contains(s.markdown(), "19 (one run)") {
-		t.Error("storescp as installed is not shown")
+	cells[2].rates = nil
+	if r := cstoreTable(options{}, "/", 500, cells, make(map[string]string)).rows[0]; r[6] != "–" || r[8] != notMeasured {
+		t.Errorf("without Orthanc: %q", r)
 	}
 }
 
