@@ -10,6 +10,7 @@ type facts struct {
 	quarantined bool
 	damaged     bool
 	reason      string
+	atHubAt     int64
 	archivedAt  int64
 	archivedAge int64
 }
@@ -19,6 +20,9 @@ func (f *facts) apply(o op) {
 	switch o.kind {
 	case opAtHub:
 		f.wasAtHub = true
+		if f.atHubAt == 0 {
+			f.atHubAt = o.at
+		}
 		if f.state != Archived {
 			f.state = AtHub
 		}
@@ -80,7 +84,7 @@ func (f *facts) ops(seq uint64) []op {
 		}
 	}
 	add(f.wasAtHub && f.state == Received, op{kind: opWasAtHub})
-	add(f.state == AtHub, op{kind: opAtHub})
+	add(f.state == AtHub || f.state == Archived && f.atHubAt != 0, op{kind: opAtHub, at: f.atHubAt})
 	add(f.state == Archived, op{kind: opArchived, at: f.archivedAt, age: f.archivedAge})
 	add(f.held, op{kind: opHeld})
 	add(f.quarantined, op{kind: opQuarantined, reason: f.reason, damaged: f.damaged})

@@ -40,7 +40,7 @@ type op struct {
 	seq     uint64
 	id      ID
 	length  int64  // forgot: content bytes
-	at      int64  // archived, forgot: Unix nanoseconds, shown only
+	at      int64  // at hub, archived, forgot: Unix nanoseconds, shown only
 	age     int64  // archived: the spool's own age, see sweep.go
 	group   string // forgot
 	reason  string // quarantined
@@ -83,6 +83,8 @@ func (o op) encode(b []byte) []byte {
 	body := binary.BigEndian.AppendUint64(nil, o.seq)
 	body = append(body, o.id[:]...)
 	switch o.kind {
+	case opAtHub:
+		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
 	case opArchived:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
 		body = binary.BigEndian.AppendUint64(body, uint64(o.age))
@@ -179,6 +181,8 @@ func decodeOp(k kind, body []byte) (op, bool) {
 	o := op{kind: k, seq: d.u64()}
 	copy(o.id[:], d.take(len(o.id)))
 	switch k {
+	case opAtHub:
+		o.at = d.i64()
 	case opArchived:
 		o.at, o.age = d.i64(), d.i64()
 	case opForgot:

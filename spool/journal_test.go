@@ -13,7 +13,7 @@ import (
 
 func someOps() []op {
 	return []op{
-		{kind: opAtHub, seq: 1, id: ID{1}},
+		{kind: opAtHub, seq: 1, id: ID{1}, at: 5},
 		{kind: opArchived, seq: 2, id: ID{2}, at: 5, age: 6},
 		{kind: opForgot, seq: 3, id: ID{3}, length: 1 << 40, at: 7, group: "g", test: true},
 		{kind: opHeld, seq: 4, id: ID{4}},

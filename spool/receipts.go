@@ -12,7 +12,7 @@ import (
 type Receipt struct {
 	ID     ID
 	Length int64
-	At     time.Time // when the archive confirmed; shown only
+	At     time.Time // when the hub or the archive had it; shown only. If zero, now.
 }
 
 // AtHub records receipts of the hub. They are durable when it returns nil. A
@@ -62,6 +62,9 @@ func (s *Spool) receiptOp(k kind, r Receipt) (op, error) {
 	}
 	if e.content != r.Length {
 		return op{}, fmt.Errorf("%w: it says %d bytes, the object has %d", ErrMismatch, r.Length, e.content)
+	}
+	if r.At.IsZero() {
+		r.At = s.cfg.Now()
 	}
 	return op{kind: k, seq: e.seq, id: r.ID, at: r.At.UnixNano(), age: s.age}, nil
 }

@@ -105,6 +105,7 @@ type Object struct {
 	Flags      uint32
 	Test       bool
 	Received   time.Time
+	AtHubAt    time.Time // when the hub first said that it has it; zero: not yet
 	ArchivedAt time.Time // zero unless archived
 	Reason     string    // why it is quarantined
 	Damaged    bool      // its bytes are not what was stored
@@ -116,6 +117,9 @@ func (e *entry) object() Object {
 	o := Object{ID: e.id, Seq: e.seq, Group: e.group.name, Priority: e.priority, PrefaceLen: int64(e.preface),
 		Length: e.content, Size: e.size(), State: e.state(), Held: e.held, Flags: e.flags, Test: e.test,
 		Received: time.Unix(0, e.received), Reason: e.reason, Damaged: e.damaged, Tries: int(e.tries)}
+	if e.atHubAt != 0 {
+		o.AtHubAt = time.Unix(0, e.atHubAt)
+	}
 	if e.facts.state == Archived {
 		o.ArchivedAt = time.Unix(0, e.archivedAt)
 	}

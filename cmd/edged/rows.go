@@ -51,7 +51,7 @@ func rowOf(o spool.Object) objectRow {
 	return objectRow{
 		ID: o.ID.String(), SOPInstanceUID: m.SOPInstance, Study: m.Study, State: o.State.String(), Bytes: o.Length, Seq: o.Seq,
 		Modality: m.Modality, TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, Calling: m.Calling, Priority: o.Priority.String(),
-		ReceivedAt: o.Received, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason,
+		ReceivedAt: o.Received, AtHubAt: o.AtHubAt, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason,
 	}
 }
 
