@@ -294,12 +294,9 @@ func (s *Dir) failed() error {
 }
 
 // studyName is the directory of a study: its UID where that is a safe name, else
-// a hash. What the appliance could not read goes to "unknown".
+// a hash, also of the empty name that stands for a header nobody could read.
 func studyName(uid string) string {
-	switch {
-	case uid == "":
-		return "unknown"
-	case dicom.ValidUID(uid) && uid != ".":
+	if dicom.ValidUID(uid) && uid != "." {
 		return uid
 	}
 	sum := sha256.Sum256([]byte(uid))
