@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -159,6 +161,10 @@ func loadConfig(path string) (Config, error) {
 	}
 	c := defaultConfig()
 	err := config.Load(path, &c, envPrefix, ownEnv...)
+	var unreadable *fs.PathError
+	if errors.As(err, &unreadable) {
+		err = usageError{err}
+	}
 	return c, err
 }
 
