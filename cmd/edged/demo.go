@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,15 +28,14 @@ type demoCmd struct {
 // demo is one run of the command.
 type demo struct {
 	demoCmd
-	hub, appliance       *child
-	hubAddress, dicom    string
-	page, console        string
-	self, hubd, modsim   string
-	journeys             []*journey
-	byID                 map[string]*journey
-	table                *table
-	out                  *bufio.Writer
-	hubKilled, announced bool
+	hub, appliance     *child
+	hubAddress, dicom  string
+	page, console      string
+	self, hubd, modsim string
+	journeys           []*journey
+	byID               map[string]*journey
+	table              *table
+	hubKilled          bool
 }
 
 // outcome is the last line of `demo --once`.

@@ -10,7 +10,7 @@ import (
 // journey is one instance on its way, with the time at which each hop was
 // reached. The zero time means not yet.
 type journey struct {
-	id, modality, syntax        string
+	id, modality                string
 	bytes                       int64
 	sent, safe, atHub, archived time.Time
 	file                        string // what the modality sent, Part 10
