@@ -85,7 +85,12 @@ func (r *rig) dimseConfig(calling, called string, needs ...dimse.Need) dimse.Cli
 // associate opens an association that must be accepted.
 func (r *rig) associate(calling string, needs ...dimse.Need) *dimse.Client {
 	r.t.Helper()
-	c, err := dimse.Dial(r.t.Context(), r.dimseConfig(calling, "EDGED", needs...))
+	return r.associateWith("EDGED", calling, needs...)
+}
+
+func (r *rig) associateWith(called, calling string, needs ...dimse.Need) *dimse.Client {
+	r.t.Helper()
+	c, err := dimse.Dial(r.t.Context(), r.dimseConfig(calling, called, needs...))
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -89,7 +89,9 @@ func TestInteropRealFiles(t *testing.T) {
 }
 
 // storeAll stores on as many associations as their presentation contexts need.
-func (r *rig) storeAll(objects []object) {
+func (r *rig) storeAll(objects []object) { r.t.Helper(); r.storeTo("EDGED", objects) }
+
+func (r *rig) storeTo(called string, objects []object) {
 	r.t.Helper()
 	for len(objects) > 0 {
 		var needs []dimse.Need
@@ -101,7 +103,7 @@ func (r *rig) storeAll(objects []object) {
 				needs = append(needs, objects[n].need())
 			}
 		}
-		c := r.associate("FILES", needs...)
+		c := r.associateWith(called, "FILES", needs...)
 		for _, o := range objects[:n] {
 			if !c.Accepts(o.need()) {
 				r.t.Errorf("SOP class %s in %s is not accepted", o.names.SOPClass, o.names.TransferSyntax)
