@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/suyashkumar/dicom"
-	"github.com/suyashkumar/dicom/pkg/tag"
 )
 
 // HeaderWindow is how many bytes from the start of a data set are looked at,
@@ -117,6 +116,11 @@ func (s scanner) collect() ([]byte, error) {
 
 // parse gives the collected elements to the parser in dataset mode. The parser
 // sees only elements whose lengths were checked; a panic in it is an error here.
+//
+// When it starts, the parser guesses a layout by reading the first element, and
+// allocates by what it takes for its length: an ordinary big-endian element cost
+// 436 MB. So the first element that it sees is leader, which is what it guesses,
+// and the true layout is set behind it.
 func (h *Header) parse(elements []byte, l layout) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -126,19 +130,22 @@ func (h *Header) parse(elements []byte, l layout) (err error) {
 	if len(elements) == 0 {
 		return nil
 	}
-	b := append(elements, l.padding()...)
-	p, err := dicom.NewParser(bytes.NewReader(b), int64(len(b)), nil, dicom.SkipMetadataReadOnNewParserInit())
-	if p == nil {
+	in := io.MultiReader(bytes.NewReader(leader), bytes.NewReader(elements))
+	p, err := dicom.NewParser(in, int64(len(leader)+len(elements)), nil, dicom.SkipMetadataReadOnNewParserInit())
+	if err == nil {
+		_, err = p.Next()
+	}
+	if err != nil {
 		return err
 	}
 	p.SetTransferSyntax(l.order, l.implicit)
-	for range len(elements) / 8 { // no element is shorter than eight bytes
+	for range len(elements)/8 + 1 { // no element is shorter than eight bytes
 		e, err := p.Next()
+		if errors.Is(err, dicom.ErrorEndOfDICOM) {
+			return nil
+		}
 		if err != nil {
 			return err
-		}
-		if e.Tag == paddingTag {
-			return nil
 		}
 		h.take(e)
 	}
@@ -160,21 +167,6 @@ func (h *Header) take(e *dicom.Element) {
 	}
 }
 
-var paddingTag = tag.Tag{Group: 0xFFFC, Element: 0xFFFC}
-
-// padding is a Data Set Trailing Padding element (PS3.10 §7.2) that ends the
-// collected elements: the parser looks 100 bytes ahead before it starts.
-func (l layout) padding() []byte {
-	const size = 128
-	b := make([]byte, 12, 12+size)
-	l.order.PutUint16(b, paddingTag.Group)
-	l.order.PutUint16(b[2:], paddingTag.Element)
-	if l.implicit {
-		b = b[:8]
-		l.order.PutUint32(b[4:], size)
-	} else {
-		copy(b[4:], "OB")
-		l.order.PutUint32(b[8:], size)
-	}
-	return append(b, make([]byte, size)...)
-}
+// leader is an element in Implicit VR Little Endian, as long as the parser looks
+// ahead: Data Set Trailing Padding (PS3.10 §7.2), (FFFC,FFFC), 92 bytes.
+var leader = append([]byte{0xFC, 0xFF, 0xFC, 0xFF, 92, 0, 0, 0}, make([]byte, 92)...)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -85,6 +86,34 @@ func TestHeaderIsReadInEveryLayout(t *testing.T) {
 		want := Header{Study: "1.2.3", Series: "1.2.3.1", SOPClass: "1.2.840.10008.5.1.4.1.1.2", SOPInstance: "1.2.3.4", Modality: "CT"}
 		if err != nil || h != want {
 			t.Errorf("%s: got %+v, %v; want %+v", ts, h, err, want)
+		}
+	}
+}
+
+// Whatever the layout and the lengths, a look allocates little more than it
+// looks at: the parser below once took a byte pattern for a length and asked for
+// 436 MB.
+func TestHeaderAllocatesLittle(t *testing.T) {
+	big := layout{binary.BigEndian, false}
+	for _, c := range []struct {
+		ts string
+		b  []byte
+	}{
+		{ImplicitVRLittleEndian, sample(layout{binary.LittleEndian, true})},
+		{ExplicitVRLittleEndian, sample(layout{binary.LittleEndian, false})},
+		{ExplicitVRLittleEndian, append(layout{binary.LittleEndian, false}.el(0x00080016, "UI", strings.Repeat("1", maxValue)), "rest"...)},
+		{ExplicitVRBigEndian, sample(big)},
+		{ExplicitVRBigEndian, append(big.el(0x00080016, "UI", strings.Repeat("1", 254)), sample(big)...)},
+		{"2.25.7", sample(big)},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 10 {
+			ReadHeader(c.b, c.ts)
+		}
+		runtime.ReadMemStats(&after)
+		if n := (after.TotalAlloc - before.TotalAlloc) / 10; n > HeaderWindow {
+			t.Errorf("%s: %d bytes allocated for a look at %d", c.ts, n, len(c.b))
 		}
 	}
 }
