@@ -23,8 +23,9 @@ type sender struct {
 	boot  []byte
 	log   *slog.Logger
 
-	mu   sync.Mutex // guards link
+	mu   sync.Mutex // guards what follows
 	link *uplink.Uplink
+	why  string // there is no identity
 }
 
 func newSender(cfg *Config, f *feed, place []byte, log *slog.Logger) *sender {
@@ -43,9 +44,9 @@ func (s *sender) run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	id, err := s.await(ctx)
+	id := s.await(ctx)
 	if id == nil {
-		return err
+		return nil
 	}
 	link, err := uplink.New(uplink.Config{
 		Hubs: s.cfg.Uplink.Hubs, TLS: id.ClientTLS(), Source: s.feed, Keeper: s.feed, BootID: s.boot, DataDirID: s.place,
@@ -60,37 +61,49 @@ func (s *sender) run(ctx context.Context) error {
 	return link.Run(ctx)
 }
 
-func (s *sender) await(ctx context.Context) (*identity.Bundle, error) {
+// await waits for an identity. One that is damaged is waited for as well: it
+// stops what leaves, never what arrives (P13).
+func (s *sender) await(ctx context.Context) *identity.Bundle {
 	path := filepath.Join(s.cfg.identityDir(), enrol.File)
-	for told := false; ; {
+	for {
 		id, err := identity.LoadBundle(path)
 		if err == nil {
-			return id, nil
+			return id
 		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errNotEnrolled
 		}
-		if !told {
-			told = true
-			s.log.Warn("not enrolled, nothing is sent: run `edged enroll --hub HOST:PORT --code CODE`")
-		}
+		s.missing(err)
 		if !pause(ctx, enrolPoll) {
-			return nil, nil
+			return nil
 		}
+	}
+}
+
+var errNotEnrolled = errors.New("not enrolled: run `edged enroll --hub HOST:PORT --code CODE`")
+
+// missing notes why there is no identity, and logs it when that is news.
+func (s *sender) missing(why error) {
+	s.mu.Lock()
+	news := s.why != why.Error()
+	s.why = why.Error()
+	s.mu.Unlock()
+	if news {
+		s.log.Warn("nothing is sent", "err", why)
 	}
 }
 
 // status is that of the uplink, or of none.
 func (s *sender) status() uplink.Status {
 	s.mu.Lock()
-	link := s.link
+	link, why := s.link, s.why
 	s.mu.Unlock()
 	if link != nil {
 		return link.Status()
 	}
 	st := uplink.Status{Transport: "none"}
 	if len(s.cfg.Uplink.Hubs) > 0 {
-		st.Hub, st.LastError = s.cfg.Uplink.Hubs[0], "not enrolled"
+		st.Hub, st.LastError = s.cfg.Uplink.Hubs[0], why
 	}
 	return st
 }
