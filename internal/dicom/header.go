@@ -107,11 +107,21 @@ var wantedTags = map[uint32]func(*Header) *string{
 func (s scanner) collect() ([]byte, error) {
 	var out []byte
 	err := s.top(func(e span) {
-		if wantedTags[e.tag] != nil && !e.undefined && e.end-e.value <= maxValue && len(out) < HeaderWindow/4 {
+		if wantedTags[e.tag] != nil && e.plain() && e.end-e.value <= maxValue && len(out) < HeaderWindow/4 {
 			out = append(out, s.b[e.start:e.end]...)
 		}
 	})
 	return out, err
+}
+
+// plain says that nothing lies inside the value: the parser believes the lengths
+// that it finds in a sequence, whatever tag the sequence hides behind.
+func (e span) plain() bool {
+	switch e.vr {
+	case "", "CS", "DA", "IS", "LO", "SH", "UI", "UN":
+		return !e.undefined
+	}
+	return false
 }
 
 // parse gives the collected elements to the parser in dataset mode. The parser

@@ -90,6 +90,14 @@ func TestHeaderIsReadInEveryLayout(t *testing.T) {
 	}
 }
 
+// trojan is a sequence behind the tag of a UID, with 4 GiB declared inside.
+func trojan() []byte {
+	l := layout{binary.LittleEndian, false}
+	inside := append(l.mark(tagItem, undefinedLength-1), l.el(0x00080100, "UT", "")...)
+	binary.LittleEndian.PutUint32(inside[len(inside)-4:], undefinedLength-15)
+	return l.el(0x00080016, "SQ", string(append(inside, "short"...)))
+}
+
 // Whatever the layout and the lengths, a look allocates little more than it
 // looks at: the parser below once took a byte pattern for a length and asked for
 // 436 MB.
@@ -105,6 +113,7 @@ func TestHeaderAllocatesLittle(t *testing.T) {
 		{ExplicitVRBigEndian, sample(big)},
 		{ExplicitVRBigEndian, append(big.el(0x00080016, "UI", strings.Repeat("1", 254)), sample(big)...)},
 		{"2.25.7", sample(big)},
+		{ExplicitVRLittleEndian, append(trojan(), sample(layout{binary.LittleEndian, false})...)},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -40,7 +40,7 @@ type span struct {
 	tag               uint32
 	start, value, end int
 	undefined         bool
-	un                bool
+	vr                string // "" where none is written
 }
 
 // top calls visit for each top-level element that lies whole inside the window,
@@ -68,7 +68,7 @@ func (s scanner) top(visit func(span)) error {
 // inside is the scanner for the items of e: those of an UN of undefined length
 // are Implicit VR Little Endian whatever surrounds them (PS3.5 §6.2.2 note 6).
 func (s scanner) inside(e span) scanner {
-	if e.un {
+	if e.vr == "UN" {
 		s.layout = layout{binary.LittleEndian, true}
 	}
 	return s
@@ -93,10 +93,9 @@ func (s scanner) element(pos int) (e span, whole bool, err error) {
 		if len(h) < 12 {
 			return e, false, nil
 		}
-		length, e.value = s.order.Uint32(h[8:]), pos+12
-		e.un = h[4] == 'U' && h[5] == 'N'
+		length, e.value, e.vr = s.order.Uint32(h[8:]), pos+12, string(h[4:6])
 	default:
-		length = uint32(s.order.Uint16(h[6:]))
+		length, e.vr = uint32(s.order.Uint16(h[6:])), string(h[4:6])
 	}
 	return s.bounded(e, length)
 }
