@@ -22,7 +22,7 @@ import (
 // storescp keeps of it, byte for byte.
 func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
 	needs(t, "storescu", "storescp")
-	const kills, files = 22, 400
+	const kills, files = 20, 400 // and as many kills while it recovers
 	r := newRig(t, alone, "")
 	names := r.make("bench:"+fmt.Sprint(files)+"x96KiB", files)
 	r.startEdged()
@@ -35,6 +35,7 @@ func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
 	for range kills {
 		moment(100, 500)
 		r.edged.kill()
+		start(t, bin(t, "edged"), "run", "-c", r.path("edged.yaml")).killAfter(1, 80) // also while it recovers
 		r.startEdged()
 	}
 	close(stop)
@@ -55,8 +56,10 @@ func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
 	if lost > 0 || altered > 0 || len(m.files()) < 40 || len(truth) != len(m.files()) {
 		t.Errorf("of %d acknowledged (%d compared) %d are lost, %d altered", len(m.files()), len(truth), lost, altered)
 	}
-	t.Logf("kills=%d acked=%d lost=%d altered=%d", kills, len(m.files()), lost, altered)
+	t.Logf("kills=%d acked=%d lost=%d altered=%d", 2*kills, len(m.files()), lost, altered)
 }
+
+func (p *proc) killAfter(least, most int) { moment(least, most); p.kill() }
 
 // moment waits a random time in milliseconds: a kill must not be in step with
 // anything.

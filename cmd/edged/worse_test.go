@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"database/sql"
 	"os"
 	"path/filepath"
@@ -155,4 +156,57 @@ func TestEverythingDiesAtOnce(t *testing.T) {
 		t.Errorf("%d halves are left in the archive", len(left))
 	}
 	r.must("edged", "spool", "verify", "-c", r.path("edged.yaml"))
+}
+
+// The index is a cache of what lies on the disk: it may be lost, or hold
+// nonsense, and nobody notices (D-S4).
+func TestIndexIsDisposable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "", "").up()
+	objects := synthetic(t, 1, synth.Bench(20, 64<<10))
+	r.mustStore(r.associate("CT1", objects[0].need()), objects[:10]...)
+	r.mustArriveOnce(r.keep(objects[:10]...))
+	r.hubd.kill()
+	r.mustStore(r.associate("CT1", objects[0].need()), objects[10:]...)
+	before := r.status().Counters
+	for name, harm := range map[string]func(string) error{
+		"lost":     os.Remove,
+		"nonsense": func(f string) error { return os.WriteFile(f, bytes.Repeat([]byte("nonsense"), 8<<10), 0o600) },
+		"cut":      func(f string) error { return os.Truncate(f, 4096+17) },
+		"one byte": func(f string) error { return harmMiddle(f) },
+	} {
+		r.edged.kill()
+		index := r.indexFile()
+		if err := harm(index); err != nil {
+			t.Fatal(err)
+		}
+		r.startEdged()
+		if n, m := r.count("archived"), r.waiting(); n != 10 || m != 10 {
+			t.Errorf("index %s: %d archived and %d waiting, want 10 and 10", name, n, m)
+		}
+		if after := r.status().Counters; after != before {
+			t.Errorf("index %s: counters %+v, want %+v", name, after, before)
+		}
+	}
+	r.mustHold(objects)
+	r.startHub()
+	r.mustArriveOnce(r.keep(objects...))
+}
+
+func (r *rig) indexFile() string {
+	r.t.Helper()
+	found, err := filepath.Glob(r.path("edge/spool/*index*"))
+	if err != nil || len(found) != 1 {
+		r.t.Fatalf("index files %v, %v", found, err)
+	}
+	return found[0]
+}
+
+func harmMiddle(name string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	b[len(b)/2] ^= 0x55
+	return os.WriteFile(name, b, 0o600)
 }
