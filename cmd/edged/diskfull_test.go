@@ -14,14 +14,14 @@ import (
 	"edged/internal/synth"
 )
 
-// smallDisk mounts a file system of its own at the appliance's data directory.
-func (r *rig) smallDisk(size int64) {
+// smallDisk mounts a file system of its own at a folder, for a data directory.
+func (r *rig) smallDisk(folder string, size int64) {
 	r.t.Helper()
 	needs(r.t, "mkfs.ext4", "mount", "umount")
 	if os.Getuid() != 0 {
 		r.t.Skip("only root can mount a small file system")
 	}
-	image, at := r.path("disk.img"), r.path("edge")
+	image, at := r.path("disk.img"), r.path(folder)
 	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		r.t.Fatal(err)
 	}
@@ -40,8 +40,10 @@ func (r *rig) smallDisk(size int64) {
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if r.edged != nil {
-			r.edged.kill()
+		for _, p := range []*proc{r.edged, r.hubd} {
+			if p != nil {
+				p.kill()
+			}
 		}
 		if said, err := exec.CommandContext(ctx, "umount", at).CombinedOutput(); err != nil {
 			r.t.Errorf("umount: %v, %s", err, said)
@@ -54,7 +56,7 @@ func (r *rig) smallDisk(size int64) {
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "spool: {allow_unsafe_filesystem: true, reserve_bytes: 8MiB}\n"+alone, "")
-	r.smallDisk(160 << 20)
+	r.smallDisk("edge", 160<<20)
 	filler := r.path("edge/filler")
 	if err := os.WriteFile(filler, make([]byte, 40<<20), 0o600); err != nil {
 		t.Fatal(err)
@@ -157,4 +159,38 @@ func (r *rig) exported() map[string]string {
 	dir := r.t.TempDir()
 	r.must("edged", "spool", "export", "-c", r.path("edged.yaml"), dir)
 	return byID(r.t, dir+"/*.dcm")
+}
+
+// A hub whose disk is full takes nothing more and loses nothing; the appliances
+// keep everything, and all of it goes on by itself when there is room.
+func TestHubDiskFull(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "", "")
+	r.smallDisk("hub", 96<<20)
+	filler := r.path("hub/filler")
+	if err := os.WriteFile(filler, make([]byte, 60<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.up()
+	objects := synthetic(t, 8, synth.Bench(26, 2<<20))
+	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
+	r.await("some to be archived", func() bool { return r.count("archived") > 0 })
+	settled := 0
+	stays(t, 6*time.Second, "the hub lives, and does not have everything", func() bool {
+		settled = r.count("archived")
+		select {
+		case <-r.hubd.done:
+			return false
+		default:
+			return settled < len(objects)
+		}
+	})
+	if n := len(r.rows()); n != len(objects) {
+		t.Errorf("%d objects are here, want %d", n, len(objects))
+	}
+	t.Logf("%d of %d archived when the hub's disk was full; the status says %q", settled, len(objects), r.status().Uplink.LastError)
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	r.mustArriveOnce(r.keep(objects...))
 }
