@@ -135,11 +135,13 @@ func starts(n ast.Node) bool {
 	return false
 }
 
-// Every package says in doc.go what it does; no file grows past 500 lines.
+// Every package says in doc.go what it does (a tool may say it above its main);
+// no file grows past 500 lines.
 func TestHouseKeeping(t *testing.T) {
 	documented := make(map[string]bool)
 	for _, s := range sources(t) {
-		documented[s.dir] = documented[s.dir] || s.file.Doc != nil
+		where := path.Base(s.name) == "doc.go" || within(s.dir, "internal/tools")
+		documented[s.dir] = documented[s.dir] || s.file.Doc != nil && where
 		if n := s.fset.File(s.file.Pos()).LineCount(); n > 500 {
 			t.Errorf("%s has %d lines: split it by what it is about", s.name, n)
 		}
@@ -150,7 +152,7 @@ func TestHouseKeeping(t *testing.T) {
 	}
 	for dir, ok := range documented {
 		if !ok {
-			t.Errorf("%s: no package comment", dir)
+			t.Errorf("%s: no doc.go with a package comment", dir)
 		}
 	}
 }

@@ -1,6 +1,3 @@
-// Edged is the appliance's daemon and the commands around it. This package
-// holds flags, the configuration, the wiring, the door from dimse to spool
-// (ingest.go) and the adapters between rooms, and nothing else.
 package main
 
 import (
