@@ -41,7 +41,7 @@ func (p Priority) String() string {
 }
 
 // State is how far an object has come. There is one way forward, and one step
-// back: Reoffer.
+// back: Reoffer, or ReofferObjects for some.
 type State uint8
 
 const (

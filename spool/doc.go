@@ -114,7 +114,8 @@
 //	         obligations, each: kind u8, length u32, body
 //	body:    sequence number u64 | ID, 32 bytes | by kind:
 //	         1 at hub: when u64
-//	         4 held, 5 released, 7 offer all again, 8 was at hub once, 9 end of snapshot: nothing
+//	         4 held, 5 released, 7 offer all again, 8 was at hub once, 9 end of snapshot,
+//	         10 offer this one again: nothing
 //	         2 archived: when u64, age u64
 //	         3 forgotten: content length u64, when u64, test u8, length u16, group
 //	         6 quarantined: damaged u8, length u16, reason

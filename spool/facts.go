@@ -41,7 +41,7 @@ func (f *facts) apply(o op) {
 	case opQuarantined:
 		f.quarantined, f.reason = true, o.reason
 		f.damaged = f.damaged || o.damaged
-	case opReoffer:
+	case opReoffer, opReofferOne:
 		if f.state == AtHub {
 			f.state = Received
 		}

@@ -32,6 +32,8 @@ const (
 	opReoffer                     // everything not archived is to be sent again
 	opWasAtHub                    // in snapshots: counted as at hub once, then offered again
 	opSnapshotEnd                 // in snapshots: all of it is here
+	opReofferOne                  // this object is to be sent again, unless it is archived
+	lastKind = opReofferOne
 )
 
 // op is one obligation. Which fields count depends on the kind.
@@ -166,7 +168,7 @@ func decodePayload(b []byte) (standing, []op, error) {
 		if !ok {
 			return s, nil, errRecord
 		}
-		if k >= opAtHub && k <= opSnapshotEnd {
+		if k >= opAtHub && k <= lastKind {
 			ops = append(ops, o)
 		}
 	}
@@ -190,7 +192,7 @@ func decodeOp(k kind, body []byte) (op, bool) {
 	case opQuarantined:
 		o.damaged, o.reason = d.u8() != 0, d.str()
 	}
-	return o, !d.bad || k > opSnapshotEnd
+	return o, !d.bad || k > lastKind
 }
 
 // encodeSegmentHeader begins a segment file of the given generation.

@@ -21,6 +21,7 @@ func someOps() []op {
 		{kind: opQuarantined, seq: 5, id: ID{5}, reason: "why", damaged: true},
 		{kind: opReoffer},
 		{kind: opWasAtHub, seq: 6, id: ID{6}},
+		{kind: opReofferOne, seq: 7, id: ID{7}},
 	}
 }
 

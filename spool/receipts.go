@@ -100,12 +100,30 @@ func (s *Spool) one(ctx context.Context, id ID, o op) error {
 
 // Reoffer takes everything that the hub has but the archive has not back to
 // Received: the hub's ledger was restored from a backup and its generation rose.
-// It is the only step back.
+// It is the only step back, with ReofferObjects.
 func (s *Spool) Reoffer(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return s.oblige(op{kind: opReoffer})
+}
+
+// ReofferObjects takes exactly these objects back to Received: the hub lost its
+// copy of them. It is durable when it returns nil. What is archived stays so,
+// whoever asks; IDs that are not here are passed over. A hold stays.
+func (s *Spool) ReofferObjects(ctx context.Context, ids []ID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var ops []op
+	s.mu.Lock()
+	for _, id := range ids {
+		if e, err := s.find(id); err == nil {
+			ops = append(ops, op{kind: opReofferOne, seq: e.seq, id: id})
+		}
+	}
+	s.mu.Unlock()
+	return s.oblige(ops...)
 }
 
 // markDamaged is called by whoever found that the bytes of an object are not
