@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -53,12 +54,26 @@ func startEnv(t *testing.T, env []string, name string, args ...string) *proc {
 	go func() { p.cmd.Wait(); close(p.done) }()
 	t.Cleanup(func() {
 		p.kill()
+		p.mustBeDiscreet()
 		if t.Failed() {
 			said := p.said.String()
 			t.Logf("%s said:\n%s", filepath.Base(name), said[max(0, len(said)-6000):])
 		}
 	})
 	return p
+}
+
+// mustBeDiscreet: whatever a test does, what the daemons log names no patient, and
+// no UID above debug (P10).
+func (p *proc) mustBeDiscreet() {
+	if name := filepath.Base(p.cmd.Path); name != "edged" && name != "hubd" {
+		return
+	}
+	for _, line := range strings.Split(p.said.String(), "\n") {
+		if strings.Contains(line, "PROVA") || strings.Contains(line, "2.25.") && !strings.Contains(line, "level=DEBUG") {
+			p.t.Errorf("this is logged: %s", line)
+		}
+	}
 }
 
 // kill is a power cut for the process.

@@ -131,6 +131,7 @@ func (r *rig) up() *rig {
 func (r *rig) startHub() {
 	r.t.Helper()
 	r.hubd = start(r.t, bin(r.t, "hubd"), "run", "-c", filepath.Join(r.dir, "hubd.yaml"))
+	r.await("the hub to be ready", func() bool { return strings.Contains(r.hubd.said.String(), "hubd ready") })
 }
 
 func (r *rig) startEdged() {
