@@ -244,3 +244,26 @@ func TestReceiptsWithoutAnyRoomAreTransient(t *testing.T) {
 		wantState(t, s, b.ID, Archived)
 	}
 }
+
+// SPOOL-17: a list whose good part could not be made durable is never told as
+// one that merely holds strangers: the hub has to repeat it.
+func TestUnfitIsToldOnlyWhenTheRestIsDurable(t *testing.T) {
+	ctx := context.Background()
+	fs := newMemFS()
+	cfg := memConfig(fs)
+	cfg.BallastBytes, cfg.ReserveBytes = -1, -1
+	s := open(t, cfg)
+	o, _ := put(t, s, newSample(1), sample(1, 100))
+	mixed := append([]Receipt{{ID: ID{9}, Length: 1}}, receipt(o)...)
+	var unfit *UnfitError
+	fs.free = 0
+	if err := s.Archived(ctx, mixed); !errors.Is(err, ErrFull) || errors.Is(err, ErrUnknown) || errors.As(err, &unfit) {
+		t.Fatalf("full journal and a stranger: %v; want ErrFull alone", err)
+	}
+	wantState(t, s, o.ID, Received)
+	fs.free = -1
+	if err := s.Archived(ctx, mixed); !errors.As(err, &unfit) || !errors.Is(err, ErrUnknown) {
+		t.Fatalf("room and a stranger: %v; want *UnfitError", err)
+	}
+	wantState(t, s, o.ID, Archived)
+}

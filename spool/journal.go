@@ -33,7 +33,7 @@ const (
 	opWasAtHub                    // in snapshots: counted as at hub once, then offered again
 	opSnapshotEnd                 // in snapshots: all of it is here
 	opReofferOne                  // this object is to be sent again, unless it is archived
-	lastKind = opReofferOne
+	lastKind      = opReofferOne
 )
 
 // op is one obligation. Which fields count depends on the kind.

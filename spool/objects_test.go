@@ -310,7 +310,8 @@ func TestReceiptsThatDoNotFitChangeNothing(t *testing.T) {
 	a, _ := put(t, s, newSample(1), sample(1, 10))
 	b, _ := put(t, s, newSample(2), sample(2, 10))
 	err := s.Archived(ctx, []Receipt{{ID: a.ID, Length: 11}, {ID: ID{1}, Length: 10}, {ID: b.ID, Length: 10}})
-	if !errors.Is(err, ErrMismatch) {
+	var unfit *UnfitError
+	if !errors.Is(err, ErrMismatch) || !errors.As(err, &unfit) || unfit.Mismatched != 1 || unfit.Unknown != 1 {
 		t.Fatalf("wrong length: %v", err)
 	}
 	wantState(t, s, a.ID, Received)

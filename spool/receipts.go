@@ -15,16 +15,46 @@ type Receipt struct {
 	At     time.Time // when the hub or the archive had it; shown only. If zero, now.
 }
 
-// AtHub records receipts of the hub. They are durable when it returns nil. A
-// receipt that does not fit (SPOOL-17) changes nothing: the others are recorded
-// and the error, ErrUnknown or ErrMismatch, names the first that did not fit.
-// Receipts for what was forgotten long ago are no error.
+// UnfitError says that some receipts of a list fit nothing here (SPOOL-17).
+// Whoever gets it may take the list as read: these changed nothing, and all
+// others are durable. No other error allows that.
+type UnfitError struct {
+	Unknown    int   // receipts for objects that are not here
+	Mismatched int   // receipts that tell another length
+	Err        error // about the first one: ErrUnknown or ErrMismatch
+}
+
+func (e *UnfitError) Error() string {
+	return fmt.Sprintf("%d receipts fit nothing here, first %v", e.Unknown+e.Mismatched, e.Err)
+}
+
+func (e *UnfitError) Unwrap() error { return e.Err }
+
+// note sorts the error of one receipt.
+func (e *UnfitError) note(id ID, err error) {
+	switch {
+	case errors.Is(err, errForgotten):
+		return // the hub repeats itself
+	case errors.Is(err, ErrMismatch):
+		e.Mismatched++
+	default:
+		e.Unknown++
+	}
+	if e.Err == nil {
+		e.Err = fmt.Errorf("receipt for %s: %w", id, err)
+	}
+}
+
+// AtHub records receipts of the hub. They are durable when it returns nil or an
+// *UnfitError; after any other error nothing is known about any of them, and the
+// hub must be let repeat them. Receipts for what was forgotten long ago are no
+// error.
 func (s *Spool) AtHub(ctx context.Context, receipts []Receipt) error {
 	return s.record(ctx, opAtHub, receipts)
 }
 
 // Archived records confirmations of the archive. They are durable when it
-// returns nil; only then may the object be forgotten.
+// returns nil or an *UnfitError; only then may the object be forgotten.
 func (s *Spool) Archived(ctx context.Context, receipts []Receipt) error {
 	return s.record(ctx, opArchived, receipts)
 }
@@ -34,19 +64,24 @@ func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt) error {
 		return err
 	}
 	var ops []op
-	var bad error
+	var bad UnfitError
 	s.mu.Lock()
 	for _, r := range receipts {
 		o, err := s.receiptOp(k, r)
-		switch {
-		case err == nil:
-			ops = append(ops, o)
-		case bad == nil && !errors.Is(err, errForgotten):
-			bad = fmt.Errorf("receipt for %s: %w", r.ID, err)
+		if err != nil {
+			bad.note(r.ID, err)
+			continue
 		}
+		ops = append(ops, o)
 	}
 	s.mu.Unlock()
-	return errors.Join(s.oblige(ops...), bad)
+	if err := s.oblige(ops...); err != nil {
+		return err
+	}
+	if bad.Err != nil {
+		return &bad
+	}
+	return nil
 }
 
 var errForgotten = errors.New("forgotten already")

@@ -164,19 +164,18 @@ func (f *feed) Archived(ctx context.Context, confirmations []uplink.Confirmation
 }
 
 // unfit tells of statements that fit nothing here: they changed nothing, and
-// saying so to the hub would only make it repeat them.
+// saying so to the hub would only make it repeat them. Every other error means
+// that some are not durable: the hub must not get its acknowledgement (P2).
 func unfit(log *slog.Logger, err error) error {
-	if errors.Is(err, spool.ErrFailed) || errors.Is(err, spool.ErrClosed) {
+	var strangers *spool.UnfitError
+	if !errors.As(err, &strangers) {
 		return err
 	}
-	if errors.Is(err, spool.ErrMismatch) {
-		log.Warn("the hub speaks of an object that is not the one here; either it is broken or you are under attack", "err", err)
-		return nil
+	if strangers.Mismatched > 0 {
+		log.Warn("the hub speaks of objects that are not the ones here; either it is broken or you are under attack",
+			"objects", strangers.Mismatched, "err", err)
 	}
-	if errors.Is(err, spool.ErrUnknown) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // Trouble: a destination refuses an object for good, or the hub holds it back

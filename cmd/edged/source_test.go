@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"edged/spool"
+	"edged/uplink"
+)
+
+// P2: what is not durable here is never acknowledged, also when the same list
+// names an object that is not here; what merely is not here always is, or the
+// hub would repeat it for ever.
+func TestOnlyDurableStatementsAreAcknowledged(t *testing.T) {
+	stranger := &spool.UnfitError{Unknown: 1, Err: spool.ErrUnknown}
+	for _, tc := range []struct {
+		what  string
+		err   error
+		acked bool
+	}{
+		{"all is durable", nil, true},
+		{"a stranger, the rest is durable", stranger, true},
+		{"another length, the rest is durable", &spool.UnfitError{Mismatched: 1, Err: spool.ErrMismatch}, true},
+		{"full journal", spool.ErrFull, false},
+		{"full journal and a stranger", errors.Join(spool.ErrFull, spool.ErrUnknown), false},
+		{"failed spool and another length", errors.Join(spool.ErrFailed, spool.ErrMismatch), false},
+		{"closed spool", fmt.Errorf("at hub: %w", spool.ErrClosed), false},
+		{"out of time and a stranger", errors.Join(context.Canceled, spool.ErrUnknown), false},
+	} {
+		if got := unfit(slog.New(slog.DiscardHandler), tc.err); (got == nil) != tc.acked {
+			t.Errorf("%s: %v, want acknowledged: %v", tc.what, got, tc.acked)
+		}
+	}
+}
+
+// The same with a spool behind it: a stranger in the list is passed over, the
+// object that is here counts, and once the spool is gone nothing is taken.
+func TestReceiptsOfStrangersArePassedOver(t *testing.T) {
+	ctx := context.Background()
+	s, err := spool.Open(ctx, spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
+	k.set(s, nil)
+	f := &feed{keeper: k, log: k.log}
+	w, err := s.Create(spool.New{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, _, err := w.Commit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := []uplink.Confirmation{{ID: [32]byte{9}, Length: 1, At: time.Now()}, {ID: [32]byte(o.ID), At: time.Now()}}
+	if err := f.Archived(ctx, said); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = s.Object(o.ID); err != nil || o.State != spool.Archived {
+		t.Fatalf("%v, %v; want archived", o.State, err)
+	}
+	s.Close()
+	if err := f.Archived(ctx, said); !errors.Is(err, spool.ErrClosed) {
+		t.Fatalf("after the end of the spool: %v", err)
+	}
+}
