@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,10 +22,24 @@ func (f *scuFlags) dial(ctx context.Context, to target, contexts []dimse.Proposa
 	if len(f.Calling) == 0 || len(f.Calling) > 16 {
 		return nil, usagef("--calling %q: an AE title has 1 to 16 characters", f.Calling)
 	}
-	return dimse.Dial(ctx, dimse.ClientConfig{
+	a, err := dimse.Dial(ctx, dimse.ClientConfig{
 		Address: to.address, Called: to.title, Calling: f.Calling, Contexts: contexts, Associate: f.Timeout,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
+	return a, f.advise(to, err)
+}
+
+// advise says what to do about a rejection that one of the two names has caused
+// (PS3.8 §9.3.4).
+func (f *scuFlags) advise(to target, err error) error {
+	var r dimse.Reject
+	switch errors.As(err, &r); r {
+	case dimse.RejectCalling:
+		return fmt.Errorf("%w; there, add AE title %s to dicom.devices (with this machine's address, or with none), or name a listed one with --calling", err, f.Calling)
+	case dimse.RejectCalled:
+		return fmt.Errorf("%w; the node does not call itself %s: its AE title stands before the @ of --to", err, to.title)
+	}
+	return err
 }
 
 // echoCmd asks a node for a sign of life.
