@@ -28,7 +28,7 @@ type table struct {
 }
 
 const (
-	tableHead  = "  instance                modality     bytes   received      safe    at hub  archived"
+	tableHead  = "  instance                modality     bytes       sent      safe    at hub  archived"
 	liveLines  = 6
 	clearBelow = "\x1b[J"
 )

@@ -135,21 +135,28 @@ func (d *demo) look(ctx context.Context) {
 	}
 }
 
-// reach notes the hops of o, with the appliance's times where it has them.
+// reach notes the hops of o, with the appliance's times where it has them. They
+// come from three clocks (modality, appliance, hub), and the objects of an
+// earlier run have theirs already: no hop is shown before the one before it.
 func (j *journey) reach(o objectRow, now time.Time) {
 	if o.State == "at_hub" || o.State == "held" || o.State == "archived" {
-		first(&j.atHub, o.AtHubAt, now)
+		first(&j.atHub, j.safe, o.AtHubAt, now)
 	}
 	if o.State == "archived" {
-		first(&j.archived, o.ArchivedAt, now)
+		first(&j.archived, j.atHub, o.ArchivedAt, now)
 	}
 }
 
-func first(at *time.Time, told, now time.Time) {
-	if at.IsZero() {
-		if *at = told; told.IsZero() {
-			*at = now
-		}
+// first sets a time that is not set yet: what was told, else now, not before previous.
+func first(at *time.Time, previous, told, now time.Time) {
+	if !at.IsZero() {
+		return
+	}
+	if *at = told; told.IsZero() {
+		*at = now
+	}
+	if at.Before(previous) {
+		*at = previous
 	}
 }
 
