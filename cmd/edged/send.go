@@ -41,7 +41,7 @@ func (c *sendCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	done, err := openSendLog(to, c.Calling, c.Again)
+	done, err := openSendLog(to, c.Calling, c.Paths, c.Again)
 	if err != nil {
 		return err
 	}

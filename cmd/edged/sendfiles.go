@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -63,14 +65,41 @@ func gather(paths []string) (files []candidate, bytes int64, err error) {
 
 // sendLog remembers which files a node has answered with success, so that an
 // interrupted run goes on where it stopped. It is removed when all are stored.
+// Each command has its own: node, calling title and paths make its name, and
+// while it runs it holds a lock on it.
 type sendLog struct {
 	name string
 	f    *os.File
 	seen map[string]bool
 }
 
-// openSendLog opens the log for one node below the user's state directory.
-func openSendLog(to target, calling string, again bool) (*sendLog, error) {
+// errSending is told to the same command when it is started twice.
+var errSending = errors.New("send: the same command is running already; wait for it, or stop it first")
+
+// openSendLog opens the log of one command below the user's state directory.
+func openSendLog(to target, calling string, paths []string, again bool) (*sendLog, error) {
+	dir, err := stateDir()
+	if err != nil {
+		return nil, fmt.Errorf("send: %w", err)
+	}
+	key := []string{to.title, to.address, calling}
+	for _, p := range paths {
+		whole, err := filepath.Abs(p)
+		if err != nil {
+			return nil, fmt.Errorf("send: %w", err)
+		}
+		key = append(key, whole)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(key, "\x00")))
+	l := &sendLog{name: filepath.Join(dir, fmt.Sprintf("send-%x.log", sum[:8])), seen: make(map[string]bool)}
+	if err := l.lock(); err != nil {
+		return nil, err
+	}
+	return l, l.read(again)
+}
+
+// stateDir is where a user's programs keep what they want to find again.
+func stateDir() (string, error) {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if dir == "" {
 		home, err := os.UserHomeDir()
@@ -80,20 +109,40 @@ func openSendLog(to target, calling string, again bool) (*sendLog, error) {
 		dir = filepath.Join(home, ".local", "state")
 	}
 	dir = filepath.Join(dir, "edged")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("send: %w", err)
-	}
-	sum := sha256.Sum256([]byte(to.title + "\n" + to.address + "\n" + calling))
-	l := &sendLog{name: filepath.Join(dir, fmt.Sprintf("send-%x.log", sum[:8])), seen: make(map[string]bool)}
-	if again {
-		os.Remove(l.name) // if it cannot be removed, opening it tells
-	}
-	return l, l.open()
+	return dir, os.MkdirAll(dir, 0o700)
 }
 
-func (l *sendLog) open() (err error) {
-	if l.f, err = os.OpenFile(l.name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
-		return fmt.Errorf("send: %w", err)
+// lock opens the log and locks it. A file that its owner removed between the two
+// is nobody's log any more: then there is a new one to open.
+func (l *sendLog) lock() error {
+	for range 100 {
+		f, err := os.OpenFile(l.name, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
+		if err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+			f.Close()
+			if errors.Is(err, syscall.EWOULDBLOCK) {
+				return errSending
+			}
+			return fmt.Errorf("send: lock %s: %w", l.name, err)
+		}
+		held, err := f.Stat()
+		if named, nerr := os.Stat(l.name); err == nil && nerr == nil && os.SameFile(held, named) {
+			l.f = f
+			return nil
+		}
+		f.Close()
+	}
+	return errSending
+}
+
+// read takes what an earlier run has left, or throws it away.
+func (l *sendLog) read(again bool) error {
+	if again {
+		if err := l.f.Truncate(0); err != nil {
+			return fmt.Errorf("send: %w", err)
+		}
 	}
 	for lines := bufio.NewScanner(l.f); lines.Scan(); {
 		l.seen[lines.Text()] = true
@@ -112,9 +161,20 @@ func (l *sendLog) add(c candidate) error {
 }
 
 // finish forgets: the next run of the same command sends everything again.
-func (l *sendLog) finish() error { return os.Remove(l.name) }
+func (l *sendLog) finish() error {
+	if err := os.Remove(l.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
 
-func (l *sendLog) close() { l.f.Close() }
+// close gives the lock back. A log in which nothing stands is removed first.
+func (l *sendLog) close() {
+	if info, err := l.f.Stat(); err == nil && info.Size() == 0 {
+		l.finish() // untidy at worst
+	}
+	l.f.Close()
+}
 
 // progress is a bar on a terminal, and counts anywhere.
 type progress struct {
