@@ -119,6 +119,13 @@ func scenes() map[string]*demo {
 	old := scene("stale", status.OK)
 	old.status.At = before(time.Minute)
 
+	held := scene("held", status.Attention, status.Reason{Code: status.Damaged, Count: 1}, status.Reason{Code: status.HeldBack, Count: 12})
+	held.studies[0] = study("CT", "CT1", 842, 442e6, 7*time.Minute, status.Hops{Held: 12, Archived: 830})
+
+	unenrolled := scene("unenrolled", status.Attention, status.Reason{Code: status.Unenrolled, Count: 5})
+	unenrolled.status.Uplink = status.Uplink{Transport: status.NoTransport, Hub: "hub.example:8443", BacklogObjects: 5, BacklogBytes: 2_600_000}
+	unenrolled.status.Warnings = []status.Warning{status.NotEnrolled}
+
 	empty := scene("empty", status.OK, status.Reason{Code: status.Shadow})
 	empty.studies, empty.devices = nil, nil
 	empty.status.Counters, empty.status.Spool = status.Counters{}, status.Spool{FreeBytes: 40e9}

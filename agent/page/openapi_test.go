@@ -120,7 +120,7 @@ func TestOpenAPIDescribesTheTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != string(want) {
-		t.Error("openapi.json is not what the types say: go test -run OpenAPI -update ./agent/page")
+		t.Error("openapi.json is not what the types say: go test ./agent/page -run OpenAPI -update")
 	}
 }
 

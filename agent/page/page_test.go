@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,13 +55,28 @@ func TestThePageSaysWhatMatters(t *testing.T) {
 		{"attention", []string{"2 immagini sono state messe da parte", "ECO_NEW", "Non è nell’elenco", "Ha chiamato «EDGE1», qui il nome è «EDGED».", "prima della conferma"}},
 		{"stopped", []string{"al sicuro qui ma non partono", "1.532 immagini", "Non ripetere gli esami.", "no route to host"}},
 		{"full", []string{"Il disco è pieno", "rinviali quando questa pagina torna regolare"}},
-		{"empty", []string{"non è ancora impostato", "Ancora nessun esame.", "ancora nessuna", "va bene solo per prove"}},
+		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Su questo disco 1 immagine"}},
+		{"unenrolled", []string{"Manca un certificato valido del centro regionale: 5 immagini"}},
+		{"empty", []string{"vengono ricevute e restano qui. Non parte nulla", "non è ancora impostato", "Ancora nessun esame.", "ancora nessuna", "va bene solo per prove"}},
 	}
 	for _, c := range cases {
 		body := text(t, ask(t, scenes()[c.scene], "/"))
 		for _, want := range c.says {
 			if !strings.Contains(body, want) {
 				t.Errorf("%s does not say %q", c.scene, want)
+			}
+		}
+	}
+}
+
+// What a sentence says already is not said again as a warning.
+func TestNothingIsSaidTwice(t *testing.T) {
+	for _, name := range []string{"empty", "unenrolled"} {
+		s := scenes()[name].status
+		for _, w := range s.Warnings {
+			said := slices.Contains(Say(s, "en").Warnings, catalogues["en"].Say("warning."+string(w)))
+			if reason, double := saidBy[w]; said == double {
+				t.Errorf("%s: warning %s is shown: %t, though %q says it", name, w, said, reason)
 			}
 		}
 	}

@@ -185,10 +185,16 @@ func plainIf(n int64) string {
 	return "none"
 }
 
-// warningsOf leaves out what the sentence above says already.
+// saidBy are the warnings that a reason says already.
+var saidBy = map[status.Warning]status.ReasonCode{
+	status.ShadowMode:  status.Shadow,
+	status.NotEnrolled: status.Unenrolled,
+}
+
+// warningsOf leaves out what the sentences above say already.
 func warningsOf(s status.Status, w *words) (out []string) {
 	for _, warning := range s.Warnings {
-		if warning == status.ShadowMode && hasReason(s, status.Shadow) {
+		if reason, ok := saidBy[warning]; ok && hasReason(s, reason) {
 			continue
 		}
 		id := "warning." + string(warning)

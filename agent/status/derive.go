@@ -11,6 +11,7 @@ type Facts struct {
 	FreeBytes   int64 // what the spool may still take
 
 	Shadow    bool      // no hub configured
+	Enrolled  bool      // there is a certificate to call the hub with
 	Connected bool      // the uplink has a working connection
 	LinkSince time.Time // of that connection, or of its loss; start of the process when there never was one
 
@@ -19,6 +20,8 @@ type Facts struct {
 	LastProgress     time.Time // when bytes last went to the hub; zero: never
 	OldestUnarchived time.Time // when the oldest instance arrived at the hub that is neither archived nor held; zero: none
 
+	Held           int64 // instances refused for good or kept back before the archive, now
+	Damaged        int64 // instances whose bytes are not what was stored
 	Quarantined    int64 // instances in quarantine now
 	UnknownCallers int64 // devices refused as unknown within the last hour
 }
@@ -81,17 +84,23 @@ func stoppedReasons(f Facts, l Limits) (out []Reason) {
 		out = append(out, Reason{Code: SpoolFull})
 	}
 	if f.gone(l.LinkDown) && f.BacklogObjects > 0 {
-		out = append(out, Reason{Code: LinkDown, Count: f.BacklogObjects})
+		out = append(out, Reason{Code: f.whyGone(), Count: f.BacklogObjects})
 	}
 	return out
 }
 
 func attentionReasons(f Facts, l Limits) (out []Reason) {
-	if f.Quarantined > 0 {
-		out = append(out, Reason{Code: Quarantined, Count: f.Quarantined})
+	count := func(code ReasonCode, n int64) {
+		if n > 0 {
+			out = append(out, Reason{Code: code, Count: n})
+		}
 	}
-	if f.gone(l.LinkDown) && f.BacklogObjects == 0 {
-		out = append(out, Reason{Code: LinkDown})
+	count(Damaged, f.Damaged)
+	count(HeldBack, f.Held)
+	count(Quarantined, f.Quarantined)
+	gone := f.gone(l.LinkDown)
+	if f.barred() && !(gone && f.BacklogObjects > 0) || gone && f.BacklogObjects == 0 {
+		out = append(out, Reason{Code: f.whyGone(), Count: f.BacklogObjects})
 	}
 	if f.stuck(l) {
 		out = append(out, Reason{Code: BacklogStuck, Count: f.BacklogObjects})
@@ -102,9 +111,7 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 	if !f.SpoolFull && f.FreeBytes < l.LowFreeBytes {
 		out = append(out, Reason{Code: SpaceLow})
 	}
-	if f.UnknownCallers > 0 {
-		out = append(out, Reason{Code: UnknownCallers, Count: f.UnknownCallers})
-	}
+	count(UnknownCallers, f.UnknownCallers)
 	return out
 }
 
@@ -112,7 +119,7 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 // just went are told apart from images that are moving.
 func busyReasons(f Facts, l Limits) []Reason {
 	switch {
-	case f.Shadow || f.BacklogObjects == 0 || f.gone(l.LinkDown) || f.stuck(l):
+	case f.Shadow || f.BacklogObjects == 0 || f.barred() || f.gone(l.LinkDown) || f.stuck(l):
 		return nil
 	case !f.Connected:
 		return []Reason{{Code: LinkAway, Count: f.BacklogObjects}}
@@ -126,6 +133,19 @@ func busyReasons(f Facts, l Limits) []Reason {
 // not connected means for ever.
 func (f Facts) gone(d time.Duration) bool {
 	return !f.Shadow && !f.Connected && f.Now.Sub(f.LinkSince) >= d
+}
+
+// barred says that the appliance cannot call its hub whatever the line does:
+// nothing leaves before somebody does something, so there is nothing to wait for.
+func (f Facts) barred() bool { return !f.Shadow && !f.Connected && !f.Enrolled }
+
+// whyGone names the cause that is nearest: of a hub that was never called
+// nobody knows whether it would answer.
+func (f Facts) whyGone() ReasonCode {
+	if f.barred() {
+		return Unenrolled
+	}
+	return LinkDown
 }
 
 // stuck says that there is a line and something to send, both for long enough,

@@ -1,6 +1,7 @@
 package status
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -11,7 +12,7 @@ func ago(d time.Duration) time.Time { return noon.Add(-d) }
 
 // healthy is an appliance with nothing to tell; each case spoils one thing.
 func healthy() Facts {
-	return Facts{Now: noon, FreeBytes: 100 << 30, Connected: true, LinkSince: ago(24 * time.Hour), LastProgress: ago(time.Hour)}
+	return Facts{Now: noon, FreeBytes: 100 << 30, Enrolled: true, Connected: true, LinkSince: ago(24 * time.Hour), LastProgress: ago(time.Hour)}
 }
 
 func TestStateFollowsFacts(t *testing.T) {
@@ -45,6 +46,16 @@ func TestStateFollowsFacts(t *testing.T) {
 		{"the disk is full", func(f *Facts) { f.SpoolFull, f.FreeBytes = true, 0 }, Stopped, SpoolFull},
 		{"the disk is nearly full", func(f *Facts) { f.FreeBytes = 1 << 30 }, Attention, SpaceLow},
 		{"quarantine", func(f *Facts) { f.Quarantined = 2 }, Attention, Quarantined},
+		{"refused by the archive or held before it", func(f *Facts) { f.Held = 1 }, Attention, HeldBack},
+		{"damage on this disk", func(f *Facts) { f.Damaged = 1 }, Attention, Damaged},
+		{"not enrolled is told at once", func(f *Facts) { f.Enrolled, f.Connected, f.LinkSince = false, false, noon }, Attention, Unenrolled},
+		{"not enrolled, images wait: they will not leave by themselves", func(f *Facts) {
+			f.Enrolled, f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = false, false, noon, 1, noon
+		}, Attention, Unenrolled},
+		{"not enrolled, images wait for long: nobody asked the hub", func(f *Facts) {
+			f.Enrolled, f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = false, false, ago(5*time.Minute), 1, ago(time.Minute)
+		}, Stopped, Unenrolled},
+		{"without a hub there is nobody to enrol with", func(f *Facts) { f.Shadow, f.Enrolled, f.Connected = true, false, false }, OK, Shadow},
 		{"unknown callers", func(f *Facts) { f.UnknownCallers = 1 }, Attention, UnknownCallers},
 		{"the archive is late", func(f *Facts) { f.OldestUnarchived = ago(30 * time.Minute) }, Attention, ArchiveLate},
 		{"the archive has time", func(f *Facts) { f.OldestUnarchived = ago(29 * time.Minute) }, OK, ""},
@@ -65,6 +76,18 @@ func TestStateFollowsFacts(t *testing.T) {
 				t.Fatalf("first reason %q, want %q", got, c.first)
 			}
 		})
+	}
+}
+
+// What has a number shows it, and one cause is told once.
+func TestReasonsCount(t *testing.T) {
+	f := healthy()
+	f.Damaged, f.Held, f.Quarantined = 1, 2, 3
+	f.Enrolled, f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = false, false, ago(time.Hour), 4, ago(time.Hour)
+	_, got := Derive(f, Limits{})
+	want := []Reason{{Unenrolled, 4}, {Damaged, 1}, {HeldBack, 2}, {Quarantined, 3}}
+	if !slices.Equal(got, want) {
+		t.Errorf("reasons %v, want %v", got, want)
 	}
 }
 

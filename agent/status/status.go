@@ -7,9 +7,9 @@ import "time"
 type State string
 
 const (
-	OK         State = "ok"          // images arrive and leave
+	OK         State = "ok"          // images arrive and leave; without a hub (Shadow) they arrive and are kept
 	CatchingUp State = "catching_up" // images wait and will leave without anybody's help
-	Attention  State = "attention"   // somebody should look, nothing is lost
+	Attention  State = "attention"   // somebody should look; images are still received
 	Stopped    State = "stopped"     // images do not leave, or cannot be received
 )
 
@@ -97,6 +97,9 @@ const (
 	SpoolFull      ReasonCode = "spool_full"      // stopped: new images are refused (P7)
 	LinkDown       ReasonCode = "link_down"       // stopped with a backlog, attention without
 	BacklogStuck   ReasonCode = "backlog_stuck"   // attention: connected, but nothing moves
+	Unenrolled     ReasonCode = "not_enrolled"    // attention at once, stopped when images wait for long: no certificate
+	Damaged        ReasonCode = "damaged"         // attention: the bytes of Count images are not what was stored (P14)
+	HeldBack       ReasonCode = "held"            // attention: Count images were refused, or kept back, before the archive (P5)
 	Quarantined    ReasonCode = "quarantined"     // attention: Count images need somebody
 	UnknownCallers ReasonCode = "unknown_callers" // attention: Count devices were refused lately
 	ArchiveLate    ReasonCode = "archive_late"    // attention: at the hub, not confirmed for long
@@ -108,7 +111,7 @@ const (
 
 // ReasonCodes lists all of them.
 var ReasonCodes = []ReasonCode{
-	SpoolFailed, SpoolFull, LinkDown, BacklogStuck, Quarantined, UnknownCallers,
+	SpoolFailed, SpoolFull, LinkDown, Unenrolled, BacklogStuck, Damaged, HeldBack, Quarantined, UnknownCallers,
 	ArchiveLate, SpaceLow, LinkAway, Backlog, Shadow,
 }
 

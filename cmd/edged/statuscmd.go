@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"edged/agent/page"
 	"edged/agent/status"
 )
 
@@ -38,18 +41,15 @@ func (c *statusCmd) Run(p *process) error {
 	return printStatus(p.stdout, st, time.Now())
 }
 
-// headlines are the four states in words.
-var headlines = map[status.State]string{
-	status.OK:         "✔ ALL GOOD       images arrive and leave",
-	status.CatchingUp: "↻ CATCHING UP    images wait and will leave without anybody's help",
-	status.Attention:  "! NEEDS A LOOK   nothing is lost",
-	status.Stopped:    "✖ STOPPED        images here are safe; do not repeat examinations",
-}
+// marks stand for the colours of the page.
+var marks = map[status.State]string{status.OK: "✔", status.CatchingUp: "↻", status.Attention: "!", status.Stopped: "✖"}
 
+// printStatus says the sentences of the page, and figures below them.
 func printStatus(out io.Writer, st status.Status, now time.Time) error {
-	fmt.Fprintln(out, headlines[st.State])
-	for _, r := range st.Reasons {
-		fmt.Fprintf(out, "  because: %s\n", because(r))
+	said := page.Say(st, "en")
+	fmt.Fprintf(out, "%s %-15s %s\n", cmp.Or(marks[st.State], "?"), strings.ToUpper(said.Word), said.Sentence)
+	for _, more := range append(slices.DeleteFunc([]string{said.Action}, isEmpty), said.Also...) {
+		fmt.Fprintf(out, "  %-15s %s\n", "", more)
 	}
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
@@ -61,20 +61,14 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 	row("spool", "%d objects, %s, room for %s", st.Spool.Objects, inBytes(st.Spool.Bytes), inBytes(st.Spool.FreeBytes))
 	row("line", "%s", line(st.Uplink))
 	row("DICOM", "AE title %s, %d associations, %s", st.AETitle, st.DICOM.Associations, ready(st.DICOM))
-	for _, x := range st.Warnings {
-		row("warning", "%s", strings.ReplaceAll(string(x), "_", " "))
+	for _, x := range said.Warnings {
+		row("warning", "%s", x)
 	}
 	row("version", "%s, up %s", st.Version, now.Sub(st.StartedAt).Round(time.Second))
 	return w.Flush()
 }
 
-func because(r status.Reason) string {
-	s := strings.ReplaceAll(string(r.Code), "_", " ")
-	if r.Count > 0 {
-		s += fmt.Sprintf(" (%d)", r.Count)
-	}
-	return s
-}
+func isEmpty(s string) bool { return s == "" }
 
 func ago(t, now time.Time) string {
 	if t.IsZero() {

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"edged/agent/status"
+	"edged/dimse"
+	"edged/internal/dicom"
+	"edged/spool"
+	"edged/uplink"
+)
+
+// house is an appliance with a real spool and no ports, to ask what it shows.
+type house struct {
+	*appliance
+	spool *spool.Spool
+}
+
+func newHouse(t *testing.T, change func(*Config)) *house {
+	t.Helper()
+	cfg := defaultConfig()
+	cfg.DataDir = t.TempDir()
+	cfg.Spool.AllowUnsafeFilesystem = true
+	cfg.Uplink.Hubs = []string{"127.0.0.1:1"} // nobody calls it: the sender does not run
+	change(&cfg)
+	a, err := newAppliance(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := newGroup(context.Background())
+	parts.Go(a.keeper.run)
+	t.Cleanup(func() {
+		parts.cancel(errStopped)
+		if err := parts.Wait(); err != nil && err != errStopped {
+			t.Error(err)
+		}
+	})
+	bounded, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	s, err := a.keeper.await(bounded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &house{a, s}
+}
+
+// take stores a data set as a modality would.
+func (h *house) take(t *testing.T, data []byte) spool.Object {
+	t.Helper()
+	rq := dimse.StoreRequest{SOPClassUID: "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID: "2.25.7", TransferSyntaxUID: dicom.ImplicitVRLittleEndian}
+	if st, err := h.door.store(t.Context(), caller{calling: "CT1", called: "EDGED", address: "127.0.0.1"}, rq, bytes.NewReader(data)); err != nil {
+		t.Fatalf("%v: %v", st, err)
+	}
+	all := h.spool.Objects(0, 1000)
+	return all[len(all)-1]
+}
+
+// readable is a small data set: one element, Modality (0008,0060), implicit VR.
+func readable(modality string) []byte {
+	b := binary.LittleEndian.AppendUint32(nil, 0x0060_0008)
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(modality))), modality...)
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The state is never OK while an image does not reach the archive, and the
+// reason says how many and why.
+func TestStateIsNotOKWhileImagesDoNotReachTheArchive(t *testing.T) {
+	enrolled := func(h *house) { h.view.enrolled = func() bool { return true } }
+	refuse := func(t *testing.T, h *house, destination string) {
+		enrolled(h)
+		o := h.take(t, readable("CT"))
+		ok(t, h.spool.AtHub(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
+		ok(t, h.sender.feed.Trouble(t.Context(), []uplink.Trouble{{ID: dicom.ID(o.ID), Destination: destination, Permanent: destination != ""}}))
+	}
+	cases := []struct {
+		name   string
+		config func(*Config)
+		spoil  func(*testing.T, *house)
+		state  status.State
+		reason status.Reason
+	}{
+		{"all is well", func(*Config) {}, func(t *testing.T, h *house) { enrolled(h); h.take(t, readable("CT")) }, status.CatchingUp, status.Reason{Code: status.LinkAway, Count: 1}},
+		{"the archive refuses for good", func(*Config) {}, func(t *testing.T, h *house) { refuse(t, h, "vna") }, status.Attention, status.Reason{Code: status.HeldBack, Count: 1}},
+		{"the hub holds it back", func(*Config) {}, func(t *testing.T, h *house) { refuse(t, h, "") }, status.Attention, status.Reason{Code: status.HeldBack, Count: 1}},
+		{"never enrolled", func(*Config) {}, func(*testing.T, *house) {}, status.Attention, status.Reason{Code: status.Unenrolled}},
+		{"no hub", func(c *Config) { c.Uplink.Hubs = nil }, func(t *testing.T, h *house) { h.take(t, readable("CT")) }, status.OK, status.Reason{Code: status.Shadow}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, c.config)
+			c.spoil(t, h)
+			st := h.view.Status()
+			if st.State != c.state || len(st.Reasons) == 0 || st.Reasons[0] != c.reason {
+				t.Errorf("%s %v, want %s %v", st.State, st.Reasons, c.state, c.reason)
+			}
+		})
+	}
+}
+
+// The terminal says the sentences of the page, never a code, and never that
+// images leave where nothing is sent.
+func TestTerminalSaysTheSentencesOfThePage(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	cases := []struct {
+		state   status.State
+		reasons []status.Reason
+		says    string
+	}{
+		{status.OK, nil, "✔ ALL GOOD        Images are arriving and leaving.\n"},
+		{status.OK, []status.Reason{{Code: status.Shadow}}, "✔ ALL GOOD        Images are received and kept here. Nothing is sent: "},
+		{status.Attention, []status.Reason{{Code: status.HeldBack, Count: 3}, {Code: status.Damaged, Count: 1}},
+			"! NEEDS A LOOK    3 images reached the regional hub but not the archive: they were refused or held back.\n                  1 image on this disk was found damaged: call support.\n"},
+		{status.Stopped, []status.Reason{{Code: status.LinkDown, Count: 2}},
+			"✖ STOPPED         Images are safe here but not leaving: the regional hub does not answer. Waiting: 2 images.\n                  Do not repeat any examination.\n"},
+	}
+	for _, c := range cases {
+		var out bytes.Buffer
+		st := status.Status{State: c.state, Reasons: c.reasons, At: now, StartedAt: now, LastReceivedAt: now, Warnings: []status.Warning{status.KeepHub, status.ShadowMode}}
+		if err := printStatus(&out, st, now); err != nil || !strings.HasPrefix(out.String(), c.says) {
+			t.Errorf("%v: says\n%s\nwant first\n%s", err, out.String(), c.says)
+		}
+		for _, code := range []string{"_", "keep hub", "because"} {
+			if strings.Contains(out.String(), code) {
+				t.Errorf("%q is shown: %s", code, out.String())
+			}
+		}
+	}
+}
