@@ -51,9 +51,8 @@ type control struct {
 }
 
 func (c *control) listen(path string) (net.Listener, error) {
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
-		conn.Close()
-		return nil, fmt.Errorf("another edged is running with this data_dir: it answers on %s", path)
+	if err := nobodyOn(path); err != nil {
+		return nil, err
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("control socket: %w", err)
@@ -63,6 +62,16 @@ func (c *control) listen(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	return l, os.Chmod(path, 0o600)
+}
+
+// nobodyOn is an error when a daemon answers on the socket.
+func nobodyOn(path string) error {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return nil
+	}
+	conn.Close()
+	return fmt.Errorf("another edged is running with this data_dir: it answers on %s", path)
 }
 
 func (c *control) handler() http.Handler {

@@ -58,11 +58,38 @@ func (c *runCmd) Run(p *process) error {
 	for _, w := range cfg.warnings() {
 		log.Warn(w)
 	}
+	if err := cfg.mayRun(); err != nil {
+		return err
+	}
 	a, err := newAppliance(cfg, log)
 	if err != nil {
 		return err
 	}
 	return a.run(p.ctx)
+}
+
+// mayRun says what would end the daemon soon anyhow, before it makes a directory
+// or opens a port.
+func (c *Config) mayRun() error {
+	for _, path := range append(c.sockets(), c.socketPath()) {
+		if err := nobodyOn(path); err != nil {
+			return err
+		}
+	}
+	if c.Spool.AllowUnsafeFilesystem {
+		return nil
+	}
+	return spool.CheckFilesystem(existing(filepath.Join(c.DataDir, spoolDir)))
+}
+
+// existing is dir, or the nearest directory above it that is there already.
+func existing(dir string) string {
+	for {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
