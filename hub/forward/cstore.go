@@ -48,6 +48,7 @@ type cstoreSession struct {
 	*CStore
 	f        *Forwarder
 	client   *dimse.Client // nil when there is none
+	conn     *watched      // below client
 	proposed map[dimse.Need]bool
 	last     time.Time // when it was used
 	worn     int       // transient answers in a row
@@ -104,7 +105,7 @@ func (s *cstoreSession) connect(ctx context.Context, jobs []ledger.Job) error {
 	s.release(ctx)
 	proposals, _ := dimse.Propose(needs...) // what does not fit gets an association of its own, later
 	client, err := dimse.Dial(ctx, dimse.ClientConfig{
-		Address: s.c.Address, Called: s.c.Called, Calling: s.c.Calling, Contexts: proposals,
+		DialContext: s.dial, Address: s.c.Address, Called: s.c.Called, Calling: s.c.Calling, Contexts: proposals,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
 	if err != nil {
@@ -123,38 +124,41 @@ func (s *cstoreSession) connect(ctx context.Context, jobs []ledger.Job) error {
 // because the program stops.
 func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, judged bool) {
 	if !s.client.Accepts(needOf(j)) {
-		return outcome{permanent, "presentation context refused", fmt.Sprintf("the archive accepts no SOP class %s in transfer syntax %s", j.Object.Names.SOPClass, j.Object.Names.TransferSyntax)}, true
+		return outcome{verdict: permanent, why: "presentation context refused", words: fmt.Sprintf("the archive accepts no SOP class %s in transfer syntax %s", j.Object.Names.SOPClass, j.Object.Names.TransferSyntax)}, true
 	}
 	o, bad := s.f.opened(j)
 	if bad != nil {
 		return *bad, true
 	}
 	defer o.Close()
-	data := &ownReader{r: o.DataSet()}
+	data := &lastByte{ownReader: ownReader{r: o.DataSet()}, conn: s.conn}
 	rsp, err := s.client.Store(ctx, dimse.StoreRequest{
 		SOPClassUID: j.Object.Names.SOPClass, SOPInstanceUID: j.Object.Names.SOPInstance,
 		TransferSyntaxUID: j.Object.Names.TransferSyntax, Priority: dimsePriority(j.Object.Priority),
 	}, data)
 	s.last = time.Now()
 	if err == nil {
-		return judge(rsp, j.Attempts), true
+		return judge(rsp, j.Unanswered), true
 	}
 	if !errors.Is(err, dimse.ErrNoContext) {
 		s.drop()
 	}
 	switch {
 	case data.err != nil:
-		return outcome{permanent, errDamaged.Error(), fmt.Sprintf("%v: %v", errDamaged, data.err)}, true
+		return outcome{verdict: permanent, why: errDamaged.Error(), words: fmt.Sprintf("%v: %v", errDamaged, data.err)}, true
+	case data.sent():
+		return outcome{verdict: transient, why: "no answer", words: "all of it was sent and no answer came: " + err.Error(), unanswered: true}, true
 	case ctx.Err() != nil:
 		return outcome{}, false
 	case errors.Is(err, dimse.ErrNoContext):
-		return outcome{permanent, "presentation context refused", err.Error()}, true
+		return outcome{verdict: permanent, why: "presentation context refused", words: err.Error()}, true
 	}
-	return outcome{transient, "association lost", err.Error()}, true
+	return outcome{verdict: transient, why: "association lost", words: err.Error()}, true
 }
 
-// judge says what an answer means; see doc.go. attempts are those before.
-func judge(rsp dimse.Response, attempts int) outcome {
+// judge says what an answer means; see doc.go. unanswered: the archive may have
+// the object from an earlier time.
+func judge(rsp dimse.Response, unanswered bool) outcome {
 	why := rsp.Status.String()
 	words := why
 	if rsp.Comment != "" {
@@ -165,14 +169,14 @@ func judge(rsp dimse.Response, attempts int) outcome {
 	case s.IsSuccess():
 		return outcome{verdict: done}
 	case s&0xF000 == 0xB000:
-		return outcome{done, why, words}
-	case s == dimse.StatusDuplicateInstance && attempts > 0:
-		return outcome{done, why, words}
+		return outcome{verdict: done, why: why, words: words}
+	case s == dimse.StatusDuplicateInstance && unanswered:
+		return outcome{verdict: done, why: why, words: words}
 	case s == dimse.StatusDuplicateInstance, s&0xFF00 == 0xA900, s&0xF000 == 0xC000,
 		s == dimse.StatusSOPClassNotSupported, s == dimse.StatusInvalidInstance:
-		return outcome{permanent, why, words}
+		return outcome{verdict: permanent, why: why, words: words}
 	}
-	return outcome{transient, why, words}
+	return outcome{verdict: transient, why: why, words: words}
 }
 
 // oneLine keeps an archive's comment printable and short.

@@ -1,12 +1,15 @@
 package forward
 
 import (
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"edged/dimse"
+	"edged/hub"
+	"edged/internal/dicom"
 )
 
 func TestWhatAnArchivesAnswerMeans(t *testing.T) {
@@ -15,14 +18,14 @@ func TestWhatAnArchivesAnswerMeans(t *testing.T) {
 		0xA700: transient, 0xA701: transient, 0x0210: transient, 0x0211: transient, 0x0110: transient, 0x0124: transient, 0xFE00: transient, 0xFF00: transient,
 		0xA900: permanent, 0xA9FF: permanent, 0xC000: permanent, 0xC123: permanent, 0x0122: permanent, 0x0117: permanent, 0x0111: permanent,
 	} {
-		if got := judge(dimse.Response{Status: status}, 0); got.verdict != want {
+		if got := judge(dimse.Response{Status: status}, false); got.verdict != want {
 			t.Errorf("%v: got %v, want %v", status, got.verdict, want)
 		}
 	}
-	if got := judge(dimse.Response{Status: 0x0111}, 1); got.verdict != done {
+	if got := judge(dimse.Response{Status: 0x0111}, true); got.verdict != done {
 		t.Error("a duplicate after a lost answer is our own")
 	}
-	if got := judge(dimse.Response{Status: 0xC001, Comment: "no\nroom \x1b[31m"}, 0); got.words != "C001 cannot understand: no room  [31m" || got.why != "C001 cannot understand" {
+	if got := judge(dimse.Response{Status: 0xC001, Comment: "no\nroom \x1b[31m"}, false); got.words != "C001 cannot understand: no room  [31m" || got.why != "C001 cannot understand" {
 		t.Errorf("words %q, for the log %q", got.words, got.why)
 	}
 }
@@ -183,4 +186,69 @@ func TestDamagedCopyIsNeverSent(t *testing.T) {
 	addr, _ := a.serve(t, "127.0.0.1:0")
 	b.run(func() bool { s := b.stats(); return s.Archived == 2 && s.Backlog["vna"].Quarantined == 1 }, cstore(addr))
 	kept.check(b)
+}
+
+// P2: A700 says that the archive has not taken it. A duplicate after that is
+// somebody else's, and counting it as archived would lose the image.
+func TestDuplicateAfterARefusalIsNotOurs(t *testing.T) {
+	b := newBench(t, "vna")
+	b.receive(small()[0])
+	var calls atomic.Int32
+	a := &archive{store: func(dimse.StoreRequest, []byte) dimse.Status {
+		if calls.Add(1) == 1 {
+			return dimse.StatusOutOfResources
+		}
+		return dimse.StatusDuplicateInstance
+	}}
+	addr, _ := a.serve(t, "127.0.0.1:0")
+	b.run(func() bool { s := b.stats(); return s.Backlog["vna"].Quarantined == 1 || s.Archived > 0 }, cstore(addr))
+	if s := b.stats(); s.Archived != 0 {
+		t.Errorf("archived on the word of somebody else's duplicate: %+v", s)
+	}
+}
+
+// The same when the association was lost before the last byte had left.
+func TestDuplicateAfterHalfAnObjectIsNotOurs(t *testing.T) {
+	b := newBench(t, "vna")
+	n := dicom.Names{TransferSyntax: "1.2.840.10008.1.2", SOPClass: "1.2.840.10008.5.1.4.1.1.7", SOPInstance: "2.25.99"}
+	big := make([]byte, 64<<20) // more than the sockets between hold
+	b.receiveBytes(hub.Object{Names: n, Length: int64(len(big)), Study: "2.25.98", Device: "d"}, big)
+	var calls atomic.Int32
+	a := &archive{raw: func(data io.Reader) dimse.Status {
+		if calls.Add(1) == 1 {
+			io.ReadFull(data, make([]byte, 1000))
+			panic("the archive crashes in the middle")
+		}
+		io.Copy(io.Discard, data)
+		return dimse.StatusDuplicateInstance
+	}}
+	addr, _ := a.serve(t, "127.0.0.1:0")
+	b.run(func() bool { s := b.stats(); return s.Backlog["vna"].Quarantined == 1 || s.Archived > 0 }, cstore(addr))
+	if s := b.stats(); s.Archived != 0 || calls.Load() < 2 {
+		t.Errorf("archived after half an object: %+v", s)
+	}
+}
+
+// P4: all of it was sent and the answer was lost, also over a restart of the hub:
+// the duplicate is our own.
+func TestDuplicateAfterALostAnswerIsOurOwn(t *testing.T) {
+	b := newBench(t, "vna")
+	b.receive(small()[0])
+	var calls atomic.Int32
+	a := &archive{store: func(dimse.StoreRequest, []byte) dimse.Status {
+		switch calls.Add(1) {
+		case 1:
+			panic("the archive crashes when it has the object")
+		case 2:
+			return dimse.StatusOutOfResources // says nothing about the first time
+		}
+		return dimse.StatusDuplicateInstance
+	}}
+	addr, _ := a.serve(t, "127.0.0.1:0")
+	b.run(func() bool { return calls.Load() == 1 && b.stats().Backlog["vna"].Objects == 1 }, cstore(addr))
+	b.reopenLedger()
+	b.run(func() bool { s := b.stats(); return s.Backlog["vna"].Quarantined == 1 || s.Archived > 0 }, cstore(addr))
+	if s := b.stats(); s.Archived != 1 {
+		t.Errorf("not archived: %+v", s)
+	}
 }

@@ -117,9 +117,9 @@ func (s *dirSession) judge(err error) (outcome, error) {
 	case err == nil:
 		return outcome{verdict: done}, nil
 	case errors.Is(err, errDamaged):
-		return outcome{permanent, errDamaged.Error(), err.Error()}, nil
+		return outcome{verdict: permanent, why: errDamaged.Error(), words: err.Error()}, nil
 	case errors.Is(err, errOther):
-		return outcome{permanent, errOther.Error(), err.Error()}, nil
+		return outcome{verdict: permanent, why: errOther.Error(), words: err.Error()}, nil
 	case s.failed() != nil:
 		return outcome{}, s.failed()
 	}
@@ -128,7 +128,7 @@ func (s *dirSession) judge(err error) (outcome, error) {
 			return outcome{}, fmt.Errorf("%s: %w", s.path, whole)
 		}
 	}
-	return outcome{transient, "its directory or file cannot be written", err.Error()}, nil
+	return outcome{verdict: transient, why: "its directory or file cannot be written", words: err.Error()}, nil
 }
 
 // errOther means that the place is taken.

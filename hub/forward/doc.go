@@ -17,8 +17,8 @@
 //
 //	0000                        done
 //	Bxxx                        done, the archive's words are kept
-//	0111 duplicate              done if we may have delivered it before (an answer
-//	                            was lost), else permanent: somebody else's is there
+//	0111 duplicate              done if all of it was sent once and no answer came,
+//	                            else permanent: somebody else's is there
 //	A7xx, 02xx, others          transient: this object waits, longer each time
 //	A9xx, Cxxx, 0117, 0122      permanent: quarantined with the archive's words
 //	context refused             permanent
@@ -26,6 +26,11 @@
 //	rejected, not reachable     the destination waits; no object is judged. Also a
 //	                            permanent reject (1/1/3, 1/1/7): titles are
 //	                            configured wrongly somewhere, the objects are fine
+//
+// That an answer is missing is kept in the job. A crash of the hub between the
+// last byte and that row leaves a job of which nothing is known: 0111 is then
+// permanent, an administrator decides. Never the other way round: what counts as
+// archived is forgotten elsewhere.
 //
 // It deliberately does not convert transfer syntaxes, does not decide what is
 // archived (the ledger does), and has no storage commitment yet.

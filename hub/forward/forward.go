@@ -65,9 +65,10 @@ type session interface {
 // administrator and the appliance: an archive may name a patient in them. Why is
 // for the log: a status or a few words of ours, no UID (P10).
 type outcome struct {
-	verdict verdict
-	why     string
-	words   string
+	verdict    verdict
+	why        string
+	words      string
+	unanswered bool // all was sent and no answer came: the destination may have it
 }
 
 type verdict int
@@ -223,6 +224,7 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 		f.record(ctx, j, "refuse", func(ctx context.Context) error { return f.Jobs.Refuse(ctx, j, o.words) })
 	default:
 		after := f.Object.after(j.Attempts)
+		j.Unanswered = j.Unanswered || o.unanswered
 		f.log.Warn("not forwarded, will be tried again", append(at, "again_in", after.Round(time.Millisecond))...)
 		f.record(ctx, j, "later", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, after, true, o.words) })
 	}
@@ -242,7 +244,7 @@ func (f *Forwarder) record(ctx context.Context, j ledger.Job, what string, write
 func (f *Forwarder) opened(j ledger.Job) (Object, *outcome) {
 	o, err := f.Open(j.Object.ID)
 	if err != nil {
-		return nil, &outcome{permanent, "the hub's copy cannot be read", fmt.Sprintf("the hub cannot read its copy: %v", err)}
+		return nil, &outcome{verdict: permanent, why: "the hub's copy cannot be read", words: fmt.Sprintf("the hub cannot read its copy: %v", err)}
 	}
 	return o, nil
 }

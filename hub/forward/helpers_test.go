@@ -25,6 +25,7 @@ import (
 type bench struct {
 	*testing.T
 	ledger *ledger.SQLite
+	config ledger.Config
 	store  *objects.Store
 	dir    string
 	data   map[hub.ID][]byte // data sets as they came in
@@ -43,8 +44,9 @@ func newBench(t *testing.T, destinations ...string) *bench {
 	for _, d := range destinations {
 		ds = append(ds, ledger.Destination{Name: d, Required: true})
 	}
+	b.config = ledger.Config{Path: filepath.Join(b.dir, "ledger.db"), Destinations: ds}
 	var err error
-	if b.ledger, err = ledger.Open(t.Context(), ledger.Config{Path: filepath.Join(b.dir, "ledger.db"), Destinations: ds}); err != nil {
+	if b.ledger, err = ledger.Open(t.Context(), b.config); err != nil {
 		t.Fatal(err)
 	}
 	if b.store, err = objects.Open(objects.Config{Dir: filepath.Join(b.dir, "objects"), Logger: b.log}); err != nil {
@@ -59,6 +61,21 @@ func newBench(t *testing.T, destinations ...string) *bench {
 		}
 	})
 	return b
+}
+
+// reopenLedger is a restart of the hub.
+func (b *bench) reopenLedger() {
+	b.Helper()
+	if err := b.ledger.Close(); err != nil {
+		b.Fatal(err)
+	}
+	var err error
+	if b.ledger, err = ledger.Open(b.Context(), b.config); err != nil {
+		b.Fatal(err)
+	}
+	if err := b.ledger.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // receive puts instances into store and ledger as hub/receive does.
@@ -169,11 +186,15 @@ type archive struct {
 	store   func(rq dimse.StoreRequest, data []byte) dimse.Status
 	accepts func(class string) bool
 	admit   func(dimse.Peer) *dimse.Reject
+	raw     func(data io.Reader) dimse.Status // in place of store, to leave off in the middle
 }
 
 func (a *archive) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
 
 func (a *archive) Store(_ context.Context, _ *dimse.Association, rq dimse.StoreRequest, data io.Reader) dimse.Status {
+	if a.raw != nil {
+		return a.raw(data)
+	}
 	all, err := io.ReadAll(data)
 	if err != nil {
 		return dimse.StatusProcessingFailure

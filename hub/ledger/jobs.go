@@ -16,7 +16,10 @@ type Job struct {
 	Lease       int64 // which lease; an answer under an older one is not taken
 	Destination string
 	Attempts    int // before this one
-	Object      hub.Object
+	// Unanswered: all of the object was once sent and no answer came, so that the
+	// destination may have it. Set by who tries, kept by Later, never taken back.
+	Unanswered bool
+	Object     hub.Object
 }
 
 // ErrLeaseLost means that the lease ran out and somebody else has the job.
@@ -124,7 +127,7 @@ func (l *SQLite) Lease(ctx context.Context, destination string, n int, ttl time.
 }
 
 func (b *batch) lease(destination string, n int, until int64) ([]Job, error) {
-	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device
+	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, j.unanswered, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device
 		FROM jobs j JOIN objects o ON o.seq = j.object
 		WHERE j.destination = ? AND j.state = 'pending' AND j.next_at <= ? ORDER BY j.priority, j.seq LIMIT ?`)
 	if err != nil {
@@ -153,7 +156,7 @@ func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
 		j := Job{Destination: destination}
 		o := &j.Object
 		var id []byte
-		if err := rows.Scan(&j.Seq, &j.Lease, &j.Attempts, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance,
+		if err := rows.Scan(&j.Seq, &j.Lease, &j.Attempts, &j.Unanswered, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance,
 			&o.Length, &o.Study, &o.Priority, &o.Flags, &o.Calling, &o.Device); err != nil {
 			return nil, err
 		}
@@ -181,15 +184,15 @@ func (l *SQLite) Done(ctx context.Context, j Job, words string) error {
 }
 
 // Later gives the job back to be tried again after a time. With tried it counts
-// as an attempt.
+// as an attempt. What j.Unanswered says is kept with it.
 func (l *SQLite) Later(ctx context.Context, j Job, after time.Duration, tried bool, words string) error {
 	return l.settleJob(ctx, "give back", j, func(b *batch) error {
 		add := 0
 		if tried {
 			add = 1
 		}
-		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
-			add, b.now+after.Milliseconds(), words, j.Seq, j.Lease)
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, unanswered = unanswered OR ?, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
+			add, j.Unanswered, b.now+after.Milliseconds(), words, j.Seq, j.Lease)
 		return lost(n, err)
 	})
 }

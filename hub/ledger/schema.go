@@ -78,6 +78,8 @@ CREATE TABLE audit (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT,
 	at INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL
 ) STRICT;
+`, `
+ALTER TABLE jobs ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
 `}
 
 // migrate brings the schema to this program's version, all of it or nothing.
