@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/net/netutil"
 
 	"edged/agent/page"
 	"edged/agent/status"
@@ -204,17 +205,17 @@ func (a *appliance) listen() (all []listener, err error) {
 	}
 	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view}
 	if d.Listen != "" {
-		add("dicom", nil, func() (net.Listener, error) { return listenTCP("dicom.listen", d.Listen, nil) })
+		add("dicom", nil, func() (net.Listener, error) { return listenTCP("dicom.listen", d.Listen) })
 	}
 	if d.TLS.Listen != "" {
-		add("dicom-tls", nil, func() (net.Listener, error) { return listenTLS("dicom.tls", d.TLS) })
+		add("dicom-tls", nil, func() (net.Listener, error) { return listenTLS("dicom.tls", d.TLS, listenTCP) })
 	}
 	if p := a.cfg.Page; p.Listen != "" {
 		add("page", a.page, func() (net.Listener, error) {
-			return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key})
+			return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key}, listenHTTP)
 		})
 	}
-	add("control", control.handler(), func() (net.Listener, error) { return control.listen(a.cfg.socketPath()) })
+	add("control", control.handler(), func() (net.Listener, error) { return bounded(control.listen(a.cfg.socketPath())) })
 	if err != nil {
 		for _, l := range all {
 			l.Close()
@@ -223,21 +224,33 @@ func (a *appliance) listen() (all []listener, err error) {
 	return all, err
 }
 
-func listenTCP(key, address string, wrap *tls.Config) (net.Listener, error) {
+func listenTCP(key, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
-	if wrap != nil {
-		l = tls.NewListener(l, wrap)
-	}
 	return l, nil
 }
 
-// listenTLS speaks TLS if there is a certificate (PS3.15 §B.12: 1.2 or newer).
-func listenTLS(key string, c DicomTLS) (net.Listener, error) {
+// maxHTTP is how many connections the page and the control socket have each;
+// whoever comes further waits in the kernel. They must not take the descriptors
+// that images need (P9); the DICOM port has bounds of its own.
+const maxHTTP = 256
+
+func listenHTTP(key, address string) (net.Listener, error) { return bounded(listenTCP(key, address)) }
+
+func bounded(l net.Listener, err error) (net.Listener, error) {
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(l, maxHTTP), nil
+}
+
+// listenTLS speaks TLS over what open listens on, if there is a certificate
+// (PS3.15 §B.12: 1.2 or newer).
+func listenTLS(key string, c DicomTLS, open func(key, address string) (net.Listener, error)) (net.Listener, error) {
 	if c.Cert == "" {
-		return listenTCP(key, c.Listen, nil)
+		return open(key, c.Listen)
 	}
 	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 	if err != nil {
@@ -254,7 +267,11 @@ func listenTLS(key string, c DicomTLS) (net.Listener, error) {
 			return nil, fmt.Errorf("%s.client_ca: no certificate in %s", key, c.ClientCA)
 		}
 	}
-	return listenTCP(key, c.Listen, wrap)
+	l, err := open(key, c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(l, wrap), nil
 }
 
 // stopWithin bounds how long an orderly stop may wait for associations.
