@@ -14,7 +14,8 @@ import (
 	"sync"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver named "sqlite"
+	"modernc.org/sqlite" // the driver named "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"edged/internal/durable"
 )
@@ -81,7 +82,7 @@ func (l *SQLite) open(ctx context.Context) (err error) {
 	if l.write, err = sql.Open("sqlite", dsn(l.config.Path, "immediate", "")); err != nil {
 		return err
 	}
-	if err := migrate(ctx, l.write); err != nil {
+	if err := l.prepare(ctx); err != nil {
 		return err
 	}
 	if l.conn, err = l.write.Conn(ctx); err != nil {
@@ -92,6 +93,25 @@ func (l *SQLite) open(ctx context.Context) (err error) {
 	}
 	l.read.SetMaxOpenConns(4)
 	return settle(l.config.Path)
+}
+
+// prepare makes the schema. Two processes that open a new ledger at the same
+// moment both want to turn it to WAL: SQLite answers one of them SQLITE_BUSY at
+// once, whatever busy_timeout says, because waiting could be a deadlock
+// (sqlite.org/c3ref/busy_handler.html). Asking again is safe.
+func (l *SQLite) prepare(ctx context.Context) error {
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		err := migrate(ctx, l.write)
+		var busy *sqlite.Error
+		if !errors.As(err, &busy) || busy.Code()&0xff != sqlite3.SQLITE_BUSY || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // dsn: WAL so that readers and a second process do not wait for the writer;

@@ -20,7 +20,7 @@ func main() {
 	if missing := lacking(); len(missing) > 0 {
 		install(missing)
 	}
-	args := append([]string{"test", "-race", "-shuffle=on", "-timeout=30m", "-json", "./..."}, os.Args[1:]...)
+	args := append([]string{"test", "-race", "-shuffle=on", "-count=1", "-timeout=30m", "-json", "./..."}, os.Args[1:]...)
 	cmd := exec.Command("go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	cmd.Stderr = os.Stderr
