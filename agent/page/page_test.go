@@ -51,10 +51,10 @@ func TestThePageSaysWhatMatters(t *testing.T) {
 		says  []string
 	}{
 		{"ok", []string{"Le immagini arrivano e partono.", "1.248.036", "Collegato", "412\u00a0Mbit/s", "618 di 842", "Archiviato", "TC 1"}},
-		{"catching_up", []string{"sto inviando 21.480 immagini arretrate. Mancano circa 20 minuti."}},
+		{"catching_up", []string{"sto inviando 21.480 immagini arretrate. Ancora circa 20 minuti."}},
 		{"attention", []string{"2 immagini sono state messe da parte", "ECO_NEW", "Non è nell’elenco", "Ha chiamato «EDGE1», qui il nome è «EDGED».", "prima della conferma"}},
 		{"stopped", []string{"al sicuro qui ma non partono", "1.532 immagini", "Non ripetere gli esami.", "no route to host"}},
-		{"full", []string{"Il disco è pieno", "rinviali quando questa pagina torna regolare"}},
+		{"full", []string{"Il disco è pieno", "inviali di nuovo quando questa pagina torna regolare"}},
 		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Su questo disco 1 immagine"}},
 		{"unenrolled", []string{"Manca un certificato valido del centro regionale: 5 immagini"}},
 		{"empty", []string{"vengono ricevute e restano qui. Non parte nulla", "non è ancora impostato", "Ancora nessun esame.", "ancora nessuna", "va bene solo per prove"}},

@@ -42,6 +42,23 @@ func placeholders(text string) []string {
 	return slices.Compact(found)
 }
 
+// Words that once meant something else to whoever grew up with the language:
+// rifiuti are waste, and rinviare an examination is to put it off.
+func TestWordsMeanWhatIsMeant(t *testing.T) {
+	for lang, want := range map[string]string{"it": "Rifiutate", "en": "Refused", "de": "Abgelehnt"} {
+		if got := catalogues[lang].Say("count.refused"); got != want {
+			t.Errorf("%s: refused images are %q, want %q", lang, got, want)
+		}
+	}
+	for id, text := range catalogues["it"].texts {
+		for _, wrong := range []string{"rifiuti", "rinvia", "dalle ieri"} {
+			if text = strings.ReplaceAll(text, "{time}", "ieri 17:42"); strings.Contains(strings.ToLower(text), wrong) {
+				t.Errorf("%s says %q: %s", id, wrong, text)
+			}
+		}
+	}
+}
+
 func TestEveryCodeHasWords(t *testing.T) {
 	it := catalogues["it"]
 	var ids []string
