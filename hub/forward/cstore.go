@@ -131,7 +131,9 @@ func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, ju
 		return *bad, true
 	}
 	defer o.Close()
-	data := &lastByte{ownReader: ownReader{r: o.DataSet()}, conn: s.conn}
+	data := &ownReader{r: o.DataSet()}
+	conn := s.conn
+	conn.begin()
 	rsp, err := s.client.Store(ctx, dimse.StoreRequest{
 		SOPClassUID: j.Object.Names.SOPClass, SOPInstanceUID: j.Object.Names.SOPInstance,
 		TransferSyntaxUID: j.Object.Names.TransferSyntax, Priority: dimsePriority(j.Object.Priority),
@@ -146,7 +148,7 @@ func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, ju
 	switch {
 	case data.err != nil:
 		return outcome{verdict: permanent, why: errDamaged.Error(), words: fmt.Sprintf("%v: %v", errDamaged, data.err)}, true
-	case data.sent():
+	case conn.sentAll():
 		return outcome{verdict: transient, why: "no answer", words: "all of it was sent and no answer came: " + err.Error(), unanswered: true}, true
 	case ctx.Err() != nil:
 		return outcome{}, false

@@ -2,45 +2,57 @@ package forward
 
 import (
 	"context"
-	"io"
 	"net"
 	"sync"
 	"time"
 )
 
-// watched is a connection that knows whether what was written to it has left.
+// watched is a connection that sees the last fragment of a data set leave.
 // Nobody else can tell a missing answer from a request that never went out whole:
 // both are a lost association.
 type watched struct {
 	net.Conn
 
-	mu     sync.Mutex // guards what follows
-	writes int64
-	rest   int  // of a write that was cut short; the next one has to bring exactly this
-	failed bool // sticks
+	mu   sync.Mutex // guards what follows
+	rest int        // of a write that was cut short: the next one goes on with it
+	last bool       // that write is, or was, the last fragment
+	sent bool
 }
 
 // NetConn lets dimse find the TCP connection and its options.
 func (w *watched) NetConn() net.Conn { return w.Conn }
 
-// Write implements net.Conn.
+// Write implements net.Conn. dimse writes one PDU at a time, with one fragment.
 func (w *watched) Write(b []byte) (int, error) {
 	n, err := w.Conn.Write(b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.writes++
-	if err != nil && n == 0 || w.rest > 0 && len(b) != w.rest {
-		w.failed = true
+	if w.rest == 0 {
+		w.last = lastFragment(b)
 	}
 	w.rest = len(b) - n
+	w.sent = w.sent || w.last && w.rest == 0
 	return n, err
 }
 
-// left is how many writes there were, and whether all of them left whole.
-func (w *watched) left() (writes int64, whole bool) {
+// lastFragment looks at a P-DATA-TF PDU (PS3.8 §9.3.5, Annex E.2):
+//
+//	0 type 04H | 1 reserved | 2 length u32 | 6 PDV length u32 | 10 context
+//	11 control header: bit 0 command, bit 1 last fragment | 12 fragment
+func lastFragment(b []byte) bool { return len(b) >= 12 && b[0] == 4 && b[11]&3 == 2 }
+
+// begin forgets the object before.
+func (w *watched) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.writes, !w.failed && w.rest == 0
+	w.sent = false
+}
+
+// sentAll reports whether all of the object has left this machine since begin.
+func (w *watched) sentAll() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent
 }
 
 // dial connects as dimse would, and watches.
@@ -52,29 +64,4 @@ func (s *cstoreSession) dial(ctx context.Context, network, address string) (net.
 	}
 	s.conn = &watched{Conn: conn}
 	return s.conn, nil
-}
-
-// lastByte is a data set that notes when its end was read, digest compared.
-type lastByte struct {
-	ownReader
-	conn  *watched
-	ended bool
-	at    int64 // writes before that
-}
-
-// Read implements io.Reader.
-func (l *lastByte) Read(b []byte) (int, error) {
-	n, err := l.ownReader.Read(b)
-	if err == io.EOF && !l.ended {
-		l.ended = true
-		l.at, _ = l.conn.left()
-	}
-	return n, err
-}
-
-// sent reports whether the whole data set has left this machine: its last
-// fragment is written after its end was read (PS3.8 Annex E.2).
-func (l *lastByte) sent() bool {
-	writes, whole := l.conn.left()
-	return l.ended && writes > l.at && whole
 }
