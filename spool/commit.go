@@ -27,7 +27,9 @@ type pendingCommit struct{ done chan struct{} }
 // Commit has returned.
 //
 // ctx is looked at before the rename only; what is behind it cannot be taken
-// back. ErrFull leaves nothing behind. Every other error of the disk is fatal
+// back. ErrFull leaves nothing behind. A process without descriptors gets it, too:
+// the rename opens the directory, or fails before it, and nothing behind it has
+// to open anything. Every other error of the disk is fatal
 // to the spool (P8): the object may or may not be there after recovery.
 func (w *Writer) Commit(ctx context.Context) (Object, CommitResult, error) {
 	if w.closed {
@@ -102,7 +104,7 @@ func (s *Spool) claim(ctx context.Context, id ID) (*entry, *Object, error) {
 func (w *Writer) place(e *entry) error {
 	s := w.s
 	if err := s.makeShard(e.seq); err != nil {
-		return s.writeError(err)
+		return s.openError(err)
 	}
 	end := seal{seq: e.seq, content: e.content, received: e.received, id: e.id, head: sha256.Sum256(w.head)}
 	if _, err := w.buf.Write(end.encode()); err != nil {

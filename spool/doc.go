@@ -35,6 +35,11 @@
 //     bytes and zeros, and any mixture of old and new names.
 //  5. Two files with equal SHA-256 are equal.
 //
+// A process that may open nothing more is no failing disk: Create says ErrFull,
+// and everything behind it (rename, the syncs, receipts, forgetting) needs no
+// descriptor, because a directory in which a name waits for its fsync is kept
+// open. So no sync is ever missing because it could not be started.
+//
 // CheckFilesystem refuses file systems that are known to break 1 (D-S9).
 //
 // # The directory

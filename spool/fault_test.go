@@ -140,6 +140,24 @@ func TestFullDiskAtAnyStepIsTransient(t *testing.T) {
 	}
 }
 
+// P7: a process without descriptors, wherever it happens, is told to try again:
+// no object is lost, and the spool lives on.
+func TestNoDescriptorAtAnyStepIsTransient(t *testing.T) {
+	opens := func(kind string) bool { return kind == "create" || kind == "rename" || kind == "mkdir" }
+	for _, why := range []error{syscall.EMFILE, syscall.ENFILE} {
+		for n := 1; n <= countOps(t, opens); n++ {
+			fs, l := newMemFS(), newLedger()
+			fs.fault = failNth(n, opens, why)
+			if err := story(fs, l); errors.Is(err, ErrFailed) {
+				t.Fatalf("%v at open %d is fatal: %v", why, n, err)
+			}
+			if err := l.check(fs.kill()); err != nil {
+				t.Fatalf("%v at open %d: %v", why, n, err)
+			}
+		}
+	}
+}
+
 // P7, SPOOL-24: with no byte free receipts are still written and deletes still
 // work, thanks to the ballast, and the spool takes objects again afterwards.
 func TestFullDiskForgetsAndRecovers(t *testing.T) {

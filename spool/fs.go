@@ -12,6 +12,10 @@ import (
 // one, which encrypts, fits between container and disk: a File is written once
 // from start to end and then only read at offsets.
 //
+// Rename and Mkdir fail before they change anything when they cannot open what
+// they need, and hold the directory of the new name open until SyncDir: a sync
+// needs no descriptor, so its failure is always the disk's.
+//
 // It has more methods than we like because each of them is one system call
 // whose failure must be injectable.
 type FS interface {
@@ -42,7 +46,17 @@ type File interface {
 type writeStarter interface{ StartWrite(off, n int64) }
 
 // noSpace reports whether err says that the disk, or the quota, is full: the
-// only write errors that are not fatal (P7, P8).
+// only errors of a write that are not fatal (P7, P8).
 func noSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
+
+// noDescriptor reports whether err says that nothing more can be opened now.
+// Only an open says so, so nothing has happened to the disk.
+func noDescriptor(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// starved is noDescriptor for an operation that only opens or creates, which may
+// lack the kernel's memory as well.
+func starved(err error) bool { return noDescriptor(err) || errors.Is(err, syscall.ENOMEM) }

@@ -39,6 +39,9 @@ func (j *journal) begin(st standing, snapshot []op) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	f, err := j.fs.Create(tmp)
+	if starved(err) {
+		return fmt.Errorf("journal: %w: %w", ErrFull, err)
+	}
 	if err != nil {
 		return fullOr(fmt.Errorf("journal: %w", err))
 	}
@@ -65,7 +68,10 @@ func (j *journal) begin(st standing, snapshot []op) error {
 	}
 	j.f, j.gen, j.number = f, gen, number
 	j.size, j.atStart, j.rest = int64(len(b)), int64(len(b)), nil
-	return j.dropOlder()
+	if err := j.dropOlder(); !starved(err) {
+		return err
+	}
+	return nil // the next one drops them, too; what is in this one overrules them
 }
 
 func (j *journal) dropOlder() error {

@@ -21,6 +21,7 @@ func Open(ctx context.Context, cfg Config) (*Spool, error) {
 	}
 	lock, err := fs.Lock(false)
 	if err != nil {
+		closeFS(fs)
 		return nil, fmt.Errorf("spool %s: %w", cfg.Dir, err)
 	}
 	s := newSpool(cfg, fs)
@@ -28,6 +29,7 @@ func Open(ctx context.Context, cfg Config) (*Spool, error) {
 	if err := s.recover(ctx); err != nil {
 		s.journal.close()
 		lock.Close()
+		closeFS(fs)
 		return nil, fmt.Errorf("recover spool %s: %w", cfg.Dir, err)
 	}
 	s.restoreBallast()
@@ -50,6 +52,13 @@ func openFS(cfg Config) (FS, error) {
 		}
 	}
 	return openOSFS(cfg.Dir)
+}
+
+// closeFS frees the directories that the real file system keeps open.
+func closeFS(fs FS) {
+	if c, ok := fs.(*osFS); ok {
+		c.close()
+	}
 }
 
 func newSpool(cfg Config, fs FS) *Spool {

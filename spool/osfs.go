@@ -12,12 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// osFS is the real file system below one directory. Every open goes through an
-// os.Root: a name that would leave the directory is an error of the kernel's
-// path walk, not of our string handling (SPOOL-10).
+// osFS is the real file system below one directory. Every directory is opened
+// through an os.Root: a name that would leave the spool is an error of the
+// kernel's path walk, not of our string handling (SPOOL-10).
 type osFS struct {
 	dir  string
 	root *os.Root
+	dirs *openDirs
 }
 
 var _ FS = (*osFS)(nil)
@@ -27,7 +28,7 @@ func openOSFS(dir string) (*osFS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open spool directory: %w", err)
 	}
-	return &osFS{dir: dir, root: root}, nil
+	return &osFS{dir: dir, root: root, dirs: &openDirs{root: root, open: map[string]*openDir{}}}, nil
 }
 
 func (o *osFS) Create(name string) (File, error) {
@@ -36,22 +37,36 @@ func (o *osFS) Create(name string) (File, error) {
 
 func (o *osFS) Open(name string) (File, error) { return o.open(name, os.O_RDONLY) }
 
-func (o *osFS) open(name string, flag int) (File, error) {
-	f, err := o.root.OpenFile(name, flag, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	return osFile{f}, nil
+func (o *osFS) open(name string, flag int) (f File, err error) {
+	err = o.dirs.at("open", name, flag&os.O_CREATE != 0, func(dir int, base string) error {
+		fd, err := unix.Openat(dir, base, flag|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+		if err == nil {
+			f = osFile{os.NewFile(uintptr(fd), name)}
+		}
+		return err
+	})
+	return f, err
 }
 
-func (o *osFS) Rename(oldName, newName string) error { return o.root.Rename(oldName, newName) }
-func (o *osFS) Remove(name string) error             { return o.root.Remove(name) }
+// Rename has both directories open before it changes anything, and that of
+// newName stays open for its SyncDir.
+func (o *osFS) Rename(oldName, newName string) error {
+	return o.dirs.at("rename", oldName, false, func(from int, a string) error {
+		return o.dirs.at("rename", newName, true, func(to int, b string) error {
+			return unix.Renameat(from, a, to, b)
+		})
+	})
+}
+
+func (o *osFS) Remove(name string) error { return o.dirs.removeAt(name) }
 
 func (o *osFS) Mkdir(name string) error {
-	if err := o.root.Mkdir(name, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return nil
+	return o.dirs.at("mkdir", name, true, func(dir int, base string) error {
+		if err := unix.Mkdirat(dir, base, 0o700); err != nil && err != unix.EEXIST {
+			return err
+		}
+		return nil
+	})
 }
 
 func (o *osFS) ReadDir(name string) ([]string, error) {
@@ -63,22 +78,15 @@ func (o *osFS) ReadDir(name string) ([]string, error) {
 	return d.Readdirnames(-1)
 }
 
-func (o *osFS) SyncDir(name string) error {
-	d, err := o.root.Open(name)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}
+func (o *osFS) SyncDir(name string) error { return o.dirs.sync(name) }
 
 func (o *osFS) SyncFS() error {
-	d, err := o.root.Open(".")
+	d, err := o.dirs.take(".")
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return unix.Syncfs(int(d.Fd()))
+	defer o.dirs.give(d, false)
+	return unix.Syncfs(d.fd)
 }
 
 // Free counts what an unprivileged writer may take, also when we are root: the
@@ -113,7 +121,10 @@ func (o *osFS) Lock(shared bool) (io.Closer, error) {
 	return f, nil
 }
 
-func (o *osFS) close() error { return o.root.Close() }
+func (o *osFS) close() error {
+	o.dirs.close()
+	return o.root.Close()
+}
 
 type osFile struct{ *os.File }
 

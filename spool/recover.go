@@ -70,7 +70,7 @@ func (s *Spool) recover(ctx context.Context) error {
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
-			if !errors.Is(err, errLater) && !noSpace(err) && ctx.Err() == nil {
+			if !errors.Is(err, errLater) && !noSpace(err) && !starved(err) && ctx.Err() == nil {
 				markSuspect(s.fs)
 			}
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -90,9 +90,12 @@ func (r *recovery) layout() error {
 		}
 	}
 	r.s.findBallast()
-	if f, err := r.s.fs.Open(suspectName); err == nil {
+	f, err := r.s.fs.Open(suspectName)
+	if err == nil {
 		r.suspect = true
 		f.Close()
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
 	return r.s.fs.SyncDir(".")
 }

@@ -150,9 +150,14 @@ func (s *Spool) fail(err error) error {
 	return err
 }
 
+// markSuspect leaves the marker; a process without descriptors can still make a
+// directory.
 func markSuspect(fs FS) {
-	if f, err := fs.Create(suspectName); err == nil {
+	f, err := fs.Create(suspectName)
+	if err == nil {
 		f.Close()
+	} else if starved(err) {
+		_ = fs.Mkdir(suspectName) // fail has told the error that counts
 	}
 }
 
@@ -210,8 +215,6 @@ func (s *Spool) Close() error {
 	if cerr := s.lock.Close(); err == nil {
 		err = cerr
 	}
-	if c, ok := s.fs.(*osFS); ok {
-		c.close()
-	}
+	closeFS(s.fs)
 	return err
 }

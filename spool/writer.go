@@ -70,7 +70,7 @@ func (s *Spool) Create(n New) (*Writer, error) {
 	s.mu.Unlock()
 	f, err := s.fs.Create(w.tmp)
 	if err != nil {
-		return nil, s.writeError(fmt.Errorf("create object: %w", err))
+		return nil, s.openError(fmt.Errorf("create object: %w", err))
 	}
 	w.f, w.buf = f, buffers.Get().(*bufio.Writer)
 	w.buf.Reset(f)
@@ -91,14 +91,24 @@ func (s *Spool) refuse() error {
 	return ErrFull
 }
 
-// writeError sorts an error of a write: no space is transient, everything else
-// is the end of this spool (P7, P8).
+// writeError sorts an error of a write or a rename: no space, or no descriptor
+// for the directory, is transient, everything else is the end of this spool (P7,
+// P8).
 func (s *Spool) writeError(err error) error {
-	if noSpace(err) && !errors.Is(err, ErrFailed) {
+	if (noSpace(err) || noDescriptor(err)) && !errors.Is(err, ErrFailed) {
 		s.wakeRun()
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return s.fail(err)
+}
+
+// openError is writeError for what only creates: nothing was written, nothing
+// was promised.
+func (s *Spool) openError(err error) error {
+	if starved(err) && !errors.Is(err, ErrFailed) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return s.writeError(err)
 }
 
 // Write takes content bytes. After an error the object cannot be completed: the
