@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"edged/agent/enrol"
+	"edged/internal/identity"
 )
 
 // demoCmd shows the whole way on one machine: a hub, an appliance and a
@@ -175,10 +179,19 @@ func (d *demo) restarted(name string, err error) {
 	fmt.Fprintf(os.Stderr, "%s ended (%v) and is started again\n", name, err)
 }
 
-// startHub starts hubd and asks it for a claim code.
+// startHub starts hubd. In a folder of an earlier run the appliance is enrolled
+// already; else the hub is asked for a claim code.
 func (d *demo) startHub(ctx context.Context, g *group) error {
+	known, err := d.enrolled()
+	if err != nil {
+		return err
+	}
 	d.hub = &child{path: d.hubd, args: []string{"run", "-c", d.path("hubd.yaml")}, output: d.path("hubd.log"), told: d.restarted}
 	g.Go(d.hub.run)
+	if known {
+		d.say("hub      %s   the appliance is enrolled already", d.hubAddress)
+		return nil
+	}
 	code, err := d.command(ctx, d.hubd, "code", "new", "--facility", "DEMO", "-c", d.path("hubd.yaml"))
 	if err != nil {
 		return err
@@ -189,6 +202,22 @@ func (d *demo) startHub(ctx context.Context, g *group) error {
 	}
 	d.say("hub      %s   claim code %s", d.hubAddress, fields[0])
 	return d.enroll(ctx, fields[0])
+}
+
+// enrolled says whether the appliance has an identity from the hub beside it.
+func (d *demo) enrolled() (bool, error) {
+	own, err := identity.LoadBundle(filepath.Join(d.path("edge"), identityDir, enrol.File))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	hub, err := identity.LoadBundle(filepath.Join(d.path("hub"), "ca", "ca.pem"))
+	if err != nil || !hub.Cert.Equal(own.CA) {
+		return false, fmt.Errorf("the appliance in %s is enrolled at another hub than the one beside it: take another --dir", d.Dir)
+	}
+	return true, nil
 }
 
 // enroll waits for the hub: it has just been started.
