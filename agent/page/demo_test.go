@@ -119,6 +119,9 @@ func scenes() map[string]*demo {
 	old := scene("stale", status.OK)
 	old.status.At = before(time.Minute)
 
+	ends := scene("certificate", status.Attention, status.Reason{Code: status.CertEnds, Count: 12})
+	ends.status.CertificateUntil = morning.Add(12*24*time.Hour + time.Hour)
+
 	held := scene("held", status.Attention, status.Reason{Code: status.Damaged, Count: 1}, status.Reason{Code: status.HeldBack, Count: 12})
 	held.studies[0] = study("CT", "CT1", 842, 442e6, 7*time.Minute, status.Hops{Held: 12, Archived: 830})
 

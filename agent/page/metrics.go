@@ -88,6 +88,8 @@ var measures = []measure{
 		func(s status.Status) time.Time { return s.LastReceivedAt }),
 	moment("last_archived_timestamp_seconds", "When the archive last confirmed an instance; 0 means never.",
 		func(s status.Status) time.Time { return s.LastArchivedAt }),
+	moment("certificate_end_timestamp_seconds", "When the certificate that hubs are called with ends; 0 means there is none.",
+		func(s status.Status) time.Time { return s.CertificateUntil }),
 	moment("status_timestamp_seconds", "When these values were gathered.",
 		func(s status.Status) time.Time { return s.At }),
 }

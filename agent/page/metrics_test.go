@@ -10,6 +10,10 @@ import (
 
 func TestMetricsCarryTheCounters(t *testing.T) {
 	body := text(t, ask(t, scenes()["attention"], "/metrics"))
+	d := scenes()["certificate"]
+	if raw := text(t, ask(t, d, "/metrics")); !strings.Contains(raw, "\nedged_certificate_end_timestamp_seconds 1.796") {
+		t.Error("the end of the certificate is not among them")
+	}
 	for _, want := range []string{
 		"edged_objects_received_total 1.248036e+06", "edged_objects_at_hub_total 1.247812e+06", "edged_objects_archived_total 1.247206e+06",
 		"edged_refused_total 3", "edged_objects_quarantined_total 2", "edged_spool_objects 48211", "edged_spool_bytes 3.14e+10",

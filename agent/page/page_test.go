@@ -56,6 +56,7 @@ func TestThePageSaysWhatMatters(t *testing.T) {
 		{"stopped", []string{"al sicuro qui ma non partono", "1.532 immagini", "Non ripetere gli esami.", "no route to host"}},
 		{"full", []string{"Il disco è pieno", "inviali di nuovo quando questa pagina torna regolare"}},
 		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Su questo disco 1 immagine"}},
+		{"certificate", []string{"Il certificato di questo apparecchio scade tra 12 giorni"}},
 		{"unenrolled", []string{"Manca un certificato valido del centro regionale: 5 immagini"}},
 		{"empty", []string{"vengono ricevute e restano qui. Non parte nulla", "non è ancora impostato", "Ancora nessun esame.", "ancora nessuna", "va bene solo per prove"}},
 	}

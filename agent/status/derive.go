@@ -10,9 +10,11 @@ type Facts struct {
 	SpoolFull   bool  // new images are refused (P7)
 	FreeBytes   int64 // what the spool may still take
 
-	Shadow    bool      // no hub configured
-	Enrolled  bool      // there is a certificate to call the hub with
-	Connected bool      // the uplink has a working connection
+	Shadow           bool      // no hub configured
+	Enrolled         bool      // there is a certificate to call the hub with
+	Connected        bool      // the uplink has a working connection
+	CertificateUntil time.Time // when it ends; zero: not known
+
 	LinkSince time.Time // of that connection, or of its loss; start of the process when there never was one
 
 	BacklogObjects   int64     // received, not yet at the hub, not in quarantine
@@ -32,6 +34,7 @@ type Limits struct {
 	Backlog      time.Duration // If zero, an image that waits for 1 minute means catching up.
 	Stuck        time.Duration // If zero, 5 minutes without progress while images wait need a look.
 	ArchiveLate  time.Duration // If zero, 30 minutes at the hub without confirmation need a look.
+	CertEnds     time.Duration // If zero, 30 days before its end a certificate needs a look: it should have been renewed long ago.
 	LowFreeBytes int64         // If zero, less than 2 GiB needs a look.
 }
 
@@ -41,6 +44,7 @@ func (l Limits) withDefaults() Limits {
 		Backlog:      or(l.Backlog, time.Minute),
 		Stuck:        or(l.Stuck, 5*time.Minute),
 		ArchiveLate:  or(l.ArchiveLate, 30*time.Minute),
+		CertEnds:     or(l.CertEnds, 30*24*time.Hour),
 		LowFreeBytes: or(l.LowFreeBytes, 2<<30),
 	}
 }
@@ -102,6 +106,9 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 	if f.barred() && !(gone && f.BacklogObjects > 0) || gone && f.BacklogObjects == 0 {
 		out = append(out, Reason{Code: f.whyGone(), Count: f.BacklogObjects})
 	}
+	if left, known := f.certificateLeft(); known && left < l.CertEnds && (left > 0 || f.Connected) {
+		out = append(out, certificateReason(left))
+	}
 	if f.stuck(l) {
 		out = append(out, Reason{Code: BacklogStuck, Count: f.BacklogObjects})
 	}
@@ -137,13 +144,37 @@ func (f Facts) gone(d time.Duration) bool {
 
 // barred says that the appliance cannot call its hub whatever the line does:
 // nothing leaves before somebody does something, so there is nothing to wait for.
-func (f Facts) barred() bool { return !f.Shadow && !f.Connected && !f.Enrolled }
+func (f Facts) barred() bool {
+	return !f.Shadow && !f.Connected && (!f.Enrolled || f.certificateEnded())
+}
+
+// certificateLeft is how long the certificate is still valid; not known where
+// there is none or nobody to show it to.
+func (f Facts) certificateLeft() (left time.Duration, known bool) {
+	return f.CertificateUntil.Sub(f.Now), f.Enrolled && !f.Shadow && !f.CertificateUntil.IsZero()
+}
+
+func (f Facts) certificateEnded() bool {
+	left, known := f.certificateLeft()
+	return known && left <= 0
+}
+
+// certificateReason counts whole days: 0 is today.
+func certificateReason(left time.Duration) Reason {
+	if left <= 0 {
+		return Reason{Code: CertEnded}
+	}
+	return Reason{Code: CertEnds, Count: int64(left / (24 * time.Hour))}
+}
 
 // whyGone names the cause that is nearest: of a hub that was never called
 // nobody knows whether it would answer.
 func (f Facts) whyGone() ReasonCode {
-	if f.barred() {
+	switch {
+	case f.barred() && !f.Enrolled:
 		return Unenrolled
+	case f.barred():
+		return CertEnded
 	}
 	return LinkDown
 }

@@ -55,6 +55,17 @@ func TestStateFollowsFacts(t *testing.T) {
 		{"not enrolled, images wait for long: nobody asked the hub", func(f *Facts) {
 			f.Enrolled, f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = false, false, ago(5*time.Minute), 1, ago(time.Minute)
 		}, Stopped, Unenrolled},
+		{"a certificate has 30 days", func(f *Facts) { f.CertificateUntil = ago(-30 * 24 * time.Hour) }, OK, ""},
+		{"a certificate has less than 30 days: nobody renewed it", func(f *Facts) { f.CertificateUntil = ago(-30*24*time.Hour + time.Second) }, Attention, CertEnds},
+		{"a certificate ends this second, the connection lives", func(f *Facts) { f.CertificateUntil = noon }, Attention, CertEnded},
+		{"a certificate has ended", func(f *Facts) { f.CertificateUntil, f.Connected, f.LinkSince = ago(time.Second), false, noon }, Attention, CertEnded},
+		{"a certificate has ended, images wait", func(f *Facts) {
+			f.CertificateUntil, f.Connected, f.LinkSince, f.BacklogObjects = ago(time.Second), false, noon, 1
+		}, Attention, CertEnded},
+		{"a certificate has ended, images wait for long", func(f *Facts) {
+			f.CertificateUntil, f.Connected, f.LinkSince, f.BacklogObjects = ago(time.Hour), false, ago(5*time.Minute), 1
+		}, Stopped, CertEnded},
+		{"without a hub nobody asks for a certificate", func(f *Facts) { f.Shadow, f.Connected, f.CertificateUntil = true, false, ago(time.Hour) }, OK, Shadow},
 		{"without a hub there is nobody to enrol with", func(f *Facts) { f.Shadow, f.Enrolled, f.Connected = true, false, false }, OK, Shadow},
 		{"unknown callers", func(f *Facts) { f.UnknownCallers = 1 }, Attention, UnknownCallers},
 		{"the archive is late", func(f *Facts) { f.OldestUnarchived = ago(30 * time.Minute) }, Attention, ArchiveLate},
@@ -88,6 +99,22 @@ func TestReasonsCount(t *testing.T) {
 	want := []Reason{{Unenrolled, 4}, {Damaged, 1}, {HeldBack, 2}, {Quarantined, 3}}
 	if !slices.Equal(got, want) {
 		t.Errorf("reasons %v, want %v", got, want)
+	}
+}
+
+// The days left are whole days, and one cause is told once.
+func TestCertificateDaysAreCounted(t *testing.T) {
+	day := 24 * time.Hour
+	for left, want := range map[time.Duration]Reason{
+		time.Hour: {Code: CertEnds}, day: {CertEnds, 1}, 29*day + time.Hour: {CertEnds, 29}, 0: {Code: CertEnded}, -day: {Code: CertEnded},
+	} {
+		for _, connected := range []bool{true, false} {
+			f := healthy()
+			f.CertificateUntil, f.Connected, f.LinkSince = noon.Add(left), connected, noon
+			if _, got := Derive(f, Limits{}); !slices.Equal(got, []Reason{want}) {
+				t.Errorf("%v left, connected %t: %v, want %v", left, connected, got, want)
+			}
+		}
 	}
 }
 

@@ -35,6 +35,8 @@ type Status struct {
 	Warnings       []Warning `json:"warnings"`
 	LastReceivedAt time.Time `json:"last_received_at,omitzero"`
 	LastArchivedAt time.Time `json:"last_archived_at,omitzero"`
+
+	CertificateUntil time.Time `json:"certificate_until,omitzero"` // end of the certificate that hubs are called with; absent: there is none
 }
 
 // Counters are for the life of the data directory, not of the process. Objects
@@ -93,26 +95,28 @@ type Facility struct {
 type ReasonCode string
 
 const (
-	SpoolFailed    ReasonCode = "spool_failed"    // stopped: the disk refused a write or a flush (P8)
-	SpoolFull      ReasonCode = "spool_full"      // stopped: new images are refused (P7)
-	LinkDown       ReasonCode = "link_down"       // stopped with a backlog, attention without
-	BacklogStuck   ReasonCode = "backlog_stuck"   // attention: connected, but nothing moves
-	Unenrolled     ReasonCode = "not_enrolled"    // attention at once, stopped when images wait for long: no certificate
-	Damaged        ReasonCode = "damaged"         // attention: the bytes of Count images are not what was stored (P14)
-	HeldBack       ReasonCode = "held"            // attention: Count images were refused, or kept back, before the archive (P5)
-	Quarantined    ReasonCode = "quarantined"     // attention: Count images need somebody
-	UnknownCallers ReasonCode = "unknown_callers" // attention: Count devices were refused lately
-	ArchiveLate    ReasonCode = "archive_late"    // attention: at the hub, not confirmed for long
-	SpaceLow       ReasonCode = "space_low"       // attention: the spool is nearly full
-	LinkAway       ReasonCode = "link_away"       // catching up: the line went a short time ago
-	Backlog        ReasonCode = "backlog"         // catching up: Count images wait and move
-	Shadow         ReasonCode = "shadow"          // no hub is configured: receives and keeps only
+	SpoolFailed    ReasonCode = "spool_failed"      // stopped: the disk refused a write or a flush (P8)
+	SpoolFull      ReasonCode = "spool_full"        // stopped: new images are refused (P7)
+	LinkDown       ReasonCode = "link_down"         // stopped with a backlog, attention without
+	BacklogStuck   ReasonCode = "backlog_stuck"     // attention: connected, but nothing moves
+	Unenrolled     ReasonCode = "not_enrolled"      // attention at once, stopped when images wait for long: no certificate
+	CertEnded      ReasonCode = "certificate_ended" // attention at once, stopped when images wait for long
+	CertEnds       ReasonCode = "certificate_ends"  // attention: in Count days, and it was not renewed
+	Damaged        ReasonCode = "damaged"           // attention: the bytes of Count images are not what was stored (P14)
+	HeldBack       ReasonCode = "held"              // attention: Count images were refused, or kept back, before the archive (P5)
+	Quarantined    ReasonCode = "quarantined"       // attention: Count images need somebody
+	UnknownCallers ReasonCode = "unknown_callers"   // attention: Count devices were refused lately
+	ArchiveLate    ReasonCode = "archive_late"      // attention: at the hub, not confirmed for long
+	SpaceLow       ReasonCode = "space_low"         // attention: the spool is nearly full
+	LinkAway       ReasonCode = "link_away"         // catching up: the line went a short time ago
+	Backlog        ReasonCode = "backlog"           // catching up: Count images wait and move
+	Shadow         ReasonCode = "shadow"            // no hub is configured: receives and keeps only
 )
 
 // ReasonCodes lists all of them.
 var ReasonCodes = []ReasonCode{
-	SpoolFailed, SpoolFull, LinkDown, Unenrolled, BacklogStuck, Damaged, HeldBack, Quarantined, UnknownCallers,
-	ArchiveLate, SpaceLow, LinkAway, Backlog, Shadow,
+	SpoolFailed, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Damaged, HeldBack, Quarantined,
+	UnknownCallers, CertEnds, ArchiveLate, SpaceLow, LinkAway, Backlog, Shadow,
 }
 
 // Reason is a code and, where there is something to count, how many.

@@ -114,6 +114,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	a.sender = newSender(&a.cfg, feed, place, log)
 	v := a.view
 	v.keeper, v.roster, v.sending, v.associations, v.enrolled = a.keeper, a.roster, a.sender.status, a.server.Established, a.sender.enrolled
+	v.certificate = a.sender.certificateUntil
 	zone, err := time.LoadLocation(cfg.Facility.TimeZone)
 	if err != nil {
 		return nil, err

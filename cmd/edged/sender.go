@@ -25,6 +25,7 @@ type sender struct {
 
 	mu   sync.Mutex // guards what follows
 	link *uplink.Uplink
+	id   *identity.Bundle // that hubs are called with
 	why  string // there is no identity
 }
 
@@ -56,7 +57,7 @@ func (s *sender) run(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	s.link = link
+	s.link, s.id = link, id
 	s.mu.Unlock()
 	return link.Run(ctx)
 }
@@ -106,6 +107,17 @@ func (s *sender) status() uplink.Status {
 		st.Hub, st.LastError = s.cfg.Uplink.Hubs[0], why
 	}
 	return st
+}
+
+// certificateUntil is the end of the certificate that hubs are called with,
+// zero when there is none.
+func (s *sender) certificateUntil() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.id == nil {
+		return time.Time{}
+	}
+	return s.id.Cert.NotAfter
 }
 
 func (s *sender) enrolled() bool {

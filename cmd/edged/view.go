@@ -21,7 +21,8 @@ type view struct {
 	sending      func() uplink.Status
 	associations func() int
 	enrolled     func() bool
-	secret       []byte // of study keys
+	certificate  func() time.Time // its end; zero: there is none
+	secret       []byte           // of study keys
 	started      time.Time
 	bell         page.Bell
 
@@ -58,12 +59,13 @@ func (v *view) Status() status.Status {
 	st := status.Status{
 		Facility: status.Facility{Code: v.cfg.Facility.Code, Name: v.cfg.Facility.Name},
 		AETitle:  v.cfg.Dicom.AETitle, Version: version, StartedAt: v.started, At: now,
-		Warnings: v.warnings(), DICOM: status.DICOM{Associations: int64(v.associations())},
+		CertificateUntil: v.certificate(), Warnings: v.warnings(), DICOM: status.DICOM{Associations: int64(v.associations())},
 		Uplink: status.Uplink{Connected: up.Connected, Transport: transport(up), Hub: up.Hub, Since: up.Since,
 			RateBitsPerSecond: up.RateBitsPerSecond, LastError: up.LastError},
 	}
 	facts := status.Facts{Now: now, Shadow: len(v.cfg.Uplink.Hubs) == 0, Enrolled: v.enrolled(), Connected: up.Connected, LinkSince: up.Since,
 		UnknownCallers: v.roster.strangersSince(now.Add(-time.Hour))}
+	facts.CertificateUntil = st.CertificateUntil
 	if facts.LinkSince.IsZero() {
 		facts.LinkSince = v.started
 	}

@@ -3,15 +3,21 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/binary"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"edged/agent/enrol"
 	"edged/agent/status"
 	"edged/dimse"
 	"edged/internal/dicom"
+	"edged/internal/durable"
+	"edged/internal/identity"
 	"edged/spool"
 	"edged/uplink"
 )
@@ -138,4 +144,53 @@ func TestTerminalSaysTheSentencesOfThePage(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A certificate that nobody renewed is told long before it ends, and one that
+// has ended is not called a hub that does not answer.
+func TestTheEndOfTheCertificateIsShown(t *testing.T) {
+	day := 24 * time.Hour
+	for left, want := range map[time.Duration]status.ReasonCode{40 * day: "", 10*day + time.Hour: status.CertEnds, -day: status.CertEnded} {
+		t.Run(left.String(), func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, func(*Config) {})
+			until := certify(t, h.cfg.identityDir(), left)
+			sending := newGroup(t.Context())
+			sending.Go(h.sender.run)
+			defer sending.Wait()
+			defer sending.cancel(nil)
+			awaitFor(t, 10*time.Second, "the certificate to be read", h.sender.enrolled)
+			st := h.view.Status()
+			if !st.CertificateUntil.Equal(until) {
+				t.Errorf("certificate_until %v, want %v", st.CertificateUntil, until)
+			}
+			var got status.ReasonCode
+			if len(st.Reasons) > 0 {
+				got = st.Reasons[0].Code
+			}
+			if got != want || (st.State == status.OK) != (want == "") {
+				t.Errorf("%s %v, want %q", st.State, st.Reasons, want)
+			}
+		})
+	}
+}
+
+// certify puts an identity into dir whose certificate ends after left.
+func certify(t *testing.T, dir string, left time.Duration) time.Time {
+	t.Helper()
+	year := 365 * 24 * time.Hour
+	at := time.Now().Add(left - year)
+	ca, err := identity.OpenAuthority(t.TempDir(), at)
+	ok(t, err)
+	key, err := identity.NewKey()
+	ok(t, err)
+	raw, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	ok(t, err)
+	csr, err := x509.ParseCertificateRequest(raw)
+	ok(t, err)
+	cert, err := ca.SignDevice(csr, identity.Device{ID: "0123456789abcdef", Facility: "000000"}, at)
+	ok(t, err)
+	ok(t, durable.Mkdir(dir, 0o700))
+	ok(t, (&identity.Bundle{Key: key, Cert: cert, CA: ca.Cert()}).Save(filepath.Join(dir, enrol.File)))
+	return cert.NotAfter
 }
