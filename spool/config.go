@@ -79,7 +79,7 @@ type Config struct {
 
 	Keep           Keep          // If zero, KeepArchived.
 	RetainArchived time.Duration // How long an archived object stays. If zero, 72 hours; negative: not at all. Counted in hours of running, not by the wall clock (D-S7).
-	LeaseTimeout   time.Duration // When a lease that was not given back ends. If zero, one hour.
+	LeaseTimeout   time.Duration // When a lease that was neither renewed nor given back ends. If zero, never: a sender in this process gives back what it has, or ends with it.
 	MaxTries       int           // Poison tries before an object is parked. If zero, 5.
 
 	AllowUnsafeFilesystem bool // Run where a power cut loses data (D-S9). For tests and demonstrations.
@@ -121,7 +121,6 @@ func (c Config) withDefaults() (Config, error) {
 	defaulted(&c.JournalBytes, 16<<20)
 	defaulted(&c.MaxTombstones, 100_000)
 	defaulted(&c.RetainArchived, 72*time.Hour)
-	defaulted(&c.LeaseTimeout, time.Hour)
 	defaulted(&c.MaxTries, 5)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

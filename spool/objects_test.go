@@ -267,12 +267,42 @@ func TestPoisonIsParked(t *testing.T) {
 	wantState(t, s, bad.ID, Received)
 }
 
-// A lease that nobody gave back ends, a session's leases end with it, and a
-// delayed object comes back after its delay while the others go on.
+// P4: time takes no object from a sender that has it: over a slow line, or while
+// the wall clock jumps, it would be sent a second time beside the first.
+func TestALeaseDoesNotEndByTime(t *testing.T) {
+	ctx := context.Background()
+	now := time.Unix(1000, 0)
+	cfg := memConfig(newMemFS())
+	cfg.Now = func() time.Time { return now }
+	s := open(t, cfg)
+	o, _ := put(t, s, routineSample(0), sample(0, 10))
+	if _, ok, err := s.TryLease("uplink"); !ok || err != nil {
+		t.Fatal(err)
+	}
+	for _, later := range []time.Duration{2 * time.Hour, 31 * 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
+		now = now.Add(later)
+		if err := s.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if o, ok, _ := s.TryLease("uplink"); ok {
+			t.Fatalf("object %d was leased twice after %v", o.Seq, later)
+		}
+	}
+	if err := s.Return(o.ID, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, _ := s.TryLease("uplink"); !ok {
+		t.Fatal("given back and not offered again")
+	}
+}
+
+// With a timeout a lease that nobody gave back ends; a session's leases end with
+// it, and a delayed object comes back after its delay while the others go on.
 func TestLeasesEnd(t *testing.T) {
 	ctx := context.Background()
 	now := time.Unix(1000, 0)
 	cfg := memConfig(newMemFS())
+	cfg.LeaseTimeout = time.Hour
 	cfg.Now = func() time.Time { return now }
 	s := open(t, cfg)
 	a, _ := put(t, s, routineSample(0), sample(0, 10))

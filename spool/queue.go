@@ -21,7 +21,7 @@ const weight = 4
 
 type lease struct {
 	owner   string
-	expires time.Time
+	expires time.Time // zero: never
 }
 
 func newQueue() queue { return queue{wake: make(chan struct{})} }
@@ -91,8 +91,9 @@ func (q *queue) due(now time.Time) time.Duration {
 }
 
 // Lease hands out the object that is to leave next and blocks until there is
-// one. The object belongs to owner until Return, until a receipt comes, or until
-// the lease expires. Objects that many owners lease at once are all different.
+// one. The object belongs to owner until Return, ReturnAll or a receipt, until the
+// spool ends, or until Config.LeaseTimeout is over, if there is one: time alone
+// takes nothing from a sender that still lives, however slow its line is. Objects that many owners lease at once are all different.
 func (s *Spool) Lease(ctx context.Context, owner string) (Object, error) {
 	return s.LeaseUrgent(ctx, owner, Backfill)
 }
@@ -132,7 +133,7 @@ func (s *Spool) tryLease(owner string, worst Priority) (Object, chan struct{}, t
 		s.mu.Unlock()
 		return Object{}, wake, wait, nil
 	}
-	s.change(e, func() { e.lease = &lease{owner: owner, expires: now.Add(s.cfg.LeaseTimeout)} })
+	s.change(e, func() { e.lease = &lease{owner: owner, expires: s.leaseEnd(now)} })
 	o := e.object()
 	s.mu.Unlock()
 	o.Meta = s.meta(o.Seq)
@@ -188,14 +189,22 @@ func (s *Spool) Return(id ID, delay time.Duration, cause error) error {
 	return nil
 }
 
+// leaseEnd is when a lease that begins now expires.
+func (s *Spool) leaseEnd(now time.Time) time.Time {
+	if s.cfg.LeaseTimeout <= 0 {
+		return time.Time{}
+	}
+	return now.Add(s.cfg.LeaseTimeout)
+}
+
 // Renew tells that the sender is still at work, so that the lease does not
-// expire. Without it a lease lasts Config.LeaseTimeout.
+// expire. It matters only with a Config.LeaseTimeout.
 func (s *Spool) Renew(id ID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, err := s.find(id)
 	if err == nil && e.lease != nil {
-		e.lease.expires = s.cfg.Now().Add(s.cfg.LeaseTimeout)
+		e.lease.expires = s.leaseEnd(s.cfg.Now())
 	}
 	return err
 }
@@ -230,7 +239,7 @@ func (s *Spool) expireLeases() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for e := range s.leased {
-		if now.After(e.lease.expires) {
+		if !e.lease.expires.IsZero() && now.After(e.lease.expires) {
 			s.giveBack(e, 0)
 		}
 	}

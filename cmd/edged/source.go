@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"edged/internal/dicom"
 	"edged/internal/durable"
 	"edged/spool"
 	"edged/uplink"
@@ -52,18 +53,41 @@ func (f *feed) Lease(ctx context.Context, worst uint8) (uplink.Object, error) {
 	}
 }
 
-// offer makes an object of the spool one of the uplink. What it cannot read it
-// sets aside, so that nothing waits behind it (P6).
+// offer makes an object of the spool one of the uplink. What it cannot offer
+// goes back, so that nothing waits behind it and no lease is left over (P6).
 func (f *feed) offer(s *spool.Spool, o spool.Object) (uplink.Object, bool) {
 	m, err := decodeMeta(o.Meta)
 	if err != nil {
-		if verr := s.Verify(context.Background(), o.ID); verr == nil {
-			f.note("park an object", s.Quarantine(context.Background(), o.ID, err.Error()))
-		}
+		m, err = f.readMeta(s, o.ID)
+	}
+	if err != nil {
+		f.giveBack(s, o.ID, unreadRest, err)
 		return uplink.Object{}, false
 	}
 	return uplink.Object{ID: [32]byte(o.ID), Names: m.names(), Length: o.Length, Study: m.Study,
 		Calling: m.Calling, Priority: uint8(o.Priority), Flags: o.Flags}, true
+}
+
+// readMeta asks the container itself: a list shows none also when a file could
+// not be opened just now. Damage is quarantined by the spool, and a Meta that is
+// not ours here.
+func (f *feed) readMeta(s *spool.Spool, id spool.ID) (Meta, error) {
+	c, err := s.Open(id)
+	if err != nil {
+		return Meta{}, err
+	}
+	defer c.Close()
+	m, err := decodeMeta(c.Meta())
+	if err != nil {
+		f.note("park an object", s.Quarantine(context.Background(), id, err.Error()))
+	}
+	return m, err
+}
+
+func (f *feed) giveBack(s *spool.Spool, id spool.ID, rest time.Duration, why error) {
+	if err := s.Return(id, rest, why); err != nil && !errors.Is(err, spool.ErrUnknown) {
+		f.note("return a lease", err)
+	}
 }
 
 func (f *feed) note(what string, err error) {
@@ -111,6 +135,7 @@ const (
 	busyRest     = 2 * time.Second
 	mismatchRest = time.Second
 	refusedRest  = 30 * time.Second
+	unreadRest   = 2 * time.Second // its file could not be read, which is no damage
 )
 
 // Return gives a lease back. What is damaged has been set aside by the spool.
@@ -130,10 +155,10 @@ func (f *feed) Return(o uplink.Object, why error) {
 		rest = mismatchRest
 	case errors.Is(why, uplink.ErrRefused), errors.Is(why, uplink.ErrCorrupt):
 		rest, why = refusedRest, spool.Poison(why)
+	case why != nil && !errors.Is(why, uplink.ErrLost):
+		rest = unreadRest
 	}
-	if err := s.Return(spool.ID(o.ID), rest, why); err != nil && !errors.Is(err, spool.ErrUnknown) {
-		f.note("return a lease", err)
-	}
+	f.giveBack(s, spool.ID(o.ID), rest, why)
 }
 
 // AtHub makes receipts durable here.
@@ -197,6 +222,21 @@ func (f *feed) Trouble(ctx context.Context, troubles []uplink.Trouble) error {
 		}
 	}
 	return nil
+}
+
+// Lost has the spool offer again what the hub no longer has. What was forgotten
+// here cannot be, and the hub's administrator sees that.
+func (f *feed) Lost(ctx context.Context, ids []dicom.ID) error {
+	s, err := f.keeper.get()
+	if err != nil {
+		return err
+	}
+	f.log.Warn("the hub lost objects that it had; they are sent again", "objects", len(ids))
+	list := make([]spool.ID, len(ids))
+	for i, id := range ids {
+		list[i] = spool.ID(id)
+	}
+	return s.ReofferObjects(ctx, list)
 }
 
 // Meet compares the hub's ledger with the one known: a restored hub has

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,5 +69,70 @@ func TestReceiptsOfStrangersArePassedOver(t *testing.T) {
 	s.Close()
 	if err := f.Archived(ctx, said); !errors.Is(err, spool.ErrClosed) {
 		t.Fatalf("after the end of the spool: %v", err)
+	}
+}
+
+// P6: an object whose Meta is not ours is parked with a reason, and its lease
+// goes: one that stayed would hide it for ever.
+func TestForeignMetaIsParkedAndNotLeased(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	s, err := spool.Open(ctx, spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
+	k.set(s, nil)
+	f := &feed{keeper: k, log: k.log}
+	w, err := s.Create(spool.New{Meta: []byte("not ours")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, _, err := w.Commit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leased, ok, err := s.TryLease(leaseOwner)
+	if err != nil || !ok {
+		t.Fatal(err)
+	}
+	leased.Meta = nil // what a list shows when the file could not be opened
+	if _, ok := f.offer(s, leased); ok {
+		t.Fatal("it was offered")
+	}
+	if o, err = s.Object(o.ID); err != nil || o.State != spool.Quarantined || o.Owner != "" || o.Reason == "" {
+		t.Fatalf("%+v, %v; want parked with a reason and without an owner", o, err)
+	}
+}
+
+// A file that cannot be read just now is no damage: the object rests, unharmed.
+func TestUnreadableForNowIsGivenBack(t *testing.T) {
+	ctx := context.Background()
+	s, err := spool.Open(ctx, spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
+	k.set(s, nil)
+	f := &feed{keeper: k, log: k.log}
+	w, err := s.Create(spool.New{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, _, err := w.Commit(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := s.TryLease(leaseOwner); err != nil || !ok {
+		t.Fatal(err)
+	}
+	f.Return(uplink.Object{ID: [32]byte(o.ID)}, &os.PathError{Op: "open", Path: "x", Err: syscall.EMFILE})
+	if o, err = s.Object(o.ID); err != nil || o.State != spool.Received || o.Tries != 0 {
+		t.Fatalf("%+v, %v; want received", o, err)
+	}
+	if o, ok, _ := s.TryLease(leaseOwner); ok {
+		t.Fatalf("object %d is offered again without a rest", o.Seq)
 	}
 }
