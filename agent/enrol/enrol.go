@@ -36,8 +36,9 @@ const maxAnswer = 64 << 10
 
 // Errors that a caller may want to tell apart.
 var (
-	ErrEnrolled = errors.New("this appliance is enrolled already: run `edged retire` before it gets another identity")
+	ErrEnrolled = errors.New("this appliance is enrolled already")
 	ErrWrongHub = errors.New("the hub at this address is not the one that made the claim code: check --hub, and that the code comes from this hub")
+	ErrRevoked  = errors.New("the hub does not approve of this appliance any more: ask the hub's administrator (hubd devices approve)")
 	ErrRefused  = errors.New("the hub does not accept the claim code: it is wrong, was used by another appliance, or has expired; ask the hub's administrator for a new one (hubd code new)")
 )
 
@@ -48,6 +49,13 @@ type Config struct {
 	Dir  string // where File is written; made if it does not exist
 	// Timeout of all of it. If zero, 30 s.
 	Timeout time.Duration
+}
+
+func (c *Config) timeout() time.Duration {
+	if c.Timeout == 0 {
+		return 30 * time.Second
+	}
+	return c.Timeout
 }
 
 // Enrol does all five steps of doc.go and returns what it wrote to File.
@@ -61,12 +69,9 @@ func Enrol(ctx context.Context, c Config) (*identity.Bundle, error) {
 	}
 	path := filepath.Join(c.Dir, File)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(err, ErrEnrolled)
+		return nil, enrolled(c.Dir, err)
 	}
-	if c.Timeout == 0 {
-		c.Timeout = 30 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
 	ca, err := pinnedCA(ctx, c.Hub, code.Hub)
 	if err != nil {
@@ -81,6 +86,15 @@ func Enrol(ctx context.Context, c Config) (*identity.Bundle, error) {
 		return nil, err
 	}
 	return finish(c.Dir, &identity.Bundle{Key: key, Cert: cert, CA: ca})
+}
+
+// enrolled says how an appliance gets another identity: by hand, because what
+// waits here for the present hub would never reach it.
+func enrolled(dir string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%w, but its identity cannot be looked at: %w", ErrEnrolled, err)
+	}
+	return fmt.Errorf("%w: to give it another identity, make sure that nothing waits (`edged status`), stop edged, and remove the folder %s", ErrEnrolled, dir)
 }
 
 // finish writes the identity. The rename below Save is the commit point; the
@@ -136,23 +150,32 @@ func pinnedCA(ctx context.Context, hub string, pin identity.Pin) (*x509.Certific
 }
 
 func simpleEnroll(ctx context.Context, hub string, ca *x509.Certificate, key *ecdsa.PrivateKey, code identity.ClaimCode) (*x509.Certificate, error) {
-	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	rq, err := request(ctx, hub, "simpleenroll", key)
 	if err != nil {
-		return nil, fmt.Errorf("certificate request: %w", err)
+		return nil, err
 	}
-	body := base64.StdEncoding.EncodeToString(der)
-	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+hub+"/.well-known/est/simpleenroll", strings.NewReader(body))
-	if err != nil {
-		return nil, fmt.Errorf("hub address %q: %w", hub, err)
-	}
-	rq.Header.Set("Content-Type", "application/pkcs10")
-	rq.Header.Set("Content-Transfer-Encoding", "base64")
 	rq.SetBasicAuth("claim", code.Password())
 	certs, err := ask(identity.HubTLS(ca), rq)
 	if err != nil {
 		return nil, err
 	}
 	return own(certs, ca, key)
+}
+
+// request is a certificate request for key (RFC 7030 §4.2.1).
+func request(ctx context.Context, hub, operation string, key *ecdsa.PrivateKey) (*http.Request, error) {
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate request: %w", err)
+	}
+	body := strings.NewReader(base64.StdEncoding.EncodeToString(der))
+	rq, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+hub+"/.well-known/est/"+operation, body)
+	if err != nil {
+		return nil, fmt.Errorf("hub address %q: %w", hub, err)
+	}
+	rq.Header.Set("Content-Type", "application/pkcs10")
+	rq.Header.Set("Content-Transfer-Encoding", "base64")
+	return rq, nil
 }
 
 // own picks the certificate for key and checks that it is one.
@@ -221,6 +244,8 @@ func refusal(hub string, rs *http.Response, text []byte) error {
 	switch rs.StatusCode {
 	case http.StatusUnauthorized:
 		return ErrRefused
+	case http.StatusForbidden:
+		return ErrRevoked
 	case http.StatusTooManyRequests:
 		return fmt.Errorf("hub %s: too many attempts from this address, try again in half a minute", hub)
 	}

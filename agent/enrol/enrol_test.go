@@ -46,6 +46,7 @@ func newHub(t *testing.T, tlsOf *identity.Authority) *hub {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/est/cacerts", func(w http.ResponseWriter, _ *http.Request) { h.certs(w, ca.Cert()) })
 	mux.HandleFunc("POST /.well-known/est/simpleenroll", h.enroll)
+	mux.HandleFunc("POST /.well-known/est/simplereenroll", h.enroll)
 	h.server = httptest.NewUnstartedServer(mux)
 	if tlsOf == nil {
 		tlsOf = ca
@@ -107,7 +108,7 @@ func TestEnrolmentGivesAnIdentityThatIsOnTheDisk(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, pending)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the pending key is still there: %v", err)
 	}
-	if _, err := Enrol(t.Context(), Config{Hub: h.addr(), Code: h.code(), Dir: dir}); !errors.Is(err, ErrEnrolled) || len(h.secrets) != 1 {
+	if _, err := Enrol(t.Context(), Config{Hub: h.addr(), Code: h.code(), Dir: dir}); !errors.Is(err, ErrEnrolled) || len(h.secrets) != 1 || !strings.Contains(err.Error(), "remove the folder "+dir) {
 		t.Errorf("again: %v, %d requests", err, len(h.secrets))
 	}
 }

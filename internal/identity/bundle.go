@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Bundle is one party's identity: its key, its certificate, and the CA that it
@@ -70,6 +71,13 @@ func LoadKey(path string) (*ecdsa.PrivateKey, error) {
 
 // Device is who the certificate says its owner is.
 func (b *Bundle) Device() Device { return deviceOf(b.Cert) }
+
+// RenewAt is when the certificate should be renewed: two thirds of its life are
+// gone, and a hub may be away for the rest of it.
+func (b *Bundle) RenewAt() time.Time { return b.Cert.NotAfter.Add(-b.Life() / 3) }
+
+// Life is how long the certificate is valid in all.
+func (b *Bundle) Life() time.Duration { return b.Cert.NotAfter.Sub(b.Cert.NotBefore) }
 
 func (b *Bundle) tls() tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{b.Cert.Raw}, PrivateKey: b.Key, Leaf: b.Cert}

@@ -25,6 +25,26 @@ func (b *Bundle) ClientTLS() *tls.Config {
 	return c
 }
 
+// FollowTLS is ClientTLS of an appliance that renews: each handshake shows the
+// certificate of what current gives at that moment. The CA stays the same.
+func FollowTLS(current func() *Bundle) *tls.Config {
+	c := HubTLS(current().CA)
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert := current().tls()
+		return &cert, nil
+	}
+	c.NextProtos = []string{ALPN}
+	return c
+}
+
+// RenewTLS is how an appliance calls its hub over HTTPS to renew its certificate.
+// The hub takes one there that has run out, so it is shown whatever its dates say.
+func (b *Bundle) RenewTLS() *tls.Config {
+	c := HubTLS(b.CA)
+	c.Certificates = []tls.Certificate{b.tls()}
+	return c
+}
+
 // HubTLS is how anybody calls a hub over HTTPS who trusts ca and has no
 // certificate yet.
 func HubTLS(ca *x509.Certificate) *tls.Config {
