@@ -123,6 +123,7 @@ func scenes() map[string]*demo {
 	ends.status.CertificateUntil = morning.Add(12*24*time.Hour + time.Hour)
 
 	held := scene("held", status.Attention, status.Reason{Code: status.Damaged, Count: 1}, status.Reason{Code: status.HeldBack, Count: 12})
+	held.status.Findings.Unreadable = 3
 	held.studies[0] = study("CT", "CT1", 842, 442e6, 7*time.Minute, status.Hops{Held: 12, Archived: 830})
 
 	unenrolled := scene("unenrolled", status.Attention, status.Reason{Code: status.Unenrolled, Count: 5})

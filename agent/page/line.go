@@ -17,6 +17,7 @@ type lineView struct {
 	Free    string
 	Kept    string
 	KeptIn  string // how many images that is
+	Odd     string // how many images have a header that cannot be read, "" if none
 	Detail  string // for technicians, as it is
 }
 
@@ -31,6 +32,9 @@ func lineOf(f facts, w *words) lineView {
 		Detail:  status.Shown(u.LastError),
 	}
 	v.Link = w.Say(map[string]string{"up": "line.connected", "down": "line.disconnected", "unset": "line.unset"}[v.Kind])
+	if n := f.Status.Findings.Unreadable; n > 0 {
+		v.Odd = w.Count("line.images", n)
+	}
 	if !u.Since.IsZero() && v.Kind != "unset" {
 		v.Since = w.Say("line.since", "time", f.moment(w, u.Since))
 	}

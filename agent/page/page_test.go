@@ -55,7 +55,7 @@ func TestThePageSaysWhatMatters(t *testing.T) {
 		{"attention", []string{"2 immagini sono state messe da parte", "ECO_NEW", "Non è nell’elenco", "Ha chiamato «EDGE1», qui il nome è «EDGED».", "prima della conferma"}},
 		{"stopped", []string{"al sicuro qui ma non partono", "1.532 immagini", "Non ripetere gli esami.", "no route to host"}},
 		{"full", []string{"Il disco è pieno", "inviali di nuovo quando questa pagina torna regolare"}},
-		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Su questo disco 1 immagine"}},
+		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Su questo disco 1 immagine", "Intestazione non leggibile", "3 immagini"}},
 		{"certificate", []string{"Il certificato di questo apparecchio scade tra 12 giorni"}},
 		{"unenrolled", []string{"Manca un certificato valido del centro regionale: 5 immagini"}},
 		{"empty", []string{"vengono ricevute e restano qui. Non parte nulla", "non è ancora impostato", "Ancora nessun esame.", "ancora nessuna", "va bene solo per prove"}},

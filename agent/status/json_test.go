@@ -11,7 +11,8 @@ import (
 var promised = map[string]string{
 	"state": "string", "counters.received": "number", "counters.at_hub": "number", "counters.archived": "number",
 	"counters.refused": "number", "counters.quarantined": "number",
-	"spool.objects": "number", "spool.bytes": "number", "spool.free_bytes": "number",
+	"findings.unreadable": "number",
+	"spool.objects":       "number", "spool.bytes": "number", "spool.free_bytes": "number",
 	"uplink.connected": "bool", "uplink.transport": "string", "uplink.rate_bits_per_second": "number",
 	"uplink.backlog_objects": "number", "uplink.backlog_bytes": "number",
 }

@@ -22,6 +22,7 @@ type Status struct {
 	Reasons []Reason `json:"reasons"` // why, most important first; empty when all is well
 
 	Counters Counters `json:"counters"`
+	Findings Findings `json:"findings"`
 	Spool    Spool    `json:"spool"`
 	Uplink   Uplink   `json:"uplink"`
 	DICOM    DICOM    `json:"dicom"`
@@ -47,6 +48,12 @@ type Counters struct {
 	Archived    int64 `json:"archived"`
 	Refused     int64 `json:"refused"`     // instances answered with a failure, and refused associations
 	Quarantined int64 `json:"quarantined"` // ever; Facts.Quarantined says how many are there now
+}
+
+// Findings count what was noticed about instances that were received and sent on
+// as they are, for the life of the data directory.
+type Findings struct {
+	Unreadable int64 `json:"unreadable"` // the header could not be read
 }
 
 // Spool is what is on this appliance's disk now.

@@ -115,7 +115,8 @@ func (d *door) store(ctx context.Context, c caller, rq dimse.StoreRequest, data 
 	defer windows.Put(r)
 	defer r.Reset(nil)
 	r.Reset(data)
-	w, err := s.Create(d.describe(names, c, r))
+	object := d.describe(names, c, r)
+	w, err := s.Create(object)
 	if err != nil {
 		return refusal(err), err
 	}
@@ -124,11 +125,18 @@ func (d *door) store(ctx context.Context, c caller, rq dimse.StoreRequest, data 
 		return refusal(err), err
 	}
 	// What is whole is kept, also when the peer or the server goes now.
-	if _, _, err := w.Commit(context.WithoutCancel(ctx)); err != nil {
+	_, result, err := w.Commit(context.WithoutCancel(ctx))
+	if err != nil {
 		return refusal(err), err
+	}
+	if result == spool.Fresh && object.Flags&flagUnreadable != 0 {
+		s.Count(countUnreadable, 1)
 	}
 	return dimse.StatusSuccess, nil
 }
+
+// countUnreadable counts instances, not sendings, whose header could not be read.
+const countUnreadable = "unreadable"
 
 // describe looks at the first bytes of the data set. Whatever they are, the
 // object is taken: what cannot be read is flagged (DESIGN: life of an object).

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"edged/spool"
@@ -43,6 +45,13 @@ func findingNames(flags uint32) (names []string) {
 		}
 	}
 	return names
+}
+
+// remarks is what a person should know of an object, in one column: why it is
+// set aside, and what was found about it.
+func (o objectRow) remarks() string {
+	found := strings.ReplaceAll(strings.Join(o.Findings, ", "), "_", " ")
+	return strings.Join(slices.DeleteFunc([]string{o.Reason, found}, isEmpty), ", ")
 }
 
 // rowOf shows an object; what its Meta does not say stays empty.

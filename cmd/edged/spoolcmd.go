@@ -117,11 +117,16 @@ func (c *lsCmd) Run(p *process) error {
 		out := json.NewEncoder(p.stdout)
 		return in.objects(p.ctx, func(o objectRow) error { return out.Encode(o) })
 	}
-	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "SEQ\tID\tSTATE\tMODALITY\tFROM\tBYTES\tRECEIVED\tREASON")
-	err = in.objects(p.ctx, func(o objectRow) error {
+	return listObjects(p.stdout, func(visit func(objectRow) error) error { return in.objects(p.ctx, visit) })
+}
+
+// listObjects prints a table of all objects that each visits.
+func listObjects(out io.Writer, each func(func(objectRow) error) error) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "SEQ\tID\tSTATE\tMODALITY\tFROM\tBYTES\tRECEIVED\tREMARKS")
+	err := each(func(o objectRow) error {
 		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Seq, clip(o.ID, 16), o.State, o.Modality,
-			o.Calling, o.Bytes, o.ReceivedAt.Format(time.DateTime), o.Reason)
+			o.Calling, o.Bytes, o.ReceivedAt.Format(time.DateTime), o.remarks())
 		return err
 	})
 	return errors.Join(err, w.Flush())

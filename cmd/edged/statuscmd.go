@@ -57,6 +57,9 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 	}
 	c := st.Counters
 	row("images", "%d received, %d at the hub, %d archived, %d refused, %d in quarantine", c.Received, c.AtHub, c.Archived, c.Refused, c.Quarantined)
+	if n := st.Findings.Unreadable; n > 0 {
+		row("findings", "header not readable: %d, handled like all others; `edged spool ls` shows which", n)
+	}
 	row("last", "received %s, archived %s", ago(st.LastReceivedAt, now), ago(st.LastArchivedAt, now))
 	row("spool", "%d objects, %s, room for %s", st.Spool.Objects, inBytes(st.Spool.Bytes), inBytes(st.Spool.FreeBytes))
 	row("line", "%s", line(st.Uplink))

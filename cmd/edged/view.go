@@ -93,6 +93,7 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	stats, counters := s.Stats(), s.Counters()
 	st.Counters = status.Counters{Received: int64(counters[spool.CountReceived]), AtHub: int64(counters[spool.CountAtHub]),
 		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined])}
+	st.Findings.Unreadable = int64(counters[countUnreadable])
 	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats)}
 	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes = stats.BacklogObjects, stats.BacklogBytes
 	v.mu.Lock()

@@ -146,6 +146,44 @@ func TestTerminalSaysTheSentencesOfThePage(t *testing.T) {
 	}
 }
 
+// What could not be read is told where people look, once for each instance,
+// and is nothing that needs somebody.
+func TestUnreadableInstancesAreCountedAndListed(t *testing.T) {
+	h := newHouse(t, func(c *Config) { c.Uplink.Hubs = nil })
+	h.take(t, readable("CT"))
+	noise := bytes.Repeat([]byte{0xff}, 999)
+	o := h.take(t, noise)
+	h.take(t, noise) // the same instance again
+	st := h.view.Status()
+	if st.Findings.Unreadable != 1 || st.State != status.OK {
+		t.Errorf("%d unreadable, state %s; want 1 and ok", st.Findings.Unreadable, st.State)
+	}
+	var said, list bytes.Buffer
+	ok(t, printStatus(&said, st, st.At))
+	if !strings.Contains(said.String(), "header not readable: 1,") {
+		t.Errorf("the terminal does not say it: %s", said.String())
+	}
+	ok(t, listObjects(&list, func(visit func(objectRow) error) error {
+		for _, o := range h.spool.Objects(0, 10) {
+			if err := visit(rowOf(o)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	lines := strings.Split(strings.TrimSpace(list.String()), "\n")
+	if len(lines) != 3 || !strings.HasSuffix(lines[2], "unreadable header") || strings.Contains(lines[1], "unreadable") || !strings.Contains(lines[2], o.ID.String()[:16]) {
+		t.Errorf("the list does not say it:\n%s", list.String())
+	}
+}
+
+func TestRemarksTellReasonAndFindings(t *testing.T) {
+	got := objectRow{Reason: "damaged: bad_block", Findings: []string{"uid_mismatch", "illegal_uid"}}.remarks()
+	if want := "damaged: bad_block, uid mismatch, illegal uid"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // A certificate that nobody renewed is told long before it ends, and one that
 // has ended is not called a hub that does not answer.
 func TestTheEndOfTheCertificateIsShown(t *testing.T) {
