@@ -285,3 +285,77 @@ func TestUnfitIsToldOnlyWhenTheRestIsDurable(t *testing.T) {
 	}
 	wantState(t, s, o.ID, Archived)
 }
+
+// P9: on a disk that stays full the refused receipts, and the standing of each
+// second, pile up nowhere.
+func TestRefusedReceiptsDoNotPileUp(t *testing.T) {
+	ctx := context.Background()
+	for _, room := range []int64{0, 1, 17, 60} {
+		fs := newMemFS()
+		cfg := memConfig(fs)
+		cfg.BallastBytes, cfg.ReserveBytes = -1, -1
+		s := open(t, cfg)
+		o, _ := put(t, s, newSample(1), sample(1, 100))
+		fs.free = room
+		number, bound := s.journal.number, 4*len(encodeRecords(1, new(uint64), s.standingWith(nil), []op{{kind: opAtHub}}))
+		for range 1000 {
+			if err := s.AtHub(ctx, receipt(o)); !errors.Is(err, ErrFull) {
+				t.Fatalf("receipt on a full disk: %v", err)
+			}
+			s.Count("x", 1)
+			if err := s.Sweep(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := cap(s.journal.rest); n > bound || s.journal.number > number+1 {
+			t.Fatalf("room for %d: %d bytes and %d records wait, want at most one", room, n, s.journal.number-number)
+		}
+		fs.free = -1
+		if err := s.AtHub(ctx, receipt(o)); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, memConfig(fs.powerCut(0, rand.New(rand.NewPCG(1, 1)))))
+		if r := s.Recovery(); r.JournalHoles > 0 || r.JournalTorn > 0 {
+			t.Fatalf("room for %d: the journal is not whole: %+v", room, r)
+		}
+		wantState(t, s, o.ID, AtHub)
+	}
+}
+
+// P2: with KeepHub, a row "forgotten" of which a part found room on the full disk
+// does not come to life behind the hub's word that it lost the object. What the
+// spool shows is what the next start finds.
+func TestUnfinishedForgettingDoesNotOutliveReoffer(t *testing.T) {
+	ctx := context.Background()
+	for room := range int64(300) {
+		fs := newMemFS()
+		cfg := memConfig(fs)
+		cfg.BallastBytes, cfg.ReserveBytes, cfg.Keep = -1, -1, KeepHub
+		s := open(t, cfg)
+		body := sample(1, 100)
+		o, _ := put(t, s, newSample(1), body)
+		if err := s.AtHub(ctx, receipt(o)); err != nil {
+			t.Fatal(err)
+		}
+		fs.free = room
+		if err := s.Sweep(ctx); err != nil {
+			t.Fatal(err)
+		}
+		fs.free = -1
+		if err := s.ReofferObjects(ctx, []ID{o.ID}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Reoffer(ctx); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Object(o.ID)
+		here := err == nil
+		s = open(t, memConfig(fs.powerCut(0, rand.New(rand.NewPCG(1, 1)))))
+		if _, err := s.Object(o.ID); here != (err == nil) {
+			t.Fatalf("room for %d bytes: here before the restart: %v, after it: %v", room, here, err)
+		}
+		if here {
+			wantContent(t, s, o.ID, body)
+		}
+	}
+}

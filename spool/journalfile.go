@@ -22,7 +22,7 @@ type journal struct {
 	number  uint64 // of the next record
 	size    int64
 	atStart int64  // size of the snapshot
-	rest    []byte // of a record that found no room; it is finished before anything else is written
+	rest    []byte // of a record that was begun and found no room; it is finished before anything else is written
 }
 
 func segmentName(gen uint64) string { return path.Join(journalDir, fmt.Sprintf("%016x.log", gen)) }
@@ -90,26 +90,53 @@ func (j *journal) dropOlder() error {
 	return nil
 }
 
-// append makes ops durable. The commit point is the fdatasync.
+// append makes ops durable. The commit point is the fdatasync. Whoever calls it
+// has called finish before.
 //
-// ErrFull means that the record has no room although the ballast is gone. What
-// is missing of it is written before the next one, so the segment stays whole;
-// that the ops may then become durable although their caller was told ErrFull
-// is harmless: they are true, and the caller asks again.
+// ErrFull means that the record has no room although the ballast is gone. If
+// none of it was written it never was. If a part was, the rest is kept and
+// finished before the next one, so the segment stays whole, and so that no more
+// than one round is ever kept, however often somebody asks on a full disk.
 func (j *journal) append(st standing, ops []op) error {
-	b := append(j.rest, encodeRecords(j.gen, &j.number, st, ops)...)
+	number := j.number
+	b := encodeRecords(j.gen, &j.number, st, ops)
 	n, err := j.write(j.f, b)
 	j.size += int64(n)
-	if j.rest = b[n:]; err != nil {
+	if err != nil && n == 0 {
+		j.number = number
 		return fullOr(fmt.Errorf("journal: %w", err))
 	}
+	if err != nil {
+		j.rest = b[n:]
+		return fullOr(fmt.Errorf("journal: %w", err))
+	}
+	return j.sync()
+}
+
+// finish writes what is left of a record and makes it durable. False: nothing
+// was left.
+func (j *journal) finish() (bool, error) {
+	if len(j.rest) == 0 {
+		return false, nil
+	}
+	n, err := j.write(j.f, j.rest)
+	j.size += int64(n)
+	if j.rest = j.rest[n:]; err != nil {
+		return true, fullOr(fmt.Errorf("journal: %w", err))
+	}
+	j.rest = nil
+	return true, j.sync()
+}
+
+func (j *journal) sync() error {
 	if mutant == mutantEarlyAnswer {
 		return nil
 	}
-	if err := j.f.Sync(); err != nil {
-		if mutant == mutantSecondSync {
-			return j.f.Sync()
-		}
+	err := j.f.Sync()
+	if err != nil && mutant == mutantSecondSync {
+		err = j.f.Sync()
+	}
+	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return nil

@@ -37,6 +37,7 @@ type Spool struct {
 
 	obligations rounds   // flushes of the journal
 	journal     *journal // owned by the leader of obligations
+	unfinished  landing  // owned by it, too: a part of its record found no room
 
 	dirMu sync.Mutex // guards dirs, held while a directory is made
 	dirs  map[string]bool

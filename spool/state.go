@@ -101,8 +101,17 @@ func (s *Spool) oblige(ops ...op) error {
 // opStanding asks for a record that carries nothing but the standing.
 const opStanding kind = 0
 
+// landing is what one record of the journal says.
+type landing struct {
+	ops    []op
+	gained map[string]uint64
+}
+
 // flush is run by the leader of a round. The commit point is journal.append.
 func (s *Spool) flush(ops []op) error {
+	if err := s.finish(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	if err := s.usable(); err != nil {
 		s.mu.Unlock()
@@ -120,28 +129,56 @@ func (s *Spool) flush(ops []op) error {
 	if mutant == mutantEarlyDelete {
 		s.unlink(ops)
 	}
-	encoded := ops
+	l := landing{ops, gained}
 	if ops[0].kind == opStanding {
-		encoded = ops[1:]
+		l.ops = ops[1:]
 	}
-	if err := s.journal.append(st, encoded); errors.Is(err, ErrFull) {
-		s.mu.Lock()
-		s.dirty = true
-		s.mu.Unlock()
-		return err
-	} else if err != nil {
+	if err := s.journal.append(st, l.ops); err != nil {
+		s.unfinished = l // finish asks the journal whether there is any of it
+		return s.journalError(err)
+	}
+	s.land(l)
+	return s.compact()
+}
+
+// finish completes a round that was told ErrFull after a part of its record was
+// written. What becomes durable becomes true in memory as well, before anything
+// is decided after it: a row "forgotten" that came to life behind a Reoffer
+// would take the only copy away (P2). Its callers ask again, to no effect.
+func (s *Spool) finish() error {
+	left, err := s.journal.finish()
+	if err != nil {
+		return s.journalError(err)
+	}
+	if left {
+		s.land(s.unfinished)
+	}
+	s.unfinished = landing{}
+	return nil
+}
+
+// journalError: a full disk is transient, everything else ends the spool.
+func (s *Spool) journalError(err error) error {
+	if !errors.Is(err, ErrFull) {
 		return s.fail(err)
 	}
 	s.mu.Lock()
-	for _, o := range encoded {
+	s.dirty = true
+	s.mu.Unlock()
+	return err
+}
+
+// land makes true in memory what is durable.
+func (s *Spool) land(l landing) {
+	s.mu.Lock()
+	for _, o := range l.ops {
 		s.applyLive(o)
 	}
-	for name, n := range gained {
+	for name, n := range l.gained {
 		s.counters[name] += n
 	}
 	s.mu.Unlock()
-	s.unlink(encoded)
-	return s.compact()
+	s.unlink(l.ops)
 }
 
 // unlink removes the files of objects that were forgotten. It runs after the
