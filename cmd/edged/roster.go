@@ -1,10 +1,12 @@
 package main
 
 import (
+	"log/slog"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edged/agent/status"
@@ -21,6 +23,9 @@ type roster struct {
 	nets    []netip.Prefix // of devices, zero value: any address
 	now     func() time.Time
 	changed func()
+	file    string // see keepIn
+	log     *slog.Logger
+	dirty   atomic.Bool // something was met since the file was written
 
 	mu   sync.Mutex // guards seen
 	seen map[string]*status.Device
@@ -114,6 +119,7 @@ func (r *roster) note(c caller, change func(*status.Device)) {
 	d.LastSeen, d.Address = r.now(), c.address
 	change(d)
 	r.mu.Unlock()
+	r.dirty.Store(true)
 	r.changed()
 }
 
@@ -139,8 +145,7 @@ func (r *roster) list() []status.Device {
 	r.mu.Lock()
 	out := make([]status.Device, 0, len(r.seen))
 	for _, d := range r.seen {
-		c := *d
-		out = append(out, c)
+		out = append(out, *d)
 	}
 	r.mu.Unlock()
 	slices.SortFunc(out, func(a, b status.Device) int {

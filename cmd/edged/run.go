@@ -106,6 +106,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	ring := func(k status.EventKind) func() { return func() { a.view.bell.Ring(k) } }
 	a.keeper = newKeeper(cfg.spool(log), log, ring(status.StatusChanged))
 	a.roster = newRoster(cfg.Dicom, time.Now, ring(status.DevicesChanged))
+	a.roster.keepIn(filepath.Join(cfg.DataDir, devicesFile), log)
 	a.door = &door{keeper: a.keeper, roster: a.roster, log: log, refuse: a.countRefused}
 	if a.server, err = a.newServer(); err != nil {
 		return nil, err
@@ -171,7 +172,9 @@ func (a *appliance) run(ctx context.Context) error {
 	back, front := newGroup(context.WithoutCancel(ctx)), newGroup(ctx)
 	back.Go(a.keeper.run)
 	back.Go(a.view.watch)
-	back.Go(a.sender.run)
+	for _, part := range []func(context.Context) error{a.sender.run, a.roster.run} {
+		back.Go(part)
+	}
 	context.AfterFunc(back.ctx, func() { front.cancel(context.Cause(back.ctx)) })
 	for _, l := range listeners {
 		l.start(a, front, back)

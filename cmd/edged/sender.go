@@ -26,7 +26,7 @@ type sender struct {
 	mu   sync.Mutex // guards what follows
 	link *uplink.Uplink
 	id   *identity.Bundle // that hubs are called with
-	why  string // there is no identity
+	why  string           // there is no identity
 }
 
 func newSender(cfg *Config, f *feed, place []byte, log *slog.Logger) *sender {
