@@ -167,7 +167,7 @@ func (l *lane) trouble(ctx context.Context, t *wire.Trouble) error {
 	var refused wire.Trouble
 	for _, p := range t.Problems {
 		switch p.Kind {
-		case wire.ProblemDestination:
+		case wire.ProblemDestination, wire.ProblemLost:
 			refused.Problems = append(refused.Problems, p)
 		case wire.ProblemDigest:
 			if err := l.mismatch(p.ID); err != nil {

@@ -93,7 +93,8 @@
 //	priority 0 urgent, 1 routine, 2 backfill
 //	flags    1 header unreadable, 2 names differ from the data set, 4 illegal UID, 8 test object
 //	kind     0 a destination refuses it, 1 digest mismatch at the hub,
-//	         2 the appliance's own copy is damaged, 3 the offer cannot be accepted
+//	         2 the appliance's own copy is damaged, 3 the offer cannot be accepted,
+//	         4 the hub lost its copy
 //	at       milliseconds since 1970, for people only
 //
 // A Put frame as bytes, 262144 bytes of offer 7 from offset 524288:
@@ -122,6 +123,8 @@
 //     reads its copy again. Damaged here: quarantine, and Trouble of kind copy.
 //     Good here: offered once more, from 0; after a second mismatch the appliance
 //     sets this hub node aside.
+//   - Trouble of kind lost: the receipt for this object counts no more. The
+//     appliance offers it again if it has it, unless the archive has it.
 //   - A ledger id or generation other than the last one means that receipts may
 //     be lost: the appliance offers everything not archived again.
 //

@@ -107,24 +107,49 @@ func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	return nil
 }
 
+// refused keeps what destinations refused and what the hub lost, in its order: a
+// refusal may be older than the loss, or come after the object was sent again.
 func (l *lane) refused(ctx context.Context, frames []wire.Frame) error {
-	var list []Trouble
 	ack := &wire.ArchivedAck{Of: wire.AckTrouble}
+	var list []wire.Problem
 	for _, f := range frames {
-		for _, p := range f.(*wire.Trouble).Problems {
-			list = append(list, Trouble{ID: dicom.ID(p.ID), Destination: p.Destination, Permanent: p.Permanent, Words: p.Words})
+		list = append(list, f.(*wire.Trouble).Problems...)
+	}
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].Kind == list[0].Kind {
+			n++
+		}
+		if err := l.keepProblems(ctx, list[:n]); err != nil {
+			return fmt.Errorf("keep troubles: %w", err)
+		}
+		for _, p := range list[:n] {
 			if p.Seq != 0 {
 				ack.Seqs = append(ack.Seqs, p.Seq)
 			}
 		}
-	}
-	if err := l.u.c.Keeper.Trouble(ctx, list); err != nil {
-		return fmt.Errorf("keep troubles: %w", err)
+		list = list[n:]
 	}
 	if len(ack.Seqs) > 0 {
 		l.later(ack)
 	}
 	return nil
+}
+
+// keepProblems hands over problems of one kind.
+func (l *lane) keepProblems(ctx context.Context, list []wire.Problem) error {
+	if list[0].Kind == wire.ProblemLost {
+		ids := make([]dicom.ID, len(list))
+		for i, p := range list {
+			ids[i] = dicom.ID(p.ID)
+		}
+		return l.u.c.Keeper.Lost(ctx, ids)
+	}
+	troubles := make([]Trouble, len(list))
+	for i, p := range list {
+		troubles[i] = Trouble{ID: dicom.ID(p.ID), Destination: p.Destination, Permanent: p.Permanent, Words: p.Words}
+	}
+	return l.u.c.Keeper.Trouble(ctx, troubles)
 }
 
 // maxMismatched bounds how many mismatched objects are remembered.

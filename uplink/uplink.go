@@ -62,6 +62,11 @@ type Keeper interface {
 
 	// Trouble: destinations refuse these.
 	Trouble(ctx context.Context, troubles []Trouble) error
+
+	// Lost: the hub no longer has these, though it gave receipts. What is here
+	// and not archived is to be leased again; all else changes nothing and is no
+	// error.
+	Lost(ctx context.Context, ids []dicom.ID) error
 }
 
 // Ledger names the rows at the hub that remember receipts.

@@ -157,6 +157,21 @@ func (c retryCmd) Run(e *env) error {
 	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error { return l.Retry(e.ctx, id, actor()) })
 }
 
+type restoredCmd struct{}
+
+// Run is for after a restore and before the next hubd run; beside a running hub
+// it counts for each connection that is made from then on.
+func (restoredCmd) Run(e *env) error {
+	return e.withLedger(func(_ Config, l *ledger.SQLite) error {
+		n, err := l.Restored(e.ctx, actor())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(e.out, "generation %d: appliances offer everything that is not archived when they connect next\n", n)
+		return nil
+	})
+}
+
 func (e *env) withObject(text string, do func(*ledger.SQLite, hub.ID) error) error {
 	id, err := dicom.ParseID(text)
 	if err != nil {

@@ -41,6 +41,7 @@ type site struct {
 	*testing.T
 	dir, config, archive string
 	listen               string // fixed after the first start
+	shadow               bool   // no destinations
 }
 
 func newSite(t *testing.T) *site {
@@ -54,6 +55,9 @@ func newSite(t *testing.T) *site {
 func (s *site) configure() {
 	s.Helper()
 	text := fmt.Sprintf("data_dir: %s/data\nlisten: %s\nconsole: {listen: '127.0.0.1:0'}\ndestinations:\n- {name: archive, type: dir, path: %s}\n", s.dir, s.listen, s.archive)
+	if s.shadow {
+		text = text[:strings.Index(text, "destinations:")]
+	}
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		s.Fatal(err)
 	}

@@ -45,6 +45,7 @@ var metrics = []metric{
 	single("hubd_receipts_total", "Receipts given to appliances.", counter, func(s Status) float64 { return float64(s.Counters.Receipts) }),
 	single("hubd_objects_archived_total", "Objects that every required destination has.", counter, func(s Status) float64 { return float64(s.Counters.Archived) }),
 	single("hubd_objects_held", "Objects held for an administrator.", gauge, func(s Status) float64 { return float64(s.Counters.Held) }),
+	single("hubd_objects_lost", "Objects whose copy here is missing or damaged, asked for again.", gauge, func(s Status) float64 { return float64(s.Counters.Lost) }),
 	single("hubd_devices_enrolled", "Appliances that have enrolled.", gauge, func(s Status) float64 { return float64(s.Devices.Enrolled) }),
 	single("hubd_connections", "Open uplink connections.", gauge, func(s Status) float64 { return float64(len(s.Devices.Connected)) }),
 }

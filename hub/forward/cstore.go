@@ -70,12 +70,12 @@ func (s *cstoreSession) deliver(ctx context.Context, jobs []ledger.Job, report f
 		if err := s.connect(ctx, jobs[i:]); err != nil {
 			return err
 		}
-		out, judged := s.send(ctx, j)
-		if !judged {
-			return ctx.Err()
+		out, err := s.send(ctx, j)
+		if err != nil {
+			return err
 		}
 		report(j, out)
-		if s.worn = s.worn + 1; out.verdict != transient {
+		if s.worn = s.worn + 1; out.verdict != transient || out.ours {
 			s.worn = 0
 		}
 		if s.worn >= maxWorn {
@@ -120,15 +120,15 @@ func (s *cstoreSession) connect(ctx context.Context, jobs []ledger.Job) error {
 	return nil
 }
 
-// send stores one object. judged is false when nothing is known about it
-// because the program stops.
-func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, judged bool) {
+// send stores one object. An error means that nothing is known about it: the
+// program stops, or has too much open.
+func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (outcome, error) {
 	if !s.client.Accepts(needOf(j)) {
-		return outcome{verdict: permanent, why: "presentation context refused", words: fmt.Sprintf("the archive accepts no SOP class %s in transfer syntax %s", j.Object.Names.SOPClass, j.Object.Names.TransferSyntax)}, true
+		return outcome{verdict: permanent, why: "presentation context refused", words: fmt.Sprintf("the archive accepts no SOP class %s in transfer syntax %s", j.Object.Names.SOPClass, j.Object.Names.TransferSyntax)}, nil
 	}
-	o, bad := s.f.opened(j)
-	if bad != nil {
-		return *bad, true
+	o, bad, err := s.f.opened(j)
+	if err != nil || bad != nil {
+		return *bad, err
 	}
 	defer o.Close()
 	data := &ownReader{r: o.DataSet()}
@@ -140,22 +140,22 @@ func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (out outcome, ju
 	}, data)
 	s.last = time.Now()
 	if err == nil {
-		return judge(rsp, j.Unanswered), true
+		return judge(rsp, j.Unanswered), nil
 	}
 	if !errors.Is(err, dimse.ErrNoContext) {
 		s.drop()
 	}
 	switch {
 	case data.err != nil:
-		return outcome{verdict: permanent, why: errDamaged.Error(), words: fmt.Sprintf("%v: %v", errDamaged, data.err)}, true
+		return ownFault(data.err)
 	case conn.sentAll():
-		return outcome{verdict: transient, why: "no answer", words: "all of it was sent and no answer came: " + err.Error(), unanswered: true}, true
+		return outcome{verdict: transient, why: "no answer", words: "all of it was sent and no answer came: " + err.Error(), unanswered: true}, nil
 	case ctx.Err() != nil:
-		return outcome{}, false
+		return outcome{}, ctx.Err()
 	case errors.Is(err, dimse.ErrNoContext):
-		return outcome{verdict: permanent, why: "presentation context refused", words: err.Error()}, true
+		return outcome{verdict: permanent, why: "presentation context refused", words: err.Error()}, nil
 	}
-	return outcome{verdict: transient, why: "association lost", words: err.Error()}, true
+	return outcome{verdict: transient, why: "association lost", words: err.Error()}, nil
 }
 
 // judge says what an answer means; see doc.go. unanswered: the archive may have

@@ -74,7 +74,10 @@ func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func
 		if err := errors.Join(ctx.Err(), s.failed()); err != nil {
 			return err
 		}
-		o, bad := s.f.opened(j)
+		o, bad, err := s.f.opened(j)
+		if err != nil {
+			return err
+		}
 		if bad != nil {
 			report(j, *bad)
 			continue
@@ -88,9 +91,6 @@ func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func
 	}
 	return nil
 }
-
-// errDamaged marks an error of reading our own copy.
-var errDamaged = errors.New("the hub's copy is damaged")
 
 // store puts one object there. An error is the directory's as a whole.
 func (s *dirSession) store(j ledger.Job, o Object) (outcome, error) {
@@ -113,11 +113,12 @@ func (s *dirSession) store(j ledger.Job, o Object) (outcome, error) {
 // judge tells what is wrong with one object, with one study's directory, and
 // with the disk: the last alone stops the others.
 func (s *dirSession) judge(err error) (outcome, error) {
+	var own *ownError
 	switch {
 	case err == nil:
 		return outcome{verdict: done}, nil
-	case errors.Is(err, errDamaged):
-		return outcome{verdict: permanent, why: errDamaged.Error(), words: err.Error()}, nil
+	case errors.As(err, &own):
+		return ownFault(own)
 	case errors.Is(err, errOther):
 		return outcome{verdict: permanent, why: errOther.Error(), words: err.Error()}, nil
 	case s.failed() != nil:
@@ -160,31 +161,11 @@ func (s *dirSession) write(target string, o Object) error {
 
 // copyObject copies File Meta as it is and the data set with its digest compared.
 func copyObject(w io.Writer, o Object) error {
-	if _, err := io.Copy(w, io.NewSectionReader(o, 0, o.DataOffset())); err != nil {
+	if _, err := io.Copy(w, &ownReader{r: io.NewSectionReader(o, 0, o.DataOffset())}); err != nil {
 		return err
 	}
-	r := &ownReader{r: o.DataSet()}
-	if _, err := io.Copy(w, r); err != nil {
-		if r.err != nil {
-			return fmt.Errorf("%w: %w", errDamaged, r.err)
-		}
-		return err
-	}
-	return nil
-}
-
-// ownReader remembers an error of reading, to tell it from one of writing.
-type ownReader struct {
-	r   io.Reader
-	err error
-}
-
-func (o *ownReader) Read(b []byte) (int, error) {
-	n, err := o.r.Read(b)
-	if err != nil && err != io.EOF {
-		o.err = err
-	}
-	return n, err
+	_, err := io.Copy(w, &ownReader{r: o.DataSet()})
+	return err
 }
 
 // already reports whether target holds these bytes, and makes them durable: the
@@ -205,7 +186,10 @@ func (s *dirSession) already(target string, o Object) (bool, error) {
 	}
 	same := info.Size() == o.Size()
 	if same {
-		same, err = equal(f, io.NewSectionReader(o, 0, o.Size()))
+		same, err = equal(f, &ownReader{r: io.NewSectionReader(o, 0, o.Size())})
+	}
+	if err == nil && !same {
+		_, err = io.Copy(io.Discard, &ownReader{r: o.DataSet()}) // whose bytes are the wrong ones?
 	}
 	if err != nil {
 		return false, err
@@ -222,11 +206,14 @@ func equal(a, b io.Reader) (bool, error) {
 	for {
 		n, errA := io.ReadFull(a, x)
 		m, errB := io.ReadFull(b, y)
+		if err := errors.Join(unexpected(errA), unexpected(errB)); err != nil {
+			return false, err
+		}
 		if !bytes.Equal(x[:n], y[:m]) {
 			return false, nil
 		}
 		if errA != nil || errB != nil {
-			return errA == errB, unexpected(errA)
+			return errA == errB, nil
 		}
 	}
 }

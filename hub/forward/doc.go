@@ -11,6 +11,9 @@
 //     fails waits alone, a destination that is down waits alone.
 //   - The data set goes out as it came in; its digest is compared in passing and
 //     an object whose bytes are damaged here is never delivered (P3, P14).
+//   - A copy of the hub that is missing or has other bytes is given up and asked
+//     for again (ledger.Lost). Only its absence and its bytes say that: an error
+//     of the disk or a lack of descriptors is waited out.
 //   - Each destination has so many workers, each worker so many leased jobs.
 //
 // What an answer means:

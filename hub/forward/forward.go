@@ -3,7 +3,6 @@ package forward
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -19,6 +18,7 @@ type Jobs interface {
 	Done(ctx context.Context, j ledger.Job, words string) error
 	Later(ctx context.Context, j ledger.Job, after time.Duration, tried bool, words string) error
 	Refuse(ctx context.Context, j ledger.Job, words string) error
+	Lost(ctx context.Context, j ledger.Job, words string) error
 	JobsChanged() <-chan struct{}
 }
 
@@ -68,6 +68,7 @@ type outcome struct {
 	verdict    verdict
 	why        string
 	words      string
+	ours       bool // it is the hub's fault, the destination has nothing to do with it
 	unanswered bool // all was sent and no answer came: the destination may have it
 }
 
@@ -77,6 +78,7 @@ const (
 	transient verdict = iota
 	done
 	permanent
+	lost // the hub's own copy is missing or damaged
 )
 
 // Forwarder hands objects to the destinations.
@@ -222,6 +224,9 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 	case permanent:
 		f.log.Error("refused for good, quarantined at the hub", at...)
 		f.record(ctx, j, "refuse", func(ctx context.Context) error { return f.Jobs.Refuse(ctx, j, o.words) })
+	case lost:
+		f.log.Error("the hub's copy is missing or damaged, asking for it again", at...)
+		f.record(ctx, j, "lose", func(ctx context.Context) error { return f.Jobs.Lost(ctx, j, o.words) })
 	default:
 		after := f.Object.after(j.Attempts)
 		j.Unanswered = j.Unanswered || o.unanswered
@@ -237,14 +242,4 @@ func (f *Forwarder) record(ctx context.Context, j ledger.Job, what string, write
 	if err != nil && !errors.Is(err, ledger.ErrLeaseLost) {
 		f.log.Error("outcome not recorded", "what", what, "destination", j.Destination, "object", j.Object.ID.String(), "err", err)
 	}
-}
-
-// opened is the object of a job, or what to report when the hub's own copy
-// cannot be read: nothing that the archive could mend.
-func (f *Forwarder) opened(j ledger.Job) (Object, *outcome) {
-	o, err := f.Open(j.Object.ID)
-	if err != nil {
-		return nil, &outcome{verdict: permanent, why: "the hub's copy cannot be read", words: fmt.Sprintf("the hub cannot read its copy: %v", err)}
-	}
-	return o, nil
 }

@@ -30,6 +30,8 @@ type bench struct {
 	dir    string
 	data   map[hub.ID][]byte // data sets as they came in
 	study  map[hub.ID]string
+	first  hub.ID                       // received
+	open   func(hub.ID) (Object, error) // in place of store.Open
 	uids   []string
 	log    *slog.Logger
 }
@@ -109,6 +111,9 @@ func (b *bench) receiveBytes(o hub.Object, data []byte) hub.ID {
 	if err := b.ledger.Receive(b.Context(), []hub.Object{o}); err != nil {
 		b.Fatal(err)
 	}
+	if len(b.data) == 0 {
+		b.first = o.ID
+	}
 	b.data[o.ID], b.study[o.ID] = data, o.Study
 	b.uids = append(b.uids, o.Names.SOPInstance, o.Study)
 	return o.ID
@@ -119,7 +124,12 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 	b.Helper()
 	f := New(Config{
 		Jobs: b.ledger, Destinations: destinations, Logger: b.log,
-		Open:   func(id hub.ID) (Object, error) { return b.store.Open(id) },
+		Open: func(id hub.ID) (Object, error) {
+			if b.open != nil {
+				return b.open(id)
+			}
+			return b.store.Open(id)
+		},
 		Poll:   20 * time.Millisecond,
 		Object: Backoff{10 * time.Millisecond, 100 * time.Millisecond}, Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
 	})

@@ -16,6 +16,8 @@
 //   - Archived means: every required destination is done. Confirmations for all
 //     appliances with a receipt come in the same transaction, and stay in the
 //     outbox until each has acknowledged.
+//   - What the hub lost is asked for again (Lost): no appliance is told any more
+//     that it is here, and the jobs wait until it has come, in one transaction.
 //   - After an error that leaves doubt about the disk nothing is written any
 //     more: Failed is closed, the program ends and starts again (P8).
 //
@@ -28,7 +30,7 @@
 //	devices        id, facility, state approved|revoked, hash of its key
 //	codes          hash of the secret, facility, until when, used by whom
 //	objects        seq, id, names, length, study, priority, archived_at
-//	receipts       (device, id)                     what one appliance may rely on
+//	receipts       (device, id)                     what one appliance may rely on, unless lost
 //	jobs           (object, destination): pending -> leased -> done
 //	                                       held ^     |  \-> permanent
 //	                                          pending <- later

@@ -287,7 +287,7 @@ func (l *SQLite) Retry(ctx context.Context, id hub.ID, actor string) error {
 
 func (l *SQLite) free(ctx context.Context, id hub.ID, action, from, actor string) error {
 	return l.change(ctx, func(b *batch) error {
-		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '' WHERE state = ? AND object = (SELECT seq FROM objects WHERE id = ?)`, from, id[:])
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '', lost = 0 WHERE state = ? AND object = (SELECT seq FROM objects WHERE id = ?)`, from, id[:])
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (l *SQLite) Confirmations(ctx context.Context, device string, after uint64,
 
 // Troubles does the same for what destinations refused and what is held.
 func (l *SQLite) Troubles(ctx context.Context, device string, after uint64, limit int) ([]receive.Trouble, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT seq, id, destination, permanent, words FROM troubles WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`,
+	rows, err := l.read.QueryContext(ctx, `SELECT seq, id, destination, permanent, words, lost FROM troubles WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`,
 		device, int64(after), min(limit, maxPage))
 	if err != nil {
 		return nil, fmt.Errorf("troubles: %w", err)
@@ -48,7 +48,7 @@ func (l *SQLite) Troubles(ctx context.Context, device string, after uint64, limi
 	for rows.Next() {
 		var t receive.Trouble
 		var id []byte
-		if err := rows.Scan(&t.Seq, &id, &t.Destination, &t.Permanent, &t.Words); err != nil {
+		if err := rows.Scan(&t.Seq, &id, &t.Destination, &t.Permanent, &t.Words, &t.Lost); err != nil {
 			return nil, fmt.Errorf("troubles: %w", err)
 		}
 		t.ID = hub.ID(id)

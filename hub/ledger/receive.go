@@ -50,7 +50,7 @@ func (l *SQLite) known(ctx context.Context, device string, ids []hub.ID, known m
 	rows, err := l.read.QueryContext(ctx, `SELECT r.id, r.length,
 		o.archived_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM confirmations c WHERE c.device = r.device AND c.id = r.id)
 		FROM receipts r JOIN objects o ON o.id = r.id
-		WHERE r.device = ? AND r.id IN (?`+strings.Repeat(",?", len(ids)-1)+`)`, args...)
+		WHERE r.lost = 0 AND r.device = ? AND r.id IN (?`+strings.Repeat(",?", len(ids)-1)+`)`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,13 @@ func (b *batch) receive(o *hub.Object) error {
 	if err != nil {
 		return err
 	}
-	added, err := b.exec(`INSERT INTO receipts VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, o.Device, o.ID[:], o.Length, b.now)
+	healed := false
+	if !fresh {
+		if healed, err = b.found(o.ID, seq); err != nil {
+			return err
+		}
+	}
+	added, err := b.exec(`INSERT INTO receipts (device, id, length, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, o.Device, o.ID[:], o.Length, b.now)
 	if err != nil {
 		return err
 	}
@@ -124,7 +130,7 @@ func (b *batch) receive(o *hub.Object) error {
 	if fresh {
 		return b.newObject(o, seq)
 	}
-	if err := b.confirmAgain(o.Device, o.ID); err != nil || added == 0 {
+	if err := b.confirmAgain(o.Device, o.ID); err != nil || added == 0 && !healed {
 		return err
 	}
 	return b.troublesOf(o.Device, seq)

@@ -80,6 +80,12 @@ CREATE TABLE audit (
 ) STRICT;
 `, `
 ALTER TABLE jobs ADD COLUMN unanswered INTEGER NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE objects ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE receipts ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE troubles ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX objects_lost ON objects (seq) WHERE lost = 1;
 `}
 
 // migrate brings the schema to this program's version, all of it or nothing.

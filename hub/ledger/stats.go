@@ -11,6 +11,7 @@ import (
 type Stats struct {
 	Objects, Bytes, Receipts, Archived, Tests int64
 	Held                                      int64 // objects that wait for an administrator (P5)
+	Lost                                      int64 // objects whose copy here is missing or damaged, and that were not sent again yet
 	Devices, Revoked                          int64
 	Backlog                                   map[string]Backlog // by destination; those without jobs are missing
 }
@@ -39,8 +40,9 @@ func (l *SQLite) stats(ctx context.Context, s *Stats) error {
 		(SELECT n FROM counters WHERE name = 'receipts'), (SELECT n FROM counters WHERE name = 'archived'),
 		(SELECT n FROM counters WHERE name = 'tests'),
 		(SELECT count(DISTINCT object) FROM jobs WHERE state = 'held'),
+		(SELECT count(*) FROM objects WHERE lost = 1),
 		(SELECT count(*) FROM devices), (SELECT count(*) FROM devices WHERE state = 'revoked')`).
-		Scan(&s.Objects, &s.Bytes, &s.Receipts, &s.Archived, &s.Tests, &s.Held, &s.Devices, &s.Revoked)
+		Scan(&s.Objects, &s.Bytes, &s.Receipts, &s.Archived, &s.Tests, &s.Held, &s.Lost, &s.Devices, &s.Revoked)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,8 @@ type Object struct {
 	size   int64
 }
 
-// Open opens a whole object. The error wraps fs.ErrNotExist when there is none.
+// Open opens a whole object. The error wraps fs.ErrNotExist when there is none,
+// and dicom.ErrNotPart10 when what is there has no usable File Meta.
 func (s *Store) Open(id dicom.ID) (*Object, error) {
 	f, err := s.root.Open(objectPath(id))
 	if err != nil {
@@ -53,7 +54,9 @@ func (o *Object) readHead() (err error) {
 func (o *Object) prefaceLength() (int64, error) {
 	const fixed = 128 + 4 + 12 // preamble, "DICM", the group length element
 	var head [fixed]byte
-	if _, err := o.file.ReadAt(head[:], 0); err != nil {
+	if _, err := o.file.ReadAt(head[:], 0); err == io.EOF {
+		return 0, fmt.Errorf("a file of %d bytes: %w", o.size, dicom.ErrNotPart10)
+	} else if err != nil {
 		return 0, err
 	}
 	n := fixed + int64(binary.LittleEndian.Uint32(head[fixed-4:]))

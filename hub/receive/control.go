@@ -62,6 +62,9 @@ func (n *session) offered(ctx context.Context, list []wire.Object) error {
 	for i, o := range list {
 		ids[i] = hub.ID(o.ID)
 	}
+	// What is told to be lost after this answer must reach the appliance after it.
+	n.telling.RLock()
+	defer n.telling.RUnlock()
 	known, err := n.server.c.Ledger.Known(ctx, n.device, ids)
 	if err != nil {
 		return fmt.Errorf("look for receipts: %w", err)

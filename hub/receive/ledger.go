@@ -33,7 +33,7 @@ type Outbox interface {
 	// device with Seq > after, in order of Seq.
 	Confirmations(ctx context.Context, device string, after uint64, limit int) ([]Confirmation, error)
 
-	// Troubles does the same for what destinations refused.
+	// Troubles does the same for what destinations refused and the hub lost.
 	Troubles(ctx context.Context, device string, after uint64, limit int) ([]Trouble, error)
 
 	// AcknowledgeConfirmations and AcknowledgeTroubles take entries out. Seqs of
@@ -53,11 +53,13 @@ type Confirmation struct {
 	hub.Confirmation
 }
 
-// Trouble is an unacknowledged refusal by a destination.
+// Trouble is an unacknowledged refusal by a destination, or says that the hub
+// lost its copy: then the appliance is to offer the object again.
 type Trouble struct {
 	Seq         uint64
 	ID          hub.ID
 	Destination string
 	Permanent   bool
 	Words       string // the archive's own
+	Lost        bool
 }

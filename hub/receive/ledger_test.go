@@ -159,7 +159,7 @@ func (l *ledger) AcknowledgeTroubles(_ context.Context, device string, seqs []ui
 	defer l.mu.Unlock()
 	var rest []receive.Trouble
 	for _, t := range l.troubles[device] {
-		if len(seqs) == 0 || t.Seq != seqs[0] {
+		if !slices.Contains(seqs, t.Seq) {
 			rest = append(rest, t)
 		}
 	}

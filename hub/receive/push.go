@@ -86,6 +86,9 @@ func refused(list []Trouble) *wire.Trouble {
 	f := &wire.Trouble{Problems: make([]wire.Problem, len(list))}
 	for i, t := range list {
 		f.Problems[i] = wire.Problem{Seq: t.Seq, ID: wire.ID(t.ID), Kind: wire.ProblemDestination, Destination: t.Destination, Permanent: t.Permanent, Words: t.Words}
+		if t.Lost {
+			f.Problems[i] = wire.Problem{Seq: t.Seq, ID: wire.ID(t.ID), Kind: wire.ProblemLost, Words: t.Words}
+		}
 	}
 	return f
 }

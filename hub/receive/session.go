@@ -52,8 +52,9 @@ type session struct {
 	writing sync.Mutex // held for each write to control
 
 	// telling orders what is said about one object: committers hold it
-	// from the row to its Receipt, push while it reads the outbox and tells. So
-	// no Archived overtakes its Receipt.
+	// from the row to its Receipt, answers to offers from asking the rows on, push
+	// while it reads the outbox and tells. So no Archived overtakes its Receipt,
+	// and no Receipt follows the news that the object was lost since.
 	telling sync.RWMutex
 
 	mu     sync.Mutex // guards what follows

@@ -39,7 +39,8 @@ type Source struct {
 	Read     int64            // bytes handed out
 	Returned []error          // reasons of Return
 	Troubles []uplink.Trouble // told by the hub
-	FailKeep error            // what AtHub and Archived return, once
+	Losses   int              // IDs told by the hub to be lost there
+	FailKeep error            // what AtHub, Archived and Lost return, once
 }
 
 // Item is one object.
@@ -244,6 +245,24 @@ func (s *Source) Trouble(_ context.Context, list []uplink.Trouble) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Troubles = append(s.Troubles, list...)
+	s.wake()
+	return nil
+}
+
+// Lost implements uplink.Keeper.
+func (s *Source) Lost(_ context.Context, ids []dicom.ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.FailKeep; err != nil {
+		s.FailKeep = nil
+		return err
+	}
+	for _, id := range ids {
+		s.Losses++
+		if it := s.items[id]; it != nil && it.State == AtHub {
+			it.State = Ready
+		}
+	}
 	s.wake()
 	return nil
 }

@@ -193,6 +193,7 @@ const (
 	ProblemDigest      uint8 = 1 // the bytes that arrived do not have the ID (hub to appliance)
 	ProblemCopy        uint8 = 2 // the appliance's own copy is damaged, its offer ends (appliance to hub)
 	ProblemOffer       uint8 = 3 // the offer cannot be accepted as it is (hub to appliance)
+	ProblemLost        uint8 = 4 // the hub lost what it had a receipt for: offer it again (hub to appliance)
 )
 
 // Release ends the hold of objects before the archive (P5).
