@@ -34,6 +34,15 @@ func code(err error) quic.ApplicationErrorCode {
 	return 3
 }
 
+// farewell is code, but for an end of Run that was asked for: whatever the cause
+// of its context says, the hub has not to do with it.
+func farewell(asked context.Context, err error) quic.ApplicationErrorCode {
+	if asked.Err() != nil {
+		return 0
+	}
+	return code(err)
+}
+
 const (
 	welcomeWait = 10 * time.Second // from the handshake to Welcome
 	writeWait   = 2 * time.Minute  // for the hub to take one chunk
@@ -136,9 +145,10 @@ func (l *lane) run(ctx context.Context) error {
 	for class := range uint8(wire.Classes) {
 		parts = append(parts, func(ctx context.Context) error { return l.sendClass(ctx, class) })
 	}
+	asked := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { l.conn.CloseWithError(code(context.Cause(ctx)), "") })
+	stop := context.AfterFunc(ctx, func() { l.conn.CloseWithError(farewell(asked, context.Cause(ctx)), "") })
 	defer stop()
 	var wg sync.WaitGroup
 	for _, part := range parts {

@@ -95,7 +95,7 @@ func (u *Uplink) connect(ctx context.Context, addr string) error {
 	}
 	l := newLane(u, addr, conn)
 	err = l.run(ctx)
-	conn.CloseWithError(code(err), "")
+	conn.CloseWithError(farewell(ctx, err), "")
 	l.returnAll()
 	return err
 }
