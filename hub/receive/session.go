@@ -98,7 +98,7 @@ func code(err error) quic.ApplicationErrorCode {
 		return codeDone
 	case errors.Is(err, errProtocol) || errors.Is(err, wire.ErrMalformed):
 		return codeProtocol
-	case errors.Is(err, errClone):
+	case errors.Is(err, errClone) || errors.Is(err, errRevoked):
 		return codeBusy
 	}
 	return codeInternal
@@ -134,11 +134,34 @@ func (n *session) run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	// Two committers: while one records its batch the other flushes the next.
-	for _, part := range []func(context.Context) error{n.readControl, n.acceptData, n.commit, n.commit, n.push} {
+	for _, part := range []func(context.Context) error{n.readControl, n.acceptData, n.commit, n.commit, n.push, n.stayAdmitted} {
 		wg.Go(func() { cancel(part(ctx)) })
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// admissionEvery is how often a connected appliance is asked for again: one that
+// is revoked does not keep what it has until it hangs up (P11).
+const admissionEvery = 3 * time.Second
+
+// errRevoked means that the appliance may not be here any more.
+var errRevoked = errors.New("not admitted any more")
+
+// stayAdmitted ends when the appliance is no longer admitted.
+func (n *session) stayAdmitted(ctx context.Context) error {
+	tick := time.NewTicker(admissionEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+		if device, err := n.server.c.Device(n.conn.ConnectionState().TLS); err != nil || device != n.device {
+			return fmt.Errorf("%w: %w", errRevoked, err)
+		}
+	}
 }
 
 // greet waits for the control stream and Hello.
