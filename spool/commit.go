@@ -200,8 +200,12 @@ func (s *Spool) settle(e *entry, groupName string, err error) (Object, error) {
 		return Object{}, err
 	}
 	e.group = s.intern(groupName)
+	if old := s.byID[e.id]; old != nil {
+		e.inherit(old)
+		s.wakeRun()
+	}
 	s.publish(e)
-	if !e.test {
+	if !e.test && !e.again {
 		s.counters[CountReceived]++
 	}
 	s.dirty = true

@@ -122,7 +122,8 @@
 //	         4 held, 5 released, 7 offer all again, 8 was at hub once, 9 end of snapshot,
 //	         10 offer this one again: nothing
 //	         2 archived: when u64, age u64
-//	         3 forgotten: content length u64, when u64, test u8, length u16, group
+//	         3 forgotten: content length u64, when u64, bits u8 (1 test, 2 healed: the first
+//	           number is the good copy's sequence number), length u16, group
 //	         6 quarantined: damaged u8, length u16, reason
 //
 // Unknown kinds are skipped. A segment begins with a snapshot of all that
@@ -185,6 +186,9 @@
 // With the ballast used up, 8 MiB are 40,000 receipts or more, receipts too are
 // answered with ErrFull until somebody makes room; nothing is lost by that.
 //
-// Gap: a damaged copy that was replaced by a good re-send stays in its place,
-// quarantined, until somebody removes it by hand.
+// # Healing
+//
+// A damaged object that is sent again is the same object: the good copy gets a
+// number of its own and takes over how far the object has come, what is shown and
+// counted stays one, and once a row for that is durable the damaged copy goes.
 package spool

@@ -108,6 +108,9 @@ func (b *book) play(ops []op) {
 	for _, o := range ops {
 		switch o.kind {
 		case opForgot:
+			if o.healed {
+				b.heal(o)
+			}
 			delete(b.facts, o.seq)
 			b.tombs = append(b.tombs, o)
 		case opReoffer:
@@ -123,6 +126,28 @@ func (b *book) play(ops []op) {
 			f.apply(o)
 		}
 	}
+}
+
+// heal gives the good copy what is known of the damaged one.
+func (b *book) heal(o op) {
+	old, seq := b.facts[o.seq], uint64(o.length)
+	if old == nil || old.id != o.id {
+		return
+	}
+	f := old.healed()
+	if good := b.facts[seq]; good != nil && good.id == o.id {
+		for _, o := range good.ops(seq) {
+			f.apply(o)
+		}
+	}
+	b.facts[seq] = &f
+}
+
+// healed is f when the bytes are here again.
+func (f *facts) healed() facts {
+	out := *f
+	out.quarantined, out.damaged, out.reason = false, false, ""
+	return out
 }
 
 // doubt takes back what a lost record might have taken back: an object that

@@ -41,13 +41,14 @@ type op struct {
 	kind    kind
 	seq     uint64
 	id      ID
-	length  int64  // forgot: content bytes
+	length  int64  // forgot: content bytes; healed: sequence number of the good copy
 	at      int64  // at hub, archived, forgot: Unix nanoseconds, shown only
 	age     int64  // archived: the spool's own age, see sweep.go
 	group   string // forgot
 	reason  string // quarantined
 	damaged bool   // quarantined: the bytes are not what was stored
 	test    bool   // forgot
+	healed  bool   // forgot: a damaged copy, of which a good one came again
 }
 
 // standing is what every record carries beside its obligations: the absolute
@@ -93,7 +94,7 @@ func (o op) encode(b []byte) []byte {
 	case opForgot:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.length))
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
-		body = append(body, boolByte(o.test))
+		body = append(body, boolByte(o.test)|boolByte(o.healed)<<1)
 		body = appendString(body, o.group)
 	case opQuarantined:
 		body = append(body, boolByte(o.damaged))
@@ -188,7 +189,9 @@ func decodeOp(k kind, body []byte) (op, bool) {
 	case opArchived:
 		o.at, o.age = d.i64(), d.i64()
 	case opForgot:
-		o.length, o.at, o.test, o.group = d.i64(), d.i64(), d.u8() != 0, d.str()
+		o.length, o.at = d.i64(), d.i64()
+		bits := d.u8()
+		o.test, o.healed, o.group = bits&1 != 0, bits&2 != 0, d.str()
 	case opQuarantined:
 		o.damaged, o.reason = d.u8() != 0, d.str()
 	}

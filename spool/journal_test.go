@@ -16,6 +16,7 @@ func someOps() []op {
 		{kind: opAtHub, seq: 1, id: ID{1}, at: 5},
 		{kind: opArchived, seq: 2, id: ID{2}, at: 5, age: 6},
 		{kind: opForgot, seq: 3, id: ID{3}, length: 1 << 40, at: 7, group: "g", test: true},
+		{kind: opForgot, seq: 8, id: ID{8}, healed: true},
 		{kind: opHeld, seq: 4, id: ID{4}},
 		{kind: opReleased, seq: 4, id: ID{4}},
 		{kind: opQuarantined, seq: 5, id: ID{5}, reason: "why", damaged: true},

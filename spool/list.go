@@ -104,6 +104,7 @@ type Stats struct {
 	BacklogObjects int64 // received or being sent
 	BacklogBytes   int64
 	ByState        map[State]int64
+	Damaged        int64 // objects whose bytes are not what was stored, in whatever state; somebody should look
 	Admission      Admission
 	Ballast        bool  // the reserve for receipts is in place
 	Err            error // why the spool has failed
@@ -121,7 +122,7 @@ func (s *Spool) Stats() Stats {
 	s.space.ballastMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Err = s.failed
+	st.Err, st.Damaged = s.failed, s.damaged
 	for i := range s.count {
 		st.Objects += s.count[i]
 		st.Bytes += s.bytes[i]

@@ -18,6 +18,7 @@ type Reader struct {
 	lock io.Closer
 	book *book
 	tomb map[uint64]ID
+	heal map[uint64]bool // damaged copies that were replaced by good ones
 	seqs []uint64
 }
 
@@ -47,7 +48,7 @@ func (r *Reader) load() (err error) {
 		}
 		r.book = newBook() // nothing was ever kept here
 	}
-	r.tomb = tombsBySeq(r.book.tombs)
+	r.tomb, r.heal = tombsBySeq(r.book.tombs), healedBySeq(r.book.tombs)
 	shards, err := r.fs.ReadDir(objectsDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -84,6 +85,9 @@ func (r *Reader) Each(f func(Object) error) error {
 }
 
 func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
+	if r.heal[seq] {
+		return o, true, nil
+	}
 	file, err := r.fs.Open(objectName(seq))
 	if err != nil {
 		return o, false, err
@@ -163,10 +167,23 @@ func tombsBySeq(list []op) map[uint64]ID {
 	return m
 }
 
+func healedBySeq(list []op) map[uint64]bool {
+	m := map[uint64]bool{}
+	for _, o := range list {
+		if o.healed {
+			m[o.seq] = true
+		}
+	}
+	return m
+}
+
 // forgottenOf turns tombstones, oldest first, around.
 func forgottenOf(list []op, limit int) (out []Forgotten) {
 	for i := len(list) - 1; i >= 0 && len(out) < limit; i-- {
 		o := list[i]
+		if o.healed {
+			continue
+		}
 		out = append(out, Forgotten{ID: o.id, Seq: o.seq, Group: o.group, Length: o.length, ArchivedAt: time.Unix(0, o.at), Test: o.test})
 	}
 	return out

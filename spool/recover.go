@@ -44,6 +44,9 @@ type recovery struct {
 	found   []found
 	undone  []uint64
 	tomb    map[uint64]ID
+	healed  map[uint64]bool // damaged copies that are to be unlinked, whatever is in them
+	again   map[uint64]bool // good copies of what was counted as received before
+	damage  map[ID]bool     // of which a damaged copy is known
 	maxSeq  uint64
 	rep     *Recovery
 	damaged uint64 // files set aside that were acknowledged once
@@ -108,9 +111,18 @@ func (r *recovery) readJournal() error {
 	r.book, r.rep.JournalTorn, r.rep.JournalHoles = b, rep.torn, rep.holes
 	r.s.journal.gen = rep.gen
 	r.maxSeq = b.standing.next - 1
-	r.tomb = tombsBySeq(b.tombs)
+	r.tomb, r.healed = tombsBySeq(b.tombs), healedBySeq(b.tombs)
+	r.again, r.damage = map[uint64]bool{}, map[ID]bool{}
 	for _, t := range b.tombs {
 		r.maxSeq = max(r.maxSeq, t.seq)
+		if t.healed {
+			r.again[uint64(t.length)] = true
+		}
+	}
+	for _, f := range b.facts {
+		if f.damaged {
+			r.damage[f.id] = true
+		}
 	}
 	if rep.holes > 0 {
 		r.s.cfg.Logger.Error("journal is damaged: everything not archived is offered again", "places", rep.holes)
@@ -214,6 +226,10 @@ func parseObjectName(name string) (uint64, bool) {
 }
 
 func (r *recovery) scanFile(seq uint64) error {
+	if r.healed[seq] {
+		r.undone = append(r.undone, seq)
+		return nil
+	}
 	f, err := r.s.fs.Open(objectName(seq))
 	if err != nil {
 		return err
@@ -345,7 +361,9 @@ func (r *recovery) beginJournal() error {
 	s.counters[CountQuarantined] += r.damaged
 	s.next, s.age = r.maxSeq+1, r.book.standing.age
 	for _, t := range r.book.tombs {
-		s.intern(t.group).forgotten++
+		if !t.healed {
+			s.intern(t.group).forgotten++
+		}
 		s.tombs.add(t, s.cfg.MaxTombstones, s.groups)
 		if t.seq >= r.book.standing.mark && !t.test {
 			s.counters[CountReceived]++
@@ -370,7 +388,11 @@ func (r *recovery) adopt(o found) {
 		e.facts = *f
 		delete(r.book.facts, o.seq)
 	}
-	if o.seq >= r.book.standing.mark && !e.test {
+	e.again = r.again[e.seq] || r.damage[e.id] && !e.damaged
+	if old := s.byID[e.id]; old != nil && old.damaged && e.facts == (facts{id: e.id}) {
+		e.inherit(old)
+	}
+	if o.seq >= r.book.standing.mark && !e.test && !e.again {
 		s.counters[CountReceived]++
 	}
 	s.dirs[shardName(o.seq)] = true

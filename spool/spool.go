@@ -62,6 +62,8 @@ type Spool struct {
 	dirty    bool // counters or mark changed since the journal last wrote them
 	count    [states]int64
 	bytes    [states]int64 // of containers
+	damaged  int64         // objects whose bytes are not what was stored
+	healed   []*entry      // damaged copies of which a good one came again; mend lets them go
 	unproved int64         // what recovery would have to read again: bytes since the mark was last written, and a price for each file
 	tmpNext  uint64
 	queue    queue
@@ -84,6 +86,7 @@ type entry struct {
 	test     bool
 	queued   bool // in a heap of the queue
 	gone     bool // forgotten
+	again    bool // the good copy of a damaged object: not counted as received, that one was
 	tries    uint8
 	lease    *lease
 }

@@ -42,6 +42,9 @@ func (s *Spool) change(e *entry, do func()) {
 func (s *Spool) tally(e *entry, st State, by int64) {
 	s.count[st] += by
 	s.bytes[st] += by * e.size()
+	if e.damaged {
+		s.damaged += by
+	}
 	e.group.byState[st] += by
 	e.group.bytes += by * e.content
 }
@@ -55,8 +58,11 @@ func (s *Spool) publish(e *entry) {
 	s.order = append(s.order, nil)
 	copy(s.order[i+1:], s.order[i:])
 	s.order[i] = e
-	if old := s.byID[e.id]; old == nil || old.damaged {
+	if old := s.byID[e.id]; old == nil {
 		s.byID[e.id] = e
+	} else if old.damaged {
+		s.byID[e.id] = e
+		s.healed = append(s.healed, old)
 	}
 	e.group.last = max(e.group.last, e.seq)
 	e.group.lastReceived = max(e.group.lastReceived, e.received)
@@ -117,7 +123,7 @@ func (s *Spool) flush(ops []op) error {
 		s.mu.Unlock()
 		return err
 	}
-	ops, gained := s.effective(ops)
+	ops, gained := s.effective(append(s.mending(), ops...))
 	st := s.standingWith(gained)
 	if len(ops) > 0 {
 		s.unproved, s.dirty = 0, false
@@ -212,8 +218,13 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 			keep, reoffered = append(keep, o), true
 			continue
 		}
+		o = s.forTwin(o)
 		e := s.atSeq(o.seq)
 		if e == nil || e.id != o.id {
+			continue
+		}
+		if o.healed {
+			keep = append(keep, o)
 			continue
 		}
 		f := seen[o.seq]
@@ -260,7 +271,7 @@ func (s *Spool) standingWith(gained map[string]uint64) standing {
 	}
 	// Objects from the mark on are counted by recovery, which sees their files.
 	for i := len(s.order) - 1; i >= 0 && s.order[i].seq >= st.mark; i-- {
-		if !s.order[i].test && !s.order[i].gone {
+		if e := s.order[i]; !e.test && !e.gone && !e.again {
 			st.counters[CountReceived]--
 		}
 	}
@@ -303,7 +314,11 @@ func (s *Spool) drop(e *entry, o op) {
 	if s.byID[e.id] == e {
 		delete(s.byID, e.id)
 	}
-	e.group.forgotten++
+	if o.healed {
+		s.mended(e)
+	} else {
+		e.group.forgotten++
+	}
 	s.tombs.add(o, s.cfg.MaxTombstones, s.groups)
 	s.gaps++
 	if s.gaps > 1024 && s.gaps > len(s.order)/2 {

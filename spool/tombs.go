@@ -41,7 +41,9 @@ func (t *tombs) add(o op, limit int, groups map[string]*group) {
 	if t.ids == nil {
 		t.ids = map[ID]int{}
 	}
-	t.ids[o.id]++
+	if !o.healed { // the object itself is here
+		t.ids[o.id]++
+	}
 	old := o
 	switch {
 	case len(t.ring) < limit:
@@ -50,6 +52,9 @@ func (t *tombs) add(o op, limit int, groups map[string]*group) {
 	case limit > 0:
 		old, t.ring[t.start] = t.ring[t.start], o
 		t.start = (t.start + 1) % limit
+	}
+	if old.healed {
+		return
 	}
 	if t.ids[old.id]--; t.ids[old.id] <= 0 {
 		delete(t.ids, old.id)
