@@ -6,6 +6,7 @@ import "time"
 type Facts struct {
 	Now time.Time
 
+	Starting    bool  // the spool is being read after a start, and nothing can be received yet
 	SpoolFailed bool  // a write or flush failed; nothing can be received (P8)
 	SpoolFull   bool  // new images are refused (P7)
 	FreeBytes   int64 // what the spool may still take
@@ -126,6 +127,8 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 // just went are told apart from images that are moving.
 func busyReasons(f Facts, l Limits) []Reason {
 	switch {
+	case f.Starting:
+		return []Reason{{Code: Starting}}
 	case f.Shadow || f.BacklogObjects == 0 || f.barred() || f.gone(l.LinkDown) || f.stuck(l):
 		return nil
 	case !f.Connected:

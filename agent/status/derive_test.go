@@ -43,6 +43,8 @@ func TestStateFollowsFacts(t *testing.T) {
 		{"the line is gone, nothing waits", func(f *Facts) { f.Connected, f.LinkSince = false, ago(5*time.Minute) }, Attention, LinkDown},
 		{"never connected counts as gone", func(f *Facts) { f.Connected, f.LinkSince, f.BacklogObjects = false, time.Time{}, 1 }, Stopped, LinkDown},
 		{"the disk failed", func(f *Facts) { f.SpoolFailed = true }, Stopped, SpoolFailed},
+		{"after a start nothing is received yet", func(f *Facts) { f.Starting = true }, CatchingUp, Starting},
+		{"after a start, without a hub", func(f *Facts) { f.Starting, f.Shadow, f.Connected = true, true, false }, CatchingUp, Starting},
 		{"the disk is full", func(f *Facts) { f.SpoolFull, f.FreeBytes = true, 0 }, Stopped, SpoolFull},
 		{"the disk is nearly full", func(f *Facts) { f.FreeBytes = 1 << 30 }, Attention, SpaceLow},
 		{"quarantine", func(f *Facts) { f.Quarantined = 2 }, Attention, Quarantined},

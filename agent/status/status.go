@@ -8,7 +8,7 @@ type State string
 
 const (
 	OK         State = "ok"          // images arrive and leave; without a hub (Shadow) they arrive and are kept
-	CatchingUp State = "catching_up" // images wait and will leave without anybody's help
+	CatchingUp State = "catching_up" // what is not as it should be passes without anybody's help
 	Attention  State = "attention"   // somebody should look; images are still received
 	Stopped    State = "stopped"     // images do not leave, or cannot be received
 )
@@ -115,6 +115,7 @@ const (
 	UnknownCallers ReasonCode = "unknown_callers"   // attention: Count devices were refused lately
 	ArchiveLate    ReasonCode = "archive_late"      // attention: at the hub, not confirmed for long
 	SpaceLow       ReasonCode = "space_low"         // attention: the spool is nearly full
+	Starting       ReasonCode = "starting"          // catching up: the spool is being read after a start; nothing is received yet
 	LinkAway       ReasonCode = "link_away"         // catching up: the line went a short time ago
 	Backlog        ReasonCode = "backlog"           // catching up: Count images wait and move
 	Shadow         ReasonCode = "shadow"            // no hub is configured: receives and keeps only
@@ -123,7 +124,7 @@ const (
 // ReasonCodes lists all of them.
 var ReasonCodes = []ReasonCode{
 	SpoolFailed, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Damaged, HeldBack, Quarantined,
-	UnknownCallers, CertEnds, ArchiveLate, SpaceLow, LinkAway, Backlog, Shadow,
+	UnknownCallers, CertEnds, ArchiveLate, SpaceLow, Starting, LinkAway, Backlog, Shadow,
 }
 
 // Reason is a code and, where there is something to count, how many.

@@ -71,7 +71,7 @@ func (v *view) Status() status.Status {
 	}
 	s, err := v.keeper.get()
 	if err != nil {
-		st.DICOM.NotReady, facts.SpoolFailed = err.Error(), err != errOpening
+		st.DICOM.NotReady, facts.Starting, facts.SpoolFailed = err.Error(), err == errOpening, err != errOpening
 		facts.FreeBytes = 1 << 62 // not known, and not what matters now
 	} else {
 		v.look(s, now, up.BytesSent)
@@ -102,7 +102,7 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	st.LastReceivedAt, st.LastArchivedAt = ages.LastReceived, ages.LastArchived
 	facts.FreeBytes, facts.BacklogObjects = st.Spool.FreeBytes, stats.BacklogObjects
 	facts.OldestBacklog, facts.OldestUnarchived, facts.LastProgress = ages.OldestBacklog, ages.OldestAtHub, progress
-	facts.Quarantined, facts.Held, facts.Damaged = stats.ByState[spool.Quarantined], stats.ByState[spool.Held], damaged(stats)
+	facts.Quarantined, facts.Held, facts.Damaged = stats.ByState[spool.Quarantined], stats.ByState[spool.Held], stats.Damaged
 	facts.SpoolFailed = stats.Err != nil
 	switch {
 	case stats.Err != nil:
@@ -112,10 +112,6 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 		st.DICOM.NotReady = "the spool is full"
 	}
 }
-
-// damaged counts the objects whose bytes are not what was stored.
-// Gap: the spool tells them only as Quarantined so far.
-func damaged(spool.Stats) int64 { return 0 }
 
 // free is what the spool may still take: disk less reserve, or what is left of
 // max_bytes.

@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/binary"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -113,6 +115,59 @@ func TestStateIsNotOKWhileImagesDoNotReachTheArchive(t *testing.T) {
 				t.Errorf("%s %v, want %s %v", st.State, st.Reasons, c.state, c.reason)
 			}
 		})
+	}
+}
+
+// One flipped bit is told as soon as it is found, also when the archive has the
+// image already (P14).
+func TestStateIsNotOKWithDamageOnTheDisk(t *testing.T) {
+	for name, archived := range map[string]bool{"waiting": false, "archived": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, func(c *Config) { c.Uplink.Hubs = nil })
+			o := h.take(t, readable(strings.Repeat("CT", 500)))
+			if archived {
+				ok(t, h.spool.Archived(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
+			}
+			if st := h.view.Status(); st.State != status.OK {
+				t.Fatalf("before: %s %v", st.State, st.Reasons)
+			}
+			flipOneBit(t, filepath.Join(h.cfg.DataDir, spoolDir, "objects"))
+			if h.spool.Verify(t.Context(), o.ID) == nil {
+				t.Fatal("the damage is not found")
+			}
+			st := h.view.Status()
+			if st.State != status.Attention || len(st.Reasons) == 0 || st.Reasons[0] != (status.Reason{Code: status.Damaged, Count: 1}) {
+				t.Errorf("after: %s %v, want attention, one damaged", st.State, st.Reasons)
+			}
+		})
+	}
+}
+
+// flipOneBit damages every file below dir, in its middle.
+func flipOneBit(t *testing.T, dir string) {
+	t.Helper()
+	ok(t, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		b[len(b)/2] ^= 4
+		return os.WriteFile(name, b, 0o600)
+	}))
+}
+
+// While the spool is read after a start, modalities are refused: that is not OK.
+func TestStateIsNotOKBeforeTheSpoolIsOpen(t *testing.T) {
+	cfg := defaultConfig()
+	cfg.DataDir = t.TempDir()
+	a, err := newAppliance(cfg, slog.New(slog.DiscardHandler))
+	ok(t, err)
+	if st := a.view.Status(); st.DICOM.Ready || st.State != status.CatchingUp || st.Reasons[0].Code != status.Starting {
+		t.Errorf("ready %t, %s %v", st.DICOM.Ready, st.State, st.Reasons)
 	}
 }
 
