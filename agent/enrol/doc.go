@@ -11,17 +11,12 @@
 // (simplereenroll), authorised by the present one, and replaces the file of step 5.
 //
 // It promises:
-//
 //   - The secret is sent to nobody but the holder of the CA key in the code.
-//
 //   - The key is durable before it is sent for, and the same key is used when the
 //     attempt is repeated: an answer that was lost is given again.
-//
 //   - Run again after success with the same directory it changes nothing (Enrol
 //     returns ErrEnrolled), so that an appliance does not become two.
-//
 //   - Errors are one line that says what to do.
-//
 //   - Until the new identity is durable under its name the old one is there and
 //     valid: a renewal that fails anywhere, or whose answer is lost, changes nothing
 //     and may be repeated.

@@ -49,15 +49,16 @@ func (s *sender) run(ctx context.Context) error {
 	if id == nil {
 		return nil
 	}
+	s.hold(id)
 	link, err := uplink.New(uplink.Config{
-		Hubs: s.cfg.Uplink.Hubs, TLS: id.ClientTLS(), Source: s.feed, Keeper: s.feed, BootID: s.boot, DataDirID: s.place,
+		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: s.feed, Keeper: s.feed, BootID: s.boot, DataDirID: s.place,
 		Software: "edged " + version, RateBitsPerSecond: int64(s.cfg.Uplink.Rate), Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.link, s.id = link, id
+	s.link = link
 	s.mu.Unlock()
 	return link.Run(ctx)
 }
@@ -109,15 +110,27 @@ func (s *sender) status() uplink.Status {
 	return st
 }
 
+// hold makes id what hubs are called with from the next connection on.
+func (s *sender) hold(id *identity.Bundle) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id = id
+}
+
+// held is nil as long as the appliance is not enrolled.
+func (s *sender) held() *identity.Bundle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
+}
+
 // certificateUntil is the end of the certificate that hubs are called with,
 // zero when there is none.
 func (s *sender) certificateUntil() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.id == nil {
-		return time.Time{}
+	if id := s.held(); id != nil {
+		return id.Cert.NotAfter
 	}
-	return s.id.Cert.NotAfter
+	return time.Time{}
 }
 
 func (s *sender) enrolled() bool {
