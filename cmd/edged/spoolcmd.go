@@ -86,6 +86,14 @@ func (c *client) file(ctx context.Context, o objectRow, w io.Writer) error {
 	}
 	defer body.Close()
 	_, err = io.Copy(w, body)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	// The daemon cuts off what proves damaged in passing, so that no half is taken
+	// for the whole; why, it can only say when it is asked.
+	if damage := c.verify(ctx, o); damage != nil {
+		return damage
+	}
 	return err
 }
 
