@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"regexp"
+	"time"
 
 	"edged/internal/config"
 )
@@ -15,12 +16,16 @@ const defaultConfig = "/etc/edged/hubd.yaml"
 
 // Config is hubd.yaml; configs/hubd.yaml explains each key.
 type Config struct {
-	DataDir      string        `yaml:"data_dir"`
-	Listen       string        `yaml:"listen"`
-	Console      Console       `yaml:"console"`
-	Database     string        `yaml:"database"`
-	Objects      string        `yaml:"objects"`
-	Conflict     string        `yaml:"conflict" allowed:"hold|deliver"`
+	DataDir  string  `yaml:"data_dir"`
+	Listen   string  `yaml:"listen"`
+	Console  Console `yaml:"console"`
+	Database string  `yaml:"database"`
+	Objects  string  `yaml:"objects"`
+	Conflict string  `yaml:"conflict" allowed:"hold|deliver"`
+
+	ReserveBytes   config.ByteSize `yaml:"reserve_bytes"`
+	RetainArchived time.Duration   `yaml:"retain_archived"`
+
 	Destinations []Destination `yaml:"destinations"`
 	Log          Log           `yaml:"log"`
 }
@@ -61,7 +66,11 @@ func Default() Config {
 		Listen:   ":8443",
 		Console:  Console{Listen: "127.0.0.1:8081"},
 		Conflict: "hold",
-		Log:      Log{Level: "info", Format: "text"},
+
+		ReserveBytes:   2 << 30,
+		RetainArchived: 168 * time.Hour,
+
+		Log: Log{Level: "info", Format: "text"},
 	}
 }
 

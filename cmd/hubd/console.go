@@ -21,6 +21,7 @@ type Status struct {
 	StartedAt    time.Time           `json:"started_at"`
 	Listen       string              `json:"listen"`
 	Counters     Counters            `json:"counters"`
+	Disk         Disk                `json:"disk"`
 	Devices      Devices             `json:"devices"`
 	Destinations []DestinationStatus `json:"destinations"`
 	Warnings     []string            `json:"warnings"`
@@ -37,6 +38,13 @@ type Counters struct {
 	Quarantined int64 `json:"quarantined"`
 	Lost        int64 `json:"lost"` // asked for again, the copy here is missing or damaged
 	Tests       int64 `json:"tests"`
+}
+
+// Disk is where the objects are. Below the reserve nothing new is received.
+type Disk struct {
+	FreeBytes    int64 `json:"free_bytes"`
+	ReserveBytes int64 `json:"reserve_bytes"`
+	Full         bool  `json:"full"`
 }
 
 // Devices says who has enrolled and who is there.
@@ -137,6 +145,14 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 			Held: b.Held, Quarantined: b.Quarantined, Error: f.Error, ErrorSince: f.Since,
 		})
 	}
+	space, err := h.objects.Space()
+	if err != nil {
+		return Status{}, err
+	}
+	s.Disk = Disk{space.Free, space.Reserve, space.Short()}
+	if s.Disk.Full {
+		s.Warnings = append(s.Warnings, "the disk is full up to the reserve: nothing new is received until there is space; the appliances keep what they have")
+	}
 	s.State = stateOf(s, h.broken() != nil)
 	return s, nil
 }
@@ -157,7 +173,7 @@ func stateOf(s Status, broken bool) string {
 			state = "attention"
 		}
 	}
-	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost > 0 {
+	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost > 0 || s.Disk.Full {
 		state = "attention"
 	}
 	if broken {

@@ -103,7 +103,7 @@ func (h *theHub) openLedger(ctx context.Context) (err error) {
 }
 
 func (h *theHub) openObjects(context.Context) (err error) {
-	h.objects, err = objects.Open(objects.Config{Dir: objectsDir(h.cfg), Logger: h.log})
+	h.objects, err = objects.Open(objects.Config{Dir: objectsDir(h.cfg), ReserveBytes: int64(h.cfg.ReserveBytes), Logger: h.log})
 	return err
 }
 
@@ -224,6 +224,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"console": func(ctx context.Context) error { return serveHTTP(ctx, h.console, h.consoleListener) },
 		"forward": h.forward.Run,
 		"disk":    h.watchDisk,
+		"retain":  h.retain,
 	} {
 		wg.Go(func() {
 			if err := part(ctx); err != nil && ctx.Err() == nil {

@@ -42,6 +42,7 @@ type site struct {
 	dir, config, archive string
 	listen               string // fixed after the first start
 	shadow               bool   // no destinations
+	more                 string // lines of the configuration
 }
 
 func newSite(t *testing.T) *site {
@@ -55,6 +56,7 @@ func newSite(t *testing.T) *site {
 func (s *site) configure() {
 	s.Helper()
 	text := fmt.Sprintf("data_dir: %s/data\nlisten: %s\nconsole: {listen: '127.0.0.1:0'}\ndestinations:\n- {name: archive, type: dir, path: %s}\n", s.dir, s.listen, s.archive)
+	text = s.more + text
 	if s.shadow {
 		text = text[:strings.Index(text, "destinations:")]
 	}

@@ -46,6 +46,8 @@ var metrics = []metric{
 	single("hubd_objects_archived_total", "Objects that every required destination has.", counter, func(s Status) float64 { return float64(s.Counters.Archived) }),
 	single("hubd_objects_held", "Objects held for an administrator.", gauge, func(s Status) float64 { return float64(s.Counters.Held) }),
 	single("hubd_objects_lost", "Objects whose copy here is missing or damaged, asked for again.", gauge, func(s Status) float64 { return float64(s.Counters.Lost) }),
+	single("hubd_disk_free_bytes", "Bytes free on the disk of the objects.", gauge, func(s Status) float64 { return float64(s.Disk.FreeBytes) }),
+	single("hubd_disk_reserve_bytes", "Bytes of them that stay free: below that nothing is received.", gauge, func(s Status) float64 { return float64(s.Disk.ReserveBytes) }),
 	single("hubd_devices_enrolled", "Appliances that have enrolled.", gauge, func(s Status) float64 { return float64(s.Devices.Enrolled) }),
 	single("hubd_connections", "Open uplink connections.", gauge, func(s Status) float64 { return float64(len(s.Devices.Connected)) }),
 }

@@ -16,6 +16,8 @@
 //   - Archived means: every required destination is done. Confirmations for all
 //     appliances with a receipt come in the same transaction, and stay in the
 //     outbox until each has acknowledged.
+//   - The row says that an object's file goes before it goes (Expired), and stays:
+//     who offers the object later has its receipt as before.
 //   - What the hub lost is asked for again (Lost): no appliance is told any more
 //     that it is here, and the jobs wait until it has come, in one transaction.
 //   - After an error that leaves doubt about the disk nothing is written any

@@ -121,6 +121,9 @@ func (b *batch) receive(o *hub.Object) error {
 		if healed, err = b.found(o.ID, seq); err != nil {
 			return err
 		}
+		if _, err := b.exec(`UPDATE objects SET file = 0 WHERE seq = ? AND file > 0`, seq); err != nil {
+			return err
+		}
 	}
 	added, err := b.exec(`INSERT INTO receipts (device, id, length, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`, o.Device, o.ID[:], o.Length, b.now)
 	if err != nil {

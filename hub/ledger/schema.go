@@ -86,6 +86,9 @@ ALTER TABLE receipts ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE troubles ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX objects_lost ON objects (seq) WHERE lost = 1;
+`, `
+ALTER TABLE objects ADD COLUMN file INTEGER NOT NULL DEFAULT 0; -- 0 in the store, 1 to be removed, 2 removed
+CREATE INDEX objects_retained ON objects (file, archived_at) WHERE archived_at IS NOT NULL AND file < 2;
 `}
 
 // migrate brings the schema to this program's version, all of it or nothing.

@@ -22,6 +22,9 @@
 // be sealed again over a durable first copy (two appliances, one instance) and
 // that must never be replaced by bytes that are not durable.
 //
+// Below Config.ReserveBytes free on the disk nothing new is taken (ErrFull), so
+// that whoever keeps rows beside it can always write them.
+//
 // An error of fdatasync or fsync is final for the Store (P8): from then on every Seal
 // returns ErrFailed; restart the hub. It deliberately knows no ledger: which
 // objects are wanted is decided elsewhere.

@@ -111,12 +111,3 @@ func (p *proven) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
-
-// Remove forgets a whole object. Removing what is not there is no error. The
-// caller has decided that no row needs it.
-func (s *Store) Remove(id dicom.ID) error {
-	if err := s.root.Remove(objectPath(id)); err != nil && !os.IsNotExist(err) {
-		return fmt.Errorf("remove object %s: %w", id, err)
-	}
-	return nil
-}

@@ -357,7 +357,7 @@ func TestRemoveForgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := s.Remove(idOf(names, data)); err != nil {
+		if _, err := s.Remove([]dicom.ID{idOf(names, data)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -485,5 +485,53 @@ func TestAFailedFlushIsFinal(t *testing.T) {
 	}
 	if left := files(t, filepath.Join(dir, "objects")); len(left) > 0 {
 		t.Errorf("has a name: %v", left)
+	}
+}
+
+// The reserve is for the rows beside the objects: an object that would eat it is
+// not begun, what is here already can be finished, and space ends it.
+func TestTheReserveIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skip("needs root to mount a small disk:", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	s, err := objects.Open(objects.Config{Dir: dir, ReserveBytes: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	small := bytesOf(1, 1<<20)
+	p := claim(t, s, "one", small)
+	write(t, p, small)
+	filler := filepath.Join(dir, "filler")
+	if err := os.WriteFile(filler, make([]byte, 57<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	large := bytesOf(2, 3<<20)
+	if _, err := s.Claim("one", idOf(names, large), names, int64(len(large))); !errors.Is(err, objects.ErrFull) {
+		t.Fatalf("with the reserve at stake: %v", err)
+	}
+	if space, err := s.Space(); err != nil || space.Reserve != 4<<20 || space.Free < 4<<20 || space.Short() {
+		t.Errorf("%+v %v", space, err)
+	}
+	if err := seal(s, claim(t, s, "one", small)); err != nil {
+		t.Errorf("what is here already: %v", err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	claim(t, s, "one", large)
+}
+
+// On a disk smaller than the reserve a tenth is kept.
+func TestTheReserveIsAtMostATenthOfTheDisk(t *testing.T) {
+	s, err := objects.Open(objects.Config{Dir: t.TempDir(), ReserveBytes: 1 << 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	if space, err := s.Space(); err != nil || space.Reserve <= 0 || space.Reserve >= 1<<58 {
+		t.Errorf("%+v %v", space, err)
 	}
 }

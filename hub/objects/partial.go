@@ -44,7 +44,8 @@ type Partial struct {
 }
 
 // Claim pre-empts whoever writes this object of this device and returns the
-// right to go on where it stands. Nothing is created on disk yet.
+// right to go on where it stands. Nothing is created on disk yet. ErrFull means
+// that the disk has no room for the rest of it.
 func (s *Store) Claim(device string, id dicom.ID, n dicom.Names, length int64) (*Partial, error) {
 	if err := n.Check(); err != nil {
 		return nil, err
@@ -79,6 +80,11 @@ func (p *partial) claim(n dicom.Names, length int64) (*Partial, error) {
 	}
 	if !p.known || p.names != n || p.length != length {
 		if err := p.meet(n, length); err != nil {
+			return nil, err
+		}
+	}
+	if rest := length - p.size; rest > 0 {
+		if err := p.store.room(rest); err != nil {
 			return nil, err
 		}
 	}

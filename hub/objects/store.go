@@ -24,6 +24,7 @@ import (
 type Config struct {
 	Dir             string       // created when it does not exist
 	MaxPartialBytes int64        // of partial objects for each appliance. If zero, 64 GiB.
+	ReserveBytes    int64        // that partial objects leave free on the disk, at most a tenth of it. If zero, none.
 	Logger          *slog.Logger // If nil, slog.Default.
 }
 
@@ -39,7 +40,9 @@ var (
 // Store is the directory. Its methods may be called from many goroutines.
 type Store struct {
 	root *os.Root
+	dir  string // of root, for statfs alone
 	max  int64
+	keep int64 // free on the disk
 	log  *slog.Logger
 
 	reset     [32]byte
@@ -73,7 +76,9 @@ func Open(c Config) (*Store, error) {
 	}
 	s := &Store{
 		root:     root,
+		dir:      c.Dir,
 		max:      cmp.Or(c.MaxPartialBytes, 64<<30),
+		keep:     c.ReserveBytes,
 		log:      cmp.Or(c.Logger, slog.Default()),
 		partials: map[key]*partial{},
 		bytes:    map[string]int64{},

@@ -6,6 +6,7 @@ import (
 
 	"edged/hub"
 	"edged/hub/receive"
+	"edged/internal/dicom"
 	"edged/uplink/uplinktest"
 	"edged/uplink/wire"
 )
@@ -25,7 +26,7 @@ func TestWhatTheHubLostIsToldUntilItIsKeptAndComesAgain(t *testing.T) {
 		kept.State = uplinktest.Archived
 		s.FailKeep = errors.New("disk on fire")
 	})
-	if err := w.store.Remove(gone.ID); err != nil {
+	if _, err := w.store.Remove([]dicom.ID{gone.ID}); err != nil {
 		t.Fatal(err)
 	}
 	w.ledger.lose("one", gone.ID, kept.ID)

@@ -1,0 +1,65 @@
+package objects
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+
+	"edged/internal/dicom"
+)
+
+// Space is what is left on the disk.
+type Space struct {
+	Free    int64 // bytes that we may still write
+	Reserve int64 // of them stay free: Config.ReserveBytes, at most a tenth of the disk
+}
+
+// Short reports whether nothing new is taken.
+func (s Space) Short() bool { return s.Free < s.Reserve }
+
+// Space asks the file system.
+func (s *Store) Space() (Space, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.dir, &st); err != nil {
+		return Space{}, fmt.Errorf("free space: %w", err)
+	}
+	block := int64(st.Bsize)
+	return Space{Free: int64(st.Bavail) * block, Reserve: min(s.keep, int64(st.Blocks)*block/10)}, nil
+}
+
+// room returns ErrFull unless n more bytes leave the reserve free. What is being
+// written at the same time is not counted: the reserve is much larger.
+func (s *Store) room(n int64) error {
+	if s.keep == 0 {
+		return nil
+	}
+	space, err := s.Space()
+	if err == nil && n > space.Free-space.Reserve {
+		err = fmt.Errorf("%w: %d bytes are free, %d of them are kept so", ErrFull, space.Free, space.Reserve)
+	}
+	return err
+}
+
+// Remove forgets whole objects and returns those that are gone from the disk for
+// good; what was not there before counts. The caller has decided, durably, that
+// no row needs them.
+func (s *Store) Remove(ids []dicom.ID) (gone []dicom.ID, err error) {
+	dirs := map[string][]dicom.ID{}
+	for _, id := range ids {
+		if e := s.root.Remove(objectPath(id)); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, fmt.Errorf("remove object %s: %w", id, e))
+			continue
+		}
+		dirs[objectDir(id)] = append(dirs[objectDir(id)], id)
+	}
+	for dir, members := range dirs {
+		if e := syncDir(s.root, dir); e != nil {
+			err = errors.Join(err, e) // they may come back at a power cut, no more
+			continue
+		}
+		gone = append(gone, members...)
+	}
+	return gone, err
+}
