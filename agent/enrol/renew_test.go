@@ -50,10 +50,12 @@ func TestRenewalThatFailsChangesNothing(t *testing.T) {
 		answer func(http.ResponseWriter, *x509.CertificateRequest)
 		want   string
 	}{
-		"lost answer":      {func(http.ResponseWriter, *x509.CertificateRequest) { panic(http.ErrAbortHandler) }, "EOF"},
-		"not approved":     {func(w http.ResponseWriter, _ *x509.CertificateRequest) { http.Error(w, "no", 403) }, "does not approve"},
-		"not known":        {func(w http.ResponseWriter, _ *x509.CertificateRequest) { http.Error(w, "no", 401) }, "must enrol there again"},
-		"sick":             {func(w http.ResponseWriter, _ *x509.CertificateRequest) { http.Error(w, "no", 503) }, "answers 503"},
+		"lost answer":  {func(http.ResponseWriter, *x509.CertificateRequest) { panic(http.ErrAbortHandler) }, "EOF"},
+		"not approved": {func(w http.ResponseWriter, _ *x509.CertificateRequest) { http.Error(w, "no", http.StatusForbidden) }, "does not approve"},
+		"not known":    {func(w http.ResponseWriter, _ *x509.CertificateRequest) { http.Error(w, "no", http.StatusUnauthorized) }, "must enrol there again"},
+		"sick": {func(w http.ResponseWriter, _ *x509.CertificateRequest) {
+			http.Error(w, "no", http.StatusServiceUnavailable)
+		}, "answers 503"},
 		"garbage":          {func(w http.ResponseWriter, _ *x509.CertificateRequest) { io.WriteString(w, "AAAA") }, "does not answer as a hub"},
 		"the old one":      {func(w http.ResponseWriter, _ *x509.CertificateRequest) { h.certs(w, old.Cert) }, "no certificate for this appliance's key"},
 		"another device's": {signAs(identity.Device{ID: "edge-2", Facility: "F1"}, time.Now()), "is for edge-2, this is edge-1"},
