@@ -113,6 +113,7 @@ func (w *Writer) place(e *entry) error {
 	if err := w.buf.Flush(); err != nil {
 		return s.writeError(fmt.Errorf("write object: %w", err))
 	}
+	w.startWriting(w.at + sealSize)
 	if err := s.fs.Rename(w.tmp, objectName(e.seq)); err != nil {
 		return s.writeError(fmt.Errorf("name object: %w", err))
 	}
