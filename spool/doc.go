@@ -94,6 +94,11 @@
 // that fsync; all who wait share it, and whoever is alone waits for nobody. The
 // directory itself was made and its parent fsynced before (SPOOL-3).
 //
+// The kernel is asked to write out every 128 KiB, and the last part before the
+// rename, while bytes still arrive: the fdatasync then finds little to do. That
+// proves nothing and is believed by nobody. Measured with 512 KiB objects and one
+// writer, runs interleaved: 613 objects a second without, 904 with it.
+//
 //	a crash                          leaves
 //	before the rename                a name in tmp; recovery removes it. It was never acknowledged
 //	after it, before the fdatasync   nothing, a whole object, or a file that its seal or digest

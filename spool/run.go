@@ -54,7 +54,7 @@ func (s *Spool) sweep(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
-	dirty := s.dirty || len(s.healed) > 0
+	dirty := s.dirty || len(s.mending()) > 0
 	s.mu.Unlock()
 	if dirty {
 		if err := s.writeStanding(); err != nil && !errors.Is(err, ErrFull) {
