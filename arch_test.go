@@ -23,7 +23,7 @@ import (
 var allowed = map[string][]string{
 	"dimse":           {},
 	"spool":           {"spool", "internal/durable"},
-	"uplink":          {"uplink", "internal/dicom", "internal/identity"},
+	"uplink":          {"uplink", "internal/dicom"},
 	"uplink/wire":     {"internal/dicom"},
 	"agent":           {"agent", "internal"},
 	"agent/status":    {},
