@@ -88,13 +88,13 @@ func Enrol(ctx context.Context, c Config) (*identity.Bundle, error) {
 	return finish(c.Dir, &identity.Bundle{Key: key, Cert: cert, CA: ca})
 }
 
-// enrolled says how an appliance gets another identity: by hand, because what
-// waits here for the present hub would never reach it.
+// enrolled says how an appliance gets another identity: by hand, because what is
+// not archived yet would be sent again, and another hub may not have it at all.
 func enrolled(dir string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%w, but its identity cannot be looked at: %w", ErrEnrolled, err)
 	}
-	return fmt.Errorf("%w: to give it another identity, make sure that nothing waits (`edged status`), stop edged, and remove the folder %s", ErrEnrolled, dir)
+	return fmt.Errorf("%w: to give it another identity, make sure that everything is archived (`edged status`), stop edged, and remove the folder %s", ErrEnrolled, dir)
 }
 
 // finish writes the identity. The rename below Save is the commit point; the

@@ -172,7 +172,7 @@ func (a *appliance) run(ctx context.Context) error {
 	back, front := newGroup(context.WithoutCancel(ctx)), newGroup(ctx)
 	back.Go(a.keeper.run)
 	back.Go(a.view.watch)
-	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.roster.run} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.reminders, a.roster.run} {
 		back.Go(part)
 	}
 	context.AfterFunc(back.ctx, func() { front.cancel(context.Cause(back.ctx)) })

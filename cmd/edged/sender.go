@@ -32,7 +32,17 @@ type sender struct {
 func newSender(cfg *Config, f *feed, place []byte, log *slog.Logger) *sender {
 	boot := make([]byte, 16)
 	rand.Read(boot)
-	return &sender{cfg: cfg, feed: f, place: place, boot: boot, log: log}
+	s := &sender{cfg: cfg, feed: f, place: place, boot: boot, log: log}
+	f.device = s.device
+	return s
+}
+
+// device is the identity that hubs know, "" as long as there is none.
+func (s *sender) device() string {
+	if id := s.held(); id != nil {
+		return id.Device().ID
+	}
+	return ""
 }
 
 // enrolPoll is how often a not enrolled appliance looks for its certificate.

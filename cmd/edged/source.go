@@ -22,7 +22,10 @@ import (
 type feed struct {
 	keeper *keeper
 	log    *slog.Logger
-	ledger string // file that remembers the hub's ledger
+	ledger string        // file that remembers the hub's ledger
+	device func() string // who this appliance is for the hub; nil in tests: nobody
+
+	reminder reminder
 }
 
 var (
@@ -239,42 +242,56 @@ func (f *feed) Lost(ctx context.Context, ids []dicom.ID) error {
 	return s.ReofferObjects(ctx, list)
 }
 
-// Meet compares the hub's ledger with the one known: a restored hub has
-// forgotten receipts, so everything not archived is offered again.
+// met is what ledger.json remembers: whose rows, and about whom. The receipts of
+// another identity are another appliance's for the hub, and so are its
+// confirmations.
+type met struct {
+	uplink.Ledger
+	Device string
+}
+
+// Meet compares the hub's ledger and this appliance's identity with those known: a
+// restored hub has forgotten receipts, and to an appliance that was enrolled anew
+// nothing is confirmed, so everything not archived is offered again. On a ledger
+// that is known what has waited for long is.
 func (f *feed) Meet(ctx context.Context, l uplink.Ledger, asked bool) error {
 	known, err := readLedger(f.ledger)
 	if err != nil {
 		return err
 	}
-	if known == l && !asked {
-		return nil
+	now := met{Ledger: l}
+	if f.device != nil {
+		now.Device = f.device()
+	}
+	if known == now && !asked {
+		return f.remind(ctx, true)
 	}
 	s, err := f.keeper.await(ctx)
 	if err != nil {
 		return err
 	}
-	if known != (uplink.Ledger{}) || asked {
-		f.log.Warn("offering everything again that is not archived", "ledger", l.ID, "generation", l.Generation, "asked", asked)
-		if err := s.Reoffer(ctx); err != nil {
-			return err
-		}
+	if known != (met{}) || asked {
+		f.log.Warn("offering everything again that is not archived", "ledger", l.ID, "generation", l.Generation, "device", now.Device, "asked", asked)
 	}
-	b, _ := json.Marshal(l) // strings and numbers
+	if err := s.Reoffer(ctx); err != nil {
+		return err
+	}
+	b, _ := json.Marshal(now) // strings and numbers
 	return durable.WriteFile(f.ledger, b, 0o600)
 }
 
-// readLedger gives the zero Ledger when none was ever met. One that cannot be
+// readLedger gives the zero one when none was ever met. One that cannot be
 // read counts as another: offering again is harmless.
-func readLedger(name string) (l uplink.Ledger, err error) {
+func readLedger(name string) (m met, err error) {
 	b, err := os.ReadFile(filepath.Clean(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, nil
+		return m, nil
 	}
 	if err != nil {
-		return l, err
+		return m, err
 	}
-	if json.Unmarshal(b, &l) != nil {
-		l.ID = "unreadable"
+	if json.Unmarshal(b, &m) != nil {
+		m.ID = "unreadable"
 	}
-	return l, nil
+	return m, nil
 }
