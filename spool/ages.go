@@ -16,7 +16,7 @@ func (s *Spool) Ages() (a Ages) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.order {
-		if !e.gone && !e.test {
+		if !e.gone && !e.test && e.fate == inPlace {
 			a.see(e)
 		}
 	}

@@ -26,6 +26,9 @@ func (s *Spool) Open(id ID) (*Content, error) {
 	if err == nil {
 		seq = e.seq
 	}
+	if err == nil && e.fate != inPlace {
+		err = fmt.Errorf("%w: %s", ErrCorrupt, e.reason)
+	}
 	err = errors.Join(err, s.usableForReading())
 	s.mu.Unlock()
 	if err != nil {

@@ -134,7 +134,8 @@ func (l *ledger) checkOne(s *Spool, id ID, body []byte) error {
 	return nil
 }
 
-// checkRest: whatever else is listed is whole, and comes in the order of arrival.
+// checkRest: whatever else is listed is whole, or said to be lost (checkOne takes
+// that for nothing that was acknowledged), and comes in the order of arrival.
 func (l *ledger) checkRest(s *Spool) error {
 	rank := map[ID]int{}
 	for i, id := range l.order {
@@ -142,6 +143,9 @@ func (l *ledger) checkRest(s *Spool) error {
 	}
 	last := -1
 	for _, o := range s.Objects(0, 1000) {
+		if o.Lost {
+			continue
+		}
 		if _, err := content(s, o.ID); err != nil {
 			return fmt.Errorf("listed object %s: %w", o.ID, err)
 		}

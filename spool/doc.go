@@ -49,7 +49,7 @@
 //	                                  hexadecimal, S is N without its last three digits
 //	tmp/                              unfinished objects; emptied by recovery
 //	journal/GGGGGGGGGGGGGGGG.log      obligations; one segment at a time
-//	quarantine/                       files that did not prove to be whole; never deleted by us
+//	quarantine/                       files that did not prove to be whole; see What is lost
 //	index.db                          bbolt, a cache, may be deleted at any time
 //	ballast                           zeros, given up when the journal needs room
 //	suspect                           there after a failed sync: the next recovery rewrites
@@ -196,4 +196,23 @@
 // A damaged object that is sent again is the same object: the good copy gets a
 // number of its own and takes over how far the object has come, what is shown and
 // counted stays one, and once a row for that is durable the damaged copy goes.
+//
+// # What is lost
+//
+// A start that finds a file without its seal, or with other bytes from the mark
+// on, moves it to the quarantine folder; one that finds no file for what the
+// journal knows takes the object for missing. Both are told as errors, are kept
+// in the journal as quarantined and damaged, and stay in every list and in
+// Stats.SetAside or Stats.Missing, start after start: also what lies above the
+// mark, although a power cut leaves such files of objects that were never
+// acknowledged, because nothing tells the two apart. Nobody can wave them away yet.
+//
+// The object itself ends it when it is sent again (Healing: the file that was set
+// aside goes with the row), and so does the archive's confirmation, after which
+// it counts under Stats.Damaged, because the disk is bad, until it is forgotten.
+// Nothing else deletes a file there. The ID is known from the journal, from a
+// seal that proves itself, or from content that proves the ID in a seal that does
+// not; a file of which no ID is known is listed with a zero one for as long as it
+// lies there, and a re-send cannot end that. An object that only its own file
+// knew of (no receipt yet) is not missed when that file is gone.
 package spool

@@ -25,7 +25,7 @@ func (s *Spool) twin(e *entry) *entry {
 func (s *Spool) mending() (ops []op) {
 	for _, e := range s.healed {
 		if t := s.twin(e); t != nil && !e.gone {
-			ops = append(ops, op{kind: opForgot, seq: e.seq, id: e.id, length: int64(t.seq), group: e.group.name, test: e.test, healed: true})
+			ops = append(ops, op{kind: opForgot, seq: e.seq, id: e.id, length: int64(t.seq), group: e.group.name, test: e.test, fate: e.fate, healed: true})
 		}
 	}
 	return ops
@@ -34,7 +34,7 @@ func (s *Spool) mending() (ops []op) {
 // mended is called when that row is durable. Guarded by mu.
 func (s *Spool) mended(e *entry) {
 	s.healed = slices.DeleteFunc(s.healed, func(h *entry) bool { return h.gone })
-	if e.group.live() == 0 && e.group.forgotten == 0 {
+	if s.groups[e.group.name] == e.group && e.group.live() == 0 && e.group.forgotten == 0 {
 		delete(s.groups, e.group.name) // the good copy came in another one
 	}
 }

@@ -48,6 +48,7 @@ type op struct {
 	reason  string // quarantined
 	damaged bool   // quarantined: the bytes are not what was stored
 	test    bool   // forgot
+	fate    fate   // forgot: of its file; not written
 	healed  bool   // forgot: a damaged copy, of which a good one came again
 }
 

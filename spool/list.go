@@ -105,6 +105,8 @@ type Stats struct {
 	BacklogBytes   int64
 	ByState        map[State]int64
 	Damaged        int64 // objects whose bytes are not what was stored, in whatever state; somebody should look
+	SetAside       int64 // received objects whose files a start moved to the quarantine folder, until they come again or the archive has them
+	Missing        int64 // received objects whose files are gone, as far as the journal knows of them; until the same
 	Admission      Admission
 	Ballast        bool  // the reserve for receipts is in place
 	Err            error // why the spool has failed
@@ -122,7 +124,7 @@ func (s *Spool) Stats() Stats {
 	s.space.ballastMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Err, st.Damaged = s.failed, s.damaged
+	st.Err, st.Damaged, st.SetAside, st.Missing = s.failed, s.damaged, s.setAside, s.missing
 	for i := range s.count {
 		st.Objects += s.count[i]
 		st.Bytes += s.bytes[i]

@@ -66,9 +66,10 @@ func (r *Reader) Close() error {
 
 // Each calls f with every object, oldest first, until f returns an error. What
 // is no whole container comes as an Object in state Quarantined, Damaged, with
-// a zero ID and the reason. Files of forgotten objects that are still there do
-// not come.
+// the reason and the ID that the journal has, else zero. Files of forgotten
+// objects that are still there do not come. What is lost comes last.
 func (r *Reader) Each(f func(Object) error) error {
+	here, whole := map[uint64]bool{}, map[ID]bool{}
 	for _, seq := range r.seqs {
 		o, forgotten, err := r.object(seq)
 		if err != nil {
@@ -77,7 +78,26 @@ func (r *Reader) Each(f func(Object) error) error {
 		if forgotten {
 			continue
 		}
+		here[seq] = true
+		whole[o.ID] = whole[o.ID] || !o.Damaged
 		if err := f(o); err != nil {
+			return err
+		}
+	}
+	return r.eachLost(here, whole, f)
+}
+
+// eachLost passes over what has come again already, though no row says so yet.
+func (r *Reader) eachLost(here map[uint64]bool, whole map[ID]bool, f func(Object) error) error {
+	all, _, err := findLost(context.Background(), r.fs, r.book, here)
+	if err != nil {
+		return err
+	}
+	for _, l := range all {
+		if whole[l.id] {
+			continue
+		}
+		if err := f(l.entry().object()); err != nil {
 			return err
 		}
 	}
@@ -98,7 +118,11 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 		return o, false, err
 	}
 	if err != nil {
-		return Object{Seq: seq, State: Quarantined, Damaged: true, Reason: err.Error()}, false, nil
+		o = Object{Seq: seq, State: Quarantined, Damaged: true, Reason: err.Error()}
+		if f := r.book.facts[seq]; f != nil {
+			o.ID = f.id
+		}
+		return o, false, nil
 	}
 	if r.tomb[seq] == c.id {
 		return o, true, nil
@@ -148,7 +172,7 @@ func (r *Reader) Counters() (map[string]uint64, error) {
 		out[name] = n
 	}
 	err := r.Each(func(o Object) error {
-		if o.Seq >= r.book.standing.mark && !o.Test && o.ID != (ID{}) {
+		if o.Seq >= r.book.standing.mark && !o.Test && !o.Lost && o.ID != (ID{}) {
 			out[CountReceived]++
 		}
 		return nil

@@ -18,7 +18,8 @@ type Recovery struct {
 	Proved       int           // of which the content was read and compared as well
 	Rewritten    int           // of which were copied to new files, because a sync had failed
 	Quarantined  []string      // files without a matching seal, moved to the quarantine folder
-	Missing      int           // objects that the journal knows and the disk does not
+	SetAside     int           // files in the quarantine folder, also those of earlier starts; see Stats
+	Missing      int           // objects that the journal knows and the disk does not; see Stats
 	Partial      int           // unfinished files removed; none of them was ever acknowledged
 	Undone       int           // files of forgotten objects unlinked again
 	JournalTorn  int64         // bytes of an unfinished record at the journal's end
@@ -42,14 +43,14 @@ type recovery struct {
 	book    *book
 	suspect bool // a sync failed since the last recovery
 	found   []found
-	undone  []uint64
+	lost    []lost
+	undone  []string // files of forgotten objects
 	tomb    map[uint64]ID
 	healed  map[uint64]bool // damaged copies that are to be unlinked, whatever is in them
 	again   map[uint64]bool // good copies of what was counted as received before
 	damage  map[ID]bool     // of which a damaged copy is known
 	maxSeq  uint64
 	rep     *Recovery
-	damaged uint64 // files set aside that were acknowledged once
 }
 
 // recover runs the steps in their order. Nothing that it found is listed,
@@ -81,7 +82,7 @@ func (s *Spool) recover(ctx context.Context) error {
 	}
 	s.report.Duration = s.cfg.Now().Sub(started)
 	s.cfg.Logger.Info("spool recovered", "objects", s.report.Objects, "proved", s.report.Proved, "rewritten", s.report.Rewritten,
-		"quarantined", len(s.report.Quarantined), "missing", s.report.Missing, "journal_holes", s.report.JournalHoles)
+		"set_aside", s.report.SetAside, "missing", s.report.Missing, "journal_holes", s.report.JournalHoles)
 	return nil
 }
 
@@ -166,7 +167,7 @@ func (r *recovery) scan() error {
 		}
 	}
 	r.s.cfg.Progress(len(files), len(files))
-	return r.countQuarantine()
+	return r.findLost()
 }
 
 // listFiles returns the sequence numbers that have a file, in order. Empty
@@ -227,7 +228,7 @@ func parseObjectName(name string) (uint64, bool) {
 
 func (r *recovery) scanFile(seq uint64) error {
 	if r.healed[seq] {
-		r.undone = append(r.undone, seq)
+		r.undone = append(r.undone, objectName(seq))
 		return nil
 	}
 	f, err := r.s.fs.Open(objectName(seq))
@@ -237,7 +238,7 @@ func (r *recovery) scanFile(seq uint64) error {
 	defer f.Close()
 	c, err := inspect(f, seq)
 	if err == nil && r.tomb[seq] == c.id {
-		r.undone = append(r.undone, seq) // a crash brought it back
+		r.undone = append(r.undone, objectName(seq)) // a crash brought it back
 		return nil
 	}
 	if err == nil && seq >= r.book.standing.mark && !r.isDamaged(seq, c) {
@@ -277,31 +278,14 @@ func inspect(f File, seq uint64) (*container, error) {
 }
 
 // setAside moves a file that is not a whole object to the quarantine folder. It
-// is never deleted: it could be an acknowledged object that the disk damaged.
+// is not deleted: it could be an acknowledged object that the disk damaged.
 func (r *recovery) setAside(seq uint64, why error) error {
 	name := path.Base(objectName(seq))
-	if err := r.s.fs.Rename(objectName(seq), path.Join(quarantineDir, name)); err != nil {
+	if err := r.s.fs.Rename(objectName(seq), asideName(seq)); err != nil {
 		return err
-	}
-	if seq < r.book.standing.mark {
-		r.damaged++
 	}
 	r.rep.Quarantined = append(r.rep.Quarantined, name)
 	r.s.cfg.Logger.Error("file set aside", "name", name, "reason", why)
-	return nil
-}
-
-// countQuarantine makes sure that no number in the quarantine is given away again.
-func (r *recovery) countQuarantine() error {
-	names, err := r.s.fs.ReadDir(quarantineDir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if seq, ok := parseObjectName(name); ok {
-			r.maxSeq = max(r.maxSeq, seq)
-		}
-	}
 	return nil
 }
 
@@ -358,7 +342,6 @@ func (r *recovery) beginJournal() error {
 	for name, n := range r.book.standing.counters {
 		s.counters[name] = n
 	}
-	s.counters[CountQuarantined] += r.damaged
 	s.next, s.age = r.maxSeq+1, r.book.standing.age
 	for _, t := range r.book.tombs {
 		if !t.healed {
@@ -371,10 +354,12 @@ func (r *recovery) beginJournal() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, l := range r.lost { // first: their good copies take over from them
+		r.adoptLost(l)
+	}
 	for _, o := range r.found {
 		r.adopt(o)
 	}
-	r.rep.Missing = len(r.book.facts)
 	r.rep.Objects = len(r.found)
 	return s.journal.begin(s.standingWith(nil), s.snapshot())
 }
@@ -402,8 +387,8 @@ func (r *recovery) adopt(o found) {
 // unlinkForgotten repeats unlinks that a crash undid; the rows that allow it
 // are durable in the new segment.
 func (r *recovery) unlinkForgotten() error {
-	for _, seq := range r.undone {
-		if err := r.s.fs.Remove(objectName(seq)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	for _, name := range r.undone {
+		if err := r.s.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		r.rep.Undone++

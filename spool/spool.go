@@ -63,8 +63,10 @@ type Spool struct {
 	count    [states]int64
 	bytes    [states]int64 // of containers
 	damaged  int64         // objects whose bytes are not what was stored
-	healed   []*entry      // damaged copies of which a good one came again; mend lets them go
-	unproved int64         // what recovery would have to read again: bytes since the mark was last written, and a price for each file
+	setAside int64         // of lost ones the archive has not confirmed
+	missing  int64
+	healed   []*entry // damaged copies of which a good one came again; mend lets them go
+	unproved int64    // what recovery would have to read again: bytes since the mark was last written, and a price for each file
 	tmpNext  uint64
 	queue    queue
 	leased   map[*entry]struct{}
@@ -86,12 +88,18 @@ type entry struct {
 	test     bool
 	queued   bool // in a heap of the queue
 	gone     bool // forgotten
+	fate     fate // of its file
 	again    bool // the good copy of a damaged object: not counted as received, that one was
 	tries    uint8
 	lease    *lease
 }
 
-func (e *entry) size() int64  { return e.start + e.content + sealSize }
+func (e *entry) size() int64 {
+	if e.fate != inPlace {
+		return 0
+	}
+	return e.start + e.content + sealSize
+}
 func (e *entry) state() State { return e.shown(e.lease != nil) }
 
 // Object is what callers see of an entry; a copy.
@@ -113,6 +121,7 @@ type Object struct {
 	ArchivedAt time.Time // zero unless archived
 	Reason     string    // why it is quarantined
 	Damaged    bool      // its bytes are not what was stored
+	Lost       bool      // of which nothing can be read: its file was set aside or is gone; Length and Received are zero
 	Owner      string    // who leased it
 	Tries      int       // poison tries since the start
 }
@@ -120,7 +129,10 @@ type Object struct {
 func (e *entry) object() Object {
 	o := Object{ID: e.id, Seq: e.seq, Group: e.group.name, Priority: e.priority, PrefaceLen: int64(e.preface),
 		Length: e.content, Size: e.size(), State: e.state(), Held: e.held, Flags: e.flags, Test: e.test,
-		Received: time.Unix(0, e.received), Reason: e.reason, Damaged: e.damaged, Tries: int(e.tries)}
+		Reason: e.reason, Damaged: e.damaged, Lost: e.fate != inPlace, Tries: int(e.tries)}
+	if e.fate == inPlace {
+		o.Received = time.Unix(0, e.received)
+	}
 	if e.atHubAt != 0 {
 		o.AtHubAt = time.Unix(0, e.atHubAt)
 	}

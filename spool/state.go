@@ -43,10 +43,22 @@ func (s *Spool) tally(e *entry, st State, by int64) {
 	s.count[st] += by
 	s.bytes[st] += by * e.size()
 	if e.damaged {
-		s.damaged += by
+		*s.trouble(e, st) += by
 	}
 	e.group.byState[st] += by
 	e.group.bytes += by * e.content
+}
+
+// trouble is the sum that a damaged object is in. What the archive has is not
+// lost, but the disk is bad.
+func (s *Spool) trouble(e *entry, st State) *int64 {
+	switch {
+	case e.fate == inPlace || st == Archived:
+		return &s.damaged
+	case e.fate == setAside:
+		return &s.setAside
+	}
+	return &s.missing
 }
 
 // publish makes a durable object visible. Guarded by mu.
@@ -58,7 +70,9 @@ func (s *Spool) publish(e *entry) {
 	s.order = append(s.order, nil)
 	copy(s.order[i+1:], s.order[i:])
 	s.order[i] = e
-	if old := s.byID[e.id]; old == nil {
+	if old := s.byID[e.id]; e.id == (ID{}) {
+		// nobody knows whose file it was
+	} else if old == nil {
 		s.byID[e.id] = e
 	} else if old.damaged {
 		s.byID[e.id] = e
@@ -195,7 +209,14 @@ func (s *Spool) unlink(ops []op) {
 		if o.kind != opForgot && !(mutant == mutantEarlyDelete && o.kind == opArchived) {
 			continue
 		}
-		if err := s.fs.Remove(objectName(o.seq)); err != nil && mutant != mutantEarlyDelete {
+		name := objectName(o.seq)
+		switch o.fate {
+		case setAside:
+			name = asideName(o.seq)
+		case missing:
+			continue
+		}
+		if err := s.fs.Remove(name); err != nil && mutant != mutantEarlyDelete {
 			s.cfg.Logger.Warn("forgotten object not unlinked", "seq", o.seq, "error", err)
 		}
 	}

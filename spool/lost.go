@@ -1,0 +1,190 @@
+package spool
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"sort"
+)
+
+// An object that is known of and has no whole file here any more is lost: a
+// start set its file aside, or the file is gone. It stays in every list as
+// damaged until the same object comes again or the archive has confirmed it.
+
+// fate of an object's file.
+type fate uint8
+
+const (
+	inPlace  fate = iota
+	setAside      // in the quarantine folder
+	missing       // nowhere
+)
+
+func asideName(seq uint64) string { return path.Join(quarantineDir, path.Base(objectName(seq))) }
+
+// lost is one such object. The ID is zero when nothing proves whose file it was.
+type lost struct {
+	facts
+	seq   uint64
+	fate  fate
+	known bool // the journal says so already
+}
+
+// findLost compares the quarantine folder and the journal with the files that
+// are in their place, oldest first. undone are set aside copies of objects that
+// were forgotten, or are here again whole: they may be unlinked.
+func findLost(ctx context.Context, fs FS, b *book, here map[uint64]bool) (all []lost, undone []string, err error) {
+	names, err := fs.ReadDir(quarantineDir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, err
+	}
+	tomb, healed, aside := tombsBySeq(b.tombs), healedBySeq(b.tombs), map[uint64]bool{}
+	for _, name := range names {
+		seq, ok := parseObjectName(name)
+		if !ok || aside[seq] || here[seq] {
+			continue
+		}
+		l := lostAside(ctx, fs, path.Join(quarantineDir, name), seq, b.facts[seq])
+		if healed[seq] || l.id != (ID{}) && tomb[seq] == l.id {
+			undone = append(undone, path.Join(quarantineDir, name))
+			continue
+		}
+		aside[seq] = true
+		all = append(all, l)
+	}
+	for seq, f := range b.facts {
+		if !here[seq] && !aside[seq] && f.id != (ID{}) {
+			all = append(all, lostFrom(seq, *f, missing, "its file is gone"))
+		}
+	}
+	sort.Slice(all, func(i, k int) bool { return all[i].seq < all[k].seq })
+	return all, undone, ctx.Err()
+}
+
+func lostFrom(seq uint64, f facts, why fate, reason string) lost {
+	l := lost{facts: f, seq: seq, fate: why, known: f.quarantined}
+	l.quarantined, l.damaged, l.reason = true, true, clip(reason)
+	return l
+}
+
+// lostAside tells of a file in the quarantine folder; f, what the journal knows
+// of its number, may be nil.
+func lostAside(ctx context.Context, fs FS, name string, seq uint64, f *facts) lost {
+	if f != nil && f.damaged {
+		return lostFrom(seq, *f, setAside, f.reason)
+	}
+	id, why := identify(ctx, fs, name, seq)
+	if f == nil {
+		f = &facts{id: id}
+	}
+	return lostFrom(seq, *f, setAside, "set aside: "+why.Error())
+}
+
+// identify says what is wrong with a file that was set aside and, when that is
+// proved, which object it was.
+func identify(ctx context.Context, fs FS, name string, seq uint64) (ID, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return ID{}, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return ID{}, err
+	}
+	c, err := readContainer(f, size)
+	switch {
+	case err != nil:
+		return provedID(ctx, f, size), err
+	case c.seq != seq:
+		return c.id, fmt.Errorf("%w: the seal is of object %d", errNotSealed, c.seq)
+	}
+	return c.id, fmt.Errorf("%w: content does not match its digest", ErrCorrupt)
+}
+
+// provedID is the ID in the seal, if the seal proves itself or the content
+// proves the ID; else zero.
+func provedID(ctx context.Context, f File, size int64) (id ID) {
+	if size < headerSize+sealSize {
+		return ID{}
+	}
+	var first [headerSize]byte
+	var tail [sealSize]byte
+	_, err := f.ReadAt(tail[:], size-sealSize)
+	if err != nil && err != io.EOF {
+		return ID{}
+	}
+	if s, err := decodeSeal(tail[:]); err == nil {
+		return s.id
+	}
+	if _, err := f.ReadAt(first[:], 0); err != nil {
+		return ID{}
+	}
+	_, l, err := decodeHeader(first[:])
+	if err != nil || l.sum() > size-sealSize {
+		return ID{}
+	}
+	h := sha256.New()
+	for _, part := range []*io.SectionReader{io.NewSectionReader(f, headerSize, l.seed), io.NewSectionReader(f, l.sum(), size-sealSize-l.sum())} {
+		if _, err := io.CopyBuffer(onlyWriter{h}, contextReader{ctx, part}, make([]byte, 256<<10)); err != nil {
+			return ID{}
+		}
+	}
+	copy(id[:], tail[32:])
+	if id != ID(h.Sum(nil)) {
+		return ID{}
+	}
+	return id
+}
+
+// entry shows l in every list. It belongs to no group: its file would say to which.
+func (l lost) entry() *entry {
+	return &entry{facts: l.facts, seq: l.seq, fate: l.fate, group: &group{}}
+}
+
+// maxToldLost bounds what one start logs.
+const maxToldLost = 100
+
+// findLost also sees to it that no number in the quarantine is given away again.
+func (r *recovery) findLost() (err error) {
+	here := make(map[uint64]bool, len(r.found))
+	for _, o := range r.found {
+		here[o.seq] = true
+	}
+	var undone []string
+	r.lost, undone, err = findLost(r.ctx, r.s.fs, r.book, here)
+	r.undone = append(r.undone, undone...)
+	for i, l := range r.lost {
+		r.maxSeq = max(r.maxSeq, l.seq)
+		if l.fate == missing {
+			r.rep.Missing++
+		} else {
+			r.rep.SetAside++
+		}
+		if i < maxToldLost {
+			r.s.cfg.Logger.Error("object is not here whole", "seq", l.seq, "id", l.id, "reason", l.reason)
+		}
+	}
+	if len(r.lost) > 0 {
+		r.s.cfg.Logger.Error("objects that were received are damaged or lost on this disk", "set_aside", r.rep.SetAside, "missing", r.rep.Missing)
+	}
+	return err
+}
+
+// adoptLost lists a lost object and counts it where nobody did before: it was
+// received, unless nothing proves even what it was.
+func (r *recovery) adoptLost(l lost) {
+	old := l.seq < r.book.standing.mark
+	known := l.id != (ID{})
+	if !l.known && (old || known) {
+		r.s.counters[CountQuarantined]++
+	}
+	if !old && known && !r.again[l.seq] {
+		r.s.counters[CountReceived]++
+	}
+	r.s.publish(l.entry())
+}
