@@ -25,6 +25,7 @@ type Facts struct {
 
 	Held           int64 // instances refused for good or kept back before the archive, now
 	Damaged        int64 // instances whose bytes are not what was stored
+	Lost           int64 // instances that were received and have no whole file here any more, not archived; in none of the other sums
 	Quarantined    int64 // instances in quarantine now
 	UnknownCallers int64 // devices refused as unknown within the last hour
 }
@@ -100,6 +101,7 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 			out = append(out, Reason{Code: code, Count: n})
 		}
 	}
+	count(Lost, f.Lost)
 	count(Damaged, f.Damaged)
 	count(HeldBack, f.Held)
 	count(Quarantined, f.Quarantined)

@@ -109,6 +109,7 @@ const (
 	Unenrolled     ReasonCode = "not_enrolled"      // attention at once, stopped when images wait for long: no certificate
 	CertEnded      ReasonCode = "certificate_ended" // attention at once, stopped when images wait for long
 	CertEnds       ReasonCode = "certificate_ends"  // attention: in Count days, and it was not renewed
+	Lost           ReasonCode = "lost"              // attention: Count received images are not here whole and not archived (P14)
 	Damaged        ReasonCode = "damaged"           // attention: the bytes of Count images are not what was stored (P14)
 	HeldBack       ReasonCode = "held"              // attention: Count images were refused, or kept back, before the archive (P5)
 	Quarantined    ReasonCode = "quarantined"       // attention: Count images need somebody
@@ -123,7 +124,7 @@ const (
 
 // ReasonCodes lists all of them.
 var ReasonCodes = []ReasonCode{
-	SpoolFailed, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Damaged, HeldBack, Quarantined,
+	SpoolFailed, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Lost, Damaged, HeldBack, Quarantined,
 	UnknownCallers, CertEnds, ArchiveLate, SpaceLow, Starting, LinkAway, Backlog, Shadow,
 }
 

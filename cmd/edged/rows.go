@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -24,11 +25,28 @@ type objectRow struct {
 	SOPClass       string    `json:"sop_class_uid"`
 	Calling        string    `json:"calling,omitempty"`
 	Priority       string    `json:"priority"`
-	ReceivedAt     time.Time `json:"received_at"`
+	ReceivedAt     time.Time `json:"received_at,omitzero"`
 	AtHubAt        time.Time `json:"at_hub_at,omitzero"`
 	ArchivedAt     time.Time `json:"archived_at,omitzero"`
 	Findings       []string  `json:"findings,omitempty"`
 	Reason         string    `json:"reason,omitempty"` // why it is quarantined
+	Lost           bool      `json:"lost,omitempty"`   // its file was set aside or is gone; see Reason
+}
+
+// lost is an error for what has no file to be read.
+func (o objectRow) lost() error {
+	if !o.Lost {
+		return nil
+	}
+	return errors.New(o.Reason)
+}
+
+// when is the time of receipt, where it is known.
+func (o objectRow) when() string {
+	if o.ReceivedAt.IsZero() {
+		return "-"
+	}
+	return o.ReceivedAt.Format(time.DateTime)
 }
 
 // verifyRow is the proof of one object.
@@ -60,7 +78,7 @@ func rowOf(o spool.Object) objectRow {
 	return objectRow{
 		ID: o.ID.String(), SOPInstanceUID: m.SOPInstance, Study: m.Study, State: o.State.String(), Bytes: o.Length, Seq: o.Seq,
 		Modality: m.Modality, TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, Calling: m.Calling, Priority: o.Priority.String(),
-		ReceivedAt: o.Received, AtHubAt: o.AtHubAt, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason,
+		ReceivedAt: o.Received, AtHubAt: o.AtHubAt, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason, Lost: o.Lost,
 	}
 }
 

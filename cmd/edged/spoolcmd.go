@@ -9,14 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"text/tabwriter"
-	"time"
 
 	"edged/internal/durable"
 	"edged/spool"
 )
 
 // spoolCmd looks into the spool: through the control socket of the running
-// daemon, or at the files, read-only, while none is running.
+// daemon, or at the files, read-only, while none is running. What is damaged or
+// lost stays listed until it is sent again or archived; no command waves it away.
 type spoolCmd struct {
 	Ls     lsCmd     `cmd:"" help:"List the objects, one a line."`
 	Show   showCmd   `cmd:"" help:"All that is known of one object."`
@@ -134,7 +134,7 @@ func listObjects(out io.Writer, each func(func(objectRow) error) error) error {
 	fmt.Fprintln(w, "SEQ\tID\tSTATE\tMODALITY\tFROM\tBYTES\tRECEIVED\tREMARKS")
 	err := each(func(o objectRow) error {
 		_, err := fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\n", o.Seq, clip(o.ID, 16), o.State, o.Modality,
-			o.Calling, o.Bytes, o.ReceivedAt.Format(time.DateTime), o.remarks())
+			o.Calling, o.Bytes, o.when(), o.remarks())
 		return err
 	})
 	return errors.Join(err, w.Flush())
@@ -227,6 +227,9 @@ func (c *exportCmd) Run(p *process) error {
 // export writes one file under a temporary name, proves it, syncs it, and only
 // then gives it its name.
 func export(ctx context.Context, in inside, o objectRow, dir string) error {
+	if err := o.lost(); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(dir, ".export-*")
 	if err != nil {
 		return err
@@ -259,7 +262,7 @@ func (c *verifyCmd) Run(p *process) error {
 	}
 	damaged, bytes := 0, int64(0)
 	for _, o := range rows {
-		if err := in.verify(p.ctx, o); err != nil {
+		if err := verify(p.ctx, in, o); err != nil {
 			if p.ctx.Err() != nil {
 				return err
 			}
@@ -273,4 +276,12 @@ func (c *verifyCmd) Run(p *process) error {
 		return fmt.Errorf("verify: %d of %d objects are damaged", damaged, len(rows))
 	}
 	return nil
+}
+
+// verify reads an object again, if there is a file to be read.
+func verify(ctx context.Context, in inside, o objectRow) error {
+	if err := o.lost(); err != nil {
+		return err
+	}
+	return in.verify(ctx, o)
 }

@@ -103,6 +103,8 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	facts.FreeBytes, facts.BacklogObjects = st.Spool.FreeBytes, stats.BacklogObjects
 	facts.OldestBacklog, facts.OldestUnarchived, facts.LastProgress = ages.OldestBacklog, ages.OldestAtHub, progress
 	facts.Quarantined, facts.Held, facts.Damaged = stats.ByState[spool.Quarantined], stats.ByState[spool.Held], stats.Damaged
+	facts.Lost = stats.SetAside + stats.Missing
+	facts.Quarantined -= facts.Lost // one cause is told once
 	facts.SpoolFailed = stats.Err != nil
 	switch {
 	case stats.Err != nil:
