@@ -41,7 +41,7 @@ func (checkCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range c.warnings() {
+	for _, w := range append(c.warnings(), c.diskWarnings()...) {
 		fmt.Fprintf(e.errOut, "warning: %s\n", w)
 	}
 	fmt.Fprintln(e.out, "the configuration is good")
@@ -141,12 +141,22 @@ func (objectsLsCmd) Run(e *env) error {
 	})
 }
 
+// releaseWarning says what a Success for the second of two contents may be worth.
+const releaseWarning = "warning: two contents under one SOP Instance UID now go to the archive. An archive that silently ignores the second answers Success all the same,\n" +
+	"and then the object counts as archived though the archive has other contents: compare what it shows.\n"
+
 type releaseCmd struct {
 	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
 }
 
 func (c releaseCmd) Run(e *env) error {
-	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error { return l.Release(e.ctx, id, actor()) })
+	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error {
+		if err := l.Release(e.ctx, id, actor()); err != nil {
+			return err
+		}
+		fmt.Fprint(e.errOut, releaseWarning)
+		return nil
+	})
 }
 
 type retryCmd struct {

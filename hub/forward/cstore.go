@@ -140,7 +140,7 @@ func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (outcome, error)
 	}, data)
 	s.last = time.Now()
 	if err == nil {
-		return judge(rsp, j.Unanswered), nil
+		return judge(rsp, j), nil
 	}
 	if !errors.Is(err, dimse.ErrNoContext) {
 		s.drop()
@@ -158,9 +158,13 @@ func (s *cstoreSession) send(ctx context.Context, j ledger.Job) (outcome, error)
 	return outcome{verdict: transient, why: "association lost", words: err.Error()}, nil
 }
 
-// judge says what an answer means; see doc.go. unanswered: the archive may have
-// the object from an earlier time.
-func judge(rsp dimse.Response, unanswered bool) outcome {
+// otherContents are added to the archive's words for a duplicate.
+const otherContents = "; other contents were received under the same SOP Instance UID, and the archive may mean those: compare what it has"
+
+// judge says what an answer means; see doc.go. With j.Unanswered the archive may
+// have the object from an earlier time, with j.Conflict it may have other contents
+// under the same UID, which is all that a duplicate speaks of (P5).
+func judge(rsp dimse.Response, j ledger.Job) outcome {
 	why := rsp.Status.String()
 	words := why
 	if rsp.Comment != "" {
@@ -172,8 +176,10 @@ func judge(rsp dimse.Response, unanswered bool) outcome {
 		return outcome{verdict: done}
 	case s&0xF000 == 0xB000:
 		return outcome{verdict: done, why: why, words: words}
-	case s == dimse.StatusDuplicateInstance && unanswered:
-		return outcome{verdict: done, why: why, words: words}
+	case s == dimse.StatusDuplicateInstance && j.Conflict:
+		return outcome{verdict: permanent, why: why, words: words + otherContents}
+	case s == dimse.StatusDuplicateInstance && j.Unanswered:
+		return outcome{verdict: done, why: why, words: words, duplicate: true}
 	case s == dimse.StatusDuplicateInstance, s&0xFF00 == 0xA900, s&0xF000 == 0xC000,
 		s == dimse.StatusSOPClassNotSupported, s == dimse.StatusInvalidInstance:
 		return outcome{verdict: permanent, why: why, words: words}

@@ -3,12 +3,14 @@ package forward
 import (
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"edged/dimse"
 	"edged/hub"
+	"edged/hub/ledger"
 	"edged/internal/dicom"
 )
 
@@ -18,14 +20,17 @@ func TestWhatAnArchivesAnswerMeans(t *testing.T) {
 		0xA700: transient, 0xA701: transient, 0x0210: transient, 0x0211: transient, 0x0110: transient, 0x0124: transient, 0xFE00: transient, 0xFF00: transient,
 		0xA900: permanent, 0xA9FF: permanent, 0xC000: permanent, 0xC123: permanent, 0x0122: permanent, 0x0117: permanent, 0x0111: permanent,
 	} {
-		if got := judge(dimse.Response{Status: status}, false); got.verdict != want {
+		if got := judge(dimse.Response{Status: status}, ledger.Job{}); got.verdict != want {
 			t.Errorf("%v: got %v, want %v", status, got.verdict, want)
 		}
 	}
-	if got := judge(dimse.Response{Status: 0x0111}, true); got.verdict != done {
+	if got := judge(dimse.Response{Status: 0x0111}, ledger.Job{Unanswered: true}); got.verdict != done {
 		t.Error("a duplicate after a lost answer is our own")
 	}
-	if got := judge(dimse.Response{Status: 0xC001, Comment: "no\nroom \x1b[31m"}, false); got.words != "C001 cannot understand: no room  [31m" || got.why != "C001 cannot understand" {
+	if got := judge(dimse.Response{Status: 0x0111}, ledger.Job{Unanswered: true, Conflict: true}); got.verdict != permanent || !strings.Contains(got.words, "other contents") {
+		t.Errorf("a duplicate of a UID with two contents: %+v", got)
+	}
+	if got := judge(dimse.Response{Status: 0xC001, Comment: "no\nroom \x1b[31m"}, ledger.Job{}); got.words != "C001 cannot understand: no room  [31m" || got.why != "C001 cannot understand" {
 		t.Errorf("words %q, for the log %q", got.words, got.why)
 	}
 }
@@ -131,7 +136,7 @@ func TestArchiveThatIsDownIsWaitedForAndNoObjectIsJudged(t *testing.T) {
 	addr := l.Addr().String()
 	l.Close()
 	dir := newDir(t, t.TempDir())
-	dir.name = "dir"
+	dir.c.Name = "dir"
 	total := int64(len(b.data))
 	f := b.run(func() bool { return b.stats().Backlog["dir"].Objects == 0 }, cstore(addr), dir) // the other is not delayed
 	if s := b.stats(); s.Archived != 0 || s.Backlog["vna"].Objects != total || s.Backlog["vna"].Quarantined != 0 {

@@ -5,6 +5,9 @@
 //   - A job is done only when the destination has the object: for a dir, file and
 //     names are durable; for a cstore, the archive has answered Success or a
 //     warning (confirm: success).
+//   - A dir that is missing, or is another one than was delivered to before, is
+//     away: it is waited for and never made again, because it may be the mount
+//     point of a disk. The folder .incoming marks it.
 //   - Delivering twice is harmless. A dir recognises its own file; for a cstore it
 //     is the same instance under the same UIDs (P4).
 //   - One study, object or destination never blocks another (P6): an object that
@@ -21,6 +24,7 @@
 //	0000                        done
 //	Bxxx                        done, the archive's words are kept
 //	0111 duplicate              done if all of it was sent once and no answer came,
+//	                            and no other contents were received under its UID;
 //	                            else permanent: somebody else's is there
 //	A7xx, 02xx, others          transient: this object waits, longer each time
 //	A9xx, Cxxx, 0117, 0122      permanent: quarantined with the archive's words

@@ -70,6 +70,7 @@ type outcome struct {
 	words      string
 	ours       bool // it is the hub's fault, the destination has nothing to do with it
 	unanswered bool // all was sent and no answer came: the destination may have it
+	duplicate  bool // done, because the destination has the UID from an earlier time
 }
 
 type verdict int
@@ -175,14 +176,19 @@ func (f *Forwarder) attempt(ctx context.Context, name string, s session, jobs []
 	case err == nil:
 		g.succeeded()
 	case ctx.Err() == nil:
-		after := g.failed(err)
-		f.log.Warn("destination cannot be reached", "destination", name, "err", err, "again_in", after.Round(time.Millisecond))
+		f.unreachable(name, err)
 	}
 	for _, j := range jobs {
 		if !t.reported[j.Seq] {
 			f.record(ctx, j, "give back", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, 0, false, "") })
 		}
 	}
+}
+
+// unreachable holds all workers of a destination back.
+func (f *Forwarder) unreachable(name string, err error) {
+	after := f.gates[name].failed(err)
+	f.log.Warn("destination cannot be reached", "destination", name, "err", err, "again_in", after.Round(time.Millisecond))
 }
 
 // tally keeps the outcomes of a batch, to record them together: at the end, or
@@ -220,6 +226,7 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 	switch o.verdict {
 	case done:
 		f.log.Debug("forwarded", at...)
+		j.Duplicate = o.duplicate
 		f.record(ctx, j, "done", func(ctx context.Context) error { return f.Jobs.Done(ctx, j, o.words) })
 	case permanent:
 		f.log.Error("refused for good, quarantined at the hub", at...)

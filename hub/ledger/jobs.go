@@ -19,7 +19,14 @@ type Job struct {
 	// Unanswered: all of the object was once sent and no answer came, so that the
 	// destination may have it. Set by who tries, kept by Later, never taken back.
 	Unanswered bool
-	Object     hub.Object
+	// Conflict: other contents were received under the same SOP Instance UID,
+	// before or after (P5). What a destination says about the UID alone may be
+	// about those.
+	Conflict bool
+	// Duplicate, set for Done: the destination did not take it now, it said that
+	// it has the UID already.
+	Duplicate bool
+	Object    hub.Object
 }
 
 // ErrLeaseLost means that the lease ran out and somebody else has the job.
@@ -126,8 +133,12 @@ func (l *SQLite) Lease(ctx context.Context, destination string, n int, ttl time.
 	return jobs, nil
 }
 
+// conflicting is true for an object o whose SOP Instance UID another one has. The
+// column conflict marks the later of two alone, because only that one is held.
+const conflicting = `EXISTS (SELECT 1 FROM objects k WHERE k.sop_instance = o.sop_instance AND k.seq <> o.seq)`
+
 func (b *batch) lease(destination string, n int, until int64) ([]Job, error) {
-	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, j.unanswered, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device
+	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, j.unanswered, ` + conflicting + `, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device
 		FROM jobs j JOIN objects o ON o.seq = j.object
 		WHERE j.destination = ? AND j.state = 'pending' AND j.next_at <= ? ORDER BY j.priority, j.seq LIMIT ?`)
 	if err != nil {
@@ -156,7 +167,7 @@ func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
 		j := Job{Destination: destination}
 		o := &j.Object
 		var id []byte
-		if err := rows.Scan(&j.Seq, &j.Lease, &j.Attempts, &j.Unanswered, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance,
+		if err := rows.Scan(&j.Seq, &j.Lease, &j.Attempts, &j.Unanswered, &j.Conflict, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance,
 			&o.Length, &o.Study, &o.Priority, &o.Flags, &o.Calling, &o.Device); err != nil {
 			return nil, err
 		}
@@ -168,9 +179,18 @@ func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
 
 // Done records that the destination has the object, whoever holds the lease by
 // now: it is a fact. words are the archive's, often empty. When it was the last
-// required destination the object is archived in the same transaction.
+// required destination the object is archived in the same transaction. A
+// duplicate is no fact when other contents under the UID came since the lease:
+// the job is lent again, and says so then.
 func (l *SQLite) Done(ctx context.Context, j Job, words string) error {
 	return l.settleJob(ctx, "done", j, func(b *batch) error {
+		if j.Duplicate {
+			n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0 WHERE seq = ? AND state <> 'done'
+				AND EXISTS (SELECT 1 FROM objects o WHERE o.seq = jobs.object AND `+conflicting+`)`, j.Seq)
+			if b.jobsGrew = b.jobsGrew || n > 0; err != nil || n > 0 {
+				return err
+			}
+		}
 		var object int64
 		err := b.row(`UPDATE jobs SET state = 'done', attempts = attempts + 1, words = ? WHERE seq = ? AND state <> 'done' RETURNING object`, words, j.Seq).Scan(&object)
 		if errors.Is(err, sql.ErrNoRows) {
