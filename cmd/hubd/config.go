@@ -48,6 +48,7 @@ type Destination struct {
 	Confirm      string `yaml:"confirm" allowed:"commitment|stow|dir|success"`
 	Required     bool   `yaml:"required"`
 	Path         string `yaml:"path"`
+	Create       bool   `yaml:"create"`
 	Address      string `yaml:"address"`
 	AETitle      string `yaml:"ae_title"`
 	Calling      string `yaml:"calling"`
@@ -159,6 +160,9 @@ func (d *Destination) checkDir(add func(sub, format string, args ...any)) {
 }
 
 func (d *Destination) checkCStore(add func(sub, format string, args ...any)) {
+	if d.Create {
+		add(".create", "is for a dir: leave it out")
+	}
 	if _, port, err := net.SplitHostPort(d.Address); err != nil || port == "" {
 		add(".address", "%q is not HOST:PORT, as vna.example.org:11112", d.Address)
 	}

@@ -58,6 +58,7 @@ func TestConfigurationErrorsNameFileLineKeyAndExitTwo(t *testing.T) {
 		cstore + "}":                      "2: destinations[0].confirm: write success if",
 		cstore + ", confirm: commitment}": "2: destinations[0].confirm: storage commitment is not available in this version",
 		cstore + ", confirm: success, associations: 0}":                                   "2: destinations[0].associations: 0: want 1 to 64",
+		cstore + ", confirm: success, create: true}":                                      "2: destinations[0].create: is for a dir",
 		"destinations:\n- name: a\n  type: stow":                                          "3: destinations[0].type: stow (DICOMweb) is not available",
 		"destinations:\n- name: a\n  type: dir":                                           "2: destinations[0].path: is missing",
 		"destinations:\n- {name: A, type: dir, path: x}":                                  `2: destinations[0].name: "A": want 1 to 32 small letters`,

@@ -34,7 +34,7 @@ func (runCmd) Run(e *env) error {
 		return err
 	}
 	log := newLogger(e.errOut, cfg.Log)
-	for _, w := range cfg.warnings() {
+	for _, w := range append(cfg.warnings(), cfg.diskWarnings()...) {
 		log.Warn(w)
 	}
 	h, err := openHub(e.ctx, cfg, log)
@@ -107,7 +107,7 @@ func (h *theHub) openObjects(context.Context) (err error) {
 	return err
 }
 
-func (h *theHub) makeForward(context.Context) error {
+func (h *theHub) makeForward(ctx context.Context) error {
 	c := forward.Config{Jobs: h.ledger, Logger: h.log}
 	c.Open = func(id hub.ID) (forward.Object, error) { return h.objects.Open(id) }
 	for _, d := range h.cfg.Destinations {
@@ -116,11 +116,9 @@ func (h *theHub) makeForward(context.Context) error {
 				Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling, Associations: d.Associations}))
 			continue
 		}
-		dir, err := forward.NewDir(d.Name, d.Path)
-		if err != nil {
-			return err
-		}
-		c.Destinations = append(c.Destinations, dir)
+		c.Destinations = append(c.Destinations, forward.NewDir(forward.DirConfig{
+			Name: d.Name, Path: d.Path, Create: d.Create,
+			Used: func() (bool, error) { return h.ledger.Used(context.WithoutCancel(ctx), d.Name) }}))
 	}
 	h.forward = forward.New(c)
 	return nil

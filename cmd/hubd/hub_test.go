@@ -55,7 +55,7 @@ func newSite(t *testing.T) *site {
 
 func (s *site) configure() {
 	s.Helper()
-	text := fmt.Sprintf("data_dir: %s/data\nlisten: %s\nconsole: {listen: '127.0.0.1:0'}\ndestinations:\n- {name: archive, type: dir, path: %s}\n", s.dir, s.listen, s.archive)
+	text := fmt.Sprintf("data_dir: %s/data\nlisten: %s\nconsole: {listen: '127.0.0.1:0'}\ndestinations:\n- {name: archive, type: dir, path: %s, create: true}\n", s.dir, s.listen, s.archive)
 	text = s.more + text
 	if s.shadow {
 		text = text[:strings.Index(text, "destinations:")]

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -68,6 +69,16 @@ func (g *gate) succeeded() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.failures, g.until, g.err = 0, time.Time{}, nil
+}
+
+// recovered is succeeded for one kind of failure: without a delivery nobody knows
+// more than that this one is over.
+func (g *gate) recovered(kind error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if errors.Is(g.err, kind) {
+		g.failures, g.until, g.err = 0, time.Time{}, nil
+	}
 }
 
 func (g *gate) status(name string) Status {

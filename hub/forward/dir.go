@@ -16,63 +16,67 @@ import (
 
 	"edged/hub/ledger"
 	"edged/internal/dicom"
-	"edged/internal/durable"
 )
 
-// incoming holds what is being written. It is emptied at the start; no study has
-// this name.
-const incoming = ".incoming"
+// DirConfig is a directory as an archive: PATH/STUDY/ID.dcm.
+type DirConfig struct {
+	Name string
+	Path string
+	// Create makes Path before its first use. If false, a missing one is waited for.
+	Create bool
+	// Used reports whether an object was ever delivered here, also by an earlier
+	// process; then a missing directory is never made. If nil, none was.
+	Used func() (bool, error)
+}
 
-// Dir is a directory as an archive: PATH/STUDY/ID.dcm.
+// Dir is a destination of files.
 type Dir struct {
-	name string
-	path string
+	c DirConfig
 
-	mu     sync.Mutex          // guards known and broken
-	known  map[string]struct{} // study directories that are durable in their parent
-	broken error               // a flush has failed: nothing is believed until hubd has started again (P8)
-	root   *os.Root
+	mu     sync.Mutex // guards what follows
+	place  *place     // nil while it is away
+	stored bool       // an object was delivered by this process
+	broken error      // a flush has failed: nothing is believed until hubd has started again (P8)
 }
 
 // maxKnown bounds the memory of study directories; a forgotten one costs a flush.
 const maxKnown = 10_000
 
-// NewDir returns the destination; it creates path, durably, and removes what a
-// crash has left half written.
-func NewDir(name, path string) (*Dir, error) {
-	d := &Dir{name: name, path: path, known: map[string]struct{}{}}
-	err := durable.Mkdir(path, 0o755)
-	if err == nil {
-		d.root, err = os.OpenRoot(path)
-	}
-	if err == nil {
-		err = d.root.RemoveAll(incoming)
-	}
-	if err == nil {
-		err = d.root.Mkdir(incoming, 0o700)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("destination %s: %w", name, err)
-	}
-	return d, nil
+// NewDir returns the destination. It looks for the directory; if that is away, so
+// is the destination until it comes.
+func NewDir(c DirConfig) *Dir {
+	d := &Dir{c: c}
+	_, _ = d.find() // each worker asks again, and shows what is wrong
+	return d
 }
 
-func (d *Dir) Name() string              { return d.name }
+func (d *Dir) Name() string              { return d.c.Name }
 func (d *Dir) Workers() int              { return 4 }
-func (d *Dir) open(f *Forwarder) session { return &dirSession{d, f} }
+func (d *Dir) open(f *Forwarder) session { return &dirSession{Dir: d, f: f} }
 
 type dirSession struct {
 	*Dir
-	f *Forwarder
+	f     *Forwarder
+	place *place // where the object in hand goes
 }
 
-func (s *dirSession) idle()  {}
+// idle shows that the directory is away before an object has to wait for it.
+func (s *dirSession) idle() {
+	g := s.f.gates[s.c.Name]
+	if _, err := s.find(); err == nil {
+		g.recovered(errAway)
+	} else if g.status(s.c.Name).Error == "" {
+		s.f.unreachable(s.c.Name, err)
+	}
+}
+
 func (s *dirSession) close() {}
 
 func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) error {
 	for _, j := range jobs {
-		if err := errors.Join(ctx.Err(), s.failed()); err != nil {
-			return err
+		var err error
+		if s.place, err = s.find(); err != nil || ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
 		}
 		o, bad, err := s.f.opened(j)
 		if err != nil {
@@ -116,6 +120,9 @@ func (s *dirSession) judge(err error) (outcome, error) {
 	var own *ownError
 	switch {
 	case err == nil:
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stored = true
 		return outcome{verdict: done}, nil
 	case errors.As(err, &own):
 		return ownFault(own)
@@ -126,7 +133,7 @@ func (s *dirSession) judge(err error) (outcome, error) {
 	}
 	for _, whole := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.EMFILE, syscall.ENFILE} {
 		if errors.Is(err, whole) {
-			return outcome{}, fmt.Errorf("%s: %w", s.path, whole)
+			return outcome{}, fmt.Errorf("%s: %w", s.c.Path, whole)
 		}
 	}
 	return outcome{verdict: transient, why: "its directory or file cannot be written", words: err.Error()}, nil
@@ -141,7 +148,7 @@ func (s *dirSession) write(target string, o Object) error {
 	var random [8]byte
 	rand.Read(random[:])
 	tmp := incoming + "/" + hex.EncodeToString(random[:])
-	f, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := s.place.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
@@ -151,10 +158,10 @@ func (s *dirSession) write(target string, o Object) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = s.root.Rename(tmp, target)
+		err = s.place.root.Rename(tmp, target)
 	}
 	if err != nil {
-		return errors.Join(err, s.root.Remove(tmp))
+		return errors.Join(err, s.place.root.Remove(tmp))
 	}
 	return nil
 }
@@ -172,7 +179,7 @@ func copyObject(w io.Writer, o Object) error {
 // process that wrote them may have died before it did. Other bytes are an error,
 // nothing is overwritten.
 func (s *dirSession) already(target string, o Object) (bool, error) {
-	f, err := s.root.Open(target)
+	f, err := s.place.root.Open(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -227,31 +234,32 @@ func unexpected(err error) error {
 }
 
 // study creates the directory of a study, durable in its parent.
-func (s *Dir) study(name string) error {
-	s.mu.Lock()
-	_, ok := s.known[name]
-	s.mu.Unlock()
+func (s *dirSession) study(name string) error {
+	p := s.place
+	p.mu.Lock()
+	_, ok := p.known[name]
+	p.mu.Unlock()
 	if ok {
 		return nil
 	}
-	if err := s.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := s.place.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if err := s.flush("."); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.known) >= maxKnown {
-		clear(s.known)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.known) >= maxKnown {
+		clear(p.known)
 	}
-	s.known[name] = struct{}{}
+	p.known[name] = struct{}{}
 	return nil
 }
 
 // flush makes the names in a directory durable.
-func (s *Dir) flush(name string) error {
-	f, err := s.root.Open(name)
+func (s *dirSession) flush(name string) error {
+	f, err := s.place.root.Open(name)
 	if err != nil {
 		return err
 	}
@@ -270,7 +278,7 @@ func (s *Dir) flushed(err error) error {
 	if errors.As(err, &path) {
 		err = path.Err // without the names of studies, this is logged
 	}
-	s.broken = fmt.Errorf("%s: a flush failed, check the disk and start hubd again: %w", s.path, err)
+	s.broken = fmt.Errorf("%s: a flush failed, check the disk and start hubd again: %w", s.c.Path, err)
 	return s.broken
 }
 

@@ -16,11 +16,7 @@ import (
 
 func newDir(t *testing.T, path string) *Dir {
 	t.Helper()
-	d, err := NewDir("vna", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+	return NewDir(DirConfig{Name: "vna", Path: path, Create: true})
 }
 
 func TestDirHoldsEachObjectOnceWithTheBytesThatCame(t *testing.T) {
@@ -56,7 +52,7 @@ func TestDirRecognisesItsOwnFile(t *testing.T) {
 	b.receive(small()[:2]...)
 	path := t.TempDir()
 	other := newDir(t, path)
-	other.name = "again" // the same directory, delivered to again
+	other.c.Name = "again" // the same directory, delivered to again
 	b.run(b.archived(2), newDir(t, path), other)
 	if n := files(t, path); n != 2 {
 		t.Errorf("%d files", n)

@@ -34,6 +34,8 @@ type bench struct {
 	open   func(hub.ID) (Object, error) // in place of store.Open
 	uids   []string
 	log    *slog.Logger
+
+	forwarder *Forwarder // of the run under way
 }
 
 func newBench(t *testing.T, destinations ...string) *bench {
@@ -133,6 +135,7 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 		Poll:   20 * time.Millisecond,
 		Object: Backoff{10 * time.Millisecond, 100 * time.Millisecond}, Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
 	})
+	b.forwarder = f
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()

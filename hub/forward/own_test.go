@@ -78,7 +78,7 @@ func TestADamagedCopyDoesNotAccuseTheArchive(t *testing.T) {
 	b.receive(small()[0])
 	path := t.TempDir()
 	one, two := newDir(t, path), newDir(t, path)
-	one.name, two.name = "one", "two"
+	one.c.Name, two.c.Name = "one", "two"
 	b.run(func() bool { return b.stats().Backlog["one"].Objects == 0 }, one)
 	damage(t, filepath.Join(b.dir, "objects"), b.first)
 	b.run(func() bool { return b.stats().Lost == 1 }, two)

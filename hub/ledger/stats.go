@@ -56,6 +56,15 @@ func (l *SQLite) stats(ctx context.Context, s *Stats) error {
 	return nil
 }
 
+// Used reports whether a destination was ever given an object.
+func (l *SQLite) Used(ctx context.Context, destination string) (used bool, err error) {
+	err = l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE destination = ? AND state = 'done')`, destination).Scan(&used)
+	if err != nil {
+		return false, fmt.Errorf("use of destination %s: %w", destination, err)
+	}
+	return used, nil
+}
+
 func (l *SQLite) backlog(ctx context.Context, destination string) (Backlog, error) {
 	var b Backlog
 	var oldest int64
