@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -72,6 +73,7 @@ type DestinationStatus struct {
 	OldestSeconds  float64   `json:"oldest_seconds"`
 	Held           int64     `json:"held"`
 	Quarantined    int64     `json:"quarantined"`
+	LastWords      string    `json:"last_words,omitempty"` // why the object that was sent back last must wait
 	Error          string    `json:"error,omitempty"`
 	ErrorSince     time.Time `json:"error_since,omitzero"`
 }
@@ -142,7 +144,7 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 		s.Destinations = append(s.Destinations, DestinationStatus{
 			Name: d.Name, Type: d.Type, Confirm: d.Confirm, Required: d.Required,
 			BacklogObjects: b.Objects, BacklogBytes: b.Bytes, OldestSeconds: b.Oldest.Seconds(),
-			Held: b.Held, Quarantined: b.Quarantined, Error: f.Error, ErrorSince: f.Since,
+			Held: b.Held, Quarantined: b.Quarantined, LastWords: f.Last, Error: f.Error, ErrorSince: f.Since,
 		})
 	}
 	space, err := h.objects.Space()
@@ -153,12 +155,33 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 	if s.Disk.Full {
 		s.Warnings = append(s.Warnings, "the disk is full up to the reserve: nothing new is received until there is space; the appliances keep what they have")
 	}
+	for _, d := range s.Destinations {
+		if d.stuck() {
+			s.Warnings = append(s.Warnings, d.stuckWords())
+		}
+	}
 	s.State = stateOf(s, h.broken() != nil)
 	return s, nil
 }
 
 // late is how old the oldest waiting object may be before the hub is behind.
 const late = time.Minute
+
+// stuckAfter is how old it may be before somebody must look: an archive that
+// answers everything with "later" is no error that passes.
+const stuckAfter = 30 * time.Minute
+
+func (d DestinationStatus) stuck() bool { return d.OldestSeconds > stuckAfter.Seconds() }
+
+// stuckWords say what is known of why, without the archive's comment, which may
+// name a patient (P10): that is in the rows.
+func (d DestinationStatus) stuckWords() string {
+	words := fmt.Sprintf("destination %s: an object waits for it for %s", d.Name, time.Duration(d.OldestSeconds*float64(time.Second)).Round(time.Minute))
+	if last := cmp.Or(d.Error, d.LastWords); last != "" {
+		words += "; last heard: " + last
+	}
+	return words
+}
 
 // stateOf is the worst of what there is.
 func stateOf(s Status, broken bool) string {
@@ -169,7 +192,7 @@ func stateOf(s Status, broken bool) string {
 		}
 	}
 	for _, d := range s.Destinations {
-		if d.Error != "" {
+		if d.Error != "" || d.stuck() {
 			state = "attention"
 		}
 	}

@@ -40,6 +40,14 @@ type gate struct {
 	until    time.Time
 	err      error
 	since    time.Time
+	last     string // what was said about the object that was sent back last
+}
+
+// sentBack notes why an object must wait. It is for people and the log (P10).
+func (g *gate) sentBack(why string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.last = why
 }
 
 // pause is how long to wait before the destination may be tried.
@@ -84,7 +92,7 @@ func (g *gate) recovered(kind error) {
 func (g *gate) status(name string) Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s := Status{Name: name}
+	s := Status{Name: name, Last: g.last}
 	if g.err != nil {
 		s.Error, s.Since = g.err.Error(), g.since
 	}

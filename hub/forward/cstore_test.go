@@ -210,6 +210,9 @@ func TestDuplicateAfterARefusalIsNotOurs(t *testing.T) {
 	if s := b.stats(); s.Archived != 0 {
 		t.Errorf("archived on the word of somebody else's duplicate: %+v", s)
 	}
+	if last := b.forwarder.Status()[0].Last; !strings.Contains(last, "A700") {
+		t.Errorf("why it had to wait: %q", last)
+	}
 }
 
 // The same when the association was lost before the last byte had left.

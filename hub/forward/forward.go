@@ -127,6 +127,7 @@ type Status struct {
 	Name  string
 	Error string    // why it cannot be reached, "" when it can as far as is known
 	Since time.Time // of Error
+	Last  string    // why the object that was sent back last must wait, for the life of the process; names nobody (P10)
 }
 
 // Status returns one for each destination, in the order of Config.
@@ -236,6 +237,7 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 		f.record(ctx, j, "lose", func(ctx context.Context) error { return f.Jobs.Lost(ctx, j, o.words) })
 	default:
 		after := f.Object.after(j.Attempts)
+		f.gates[j.Destination].sentBack(o.why)
 		j.Unanswered = j.Unanswered || o.unanswered
 		f.log.Warn("not forwarded, will be tried again", append(at, "again_in", after.Round(time.Millisecond))...)
 		f.record(ctx, j, "later", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, after, true, o.words) })
