@@ -207,22 +207,48 @@ func (l *lane) mismatch(id wire.ID) error {
 // The pause that the hub may ask for is bounded both ways.
 const minQuiet, maxQuiet = 100 * time.Millisecond, time.Minute
 
-// again ends the offers that the hub gives up, and pauses leasing: what one
-// object is refused for now, the next would be too.
+// again ends the offers that the hub gives up. Without IDs it is about all: a hub
+// that is full is left alone for a while.
 func (l *lane) again(ctx context.Context, a *wire.Again) error {
-	if len(a.IDs) == 0 {
-		return l.forKeeper(ctx, a)
-	}
 	pause := min(max(time.Duration(a.AfterMillis)*time.Millisecond, minQuiet), maxQuiet)
-	if a.Reason == wire.AgainBusy {
-		l.mu.Lock()
-		l.quiet = time.Now().Add(pause)
-		l.mu.Unlock()
+	switch {
+	case len(a.IDs) == 0 && a.Reason == wire.AgainBusy:
+		l.hush(pause)
+		return nil
+	case len(a.IDs) == 0:
+		return l.forKeeper(ctx, a)
 	}
 	for _, id := range a.IDs {
 		if f := l.flight(id); f != nil && f.state != receipted {
-			l.giveBack(f, &BusyError{Retry: pause})
+			l.giveBack(f, &BusyError{Retry: l.rest(f.ID, pause)})
 		}
 	}
 	return nil
+}
+
+// hush pauses leasing, but of urgent objects: one of these must not wait because
+// others do not fit.
+func (l *lane) hush(pause time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quiet = time.Now().Add(pause)
+	if l.relook != nil {
+		l.relook()
+	}
+}
+
+// maxRest bounds how long an object rests that the hub refuses again and again.
+const maxRest = 5 * time.Minute
+
+// rest is how long an object rests that the hub has no room for. What is refused
+// alone is too big for what is free there, and that seldom changes soon; what is
+// refused because the hub is full comes back when the others do.
+func (l *lane) rest(id dicom.ID, pause time.Duration) time.Duration {
+	l.mu.Lock()
+	full := time.Now().Before(l.quiet)
+	l.mu.Unlock()
+	if full {
+		return pause
+	}
+	return min(pause<<l.u.refusedAgain(id), maxRest)
 }

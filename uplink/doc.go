@@ -82,8 +82,8 @@
 //	  10  Findings     appliance  empty map                     [{1 id, 2 flags, [3 words]}]
 //	  11  Trouble      both       empty map                     [problem]
 //	  12  Release      appliance  [1 reason: bytes]             [id]
-//	  13  Again        hub        [1 reason: 0 busy, 1 lost]    [id], empty: everything
-//	                              [2 after: milliseconds]             not archived
+//	  13  Again        hub        [1 reason: 0 busy, 1 lost]    [id], may be empty
+//	                              [2 after: milliseconds]
 //
 //	object   {1 number, 2 id, 3 transfer syntax, 4 SOP class, 5 SOP instance, 6 length,
 //	          [7 Study Instance UID], [8 calling AE title], [9 priority], [10 flags]}
@@ -116,6 +116,10 @@
 //     with all: a Receipt exists and follows. Puts of one object follow each other
 //     without a gap, all on one stream. Offset equal to length asks for nothing.
 //   - An offer ends with Receipt, with Again (offer it later), or with Trouble.
+//   - Again with IDs is about these objects alone. One that is refused again
+//     and again rests longer each time. Again without IDs is about all: lost,
+//     everything not archived is offered again; busy, nothing but urgent objects
+//     is offered before the time is over.
 //   - Receipt: the object is durable at the hub, and so is the row that says so.
 //   - Archived and Trouble with a seq are repeated on every connection until an
 //     ArchivedAck names the seq, which is sent when the news is durable here.

@@ -152,8 +152,22 @@ func (l *lane) keepProblems(ctx context.Context, list []wire.Problem) error {
 	return l.u.c.Keeper.Trouble(ctx, troubles)
 }
 
-// maxMismatched bounds how many mismatched objects are remembered.
+// maxMismatched bounds how many mismatched objects are remembered, and how many
+// that the hub has no room for.
 const maxMismatched = 1024
+
+// refusedAgain counts how often the hub had no room for an object before, up to
+// a number that still can be shifted by.
+func (u *Uplink) refusedAgain(id dicom.ID) (before uint8) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before = u.tooBig[id]
+	if len(u.tooBig) >= maxMismatched {
+		clear(u.tooBig) // each is asked for earlier, no more
+	}
+	u.tooBig[id] = min(before+1, 16)
+	return before
+}
 
 // mismatch remembers a digest mismatch of an object whose copy here is good
 // and reports whether it was the second one.
@@ -171,14 +185,15 @@ func (u *Uplink) mismatch(id dicom.ID) (second bool) {
 	return false
 }
 
-// forgive forgets the mismatches of objects that arrived after all.
+// forgive forgets the mismatches and refusals of objects that arrived after all.
 func (u *Uplink) forgive(receipts []Receipt) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.mismatched) == 0 {
+	if len(u.mismatched)+len(u.tooBig) == 0 {
 		return
 	}
 	for _, r := range receipts {
 		delete(u.mismatched, r.ID)
+		delete(u.tooBig, r.ID)
 	}
 }

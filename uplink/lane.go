@@ -67,7 +67,8 @@ type lane struct {
 	urgent  window     // of urgent objects
 	bulk    window     // of all others
 	widen   func()     // ends a Lease for urgent objects only
-	quiet   time.Time  // the hub is busy: lease nothing before
+	relook  func()     // ends a Lease that waits, so that waitForRoom decides anew
+	quiet   time.Time  // the hub is full: lease nothing but urgent objects before
 	offers  wire.Offer // not yet written
 	says    []wire.Frame
 	queues  [wire.Classes][]*flight // wanted by the hub, or to be verified

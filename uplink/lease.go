@@ -30,15 +30,9 @@ func (l *lane) lease(ctx context.Context) error {
 func (l *lane) waitForRoom(ctx context.Context) (worst uint8, err error) {
 	for {
 		l.mu.Lock()
-		pause := time.Until(l.quiet)
-		bulk, urgent := l.fits(l.bulk), l.fits(l.urgent)
+		bulk, urgent := l.bulkToo(), l.fits(l.urgent)
 		l.mu.Unlock()
 		switch {
-		case pause > 0:
-			if !sleep(ctx, pause) {
-				return 0, ctx.Err()
-			}
-			continue
 		case bulk && urgent:
 			return wire.Backfill, nil
 		case urgent:
@@ -57,22 +51,29 @@ func (l *lane) fits(w window) bool {
 	return w.objects < l.maxObjects && (w.objects == 0 || w.bytes < l.maxBytes)
 }
 
-// lease1 borrows one object; nil, nil when the window opened meanwhile.
+// bulkToo reports whether more than urgent objects may be offered. l.mu is held.
+func (l *lane) bulkToo() bool { return l.fits(l.bulk) && !time.Now().Before(l.quiet) }
+
+// lease1 borrows one object; nil, nil when what may be leased changed meanwhile.
 func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
 	narrow, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if worst == wire.Urgent {
-		l.mu.Lock()
-		if l.fits(l.bulk) {
-			l.mu.Unlock()
-			return nil, nil
-		}
-		l.widen = cancel
+	l.mu.Lock()
+	if l.bulkToo() != (worst == wire.Backfill) {
 		l.mu.Unlock()
+		return nil, nil
 	}
+	l.relook = cancel
+	if worst == wire.Urgent {
+		l.widen = cancel
+		if pause := time.Until(l.quiet); pause > 0 {
+			defer time.AfterFunc(pause, cancel).Stop()
+		}
+	}
+	l.mu.Unlock()
 	o, err := l.u.c.Source.Lease(narrow, worst)
 	l.mu.Lock()
-	l.widen = nil
+	l.widen, l.relook = nil, nil
 	l.mu.Unlock()
 	if err == nil {
 		return &o, nil

@@ -23,6 +23,7 @@ type Uplink struct {
 	status     Status
 	lane       *lane                 // the connected one
 	mismatched map[dicom.ID]struct{} // objects with one digest mismatch behind them
+	tooBig     map[dicom.ID]uint8    // how often the hub had no room for an object
 }
 
 // New checks c. It starts nothing.
@@ -30,7 +31,7 @@ func New(c Config) (*Uplink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}}
+	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}, tooBig: map[dicom.ID]uint8{}}
 	u.limiter = rate.NewLimiter(limit(c.RateBitsPerSecond), burst(c.RateBitsPerSecond))
 	u.status.Transport = "none"
 	return u, nil

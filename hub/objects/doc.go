@@ -23,7 +23,8 @@
 // that must never be replaced by bytes that are not durable.
 //
 // Below Config.ReserveBytes free on the disk nothing new is taken (ErrFull), so
-// that whoever keeps rows beside it can always write them.
+// that whoever keeps rows beside it can always write them. An object that would
+// go below it while there is room for others is refused alone (ErrTooBig).
 //
 // An error of fdatasync or fsync is final for the Store (P8): from then on every Seal
 // returns ErrFailed; restart the hub. It deliberately knows no ledger: which

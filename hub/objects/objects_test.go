@@ -524,6 +524,35 @@ func TestTheReserveIsLeftAlone(t *testing.T) {
 	claim(t, s, "one", large)
 }
 
+// P6: an object that does not fit while others do is told apart from a full disk.
+func TestTooBigIsNotFull(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64m"); err != nil {
+		t.Skip("needs root to mount a small disk:", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	s, err := objects.Open(objects.Config{Dir: dir, ReserveBytes: 4 << 20, MaxPartialBytes: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	refusal := func(length int64) error {
+		_, err := s.Claim("one", idOf(names, nil), names, length)
+		return err
+	}
+	for _, length := range []int64{100 << 20, 2 << 30} { // for the disk, for the allowance
+		if err := refusal(length); !errors.Is(err, objects.ErrTooBig) {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 62<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := refusal(1 << 20); !errors.Is(err, objects.ErrFull) || errors.Is(err, objects.ErrTooBig) {
+		t.Errorf("full: %v", err)
+	}
+}
+
 // On a disk smaller than the reserve a tenth is kept.
 func TestTheReserveIsAtMostATenthOfTheDisk(t *testing.T) {
 	s, err := objects.Open(objects.Config{Dir: t.TempDir(), ReserveBytes: 1 << 60})

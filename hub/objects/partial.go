@@ -45,7 +45,8 @@ type Partial struct {
 
 // Claim pre-empts whoever writes this object of this device and returns the
 // right to go on where it stands. Nothing is created on disk yet. ErrFull means
-// that the disk has no room for the rest of it.
+// that the disk has no room for the rest of it; ErrTooBig, that this object alone
+// does not fit.
 func (s *Store) Claim(device string, id dicom.ID, n dicom.Names, length int64) (*Partial, error) {
 	if err := n.Check(); err != nil {
 		return nil, err
@@ -83,13 +84,26 @@ func (p *partial) claim(n dicom.Names, length int64) (*Partial, error) {
 			return nil, err
 		}
 	}
-	if rest := length - p.size; rest > 0 {
-		if err := p.store.room(rest); err != nil {
-			return nil, err
+	if err := p.fits(); err != nil {
+		if p.onDisk == 0 && p.owner == nil {
+			p.forget()
 		}
+		return nil, err
 	}
 	p.owner = &Partial{p: p, offset: p.size}
 	return p.owner, nil
+}
+
+// fits asks for room for what is not here yet.
+func (p *partial) fits() error {
+	rest := p.length - p.size
+	switch {
+	case rest <= 0:
+		return nil
+	case p.length > p.store.max:
+		return fmt.Errorf("%w: partial objects of one appliance may have %d bytes", ErrTooBig, p.store.max)
+	}
+	return p.store.room(rest)
 }
 
 // meet fits what is on disk to the announced names. A file that does not begin
@@ -123,13 +137,13 @@ func (p *partial) hasPreface() bool {
 func (c *Partial) Offset() int64 { return c.offset }
 
 // Write appends data set bytes. It returns ErrPreempted after a newer claim,
-// ErrFull when disk or allowance have no space (the partial object is dropped
-// then, which makes some), ErrLength when b goes beyond the announced length.
+// ErrFull when the disk has no space and ErrTooBig when the allowance has none (the
+// partial object is dropped then, which makes some), ErrLength when b goes beyond the announced length.
 func (c *Partial) Write(b []byte) (int, error) {
 	p := c.p
 	if !p.store.reserve(p, int64(len(b))) {
 		c.Drop()
-		return 0, ErrFull
+		return 0, ErrTooBig
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -29,17 +29,26 @@ func (s *Store) Space() (Space, error) {
 	return Space{Free: int64(st.Bavail) * block, Reserve: min(s.keep, int64(st.Blocks)*block/10)}, nil
 }
 
-// room returns ErrFull unless n more bytes leave the reserve free. What is being
+// someRoom is what a disk has left that is not full: what does not fit there is
+// too big for it, and others are not.
+const someRoom = 16 << 20
+
+// room returns an ErrFull unless n more bytes leave the reserve free. What is being
 // written at the same time is not counted: the reserve is much larger.
 func (s *Store) room(n int64) error {
 	if s.keep == 0 {
 		return nil
 	}
 	space, err := s.Space()
-	if err == nil && n > space.Free-space.Reserve {
-		err = fmt.Errorf("%w: %d bytes are free, %d of them are kept so", ErrFull, space.Free, space.Reserve)
+	left := space.Free - space.Reserve
+	if err != nil || n <= left {
+		return err
 	}
-	return err
+	full := ErrFull
+	if left >= someRoom {
+		full = ErrTooBig
+	}
+	return fmt.Errorf("%w: %d bytes are free, %d of them are kept so", full, space.Free, space.Reserve)
 }
 
 // Remove forgets whole objects and returns those that are gone from the disk for

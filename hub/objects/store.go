@@ -34,6 +34,7 @@ var (
 	ErrPreempted = errors.New("a newer stream sends this object")
 	ErrDigest    = errors.New("the bytes do not have the digest they were announced with")
 	ErrLength    = errors.New("more bytes than announced")
+	ErrTooBig    = fmt.Errorf("%w of this size, while smaller ones have room", ErrFull) // is an ErrFull
 	ErrFailed    = errors.New("a flush failed, the object store must be restarted")
 )
 

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -90,6 +91,7 @@ type answers struct {
 	receipts wire.Receipt
 	trouble  wire.Trouble
 	busy     wire.Again
+	full     bool     // not for one object alone
 	complete []*offer // all bytes are here from another connection
 }
 
@@ -105,8 +107,7 @@ func (a *answers) frames(retry time.Duration) (list []wire.Frame) {
 		list = append(list, &a.trouble)
 	}
 	if len(a.busy.IDs) > 0 {
-		a.busy.AfterMillis = uint32(retry.Milliseconds())
-		list = append(list, &a.busy)
+		list = append(list, busy(retry, a.full, a.busy.IDs...)...)
 	}
 	return list
 }
@@ -132,6 +133,7 @@ func (n *session) answer(w wire.Object, known map[hub.ID]int64, a *answers) erro
 		n.log.Warn("no partial object", "object", w.ID, "error", err)
 		n.finish(o)
 		a.busy.IDs = append(a.busy.IDs, w.ID)
+		a.full = a.full || !errors.Is(err, objects.ErrTooBig)
 		return nil
 	}
 	o.mu.Lock()

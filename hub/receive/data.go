@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -102,13 +103,19 @@ func (n *session) notWritten(o *offer, err error) error {
 		return nil
 	case again:
 		n.log.Warn("no space for a partial object", "object", o.ID, "error", err)
-		return n.send(n.busy(o.ID))
+		return n.send(busy(n.server.c.BusyRetry, !errors.Is(err, objects.ErrTooBig), o.ID)...)
 	}
 	return err
 }
 
-func (n *session) busy(ids ...wire.ID) *wire.Again {
-	return &wire.Again{Reason: wire.AgainBusy, AfterMillis: uint32(n.server.c.BusyRetry.Milliseconds()), IDs: ids}
+// busy ends the offers of ids for now. When the hub is full, everything is to
+// wait, which is said first; what alone does not fit delays nothing else (P6).
+func busy(retry time.Duration, full bool, ids ...wire.ID) (list []wire.Frame) {
+	after := uint32(retry.Milliseconds())
+	if full {
+		list = append(list, &wire.Again{Reason: wire.AgainBusy, AfterMillis: after})
+	}
+	return append(list, &wire.Again{Reason: wire.AgainBusy, AfterMillis: after, IDs: ids})
 }
 
 // commit makes what is complete durable, in batches of what waits, and sends

@@ -95,6 +95,35 @@ func TestAFullHubIsBusyAndCatchesUp(t *testing.T) {
 	w.identical(source)
 }
 
+// TestOneThatDoesNotFitDelaysNobody (P6): the hub has no room for a large object
+// and asks for a pause of a minute; small ones go on as if it were not there.
+func TestOneThatDoesNotFitDelaysNobody(t *testing.T) {
+	w := newWorld(t)
+	w.limit = 1 << 20
+	w.change = func(c *receive.Config) { c.BusyRetry = time.Minute }
+	w.start()
+	source := uplinktest.NewSource()
+	large := source.Add(1, 2<<20, wire.Routine)
+	w.appliance("one", source, nil)
+	eventually(t, "the refusal", func() (busy bool) {
+		source.With(func(s *uplinktest.Source) { busy = len(s.Returned) == 1 })
+		return busy
+	})
+	began := time.Now()
+	for i := range 30 {
+		source.Add(uint64(10+i), 1000, uint8(i%wire.Classes))
+	}
+	eventually(t, "the small ones", func() bool { return source.Count(uplinktest.Archived) == 30 })
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("they took %s", took)
+	}
+	source.With(func(s *uplinktest.Source) {
+		if large.State != uplinktest.Ready || s.Read > 30*1000 {
+			t.Errorf("state %d, %d bytes read: it was sent for nothing", large.State, s.Read)
+		}
+	})
+}
+
 // TestNoReceiptWithoutARow: the transaction fails, the objects come again.
 func TestNoReceiptWithoutARow(t *testing.T) {
 	w := newWorld(t)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"edged/internal/dicom"
 	"edged/uplink"
@@ -51,6 +52,7 @@ type Item struct {
 	Damaged  int     // the reader of this and all later calls of Open ends with ErrCorrupt; 0: never
 	Archives int     // how often Archived named it
 	Offsets  []int64 // of Open
+	rests    bool    // the hub asked for a pause
 }
 
 var (
@@ -127,7 +129,7 @@ func (s *Source) Lease(ctx context.Context, worst uint8) (uplink.Object, error) 
 
 func (s *Source) best(worst uint8) (best *Item) {
 	for _, it := range s.order {
-		if it.State == Ready && it.Priority <= worst && (best == nil || it.Priority < best.Priority) {
+		if it.State == Ready && !it.rests && it.Priority <= worst && (best == nil || it.Priority < best.Priority) {
 			best = it
 			if best.Priority == wire.Urgent {
 				break
@@ -185,7 +187,19 @@ func (s *Source) Return(o uplink.Object, why error) {
 		} else if errors.Is(why, uplink.ErrRefused) {
 			it.State = Refused
 		}
+		var busy *uplink.BusyError
+		if it.rests = errors.As(why, &busy); it.rests {
+			time.AfterFunc(busy.Retry, func() { s.rested(it) })
+		}
 	}
+	s.wake()
+}
+
+// rested ends the pause of an object.
+func (s *Source) rested(it *Item) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	it.rests = false
 	s.wake()
 }
 

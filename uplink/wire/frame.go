@@ -203,7 +203,8 @@ type Release struct {
 }
 
 // Again ends offers without a receipt: the hub asks to be offered the objects
-// once more, after a while. No IDs: everything not archived.
+// once more, after a while. No IDs, and lost: everything not archived. No IDs, and
+// busy: nothing but what is urgent before that.
 type Again struct {
 	Reason      uint8 // AgainBusy, AgainLost
 	AfterMillis uint32
