@@ -14,6 +14,9 @@
 //   - The row of the device is durable before its certificate is sent.
 //   - A secret is kept as a hash alone, compared in constant time, and guessing is
 //     slowed down for each address and in all.
+//   - A renewal takes the present key or the one before it, which is the present
+//     one of an appliance that never got its answer. Who has a copy of an older one
+//     renews nothing.
 //   - No certificate is given for a key that the sender does not hold, and none of
 //     the names that a request asks for is looked at: the hub names devices.
 //

@@ -1,6 +1,7 @@
 package enrol_test
 
 import (
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
 	"net/http"
@@ -54,5 +55,43 @@ func TestApplianceRenews(t *testing.T) {
 				t.Errorf("revoked: %v", err)
 			}
 		})
+	}
+}
+
+// The answer of a renewal may be lost any number of times: the appliance comes
+// with the key that it has. Once it has come with a new one, older copies of its
+// disk renew nothing, and the log says that somebody tried.
+func TestOnlyThePresentKeyAndTheOneBeforeRenew(t *testing.T) {
+	d := open(t)
+	own := func(text string, key *ecdsa.PrivateKey) *tls.Certificate {
+		return &tls.Certificate{Certificate: [][]byte{d.cert(text).Raw}, PrivateKey: key}
+	}
+	renew := func(with *tls.Certificate) (*tls.Certificate, int) {
+		key := newKey(t)
+		status, text := d.ask(http.MethodPost, "simplereenroll", "", "", request(t, key), with)
+		if status != http.StatusOK {
+			return nil, status
+		}
+		return own(text, key), status
+	}
+	key := newKey(t)
+	_, text := d.claim(d.code().Password(), request(t, key))
+	first := own(text, key)
+	var second *tls.Certificate
+	for range 3 { // lost, lost, received
+		var status int
+		if second, status = renew(first); status != http.StatusOK {
+			t.Fatalf("with the key before: %d", status)
+		}
+	}
+	third, status := renew(second)
+	if status != http.StatusOK {
+		t.Fatalf("with the present key: %d", status)
+	}
+	if _, status := renew(first); status != http.StatusForbidden || !strings.Contains(d.said.String(), "renewal refused") {
+		t.Errorf("with an old key: %d, the log says %q", status, d.said.String())
+	}
+	if _, status := renew(third); status != http.StatusOK {
+		t.Errorf("with the present key, after that: %d", status)
 	}
 }

@@ -126,7 +126,7 @@ func (s *Server) refuse(w http.ResponseWriter, from string, err error) {
 // reenrol is RFC 7030 §4.2.2, authorised by the certificate that the appliance
 // has, even one that has run out, as long as its device is approved.
 func (s *Server) reenrol(w http.ResponseWriter, r *http.Request) {
-	who, _, err := s.Authority.VerifyDevice(r.TLS, s.Now(), true)
+	who, cert, err := s.Authority.VerifyDevice(r.TLS, s.Now(), true)
 	if err != nil {
 		http.Error(w, "a certificate of this hub is needed", http.StatusUnauthorized)
 		return
@@ -142,11 +142,25 @@ func (s *Server) reenrol(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if err := s.Store.Renewed(r.Context(), d.ID, key); err != nil {
+	switch err := s.renewed(r, d.ID, cert, key); {
+	case errors.Is(err, ErrOldKey):
+		s.Logger.Warn("renewal refused: either somebody has an old copy of the appliance, or it was restored from one", "device", d.ID, "from", r.RemoteAddr, "err", err)
+		http.Error(w, "this certificate was replaced by later ones: enrol the appliance anew with a claim code", http.StatusForbidden)
+		return
+	case err != nil:
 		s.refuse(w, r.RemoteAddr, err)
 		return
 	}
 	s.issue(w, csr, d)
+}
+
+// renewed records the new key of who came with cert.
+func (s *Server) renewed(r *http.Request, id string, cert *x509.Certificate, key [32]byte) error {
+	with, ok := cert.PublicKey.(*ecdsa.PublicKey)
+	if !ok {
+		return ErrOldKey // this hub signs no other
+	}
+	return s.Store.Renewed(r.Context(), id, keyHash(with), key)
 }
 
 func (s *Server) issue(w http.ResponseWriter, csr *x509.CertificateRequest, d Device) {

@@ -11,10 +11,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,11 +35,12 @@ type door struct {
 	now    time.Time
 	url    string
 	config enrol.Config
+	said   *synced // its log
 }
 
 func open(t *testing.T) *door {
 	t.Helper()
-	d := &door{T: t, now: time.Now()}
+	d := &door{T: t, now: time.Now(), said: &synced{}}
 	clock := func() time.Time { return d.now }
 	var err error
 	if d.ca, err = identity.OpenAuthority(t.TempDir(), d.now.Add(-5*365*24*time.Hour)); err != nil {
@@ -46,7 +49,7 @@ func open(t *testing.T) *door {
 	if d.ledger, err = ledger.Open(t.Context(), ledger.Config{Path: filepath.Join(t.TempDir(), "l.db"), Now: clock}); err != nil {
 		t.Fatal(err)
 	}
-	d.config = enrol.Config{Authority: d.ca, Store: d.ledger, Now: clock}
+	d.config = enrol.Config{Authority: d.ca, Store: d.ledger, Now: clock, Logger: slog.New(slog.NewTextHandler(d.said, nil))}
 	s := httptest.NewUnstartedServer(enrol.New(d.config))
 	s.Listener = tls.NewListener(s.Listener, identity.NewServer(d.ca, clock).HTTP())
 	s.Start()
@@ -58,6 +61,24 @@ func open(t *testing.T) *door {
 	})
 	d.url = "https://" + s.Listener.Addr().String() + "/.well-known/est/"
 	return d
+}
+
+// synced is a log that is read while it is written.
+type synced struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *synced) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *synced) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 func (d *door) code() identity.ClaimCode {

@@ -20,6 +20,7 @@ var (
 	ErrExpired  = errors.New("the claim code has expired")
 	ErrUsed     = errors.New("the claim code was used by another appliance")
 	ErrNoDevice = errors.New("no such device")
+	ErrOldKey   = errors.New("its key is neither the device's present one nor the one before")
 )
 
 // Store are the rows behind enrolment.
@@ -35,6 +36,9 @@ type Store interface {
 	// Device looks one up; ErrNoDevice when there is none.
 	Device(ctx context.Context, id string) (Device, error)
 
-	// Renewed records that a device has a new key.
-	Renewed(ctx context.Context, id string, key [32]byte) error
+	// Renewed records that a device that has proved the key with has a new key.
+	// with must be its present key, or the one before: the answer with the
+	// certificate of the present one may have been lost. Then it is the one
+	// before. Errors: ErrOldKey.
+	Renewed(ctx context.Context, id string, with, key [32]byte) error
 }

@@ -123,11 +123,15 @@ func (l *SQLite) SetApproved(ctx context.Context, id string, approved bool, acto
 	})
 }
 
-// Renewed records that a device has a certificate for a new key.
-func (l *SQLite) Renewed(ctx context.Context, id string, key [32]byte) error {
+// Renewed records that a device has a certificate for a new key; see enrol.Store.
+func (l *SQLite) Renewed(ctx context.Context, id string, with, key [32]byte) error {
 	return l.change(ctx, func(b *batch) error {
-		if _, err := b.exec(`UPDATE devices SET key_hash = ? WHERE id = ?`, key[:], id); err != nil {
+		n, err := b.exec(`UPDATE devices SET previous_key = ?1, key_hash = ?2 WHERE id = ?3 AND (key_hash = ?1 OR previous_key = ?1)`, with[:], key[:], id)
+		if err != nil {
 			return fmt.Errorf("renew device: %w", err)
+		}
+		if n == 0 {
+			return fmt.Errorf("renew device %s: %w", id, enrol.ErrOldKey)
 		}
 		return b.audit(id, "renew", id, "")
 	})

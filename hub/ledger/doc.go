@@ -29,7 +29,7 @@
 //
 //	meta           key -> value: ledger id, generation
 //	counters       name -> number, for the life of the ledger
-//	devices        id, facility, state approved|revoked, hash of its key
+//	devices        id, facility, state approved|revoked, hashes of its key and the one before
 //	codes          hash of the secret, facility, until when, used by whom
 //	objects        seq, id, names, length, study, priority, archived_at
 //	receipts       (device, id)                     what one appliance may rely on, unless lost

@@ -89,6 +89,8 @@ CREATE INDEX objects_lost ON objects (seq) WHERE lost = 1;
 `, `
 ALTER TABLE objects ADD COLUMN file INTEGER NOT NULL DEFAULT 0; -- 0 in the store, 1 to be removed, 2 removed
 CREATE INDEX objects_retained ON objects (file, archived_at) WHERE archived_at IS NOT NULL AND file < 2;
+`, `
+ALTER TABLE devices ADD COLUMN previous_key BLOB; -- hash of the key before the present one
 `}
 
 // migrate brings the schema to this program's version, all of it or nothing.
