@@ -307,6 +307,13 @@ func (l *SQLite) Retry(ctx context.Context, id hub.ID, actor string) error {
 
 func (l *SQLite) free(ctx context.Context, id hub.ID, action, from, actor string) error {
 	return l.change(ctx, func(b *batch) error {
+		var removed bool
+		if err := b.row(`SELECT EXISTS (SELECT 1 FROM objects WHERE id = ? AND file > 0)`, id[:]).Scan(&removed); err != nil {
+			return err
+		}
+		if removed {
+			return fmt.Errorf("%s %s: %w", action, id, errRemoved)
+		}
 		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '', lost = 0 WHERE state = ? AND object = (SELECT seq FROM objects WHERE id = ?)`, from, id[:])
 		if err != nil {
 			return err
@@ -318,6 +325,8 @@ func (l *SQLite) free(ctx context.Context, id hub.ID, action, from, actor string
 		return b.audit(actor, action, id.String(), fmt.Sprintf("%d jobs", n))
 	})
 }
+
+var errRemoved = errors.New("the hub has removed its copy, because every required destination has the object: take it from one of those, or send it again from where it came")
 
 // Stuck is a job that waits for an administrator.
 type Stuck struct {

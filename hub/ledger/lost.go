@@ -67,9 +67,14 @@ func (b *batch) askAgain(id hub.ID) error {
 
 // found ends all that: the object is here again, whole, so what the hub had
 // said about it to anybody holds again, and whoever was not asked yet need not be.
+// The jobs wait also for an archived object, which is not marked itself.
 func (b *batch) found(id hub.ID, seq int64) (bool, error) {
-	n, err := b.exec(`UPDATE objects SET lost = 0 WHERE seq = ? AND lost = 1`, seq)
-	if err != nil || n == 0 {
+	n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '', lost = 0 WHERE object = ? AND lost = 1 AND state = 'permanent'`, seq)
+	if err != nil {
+		return false, err
+	}
+	b.jobsGrew = b.jobsGrew || n > 0
+	if n, err = b.exec(`UPDATE objects SET lost = 0 WHERE seq = ? AND lost = 1`, seq); err != nil || n == 0 {
 		return false, err
 	}
 	if _, err := b.exec(`UPDATE receipts SET lost = 0 WHERE id = ?`, id[:]); err != nil {
@@ -78,10 +83,6 @@ func (b *batch) found(id hub.ID, seq int64) (bool, error) {
 	if _, err := b.exec(`DELETE FROM troubles WHERE id = ? AND lost = 1`, id[:]); err != nil {
 		return false, err
 	}
-	if _, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '', lost = 0 WHERE object = ? AND lost = 1 AND state = 'permanent'`, seq); err != nil {
-		return false, err
-	}
-	b.jobsGrew = true
 	return true, nil
 }
 

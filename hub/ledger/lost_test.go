@@ -74,6 +74,8 @@ func TestALossAfterTheArchiveHasItIsOnlyTold(t *testing.T) {
 	if len(troubles) != 0 || len(known) != 1 || len(w.confirmed("A")) != 1 || len(stuck) != 1 || stuck[0].State != "permanent" {
 		t.Errorf("troubles %+v, known %v, stuck %+v", troubles, known, stuck)
 	}
+	w.receive(object("B", 1, "x")) // somebody has it still, and sends it
+	w.want("the other destination gets it after all", len(w.lease("copy", 9)), 1)
 }
 
 // Whoever worked on it under an older lease judges nothing.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -73,4 +74,22 @@ func TestAnObjectReceivedWhileItIsRemovedIsNotCountedAsGone(t *testing.T) {
 	w.receive(object("B", 1, "x"))
 	w.must(w.Removed(w.ctx, going))
 	w.want("again", w.expired(0), ids(o))
+}
+
+// What the hub has no copy of any more cannot be tried again: whoever asks is
+// told so, and nothing is looked for in vain. When it has come again it can.
+func TestRetryOfWhatWasRemovedIsRefusedWithWords(t *testing.T) {
+	w := start(t, Config{Destinations: []Destination{{"vna", true}, {"copy", false}}})
+	o := object("A", 1, "x")
+	w.receive(o)
+	w.must(w.Done(w.ctx, w.one("vna"), ""))
+	w.must(w.Refuse(w.ctx, w.one("copy"), "A900"))
+	w.must(w.Removed(w.ctx, w.expired(0)))
+	if err := w.Retry(w.ctx, o.ID, "somebody"); err == nil || !strings.Contains(err.Error(), "removed its copy") {
+		t.Errorf("retry: %v", err)
+	}
+	w.want("jobs", len(w.lease("copy", 9)), 0)
+	w.receive(object("B", 1, "x"))
+	w.must(w.Retry(w.ctx, o.ID, "somebody"))
+	w.want("jobs", len(w.lease("copy", 9)), 1)
 }
