@@ -35,6 +35,8 @@ type Limits struct {
 	LinkDown     time.Duration // If zero, 5 minutes without the hub, with images waiting, is stopped.
 	Backlog      time.Duration // If zero, an image that waits for 1 minute means catching up.
 	Stuck        time.Duration // If zero, 5 minutes without progress while images wait need a look.
+	Overdue      time.Duration // If zero, an image that waits for 30 minutes on a working line needs a look, whatever else moves.
+	CatchUp      time.Duration // If zero, what waits since an outage is given as long again as that lasted, at most 4 hours.
 	ArchiveLate  time.Duration // If zero, 30 minutes at the hub without confirmation need a look.
 	CertEnds     time.Duration // If zero, 30 days before its end a certificate needs a look: it should have been renewed long ago.
 	LowFreeBytes int64         // If zero, less than 2 GiB needs a look.
@@ -45,6 +47,8 @@ func (l Limits) withDefaults() Limits {
 		LinkDown:     or(l.LinkDown, 5*time.Minute),
 		Backlog:      or(l.Backlog, time.Minute),
 		Stuck:        or(l.Stuck, 5*time.Minute),
+		Overdue:      or(l.Overdue, 30*time.Minute),
+		CatchUp:      or(l.CatchUp, 4*time.Hour),
 		ArchiveLate:  or(l.ArchiveLate, 30*time.Minute),
 		CertEnds:     or(l.CertEnds, 30*24*time.Hour),
 		LowFreeBytes: or(l.LowFreeBytes, 2<<30),
@@ -185,11 +189,24 @@ func (f Facts) whyGone() ReasonCode {
 }
 
 // stuck says that there is a line and something to send, both for long enough,
-// and nothing has moved. A line that has just come back gets its chance.
+// and nothing has moved, or one image has not while others did. A line that has
+// just come back gets its chance.
 func (f Facts) stuck(l Limits) bool {
-	return f.Connected && !f.Shadow && f.BacklogObjects > 0 &&
-		f.older(f.OldestBacklog, l.Stuck) &&
-		f.Now.Sub(f.LinkSince) >= l.Stuck && f.Now.Sub(f.LastProgress) >= l.Stuck
+	if !f.Connected || f.Shadow || f.BacklogObjects == 0 {
+		return false
+	}
+	still := f.older(f.OldestBacklog, l.Stuck) && f.Now.Sub(f.LinkSince) >= l.Stuck && f.Now.Sub(f.LastProgress) >= l.Stuck
+	return still || f.overdue(l)
+}
+
+// overdue looks at the oldest image alone: it has waited for too long since there
+// is a line. How long it had waited before says how much there is to catch up with.
+func (f Facts) overdue(l Limits) bool {
+	if f.OldestBacklog.IsZero() {
+		return false
+	}
+	outage := min(max(f.LinkSince.Sub(f.OldestBacklog), 0), l.CatchUp)
+	return f.older(f.OldestBacklog, l.Overdue) && f.Now.Sub(f.LinkSince) >= l.Overdue+outage
 }
 
 // older is false for the zero time: nothing is waiting.

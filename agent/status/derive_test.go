@@ -30,6 +30,21 @@ func TestStateFollowsFacts(t *testing.T) {
 		{"a backlog that does not move", func(f *Facts) {
 			f.BacklogObjects, f.OldestBacklog, f.LastProgress = 3, ago(10*time.Minute), ago(5*time.Minute)
 		}, Attention, BacklogStuck},
+		{"one image does not move while others do", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LastProgress = 3, ago(30*time.Minute), ago(time.Second)
+		}, Attention, BacklogStuck},
+		{"one image is late, but moves perhaps", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LastProgress = 3, ago(29*time.Minute), ago(time.Second)
+		}, CatchingUp, Backlog},
+		{"what waits since an outage of two hours has two hours more", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LinkSince, f.LastProgress = 3, ago(4*time.Hour), ago(2*time.Hour), ago(time.Second)
+		}, CatchingUp, Backlog},
+		{"what waits since an outage of two hours has no more than that", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LinkSince, f.LastProgress = 3, ago(5*time.Hour), ago(3*time.Hour), ago(time.Second)
+		}, Attention, BacklogStuck},
+		{"what waits since an outage of days has four hours", func(f *Facts) {
+			f.BacklogObjects, f.OldestBacklog, f.LinkSince, f.LastProgress = 3, ago(96*time.Hour), ago(5*time.Hour), ago(time.Second)
+		}, Attention, BacklogStuck},
 		{"a line that has just come back is not stuck", func(f *Facts) {
 			f.BacklogObjects, f.OldestBacklog, f.LastProgress, f.LinkSince = 3, ago(10*time.Hour), ago(9*time.Hour), ago(time.Second)
 		}, CatchingUp, Backlog},
