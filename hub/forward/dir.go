@@ -35,6 +35,7 @@ type Dir struct {
 
 	mu     sync.Mutex // guards what follows
 	place  *place     // nil while it is away
+	swept  bool       // incoming was emptied by this process
 	stored bool       // an object was delivered by this process
 	broken error      // a flush has failed: nothing is believed until hubd has started again (P8)
 }

@@ -95,21 +95,27 @@ func (d *Dir) used() (bool, error) {
 }
 
 // mark finds incoming and empties it, or makes it. It is never removed and made
-// again: a crash between the two would look like a disk that is not mounted.
+// again: a crash between the two would look like a disk that is not mounted. It is
+// emptied once: a directory that is found again may be the same one, in use.
 func (d *Dir) mark(root *os.Root, used bool) error {
 	f, err := root.Open(incoming)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && used:
 		return fmt.Errorf("path %s is not what was delivered to before, it has no %s: is it mounted? If it is right, make that folder in it", d.c.Path, incoming)
 	case errors.Is(err, fs.ErrNotExist):
+		d.swept = true
 		return errors.Join(root.Mkdir(incoming, 0o700), durable.SyncDir(d.c.Path))
 	case err != nil:
 		return err
 	}
 	defer f.Close()
+	if d.swept {
+		return nil // what is there now, our own workers write
+	}
 	left, err := f.ReadDir(-1)
 	for _, e := range left {
 		err = errors.Join(err, root.RemoveAll(incoming+"/"+e.Name()))
 	}
+	d.swept = err == nil
 	return err
 }

@@ -101,3 +101,20 @@ func TestADirThatIsAwayIsShownWithoutWork(t *testing.T) {
 		return made && b.forwarder.Status()[0].Error == ""
 	}, NewDir(DirConfig{Name: "vna", Path: path, Used: b.used}))
 }
+
+// Some file systems give a directory a new number each time: it is found again
+// while workers write there, and nothing of theirs is removed.
+func TestADirFoundAgainIsNotSwept(t *testing.T) {
+	d := newDir(t, t.TempDir())
+	writing := filepath.Join(d.c.Path, incoming, "writing")
+	if err := os.WriteFile(writing, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.place = nil
+	if _, err := d.find(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(writing); err != nil {
+		t.Error(err)
+	}
+}
