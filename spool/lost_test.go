@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,6 +196,51 @@ func TestAFileOfNobodyKnowsWhatStaysInSight(t *testing.T) {
 		s.Close()
 		if l := offline(t, dir); len(l) != 2 || l[0].ID != (ID{}) {
 			t.Fatalf("offline: %+v", l)
+		}
+	}
+}
+
+// P1, SPOOL-15: setting aside, the re-send and what follows may be cut anywhere:
+// what was answered is here whole, and nothing stays counted as lost.
+func TestALostObjectComesAgainHoweverThePowerFails(t *testing.T) {
+	ctx := context.Background()
+	for _, keep := range []int{0, 50, 100} {
+		for crash := 1; crash <= 60; crash++ {
+			rnd := rand.New(rand.NewPCG(uint64(crash), uint64(keep)))
+			fs := newMemFS()
+			s := open(t, memConfig(fs))
+			body := sample(1, 100)
+			o, _ := put(t, s, newSample(1), body)
+			s.Close()
+			n, err := fs.walk(objectName(o.Seq))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.data[len(n.data)-1] ^= 1
+			n.synced = bytes.Clone(n.data)
+			fs.crashAt = fs.ops + crash
+			acked := false
+			if s, err := Open(ctx, memConfig(fs)); err == nil {
+				_, _, err = tryPut(s, newSample(1), body)
+				acked = err == nil
+				_ = s.Sweep(ctx) // ends with the power cut, or later
+			}
+			disk := fs.powerCut(keep, rnd)
+			s = open(t, memConfig(disk))
+			if _, result := put(t, s, newSample(1), body); acked && result != Duplicate {
+				t.Fatalf("crash after %d: what was answered was not here", crash)
+			}
+			if err := s.Sweep(ctx); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			s = open(t, memConfig(disk))
+			wantContent(t, s, o.ID, body)
+			wantLost(t, s, 0, 0)
+			if st, c := s.Stats(), s.Counters(); st.Objects != 1 || c[CountReceived] != 1 {
+				t.Fatalf("crash after %d, %d %% kept: %+v %v; want one object, received once", crash, keep, st, c)
+			}
+			s.Close()
 		}
 	}
 }
