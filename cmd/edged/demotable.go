@@ -10,11 +10,12 @@ import (
 // journey is one instance on its way, with the time at which each hop was
 // reached. The zero time means not yet.
 type journey struct {
-	id, modality                string
-	bytes                       int64
-	sent, safe, atHub, archived time.Time
-	file                        string // what the modality sent, Part 10
-	printed                     bool
+	id, modality         string
+	bytes                int64
+	sent, received, safe time.Time // received: the appliance had all bytes; safe: it answered
+	atHub, archived      time.Time
+	file                 string // what the modality sent, Part 10
+	printed              bool
 }
 
 // table shows journeys: a line for each that has ended, and on a terminal below
@@ -28,7 +29,7 @@ type table struct {
 }
 
 const (
-	tableHead  = "  instance                modality     bytes       sent      safe    at hub  archived"
+	tableHead  = "  instance                modality     bytes   received      safe    at hub  archived"
 	liveLines  = 6
 	clearBelow = "\x1b[J"
 )
@@ -74,7 +75,7 @@ func (t *table) draw(all, under []*journey) {
 
 func (t *table) row(j *journey) string {
 	return fmt.Sprintf("  %-22s  %-8s %9d  %9s %9s %9s %9s", clip(j.id, 16)+"…", j.modality, j.bytes,
-		t.at(j.sent), t.at(j.safe), t.at(j.atHub), t.at(j.archived))
+		t.at(j.received), t.at(j.safe), t.at(j.atHub), t.at(j.archived))
 }
 
 // at is a time as seconds since the start.

@@ -15,8 +15,8 @@ func TestHopsAreShownInTheirOrder(t *testing.T) {
 		row  objectRow
 		want string
 	}{
-		"one after the other":  {objectRow{State: "archived", AtHubAt: at(300), ArchivedAt: at(400)}, "0.100s 0.200s 0.300s 0.400s"},
-		"the hub's clock late": {objectRow{State: "archived", AtHubAt: at(300), ArchivedAt: at(-90)}, "0.100s 0.200s 0.300s 0.300s"},
+		"one after the other":  {objectRow{State: "archived", ReceivedAt: at(150), AtHubAt: at(300), ArchivedAt: at(400)}, "0.150s 0.200s 0.300s 0.400s"},
+		"the hub's clock late": {objectRow{State: "archived", ReceivedAt: at(250), AtHubAt: at(300), ArchivedAt: at(-90)}, "0.200s 0.200s 0.300s 0.300s"},
 		"from an earlier run":  {objectRow{State: "archived", AtHubAt: at(-800), ArchivedAt: at(-700)}, "0.100s 0.200s 0.200s 0.200s"},
 		"not told":             {objectRow{State: "archived"}, "0.100s 0.200s 0.900s 0.900s"},
 		"held":                 {objectRow{State: "held", AtHubAt: at(300)}, "0.100s 0.200s 0.300s ·"},
@@ -29,7 +29,7 @@ func TestHopsAreShownInTheirOrder(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}
-	if got := strings.Join(strings.Fields(tableHead)[3:], " "); got != "sent safe at hub archived" {
+	if got := strings.Join(strings.Fields(tableHead)[3:], " "); got != "received safe at hub archived" {
 		t.Errorf("the columns are called %s", got)
 	}
 }

@@ -139,6 +139,9 @@ func (d *demo) look(ctx context.Context) {
 // come from three clocks (modality, appliance, hub), and the objects of an
 // earlier run have theirs already: no hop is shown before the one before it.
 func (j *journey) reach(o objectRow, now time.Time) {
+	if j.received.IsZero() {
+		j.received = within(o.ReceivedAt, j.sent, j.safe) // the first copy of a duplicate came earlier
+	}
 	if o.State == "at_hub" || o.State == "held" || o.State == "archived" {
 		first(&j.atHub, j.safe, o.AtHubAt, now)
 	}
@@ -158,6 +161,17 @@ func first(at *time.Time, previous, told, now time.Time) {
 	if at.Before(previous) {
 		*at = previous
 	}
+}
+
+// within moves t between two times.
+func within(t, from, to time.Time) time.Time {
+	switch {
+	case t.Before(from):
+		return from
+	case t.After(to):
+		return to
+	}
+	return t
 }
 
 // compare reads every archived file and every sent file and compares their data
