@@ -349,7 +349,7 @@ func TestManySmallObjectsWaitForNoRoundTrip(t *testing.T) {
 	w.start()
 	r := hello(t, w.dial("one"), "data")
 	const n = 200
-	offer, answers, receipts, frames := &wire.Offer{}, 0, 0, 0
+	offer, answers, receipts, haves := &wire.Offer{}, 0, 0, 0
 	var bodies [][]byte
 	for i := range n {
 		o, data := wireObject(uint64(i+1), uint64(i), 100)
@@ -357,9 +357,9 @@ func TestManySmallObjectsWaitForNoRoundTrip(t *testing.T) {
 	}
 	r.say(offer)
 	for receipts < n {
-		frames++
 		switch f := r.hear().(type) {
 		case *wire.Have:
+			haves++
 			for _, a := range f.Answers {
 				r.put(a.Number, 0, bodies[a.Number-1])
 			}
@@ -371,7 +371,9 @@ func TestManySmallObjectsWaitForNoRoundTrip(t *testing.T) {
 			t.Fatalf("%+v", f)
 		}
 	}
-	if answers != n || frames > n/2 {
-		t.Errorf("%d answers and %d receipts in %d frames", answers, receipts, frames)
+	// How many receipts share a frame depends on how fast the disk is; that
+	// commits share a flush is proved at the ledger.
+	if answers != n || haves > n/10 {
+		t.Errorf("%d answers in %d frames", answers, haves)
 	}
 }
