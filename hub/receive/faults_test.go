@@ -342,7 +342,7 @@ func TestUnclaimedPartialObjectsExpire(t *testing.T) {
 	eventually(t, "expiry", func() bool { return w.store.PartialBytes("one") == 0 })
 }
 
-// TestManySmallObjectsWaitForNoRoundTrip: they are pipelined, and receipts come
+// TestManySmallObjectsWaitForNoRoundTrip: they are pipelined, and answers come
 // in batches. Counted in frames, not in time.
 func TestManySmallObjectsWaitForNoRoundTrip(t *testing.T) {
 	w := newWorld(t)
