@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -15,14 +14,7 @@ import (
 // is not here is no error.
 func TestWhatTheHubLostIsOfferedAgain(t *testing.T) {
 	ctx := context.Background()
-	s, err := spool.Open(ctx, spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
-	k.set(s, nil)
-	f := &feed{keeper: k, log: k.log}
+	s, f := openFeed(t)
 	var list []dicom.ID
 	for n := range 2 {
 		w, err := s.Create(spool.New{})

@@ -169,22 +169,31 @@ func (a *appliance) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	back, front := newGroup(context.WithoutCancel(ctx)), newGroup(ctx)
+	lasting := context.WithoutCancel(ctx)
+	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	back.Go(a.view.watch)
-	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.reminders, a.roster.run} {
-		back.Go(part)
+	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.reminders, a.roster.run, a.view.watch} {
+		middle.Go(part)
 	}
-	context.AfterFunc(back.ctx, func() { front.cancel(context.Cause(back.ctx)) })
+	for _, g := range []*group{middle, back} {
+		context.AfterFunc(g.ctx, func() { front.cancel(context.Cause(g.ctx)) })
+	}
 	for _, l := range listeners {
 		l.start(a, front, back)
 	}
 	front.Go(a.announce)
 	err = front.Wait()
 	a.log.Info("stopping")
-	back.cancel(errStopped)
-	if cause := back.Wait(); cause != nil {
-		return cause
+	return stopInOrder(err, middle, back)
+}
+
+// stopInOrder ends one group after the other and returns the first error of any.
+func stopInOrder(err error, groups ...*group) error {
+	for _, g := range groups {
+		g.cancel(errStopped)
+		if cause := g.Wait(); err == nil {
+			err = cause
+		}
 	}
 	return err
 }

@@ -14,6 +14,19 @@ import (
 	"edged/uplink"
 )
 
+// openFeed is a feed on an empty spool of its own.
+func openFeed(t *testing.T) (*spool.Spool, *feed) {
+	t.Helper()
+	s, err := spool.Open(t.Context(), spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
+	k.set(s, nil)
+	return s, &feed{keeper: k, log: k.log}
+}
+
 // P2: what is not durable here is never acknowledged, also when the same list
 // names an object that is not here; what merely is not here always is, or the
 // hub would repeat it for ever.
@@ -43,14 +56,7 @@ func TestOnlyDurableStatementsAreAcknowledged(t *testing.T) {
 // object that is here counts, and once the spool is gone nothing is taken.
 func TestReceiptsOfStrangersArePassedOver(t *testing.T) {
 	ctx := context.Background()
-	s, err := spool.Open(ctx, spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
-	k.set(s, nil)
-	f := &feed{keeper: k, log: k.log}
+	s, f := openFeed(t)
 	w, err := s.Create(spool.New{})
 	if err != nil {
 		t.Fatal(err)
@@ -77,14 +83,7 @@ func TestReceiptsOfStrangersArePassedOver(t *testing.T) {
 func TestForeignMetaIsParkedAndNotLeased(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	s, err := spool.Open(ctx, spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
-	k.set(s, nil)
-	f := &feed{keeper: k, log: k.log}
+	s, f := openFeed(t)
 	w, err := s.Create(spool.New{Meta: []byte("not ours")})
 	if err != nil {
 		t.Fatal(err)
@@ -109,14 +108,7 @@ func TestForeignMetaIsParkedAndNotLeased(t *testing.T) {
 // A file that cannot be read just now is no damage: the object rests, unharmed.
 func TestUnreadableForNowIsGivenBack(t *testing.T) {
 	ctx := context.Background()
-	s, err := spool.Open(ctx, spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
-	k.set(s, nil)
-	f := &feed{keeper: k, log: k.log}
+	s, f := openFeed(t)
 	w, err := s.Create(spool.New{})
 	if err != nil {
 		t.Fatal(err)

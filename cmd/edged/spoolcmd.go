@@ -146,15 +146,11 @@ type showCmd struct {
 }
 
 func (c *showCmd) Run(p *process) error {
-	in, err := c.openInside(p.ctx)
+	in, rows, err := c.openPicked(p.ctx, []string{c.ID})
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	rows, err := pick(p.ctx, in, []string{c.ID})
-	if err != nil {
-		return err
-	}
 	out := json.NewEncoder(p.stdout)
 	out.SetIndent("", "  ")
 	return out.Encode(rows[0])
@@ -188,6 +184,19 @@ func pick(ctx context.Context, in inside, names []string) (rows []objectRow, err
 	return rows, err
 }
 
+// openPicked is openInside and pick.
+func (c *configFlag) openPicked(ctx context.Context, names []string) (inside, []objectRow, error) {
+	in, err := c.openInside(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := pick(ctx, in, names)
+	if err != nil {
+		in.Close()
+	}
+	return in, rows, err
+}
+
 type exportCmd struct {
 	configFlag
 	Dir string   `arg:"" help:"Folder for the files; made if it is missing." type:"path"`
@@ -195,15 +204,11 @@ type exportCmd struct {
 }
 
 func (c *exportCmd) Run(p *process) error {
-	in, err := c.openInside(p.ctx)
+	in, rows, err := c.openPicked(p.ctx, c.IDs)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	rows, err := pick(p.ctx, in, c.IDs)
-	if err != nil {
-		return err
-	}
 	if err := durable.Mkdir(c.Dir, 0o700); err != nil {
 		return err
 	}
@@ -251,15 +256,11 @@ type verifyCmd struct {
 }
 
 func (c *verifyCmd) Run(p *process) error {
-	in, err := c.openInside(p.ctx)
+	in, rows, err := c.openPicked(p.ctx, c.IDs)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	rows, err := pick(p.ctx, in, c.IDs)
-	if err != nil {
-		return err
-	}
 	damaged, bytes := 0, int64(0)
 	for _, o := range rows {
 		if err := verify(p.ctx, in, o); err != nil {
