@@ -48,7 +48,7 @@ func TestFailedFlushIsRefusedAndRecovered(t *testing.T) {
 // stopTraced ends the program below strace, and strace with it.
 func (r *rig) stopTraced() {
 	r.t.Helper()
-	children, err := os.ReadFile(filepath.Join("/proc", itoa(r.edged.cmd.Process.Pid), "task", itoa(r.edged.cmd.Process.Pid), "children"))
+	children, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(r.edged.cmd.Process.Pid), "task", strconv.Itoa(r.edged.cmd.Process.Pid), "children"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -57,8 +57,6 @@ func (r *rig) stopTraced() {
 	}
 	<-r.edged.done
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }
 
 func terminate(t *testing.T, pid string) {
 	t.Helper()
