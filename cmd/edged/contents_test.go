@@ -162,7 +162,7 @@ func newArchive(t *testing.T, address string) *archive {
 // afterwards nothing stays longer than it must, and the counters stay.
 func TestForgottenOnlyAfterArchived(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(0)
+	address := testAddress()
 	a := newArchive(t, address)
 	a.set(dimse.StatusOutOfResources)
 	r := newRig(t, "spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB, retain_archived: 0s}\n",

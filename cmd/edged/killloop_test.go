@@ -137,7 +137,7 @@ func (r *rig) onTheWire(files []string) map[string]string {
 func (r *rig) storescp(more ...string) (address, dir string) {
 	r.t.Helper()
 	needs(r.t, "storescp")
-	address, dir = freeAddress(0), r.t.TempDir()
+	address, dir = testAddress(), r.t.TempDir()
 	r.storescpAt(address, dir, more...)
 	return address, dir
 }

@@ -76,11 +76,11 @@ type rig struct {
 // the same first word; in them $DIR, $HUB, $PAGE and $DICOM stand for the rig's.
 func newRig(t *testing.T, edged, hubd string) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), hub: freeAddress(0), page: freeAddress(0), dicom: freeAddress(0)}
+	r := &rig{t: t, dir: t.TempDir(), hub: testAddress(), page: testAddress(), dicom: testAddress()}
 	known := strings.NewReplacer("$DIR", r.dir, "$HUB", r.hub, "$PAGE", r.page, "$DICOM", r.dicom)
 	edged, hubd = known.Replace(edged), known.Replace(hubd)
 	r.write("hubd.yaml", merged(fmt.Sprintf("data_dir: %s/hub\nlisten: %q\nconsole: {listen: %q}\ndestinations: [{name: vna, type: dir, confirm: dir, path: %s/archive, create: true}]\n",
-		r.dir, r.hub, freeAddress(0), r.dir), hubd))
+		r.dir, r.hub, testAddress(), r.dir), hubd))
 	r.write("edged.yaml", merged(fmt.Sprintf("data_dir: %s/edge\ndicom: {listen: %q, accept_unknown: true}\nspool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: {hubs: [%q]}\npage: {listen: %q}\nlog: {level: debug}\n",
 		r.dir, r.dicom, r.hub, r.page), edged))
 	return r

@@ -77,7 +77,7 @@ func TestStorescpAsVNA(t *testing.T) {
 	t.Parallel()
 	needs(t, "storescp")
 	r := newRig(t, "", "")
-	address, dir := freeAddress(0), t.TempDir()
+	address, dir := testAddress(), t.TempDir()
 	r.rewrite("hubd.yaml", toArchive(address))
 	r.up()
 	objects := everyKind(t)
@@ -124,7 +124,7 @@ func (r *rig) sameByUID(sent []object, archived, direct map[string]string) {
 func (r *rig) orthanc() (dicomAt, web string) {
 	r.t.Helper()
 	needs(r.t, "Orthanc")
-	dicomAt, httpAt, store := freeAddress(0), freeAddress(0), r.t.TempDir()
+	dicomAt, httpAt, store := testAddress(), testAddress(), r.t.TempDir()
 	port := func(address string) json.Number {
 		_, p, _ := net.SplitHostPort(address)
 		return json.Number(p)

@@ -39,7 +39,7 @@ func TestUnknownConfigurationKey(t *testing.T) {
 func TestCommandsExplainThemselves(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, alone, "")
-	nowhere := freeAddress(0)
+	nowhere := testAddress()
 	for _, c := range []struct {
 		program string
 		args    []string

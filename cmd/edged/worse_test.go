@@ -46,7 +46,7 @@ func TestDamagedIdentityStillReceives(t *testing.T) {
 // appliances still have everything that is not archived and offer it again.
 func TestHubRestoredFromBackup(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(0)
+	address := testAddress()
 	a := newArchive(t, address)
 	a.set(dimse.StatusOutOfResources)
 	r := newRig(t, "", "destinations: [{name: vna, type: cstore, confirm: success, address: \""+address+"\", ae_title: VNA}]\n")
@@ -101,8 +101,8 @@ func TestSecondDaemonIsToldSo(t *testing.T) {
 	r := newRig(t, "", "").up()
 	for name, says := range map[string]string{"edged": "another edged", "hubd": "another hubd"} {
 		over := map[string]string{
-			"edged": `dicom: {listen: "` + freeAddress(0) + `", accept_unknown: true}` + "\n" + `page: {listen: "` + freeAddress(0) + `"}`,
-			"hubd":  `listen: "` + freeAddress(0) + `"` + "\n" + `console: {listen: "` + freeAddress(0) + `"}`,
+			"edged": `dicom: {listen: "` + testAddress() + `", accept_unknown: true}` + "\n" + `page: {listen: "` + testAddress() + `"}`,
+			"hubd":  `listen: "` + testAddress() + `"` + "\n" + `console: {listen: "` + testAddress() + `"}`,
 		}[name]
 		r.rewrite(name+".yaml", over)
 		said, code := r.call(name, "run", "-c", r.path(name+".yaml"))
