@@ -82,6 +82,14 @@ type Config struct {
 	LeaseTimeout   time.Duration // When a lease that was neither renewed nor given back ends. If zero, never: a sender in this process gives back what it has, or ends with it.
 	MaxTries       int           // Poison tries before an object is parked. If zero, 5.
 
+	// Key encrypts everything that is written from now on: objects, journal, index
+	// (D-S12). 32 bytes; if nil, nothing is encrypted. What is encrypted with another
+	// key, or while there is none, cannot be opened: ErrKey.
+	Key []byte
+
+	GroupQuiet time.Duration // How long nothing may come for a group before it counts as complete. If zero, one minute. Counted in time of running.
+	ScrubRate  int64         // Bytes a second that Scrub reads. If zero, 4 MiB; negative: Scrub does nothing.
+
 	AllowUnsafeFilesystem bool // Run where a power cut loses data (D-S9). For tests and demonstrations.
 
 	Logger   *slog.Logger          // If nil, nothing is logged.
@@ -107,6 +115,7 @@ var (
 	ErrMismatch = errors.New("receipt does not fit the object")
 	ErrUnsafe   = errors.New("file system loses data at a power cut")
 	ErrClosed   = errors.New("spool is closed")
+	ErrKey      = errors.New("spool is encrypted with another key")
 )
 
 func (c Config) withDefaults() (Config, error) {
@@ -122,6 +131,11 @@ func (c Config) withDefaults() (Config, error) {
 	defaulted(&c.MaxTombstones, 100_000)
 	defaulted(&c.RetainArchived, 72*time.Hour)
 	defaulted(&c.MaxTries, 5)
+	defaulted(&c.GroupQuiet, time.Minute)
+	defaulted(&c.ScrubRate, 4<<20)
+	if c.Key != nil && len(c.Key) != 32 {
+		return c, fmt.Errorf("spool: Key has %d bytes, want 32", len(c.Key))
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

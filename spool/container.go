@@ -18,7 +18,7 @@ const (
 
 	headerMagic      = "EDGEDOBJ"
 	sealMagic        = "EDGEDSEA"
-	containerVersion = 1
+	containerVersion = 2 // 1 had no part
 
 	bitTest = 1 << 0
 )
@@ -42,6 +42,7 @@ type head struct {
 	priority Priority
 	test     bool
 	group    string
+	part     string
 	seed     []byte
 	meta     []byte
 	preface  []byte
@@ -51,7 +52,7 @@ func (h head) check() error {
 	for _, part := range []struct {
 		what     string
 		len, max int
-	}{{"group", len(h.group), MaxGroup}, {"seed", len(h.seed), MaxSeed}, {"meta", len(h.meta), MaxMeta}, {"preface", len(h.preface), MaxPreface}} {
+	}{{"group", len(h.group), MaxGroup}, {"part", len(h.part), MaxGroup}, {"seed", len(h.seed), MaxSeed}, {"meta", len(h.meta), MaxMeta}, {"preface", len(h.preface), MaxPreface}} {
 		if part.len > part.max {
 			return fmt.Errorf("%s has %d bytes, at most %d are kept", part.what, part.len, part.max)
 		}
@@ -63,7 +64,7 @@ func (h head) check() error {
 }
 
 func (h head) encode() []byte {
-	b := make([]byte, headerSize, headerSize+len(h.seed)+len(h.group)+len(h.meta)+len(h.preface))
+	b := make([]byte, headerSize, headerSize+len(h.seed)+len(h.group)+len(h.part)+len(h.meta)+len(h.preface))
 	copy(b, headerMagic)
 	binary.BigEndian.PutUint16(b[8:], containerVersion)
 	b[10] = byte(h.priority)
@@ -75,17 +76,19 @@ func (h head) encode() []byte {
 	binary.BigEndian.PutUint32(b[20:], uint32(len(h.group)))
 	binary.BigEndian.PutUint32(b[24:], uint32(len(h.meta)))
 	binary.BigEndian.PutUint32(b[28:], uint32(len(h.preface)))
+	binary.BigEndian.PutUint32(b[32:], uint32(len(h.part)))
 	binary.BigEndian.PutUint32(b[60:], checksum(b[:60]))
 	b = append(b, h.seed...)
 	b = append(b, h.group...)
+	b = append(b, h.part...)
 	b = append(b, h.meta...)
 	return append(b, h.preface...)
 }
 
-// lengths of the four parts, from a header that passed its checksum.
-type lengths struct{ seed, group, meta, preface int64 }
+// lengths of what stands before the content, from a header that passed its checksum.
+type lengths struct{ seed, group, part, meta, preface int64 }
 
-func (l lengths) sum() int64 { return headerSize + l.seed + l.group + l.meta + l.preface }
+func (l lengths) sum() int64 { return headerSize + l.seed + l.group + l.part + l.meta + l.preface }
 
 // decodeHeader reads the fixed part. Lengths that come out are within the
 // limits, whatever the disk says (SPOOL-22).
@@ -93,13 +96,13 @@ func decodeHeader(b []byte) (h head, l lengths, err error) {
 	if len(b) < headerSize || string(b[:8]) != headerMagic || binary.BigEndian.Uint32(b[60:]) != checksum(b[:60]) {
 		return h, l, fmt.Errorf("%w: not a container header", errNotSealed)
 	}
-	if v := binary.BigEndian.Uint16(b[8:]); v != containerVersion {
+	if v := binary.BigEndian.Uint16(b[8:]); v < 1 || v > containerVersion {
 		return h, l, fmt.Errorf("%w: container version %d", errLater, v)
 	}
 	h.priority, h.test, h.flags = Priority(b[10]), b[11]&bitTest != 0, binary.BigEndian.Uint32(b[12:])
 	at := func(off int) int64 { return int64(binary.BigEndian.Uint32(b[off:])) }
-	l = lengths{seed: at(16), group: at(20), meta: at(24), preface: at(28)}
-	if l.seed > MaxSeed || l.group > MaxGroup || l.meta > MaxMeta || l.preface > MaxPreface || h.priority >= priorities {
+	l = lengths{seed: at(16), group: at(20), meta: at(24), preface: at(28), part: at(32)} // version 1 has zero there
+	if l.seed > MaxSeed || l.group > MaxGroup || l.part > MaxGroup || l.meta > MaxMeta || l.preface > MaxPreface || h.priority >= priorities {
 		return h, l, fmt.Errorf("%w: container header is out of bounds", errNotSealed)
 	}
 	return h, l, nil
@@ -199,7 +202,7 @@ func (c *container) readParts(r io.ReaderAt, first []byte, l lengths) error {
 		b = b[n:]
 		return part
 	}
-	c.seed, c.group = take(l.seed), string(take(l.group))
+	c.seed, c.group, c.part = take(l.seed), string(take(l.group)), string(take(l.part))
 	c.meta, c.preface = take(l.meta), take(l.preface)
 	return nil
 }

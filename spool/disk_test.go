@@ -177,14 +177,14 @@ func TestFilesOfALaterVersionAreLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := append([]byte(nil), b...)
-	later[9] = 2
+	later[9] = containerVersion + 1
 	binary.BigEndian.PutUint32(later[60:], checksum(later[:60]))
 	if err := os.WriteFile(name, later, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cfg.AllowUnsafeFilesystem = true
 	if _, err := Open(context.Background(), cfg); !errors.Is(err, errLater) {
-		t.Fatalf("container of version 2: %v", err)
+		t.Fatalf("container of a later version: %v", err)
 	}
 	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, later) {
 		t.Fatalf("it was touched: %v", err)

@@ -54,14 +54,14 @@
 //	ballast                           zeros, given up when the journal needs room
 //	suspect                           there after a failed sync: the next recovery rewrites
 //
-// # The container, version 1
+// # The container, version 2
 //
 // All numbers are big-endian. Seed, group, Meta and preface are opaque; preface
 // and content lie together, so that a Part 10 file is one contiguous run.
 //
 //	offset size
 //	     0    8  "EDGEDOBJ"
-//	     8    2  version, 1
+//	     8    2  version, 2; 1 had no part
 //	    10    1  priority: 0 urgent, 1 routine, 2 back-fill
 //	    11    1  bits: 1 = test object
 //	    12    4  flags, opaque
@@ -69,9 +69,10 @@
 //	    20    4  length of the group     at most   1 KiB
 //	    24    4  length of Meta          at most 256 KiB
 //	    28    4  length of the preface   at most 256 KiB
-//	    32   28  zero
+//	    32    4  length of the part      at most   1 KiB
+//	    36   24  zero
 //	    60    4  CRC-32C of bytes 0 to 59
-//	    64       seed | group | Meta | preface | content | seal
+//	    64       seed | group | part | Meta | preface | content | seal
 //
 //	the seal, the last 128 bytes of the file
 //	     0    8  "EDGEDSEA"

@@ -2,10 +2,7 @@ package spool
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path"
 	"sort"
@@ -82,63 +79,6 @@ func lostAside(ctx context.Context, fs FS, name string, seq uint64, f *facts) lo
 		f = &facts{id: id}
 	}
 	return lostFrom(seq, *f, setAside, "set aside: "+why.Error())
-}
-
-// identify says what is wrong with a file that was set aside and, when that is
-// proved, which object it was.
-func identify(ctx context.Context, fs FS, name string, seq uint64) (ID, error) {
-	f, err := fs.Open(name)
-	if err != nil {
-		return ID{}, err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return ID{}, err
-	}
-	c, err := readContainer(f, size)
-	switch {
-	case err != nil:
-		return provedID(ctx, f, size), err
-	case c.seq != seq:
-		return c.id, fmt.Errorf("%w: the seal is of object %d", errNotSealed, c.seq)
-	}
-	return c.id, fmt.Errorf("%w: content does not match its digest", ErrCorrupt)
-}
-
-// provedID is the ID in the seal, if the seal proves itself or the content
-// proves the ID; else zero.
-func provedID(ctx context.Context, f File, size int64) (id ID) {
-	if size < headerSize+sealSize {
-		return ID{}
-	}
-	var first [headerSize]byte
-	var tail [sealSize]byte
-	_, err := f.ReadAt(tail[:], size-sealSize)
-	if err != nil && err != io.EOF {
-		return ID{}
-	}
-	if s, err := decodeSeal(tail[:]); err == nil {
-		return s.id
-	}
-	if _, err := f.ReadAt(first[:], 0); err != nil {
-		return ID{}
-	}
-	_, l, err := decodeHeader(first[:])
-	if err != nil || l.sum() > size-sealSize {
-		return ID{}
-	}
-	h := sha256.New()
-	for _, part := range []*io.SectionReader{io.NewSectionReader(f, headerSize, l.seed), io.NewSectionReader(f, l.sum(), size-sealSize-l.sum())} {
-		if _, err := io.CopyBuffer(onlyWriter{h}, contextReader{ctx, part}, make([]byte, 256<<10)); err != nil {
-			return ID{}
-		}
-	}
-	copy(id[:], tail[32:])
-	if id != ID(h.Sum(nil)) {
-		return ID{}
-	}
-	return id
 }
 
 // entry shows l in every list. It belongs to no group: its file would say to which.

@@ -1,0 +1,80 @@
+package spool
+
+import (
+	"errors"
+	"os"
+)
+
+// beginJournal writes all that is known to a new segment, with its own sync:
+// the old one may be only in the page cache, or torn.
+func (r *recovery) beginJournal() error {
+	s := r.s
+	for name, n := range r.book.standing.counters {
+		s.counters[name] = n
+	}
+	s.next, s.age = r.maxSeq+1, r.book.standing.age
+	for _, t := range r.book.tombs {
+		if !t.healed {
+			s.intern(t.group).forgotten++
+		}
+		s.tombs.add(t, s.cfg.MaxTombstones, s.groups)
+		if t.seq >= r.book.standing.mark && !t.test {
+			s.counters[CountReceived]++
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range r.lost { // first: their good copies take over from them
+		r.adoptLost(l)
+	}
+	for _, o := range r.found {
+		r.adopt(o)
+	}
+	r.rep.Objects = len(r.found)
+	return s.journal.begin(s.standingWith(nil), s.snapshot())
+}
+
+// adopt makes an entry of a file and of what the journal knows of it.
+func (r *recovery) adopt(o found) {
+	s := r.s
+	e := &entry{facts: facts{id: o.c.id}, seq: o.seq, start: o.c.start, content: o.c.content, received: o.c.received,
+		flags: o.c.flags, preface: uint32(o.c.parts.preface), priority: o.c.priority, test: o.c.test, group: s.intern(o.c.group)}
+	if f := r.book.facts[o.seq]; f != nil && f.id == e.id {
+		e.facts = *f
+		delete(r.book.facts, o.seq)
+	}
+	e.again = r.again[e.seq] || r.damage[e.id] && !e.damaged
+	if old := s.byID[e.id]; old != nil && old.damaged && e.facts == (facts{id: e.id}) {
+		e.inherit(old)
+	}
+	if o.seq >= r.book.standing.mark && !e.test && !e.again {
+		s.counters[CountReceived]++
+	}
+	s.dirs[shardName(o.seq)] = true
+	s.publish(e)
+}
+
+// unlinkForgotten repeats unlinks that a crash undid; the rows that allow it
+// are durable in the new segment.
+func (r *recovery) unlinkForgotten() error {
+	for _, name := range r.undone {
+		if err := r.s.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		r.rep.Undone++
+	}
+	return nil
+}
+
+// syncAll is the commit point of recovery. Before it nothing was shown to anybody.
+func (r *recovery) syncAll() error {
+	if mutant != mutantNoSyncFS {
+		if err := r.s.fs.SyncFS(); err != nil {
+			return err
+		}
+	}
+	if r.suspect {
+		return r.s.fs.Remove(suspectName)
+	}
+	return nil
+}

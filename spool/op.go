@@ -1,0 +1,189 @@
+package spool
+
+import (
+	"encoding/binary"
+	"errors"
+	"sort"
+)
+
+// What a record of the journal says; drawn in doc.go. Everything here is pure.
+
+// kind of an obligation.
+type kind uint8
+
+const (
+	opAtHub       kind = 1 + iota // the hub's receipt
+	opArchived                    // the archive's confirmation
+	opForgot                      // the object may be, and will be, unlinked
+	opHeld                        // the hub keeps it back
+	opReleased                    // the end of a hold or of a quarantine
+	opQuarantined                 // set aside, with a reason
+	opReoffer                     // everything not archived is to be sent again
+	opWasAtHub                    // in snapshots: counted as at hub once, then offered again
+	opSnapshotEnd                 // in snapshots: all of it is here
+	opReofferOne                  // this object is to be sent again, unless it is archived
+	lastKind      = opReofferOne
+)
+
+// op is one obligation. Which fields count depends on the kind.
+type op struct {
+	kind    kind
+	seq     uint64
+	id      ID
+	length  int64  // forgot: content bytes; healed: sequence number of the good copy
+	at      int64  // at hub, archived, forgot: Unix nanoseconds, shown only
+	age     int64  // archived: the spool's own age, see sweep.go
+	group   string // forgot
+	reason  string // quarantined
+	damaged bool   // quarantined: the bytes are not what was stored
+	test    bool   // forgot
+	fate    fate   // forgot: of its file; not written
+	healed  bool   // forgot: a damaged copy, of which a good one came again
+}
+
+// standing is what every record carries beside its obligations: the absolute
+// truth at its time, so that no older record is needed for it.
+type standing struct {
+	mark     uint64 // every object below it was proved durable when it was acknowledged
+	next     uint64 // no sequence number from here on was ever given away
+	age      int64  // nanoseconds that this spool has run in its life
+	counters map[string]uint64
+}
+
+func appendString(b []byte, s string) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
+	return append(b, s...)
+}
+
+func (s standing) encode() []byte {
+	b := binary.BigEndian.AppendUint64(nil, s.mark)
+	b = binary.BigEndian.AppendUint64(b, s.next)
+	b = binary.BigEndian.AppendUint64(b, uint64(s.age))
+	names := make([]string, 0, len(s.counters))
+	for name := range s.counters {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(names)))
+	for _, name := range names {
+		b = appendString(b, name)
+		b = binary.BigEndian.AppendUint64(b, s.counters[name])
+	}
+	return b
+}
+
+func (o op) encode(b []byte) []byte {
+	body := binary.BigEndian.AppendUint64(nil, o.seq)
+	body = append(body, o.id[:]...)
+	switch o.kind {
+	case opAtHub:
+		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
+	case opArchived:
+		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
+		body = binary.BigEndian.AppendUint64(body, uint64(o.age))
+	case opForgot:
+		body = binary.BigEndian.AppendUint64(body, uint64(o.length))
+		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
+		body = append(body, boolByte(o.test)|boolByte(o.healed)<<1)
+		body = appendString(body, o.group)
+	case opQuarantined:
+		body = append(body, boolByte(o.damaged))
+		body = appendString(body, o.reason)
+	}
+	b = append(b, byte(o.kind))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
+	return append(b, body...)
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// decoder takes values off the front of b; after the first lack of bytes it is
+// bad for good and gives zeros.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) take(n int) []byte {
+	if n < 0 || n > len(d.b) {
+		d.bad, d.b = true, nil
+		return make([]byte, min(max(n, 0), 64))
+	}
+	v := d.b[:n]
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) u8() byte    { return d.take(1)[0] }
+func (d *decoder) u16() uint16 { return binary.BigEndian.Uint16(d.take(2)) }
+func (d *decoder) u32() uint32 { return binary.BigEndian.Uint32(d.take(4)) }
+func (d *decoder) u64() uint64 { return binary.BigEndian.Uint64(d.take(8)) }
+func (d *decoder) i64() int64  { return int64(d.u64()) }
+
+func (d *decoder) str() string {
+	n := int(d.u16())
+	if n > len(d.b) {
+		d.bad, d.b = true, nil
+		return ""
+	}
+	return string(d.take(n))
+}
+
+var errRecord = errors.New("journal record is malformed")
+
+// decodePayload reads what standing.encode and op.encode wrote. Obligations of
+// a kind that is not known are skipped: they come from a later version.
+func decodePayload(b []byte) (standing, []op, error) {
+	d := &decoder{b: b}
+	s := standing{mark: d.u64(), next: d.u64(), age: d.i64(), counters: map[string]uint64{}}
+	n := int(d.u16())
+	if n > maxCounters {
+		return s, nil, errRecord
+	}
+	for range n {
+		name := d.str()
+		s.counters[name] = d.u64()
+	}
+	var ops []op
+	for len(d.b) > 0 && !d.bad {
+		k, size := kind(d.u8()), d.u32()
+		if int64(size) > int64(len(d.b)) {
+			return s, nil, errRecord
+		}
+		o, ok := decodeOp(k, d.take(int(size)))
+		if !ok {
+			return s, nil, errRecord
+		}
+		if k >= opAtHub && k <= lastKind {
+			ops = append(ops, o)
+		}
+	}
+	if d.bad {
+		return s, nil, errRecord
+	}
+	return s, ops, nil
+}
+
+func decodeOp(k kind, body []byte) (op, bool) {
+	d := &decoder{b: body}
+	o := op{kind: k, seq: d.u64()}
+	copy(o.id[:], d.take(len(o.id)))
+	switch k {
+	case opAtHub:
+		o.at = d.i64()
+	case opArchived:
+		o.at, o.age = d.i64(), d.i64()
+	case opForgot:
+		o.length, o.at = d.i64(), d.i64()
+		bits := d.u8()
+		o.test, o.healed, o.group = bits&1 != 0, bits&2 != 0, d.str()
+	case opQuarantined:
+		o.damaged, o.reason = d.u8() != 0, d.str()
+	}
+	return o, !d.bad || k > lastKind
+}
