@@ -61,6 +61,7 @@ func (w *Writer) Commit(ctx context.Context) (Object, CommitResult, error) {
 
 func (w *Writer) describe(e *entry) {
 	e.content, e.start = w.n, int64(len(w.head))
+	e.disk = e.start + e.content + sealSize
 	e.received = w.s.cfg.Now().UnixNano()
 	e.flags, e.priority, e.test, e.preface = w.new.Flags, w.new.Priority, w.new.Test, uint32(len(w.new.Preface))
 }

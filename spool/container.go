@@ -149,6 +149,7 @@ type container struct {
 	head
 	seal
 	start int64   // offset of the content
+	disk  int64   // bytes of the file
 	parts lengths // of what stands before it
 }
 

@@ -34,7 +34,7 @@ func (s *Spool) Open(id ID) (*Content, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open object %s: %w", id, err)
 	}
-	c, err := openContent(s.fs, seq)
+	c, err := openContent(s.fs, s.keys, seq)
 	if err == nil && c.c.id != id {
 		c.Close()
 		err = fmt.Errorf("%w: the file holds another object", ErrCorrupt)
@@ -69,12 +69,12 @@ func (s *Spool) logged(err error) {
 	}
 }
 
-func openContent(fs FS, seq uint64) (*Content, error) {
+func openContent(fs FS, keys *keyring, seq uint64) (*Content, error) {
 	f, err := fs.Open(objectName(seq))
 	if err != nil {
 		return nil, err
 	}
-	c, err := inspect(f, seq)
+	c, err := inspect(keys, f, seq)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -224,7 +224,7 @@ func (s *Spool) metaFromFile(seq uint64) []byte {
 		return nil
 	}
 	defer f.Close()
-	c, err := inspect(f, seq)
+	c, err := inspect(s.keys, f, seq)
 	if err != nil {
 		return nil
 	}

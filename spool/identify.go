@@ -9,7 +9,7 @@ import (
 
 // identify says what is wrong with a file that was set aside and, when that is
 // proved, which object it was.
-func identify(ctx context.Context, fs FS, name string, seq uint64) (ID, error) {
+func identify(ctx context.Context, fs FS, keys *keyring, name string, seq uint64) (ID, error) {
 	f, err := fs.Open(name)
 	if err != nil {
 		return ID{}, err

@@ -34,7 +34,7 @@ type lost struct {
 // findLost compares the quarantine folder and the journal with the files that
 // are in their place, oldest first. undone are set aside copies of objects that
 // were forgotten, or are here again whole: they may be unlinked.
-func findLost(ctx context.Context, fs FS, b *book, here map[uint64]bool) (all []lost, undone []string, err error) {
+func findLost(ctx context.Context, fs FS, keys *keyring, b *book, here map[uint64]bool) (all []lost, undone []string, err error) {
 	names, err := fs.ReadDir(quarantineDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, err
@@ -45,7 +45,7 @@ func findLost(ctx context.Context, fs FS, b *book, here map[uint64]bool) (all []
 		if !ok || aside[seq] || here[seq] {
 			continue
 		}
-		l := lostAside(ctx, fs, path.Join(quarantineDir, name), seq, b.facts[seq])
+		l := lostAside(ctx, fs, keys, path.Join(quarantineDir, name), seq, b.facts[seq])
 		if healed[seq] || l.id != (ID{}) && tomb[seq] == l.id {
 			undone = append(undone, path.Join(quarantineDir, name))
 			continue
@@ -70,11 +70,11 @@ func lostFrom(seq uint64, f facts, why fate, reason string) lost {
 
 // lostAside tells of a file in the quarantine folder; f, what the journal knows
 // of its number, may be nil.
-func lostAside(ctx context.Context, fs FS, name string, seq uint64, f *facts) lost {
+func lostAside(ctx context.Context, fs FS, keys *keyring, name string, seq uint64, f *facts) lost {
 	if f != nil && f.damaged {
 		return lostFrom(seq, *f, setAside, f.reason)
 	}
-	id, why := identify(ctx, fs, name, seq)
+	id, why := identify(ctx, fs, keys, name, seq)
 	if f == nil {
 		f = &facts{id: id}
 	}
@@ -96,7 +96,7 @@ func (r *recovery) findLost() (err error) {
 		here[o.seq] = true
 	}
 	var undone []string
-	r.lost, undone, err = findLost(r.ctx, r.s.fs, r.book, here)
+	r.lost, undone, err = findLost(r.ctx, r.s.fs, r.s.keys, r.book, here)
 	r.undone = append(r.undone, undone...)
 	for i, l := range r.lost {
 		r.maxSeq = max(r.maxSeq, l.seq)

@@ -40,7 +40,7 @@ func wantLost(t *testing.T, s *Spool, aside, gone int64) {
 // offline is what a reader lists of what is lost.
 func offline(t *testing.T, dir string) (out []Object) {
 	t.Helper()
-	r, err := OpenReadOnly(dir)
+	r, err := OpenReadOnly(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

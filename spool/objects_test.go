@@ -470,7 +470,7 @@ func TestSecondOpenerIsLockedOut(t *testing.T) {
 	if _, err := Open(context.Background(), Config{Dir: dir, AllowUnsafeFilesystem: true}); !errors.Is(err, ErrLocked) {
 		t.Fatalf("second opener: %v, want ErrLocked", err)
 	}
-	if _, err := OpenReadOnly(dir); !errors.Is(err, ErrLocked) {
+	if _, err := OpenReadOnly(dir, nil); !errors.Is(err, ErrLocked) {
 		t.Fatalf("reader beside the daemon: %v, want ErrLocked", err)
 	}
 	s.Close()
@@ -498,7 +498,7 @@ func TestReaderSaysTheSameAndChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := treeOf(t, dir)
-	r, err := OpenReadOnly(dir)
+	r, err := OpenReadOnly(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

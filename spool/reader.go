@@ -15,6 +15,7 @@ import (
 // uses no index: what it says comes from the files and the journal.
 type Reader struct {
 	fs   *osFS
+	keys *keyring
 	lock io.Closer
 	book *book
 	tomb map[uint64]ID
@@ -23,7 +24,7 @@ type Reader struct {
 }
 
 // OpenReadOnly opens dir. ErrLocked means that a daemon is running: ask that one.
-func OpenReadOnly(dir string) (*Reader, error) {
+func OpenReadOnly(dir string, key []byte) (*Reader, error) {
 	fs, err := openOSFS(dir)
 	if err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func (r *Reader) Each(f func(Object) error) error {
 
 // eachLost passes over what has come again already, though no row says so yet.
 func (r *Reader) eachLost(here map[uint64]bool, whole map[ID]bool, f func(Object) error) error {
-	all, _, err := findLost(context.Background(), r.fs, r.book, here)
+	all, _, err := findLost(context.Background(), r.fs, r.keys, r.book, here)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 		return o, false, err
 	}
 	defer file.Close()
-	c, err := inspect(file, seq)
+	c, err := inspect(r.keys, file, seq)
 	if errors.Is(err, errLater) {
 		return o, false, err
 	}
@@ -132,7 +133,7 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 
 // object is the container as callers see it; f may be nil.
 func (c *container) object(f *facts) Object {
-	e := &entry{facts: facts{id: c.id}, seq: c.seq, start: c.start, content: c.content, received: c.received,
+	e := &entry{facts: facts{id: c.id}, seq: c.seq, start: c.start, content: c.content, disk: c.disk, received: c.received,
 		group: &group{name: c.group}, flags: c.flags, preface: uint32(c.parts.preface), priority: c.priority, test: c.test}
 	if f != nil && f.id == c.id {
 		e.facts = *f
@@ -144,7 +145,7 @@ func (c *container) object(f *facts) Object {
 
 // Open opens the content of the object with that sequence number.
 func (r *Reader) Open(seq uint64) (*Content, error) {
-	c, err := openContent(r.fs, seq)
+	c, err := openContent(r.fs, r.keys, seq)
 	if err != nil {
 		return nil, fmt.Errorf("open object %d: %w", seq, err)
 	}

@@ -236,7 +236,7 @@ func (r *recovery) scanFile(seq uint64) error {
 		return err
 	}
 	defer f.Close()
-	c, err := inspect(f, seq)
+	c, err := inspect(r.s.keys, f, seq)
 	if err == nil && r.tomb[seq] == c.id {
 		r.undone = append(r.undone, objectName(seq)) // a crash brought it back
 		return nil
@@ -262,7 +262,7 @@ func (r *recovery) isDamaged(seq uint64, c *container) bool {
 }
 
 // inspect reads a container that must belong to seq.
-func inspect(f File, seq uint64) (*container, error) {
+func inspect(keys *keyring, f File, seq uint64) (*container, error) {
 	size, err := f.Size()
 	if err != nil {
 		return nil, err
@@ -271,6 +271,7 @@ func inspect(f File, seq uint64) (*container, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.disk = size
 	if c.seq != seq {
 		return nil, fmt.Errorf("%w: the seal is of object %d", errNotSealed, c.seq)
 	}

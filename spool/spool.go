@@ -29,6 +29,7 @@ func objectName(seq uint64) string { return fmt.Sprintf("%s/%016x.obj", shardNam
 type Spool struct {
 	cfg    Config
 	fs     FS
+	keys   *keyring // nil without encryption
 	lock   io.Closer
 	report Recovery
 	space  space
@@ -80,6 +81,7 @@ type entry struct {
 	seq      uint64
 	start    int64 // bytes before the content
 	content  int64
+	disk     int64 // bytes of its file
 	received int64
 	group    *group
 	flags    uint32
@@ -98,7 +100,7 @@ func (e *entry) size() int64 {
 	if e.fate != inPlace {
 		return 0
 	}
-	return e.start + e.content + sealSize
+	return e.disk
 }
 func (e *entry) state() State { return e.shown(e.lease != nil) }
 

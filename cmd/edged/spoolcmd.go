@@ -45,7 +45,7 @@ func (c *configFlag) openInside(ctx context.Context) (inside, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("no spool at %s: is this the right configuration (-c)? (%w)", dir, err)
 	}
-	r, err := spool.OpenReadOnly(dir)
+	r, err := spool.OpenReadOnly(dir, nil)
 	if errors.Is(err, spool.ErrLocked) {
 		return nil, fmt.Errorf("the daemon is starting or does not answer on %s; try again", cfg.socketPath())
 	}
