@@ -1,0 +1,172 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"edged/internal/durable"
+)
+
+type syncer interface{ Sync() error }
+
+// lockWait bounds how long a row waits for another process's row.
+const lockWait = 5 * time.Second
+
+// lockDir keeps other processes out until unlock is called. A process that dies
+// gives its lock back.
+func lockDir(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for deadline := time.Now().Add(lockWait); ; time.Sleep(5 * time.Millisecond) {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return func() { f.Close() }, nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
+			f.Close()
+			return nil, fmt.Errorf("lock %s: %w", dir, err)
+		}
+	}
+}
+
+// files are the logs, oldest first.
+func files(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if ok, _ := filepath.Match("[0-9][0-9][0-9][0-9]-[0-9][0-9].log", e.Name()); ok && e.Type().IsRegular() {
+			names = append(names, filepath.Join(dir, e.Name()))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// tail is where the next row goes.
+type tail struct {
+	file   string // the newest; "" when there is none
+	size   int64  // of its whole rows
+	torn   int64  // bytes behind them
+	seq    uint64
+	hash   digest // of the last row
+	sealed bool
+}
+
+// findTail looks at the last whole row. In a new file that a crash left without
+// one, the row before it is in the file before.
+func findTail(dir string) (t tail, err error) {
+	names, err := files(dir)
+	if err != nil || len(names) == 0 {
+		return t, err
+	}
+	for i := len(names) - 1; i >= 0; i-- {
+		row, whole, torn, err := lastRow(names[i])
+		if err != nil {
+			return t, err
+		}
+		if i == len(names)-1 {
+			t.file, t.size, t.torn = names[i], whole, torn
+		}
+		if row == nil {
+			continue
+		}
+		l, _, err := parse(row)
+		if err != nil {
+			return t, fmt.Errorf("%s: the last row is not one of this log: %w; move the folder away to begin a new one, and keep it", names[i], err)
+		}
+		t.seq, t.hash, t.sealed = l.Seq, sha256.Sum256(row), l.Sealed != nil
+		return t, nil
+	}
+	return t, nil
+}
+
+// lastRow reads the end of a file: the last line that is whole, where it ends,
+// and how many bytes are behind it.
+func lastRow(name string) (row []byte, whole, torn int64, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	from := max(0, info.Size()-2*maxLine)
+	end, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	last := bytes.LastIndexByte(end, '\n')
+	if last < 0 && from > 0 {
+		return nil, 0, 0, fmt.Errorf("%s: no row within %d bytes of its end", name, 2*maxLine)
+	}
+	if last < 0 {
+		return nil, 0, info.Size(), nil
+	}
+	whole = from + int64(last) + 1
+	return end[bytes.LastIndexByte(end[:last], '\n')+1 : last], whole, info.Size() - whole, nil
+}
+
+// mend cuts off what is no whole row: nobody has acted on it.
+func (t *tail) mend() error {
+	if err := os.Truncate(t.file, t.size); err != nil {
+		return err
+	}
+	t.torn = 0
+	return nil // the next row's fsync covers it
+}
+
+// write appends one row: write, fsync(file), fsync(directory) where it was not yet.
+func (l *Log) write(t tail, e Event) (tail, error) {
+	e = e.bounded()
+	e.At, e.Seq = l.cfg.Now().UTC().Round(0), t.seq+1
+	row, err := encode(e, t.hash, l.cfg.Key)
+	if err != nil {
+		return t, err
+	}
+	if len(row) >= maxLine {
+		return t, fmt.Errorf("event %d is too long: %d bytes", e.Seq, len(row))
+	}
+	name := max(t.file, filepath.Join(l.cfg.Dir, e.At.Format("2006-01")+".log"))
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return t, err
+	}
+	defer f.Close()
+	if _, err := f.Write(append(row, '\n')); err != nil {
+		return t, err // what it left is torn, and the next row's to mend
+	}
+	if err := l.sync(f); err != nil {
+		l.dead = fmt.Errorf("%s: %w; restart to go on", name, err)
+		return t, l.dead
+	}
+	if name != l.named { // also one that is there already: whoever made it may have died before this
+		if err := durable.SyncDir(l.cfg.Dir); err != nil {
+			l.dead = err
+			return t, err
+		}
+		l.named = name
+	}
+	if name != t.file {
+		t.file, t.size = name, 0
+	}
+	t.size += int64(len(row)) + 1
+	t.seq, t.hash, t.sealed = e.Seq, sha256.Sum256(row), l.cfg.Key != nil
+	return t, nil
+}

@@ -1,0 +1,156 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Report is what Read says of the log as a whole.
+type Report struct {
+	Events  int
+	Head    string   // SHA-256 of the last row; whoever notes it elsewhere sees later whether rows were cut off
+	Seq     uint64   // of the last row
+	Torn    int64    // bytes of an unfinished row at the end; no damage
+	Breaks  []string // where the chain is broken; the first maxBreaks of them
+	Broken  int      // how often
+	Without []uint64 // intents without an outcome: a crash came between
+}
+
+const maxBreaks = 100
+
+// Read visits every event, oldest first, and verifies the chain on the way. What
+// does not fit is told in the report and does not end it; what cannot be opened
+// for want of the key is an error.
+func Read(dir string, key []byte, visit func(Event) error) (Report, error) {
+	names, err := files(dir)
+	if err != nil {
+		return Report{}, err
+	}
+	r := reader{key: key, visit: visit, intents: make(map[uint64]struct{})}
+	for i, name := range names {
+		if err := r.file(name, i == len(names)-1); err != nil {
+			return r.rep, fmt.Errorf("audit log %s: %w", name, err)
+		}
+	}
+	r.rep.Without = slices.Sorted(maps.Keys(r.intents))
+	if r.rep.Seq > 0 {
+		r.rep.Head = hex.EncodeToString(r.hash[:])
+	}
+	return r.rep, nil
+}
+
+type reader struct {
+	key     []byte
+	visit   func(Event) error
+	rep     Report
+	hash    digest
+	sealed  bool
+	intents map[uint64]struct{} // still without an outcome
+}
+
+// file reads one log. Only the last one may end in an unfinished row; a file in
+// the middle that does was cut.
+func (r *reader) file(name string, last bool) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewReaderSize(f, maxLine)
+	for n := 1; ; n++ {
+		where := fmt.Sprintf("%s line %d", filepath.Base(name), n)
+		row, err := lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			r.broken(where, "is longer than any row")
+			if err := skipLine(lines); err != nil {
+				return err
+			}
+			continue
+		case errors.Is(err, io.EOF):
+			r.end(where, row, last)
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := r.row(where, bytes.TrimSuffix(row, []byte{'\n'})); err != nil {
+			return err
+		}
+	}
+}
+
+func skipLine(b *bufio.Reader) error {
+	for {
+		_, err := b.ReadSlice('\n')
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+func (r *reader) end(where string, row []byte, last bool) {
+	switch {
+	case len(row) == 0:
+	case last:
+		r.rep.Torn = int64(len(row))
+	default:
+		r.broken(where, "is cut off")
+	}
+}
+
+func (r *reader) broken(where, what string) {
+	if r.rep.Broken++; len(r.rep.Breaks) < maxBreaks {
+		r.rep.Breaks = append(r.rep.Breaks, where+" "+what)
+	}
+}
+
+// row checks one row against the one before it, and takes it as it is: after a
+// break the chain is followed from there.
+func (r *reader) row(where string, b []byte) error {
+	l, prev, err := parse(b)
+	if err != nil {
+		r.broken(where, "is no row of this log")
+		r.hash = sha256.Sum256(b)
+		return nil
+	}
+	switch {
+	case l.Seq != r.rep.Seq+1:
+		r.broken(where, fmt.Sprintf("has number %d, %d was expected: rows are missing", l.Seq, r.rep.Seq+1))
+	case prev != r.hash:
+		r.broken(where, "does not follow from the row before it: one of the two was changed")
+	case r.sealed && l.Sealed == nil:
+		r.broken(where, "is not encrypted, though rows before it are: it was not written by edged")
+	}
+	r.sealed = r.sealed || l.Sealed != nil
+	r.rep.Seq, r.hash = l.Seq, sha256.Sum256(b)
+	e, err := l.open(prev, r.key)
+	if errors.Is(err, ErrKey) && (r.key == nil || r.rep.Events == 0) {
+		return ErrKey // not even the first one opens
+	}
+	if err != nil {
+		r.broken(where, "cannot be opened: it was changed, or written with another key")
+		return nil
+	}
+	return r.event(e)
+}
+
+func (r *reader) event(e Event) error {
+	r.rep.Events++
+	if e.Outcome == Intended {
+		r.intents[e.Seq] = struct{}{}
+	}
+	delete(r.intents, e.Of)
+	return r.visit(e)
+}
