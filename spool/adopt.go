@@ -31,7 +31,7 @@ func (r *recovery) beginJournal() error {
 		r.adopt(o)
 	}
 	r.rep.Objects = len(r.found)
-	return s.journal.begin(s.standingWith(nil), s.snapshot())
+	return s.journal.begin(r.standing(), s.snapshot())
 }
 
 // adopt makes an entry of a file and of what the journal knows of it.
