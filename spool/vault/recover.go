@@ -1,0 +1,233 @@
+package vault
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"edged/internal/durable"
+	"edged/spool/vault/recovery"
+)
+
+const (
+	publicFile  = "recovery.pub"
+	wrappedFile = "recovery.wrapped"
+)
+
+// ErrNotWrapped is what Recover says when there is nothing to be recovered.
+var ErrNotWrapped = errors.New("the key of this spool was never wrapped to a recovery key: only its own copies open it")
+
+// NewRecoveryKey makes the pair of a region.
+func NewRecoveryKey() (privatePEM, publicPEM []byte, err error) { return recovery.NewKey() }
+
+// Wrap wraps the key to a recovery key, durable on return; there must be a key.
+// Wrapping again to the same one changes nothing; to another one replaces what
+// was there.
+//
+// Order: wrapped key, then public key. The public key alone would claim what is
+// not yet so.
+func Wrap(c Config, publicPEM []byte) (changed bool, err error) {
+	if c, err = c.withDefaults(); err != nil {
+		return false, err
+	}
+	to, err := recovery.KeyID(publicPEM)
+	if err != nil {
+		return false, err
+	}
+	unlock, err := lock(c.Dir)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	held, err := c.read()
+	if err != nil {
+		return false, err
+	}
+	if id := idOf(held); id != "" && c.isWrapped(id, to, publicPEM) {
+		return false, c.settleRecovery()
+	}
+	key, err := c.unseal(&held)
+	if err != nil {
+		return false, err
+	}
+	return true, c.wrap(key, publicPEM)
+}
+
+func (c *Config) wrap(key, publicPEM []byte) error {
+	text, err := recovery.Seal(publicPEM, keyID(key), key)
+	if err != nil {
+		return err
+	}
+	if err := c.step("wrapped"); err != nil {
+		return err
+	}
+	if err := durable.WriteFile(filepath.Join(c.Dir, wrappedFile), text, 0o600); err != nil {
+		return err
+	}
+	if err := c.step("public"); err != nil {
+		return err
+	}
+	return durable.WriteFile(filepath.Join(c.Dir, publicFile), publicPEM, 0o600)
+}
+
+// idOf names the key of the copies, "" when there is none or there are two.
+func idOf(held [2]copyOf) (id string) {
+	for _, h := range held {
+		if h.key != nil && id != "" && id != h.key.id {
+			return ""
+		}
+		if h.key != nil {
+			id = h.key.id
+		}
+	}
+	return id
+}
+
+// isWrapped reports whether key id is wrapped to this recovery key already.
+func (c *Config) isWrapped(id, to string, publicPEM []byte) bool {
+	w, err := c.wrapped()
+	public, perr := readFile(filepath.Join(c.Dir, publicFile))
+	return err == nil && perr == nil && w.ID == id && w.To == to && bytes.Equal(public, publicPEM)
+}
+
+func (c *Config) wrapped() (*recovery.Wrapped, error) {
+	text, err := readFile(filepath.Join(c.Dir, wrappedFile))
+	if err != nil {
+		return nil, err
+	}
+	return recovery.Parse(text)
+}
+
+func (c *Config) settleRecovery() error {
+	return errors.Join(syncFile(filepath.Join(c.Dir, wrappedFile)), syncFile(filepath.Join(c.Dir, publicFile)), durable.SyncDir(c.Dir))
+}
+
+// RecoveryKey is the public key that the spool's key was wrapped to last;
+// errors.Is(err, fs.ErrNotExist) when there was none.
+func RecoveryKey(dir string) ([]byte, error) { return readFile(filepath.Join(dir, publicFile)) }
+
+// Recoverable reports whether the key that is in use is wrapped to the recovery
+// key that was given last. It needs no TPM.
+func Recoverable(dir string) bool {
+	c, err := Config{Dir: dir}.withDefaults()
+	if err != nil {
+		return false
+	}
+	held, err := c.read()
+	if err != nil {
+		return false
+	}
+	public, err := RecoveryKey(dir)
+	if err != nil {
+		return false
+	}
+	to, err := recovery.KeyID(public)
+	id := idOf(held)
+	return err == nil && id != "" && c.isWrapped(id, to, public)
+}
+
+// Recover unwraps the key and writes both copies, protected as this machine is
+// configured. check, if not nil, is asked before anything is written whether the
+// key is the right one for the files that are there. A good copy of another key is
+// never written over: ErrDisagree.
+func Recover(c Config, privatePEM []byte, check func(key []byte) error) error {
+	c, err := c.withDefaults()
+	if err != nil {
+		return err
+	}
+	w, err := c.wrapped()
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotWrapped
+	}
+	if err != nil {
+		return err
+	}
+	key, err := w.Open(privatePEM)
+	if err != nil {
+		return err
+	}
+	if keyID(key) != w.ID {
+		return fmt.Errorf("%w: the key in it is not %s", recovery.ErrDamaged, w.ID)
+	}
+	if check != nil {
+		if err := check(key); err != nil {
+			return err
+		}
+	}
+	return c.putBack(key)
+}
+
+func (c *Config) putBack(key []byte) error {
+	unlock, err := c.makeAndLock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	held, err := c.read()
+	if err != nil {
+		return err
+	}
+	for i := range held {
+		switch k := held[i].key; {
+		case k == nil:
+		case k.id != keyID(key):
+			return fmt.Errorf("%w: keys/%d/%s is %s, the wrapped key is %s", ErrDisagree, i+1, keyFile, k.id, keyID(key))
+		case k.protect == TPM:
+			held[i] = copyOf{} // sealed by a TPM that may be another one: seal it here
+		}
+	}
+	if err := c.write(held, key); err != nil {
+		return err
+	}
+	return c.settle(key)
+}
+
+// Erase takes away every form of the key, the wrapped one too, and makes that
+// durable: what it encrypted is noise from then on, also for the holder of the
+// recovery key.
+//
+// Overwriting first would promise what it does not keep: flash writes elsewhere and
+// keeps the old page, and so does a file system that copies on write. Sealed in a
+// TPM it is safe; as a file its 32 bytes may be found by who takes the chips out
+// of the drive, until the drive reuses the page.
+func Erase(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	d := dirs(dir)
+	for _, sub := range []string{d[0], d[1], dir} {
+		if err := eraseFiles(sub); err != nil {
+			return fmt.Errorf("erase keys: %w", err)
+		}
+	}
+	return nil
+}
+
+// eraseFiles removes every file, also temporary ones that a cut has left: they may
+// hold the key.
+func eraseFiles(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return durable.SyncDir(dir)
+}
