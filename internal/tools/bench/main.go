@@ -1,7 +1,7 @@
 // Bench measures the speed of the product against real peers and writes what it
-// found as Markdown tables: C-STORE against DCMTK's storescp and Orthanc, the way
-// from the spool to the hub against a plain TLS copy, and memory. It is what
-// `make bench` calls.
+// found as Markdown tables: C-STORE against DCMTK's storescp and Orthanc, the spool
+// against a naive store and against none that flushes, the way from the spool to
+// the hub against a plain TLS copy, and memory. It is what `make bench` calls.
 //
 // It promises that both sides of a ratio were measured in the same run, on the
 // same file system, with the peer set up for its best; that every object counted
@@ -22,6 +22,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"edged/spool"
 )
 
 // options are the flags.
@@ -29,28 +31,34 @@ type options struct {
 	dir, bin, loop, write string
 	only, large           string
 	objects, runs, e2e    int
+	recover               int64
 	within                time.Duration
 }
 
 func parseFlags() (o options) {
 	flag.StringVar(&o.dir, "dir", ".", "all data lies in a new `folder` below this one")
 	flag.StringVar(&o.bin, "bin", "bin", "`folder` of edged, hubd and modsim")
-	flag.StringVar(&o.loop, "loop", "", "measure C-STORE on a new loop-mounted, journalled `ext4 or xfs` too (needs root)")
+	flag.StringVar(&o.loop, "loop", "", "measure C-STORE on a new loop-mounted, journalled `ext4 or xfs` too, and the spool there (needs root); the spool is measured on ext4 else")
 	flag.StringVar(&o.write, "write", "", "put the tables between the markers of this `file`")
-	flag.StringVar(&o.only, "only", "cstore,e2e,memory", "`sections` to run")
+	flag.StringVar(&o.only, "only", "cstore,spool,e2e,memory", "`sections` to run")
 	flag.StringVar(&o.large, "large", "4095MiB,4100MiB", "`sizes` of the large objects; from 4 GiB they are encapsulated")
-	flag.IntVar(&o.objects, "objects", 300, "objects of 512 KiB of a C-STORE run")
-	flag.IntVar(&o.runs, "runs", 3, "runs of each C-STORE cell; the median counts")
+	flag.IntVar(&o.objects, "objects", 300, "objects of 512 KiB of a run of C-STORE or of the spool")
+	flag.IntVar(&o.runs, "runs", 3, "runs of each cell of C-STORE and of the spool; the median counts")
 	flag.IntVar(&o.e2e, "e2e", 2048, "objects of 512 KiB of the end-to-end run")
-	flag.DurationVar(&o.within, "within", 8*time.Minute, "give up after this `time`")
+	flag.Int64Var(&o.recover, "recover", 50_000, "small objects that the spool finds again when it starts")
+	flag.DurationVar(&o.within, "within", 15*time.Minute, "give up after this `time`")
 	flag.Parse()
 	return o
 }
 
+// children are what bench starts of itself.
+var children = map[string]func([]string) error{tlsCopyVerb: tlsCopy, slowDiskVerb: slowDisk}
+
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == tlsCopyVerb { // the children of the plain copy
-		if err := tlsCopy(os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: plain copy:", err)
+	spool.ProbeMain()
+	if len(os.Args) > 1 && children[os.Args[1]] != nil {
+		if err := children[os.Args[1]](os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench %s: %v\n", os.Args[1], err)
 			os.Exit(1)
 		}
 		return
@@ -79,7 +87,7 @@ func run(ctx context.Context, o options) (err error) {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context, *lab, options, *report) error
-	}{{"cstore", cstore}, {"e2e", endToEnd}, {"memory", memory}} {
+	}{{"cstore", cstore}, {"spool", spoolSection}, {"e2e", endToEnd}, {"memory", memory}} {
 		if !slices.Contains(strings.Split(o.only, ","), part.name) {
 			continue
 		}
