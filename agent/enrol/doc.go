@@ -10,6 +10,9 @@
 // Renew gets a new certificate for a fresh key before the present one ends
 // (simplereenroll), authorised by the present one, and replaces the file of step 5.
 //
+// RecoveryKey gets the public key that the key of the disk is wrapped to, over a
+// connection that is verified as in step 3.
+//
 // It promises:
 //   - The secret is sent to nobody but the holder of the CA key in the code.
 //   - The key is durable before it is sent for, and the same key is used when the

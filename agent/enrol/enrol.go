@@ -195,9 +195,18 @@ func own(certs []*x509.Certificate, ca *x509.Certificate, key *ecdsa.PrivateKey)
 	return nil, errors.New("the hub's answer holds no certificate for this appliance's key")
 }
 
-// ask sends one request on a connection of its own and reads a certs-only
-// PKCS #7 in base64. Redirects are not followed: they could lead to a stranger.
+// ask sends one request and reads a certs-only PKCS #7 in base64.
 func ask(t *tls.Config, rq *http.Request) ([]*x509.Certificate, error) {
+	text, err := fetch(t, rq)
+	if err != nil {
+		return nil, err
+	}
+	return certificates(rq.URL.Host, text)
+}
+
+// fetch sends one request on a connection of its own and reads a bounded answer.
+// Redirects are not followed: they could lead to a stranger.
+func fetch(t *tls.Config, rq *http.Request) ([]byte, error) {
 	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true, ForceAttemptHTTP2: false, Proxy: nil}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -213,7 +222,7 @@ func ask(t *tls.Config, rq *http.Request) ([]*x509.Certificate, error) {
 	if rs.StatusCode != http.StatusOK {
 		return nil, refusal(rq.URL.Host, rs, text)
 	}
-	return certificates(rq.URL.Host, text)
+	return text, nil
 }
 
 func certificates(hub string, text []byte) ([]*x509.Certificate, error) {
@@ -246,6 +255,8 @@ func refusal(hub string, rs *http.Response, text []byte) error {
 		return ErrRefused
 	case http.StatusForbidden:
 		return ErrRevoked
+	case http.StatusNotFound:
+		return fmt.Errorf("hub %s %w", hub, errNotThere)
 	case http.StatusTooManyRequests:
 		return fmt.Errorf("hub %s: too many attempts from this address, try again in half a minute", hub)
 	}

@@ -45,7 +45,8 @@ func ordinary() *demo {
 		status: status.Status{
 			State:    status.OK,
 			Counters: status.Counters{Received: 1248036, AtHub: 1247812, Archived: 1247206, Refused: 3},
-			Spool:    status.Spool{Objects: 48211, Bytes: 31_400_000_000, FreeBytes: 1_720_000_000_000},
+			Spool: status.Spool{Objects: 48211, Bytes: 31_400_000_000, FreeBytes: 1_720_000_000_000, DaysLeft: days41(),
+				Scrub: status.Scrub{Position: 1247990, Objects: 40112, Bytes: 26_000_000_000, PassedAt: before(7 * time.Hour)}},
 			Uplink: status.Uplink{Connected: true, Transport: status.QUIC, Hub: "hub.example:8443", Since: before(150 * min),
 				RateBitsPerSecond: 412_000_000, BacklogObjects: 224, BacklogBytes: 117_000_000, BacklogStudies: 1},
 			DICOM:    status.DICOM{Associations: 2, Ready: true},
@@ -72,12 +73,15 @@ func ordinary() *demo {
 	}
 }
 
+func days41() *float64 { v := 41.7; return &v }
+
 func study(modality, device string, n int64, bytes float64, age time.Duration, hops status.Hops) status.Study {
 	first := before(age)
 	return status.Study{
 		Key: status.StudyKey([]byte("demo"), modality+device+first.String()), Modality: modality, Device: device,
 		Instances: n, Bytes: int64(bytes), FirstReceived: first, LastReceived: first.Add(90 * time.Second),
 		AtHubAt: first.Add(2 * time.Minute), ArchivedAt: first.Add(3 * time.Minute), Hops: hops, State: hops.State(),
+		Complete: hops.Received == 0, Revision: 1,
 	}
 }
 
@@ -125,6 +129,16 @@ func scenes() map[string]*demo {
 	held := scene("held", status.Attention, status.Reason{Code: status.Damaged, Count: 1}, status.Reason{Code: status.HeldBack, Count: 12})
 	held.status.Findings.Unreadable = 3
 	held.studies[0] = study("CT", "CT1", 842, 442e6, 7*time.Minute, status.Hops{Held: 12, Archived: 830})
+
+	lost := scene("lost", status.Attention, status.Reason{Code: status.Lost, Count: 2}, status.Reason{Code: status.Damaged, Count: 1})
+	lost.status.Spool.Damage = status.Damage{HubHasCopy: 1, NoOtherCopy: 2}
+	lost.status.Spool.Unfinished = 1
+	lost.status.Warnings = []status.Warning{status.NotRecoverable}
+	lost.studies[0].Expected, lost.studies[1].Revision = 900, 2
+
+	starting := scene("starting", status.CatchingUp, status.Reason{Code: status.Starting})
+	starting.status.Recovering = &status.Recovering{Done: 12000, Total: 48211}
+	starting.status.DICOM.Ready = false
 
 	unenrolled := scene("unenrolled", status.Attention, status.Reason{Code: status.Unenrolled, Count: 5})
 	unenrolled.status.Uplink = status.Uplink{Transport: status.NoTransport, Hub: "hub.example:8443", BacklogObjects: 5, BacklogBytes: 2_600_000}

@@ -18,6 +18,9 @@ type lineView struct {
 	Kept    string
 	KeptIn  string // how many images that is
 	Odd     string // how many images have a header that cannot be read, "" if none
+	Full    string // when the space will be used up, "" if nobody knows
+	Broken  string // how many files a power cut left half written, "" if none
+	Checked string // when all images had last been read again, "" if not yet
 	Detail  string // for technicians, as it is
 }
 
@@ -35,6 +38,13 @@ func lineOf(f facts, w *words) lineView {
 	if n := f.Status.Findings.Unreadable; n > 0 {
 		v.Odd = w.Count("line.images", n)
 	}
+	if sp.DaysLeft != nil && *sp.DaysLeft < 3650 {
+		v.Full = w.Say("line.full", "duration", w.duration(days(*sp.DaysLeft)))
+	}
+	if sp.Unfinished > 0 {
+		v.Broken = w.Count("line.files", sp.Unfinished)
+	}
+	v.Checked = f.moment(w, sp.Scrub.PassedAt)
 	if !u.Since.IsZero() && v.Kind != "unset" {
 		v.Since = w.Say("line.since", "time", f.moment(w, u.Since))
 	}
@@ -48,6 +58,16 @@ func lineOf(f facts, w *words) lineView {
 		v.Left = w.Say("sentence.eta", "duration", w.duration(left))
 	}
 	return v
+}
+
+// days rounds down, so that nobody has less time than is said.
+func days(n float64) time.Duration {
+	const day = 24 * time.Hour
+	d := time.Duration(max(n, 0) * float64(day))
+	if d >= 2*day {
+		return d.Truncate(day)
+	}
+	return d.Truncate(time.Hour)
 }
 
 func lineKind(s status.Status) string {

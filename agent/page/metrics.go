@@ -2,6 +2,7 @@ package page
 
 import (
 	"log/slog"
+	"math"
 	"net/http"
 	"slices"
 	"time"
@@ -72,6 +73,26 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Spool.Bytes }),
 	gauge("spool_free_bytes", "Bytes that the spool may still take.",
 		func(s status.Status) int64 { return s.Spool.FreeBytes }),
+	{desc("spool_days_left", "Days until the spool is full if images come as in the last 24 hours and none leave; NaN: not known."), prometheus.GaugeValue,
+		func(s status.Status) float64 { return orNaN(s.Spool.DaysLeft) }},
+	gauge("spool_unfinished_objects", "Files that a power cut left half written.",
+		func(s status.Status) int64 { return s.Spool.Unfinished }),
+	gauge("spool_damaged_hub_copy_objects", "Instances damaged or gone here of which the hub has a good copy.",
+		func(s status.Status) int64 { return s.Spool.Damage.HubHasCopy }),
+	gauge("spool_damaged_no_copy_objects", "Instances damaged or gone here of which no other copy is known.",
+		func(s status.Status) int64 { return s.Spool.Damage.NoOtherCopy }),
+	counter("spool_scrub_objects_total", "Instances read again and compared, since the start.",
+		func(s status.Status) int64 { return s.Spool.Scrub.Objects }),
+	counter("spool_scrub_bytes_total", "Bytes read again and compared, since the start.",
+		func(s status.Status) int64 { return s.Spool.Scrub.Bytes }),
+	counter("spool_scrub_damaged_total", "Instances that were found damaged in this way, since the start.",
+		func(s status.Status) int64 { return s.Spool.Scrub.Damaged }),
+	moment("spool_scrub_passed_timestamp_seconds", "When all instances had last been read again; 0 means not yet.",
+		func(s status.Status) time.Time { return s.Spool.Scrub.PassedAt }),
+	gauge("spool_recovering_read", "Files read of those that a start has to read; 0 when it has ended.",
+		func(s status.Status) int64 { return recovering(s).Done }),
+	gauge("spool_recovering_files", "Files that a start has to read; 0 when it has ended.",
+		func(s status.Status) int64 { return recovering(s).Total }),
 	gauge("uplink_connected", "1 while the hub is connected.",
 		func(s status.Status) int64 { return one(s.Uplink.Connected) }),
 	gauge("uplink_rate_bits_per_second", "What is being sent now.",
@@ -133,6 +154,20 @@ func (c statusCollector) Collect(out chan<- prometheus.Metric) {
 
 func level(d *prometheus.Desc, value int64, label string) prometheus.Metric {
 	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(value), label)
+}
+
+func orNaN(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}
+
+func recovering(s status.Status) status.Recovering {
+	if s.Recovering == nil {
+		return status.Recovering{}
+	}
+	return *s.Recovering
 }
 
 func one(yes bool) int64 {

@@ -47,6 +47,10 @@ func schema(t reflect.Type) object {
 		return object{"type": "boolean"}
 	case reflect.Int64, reflect.Uint64:
 		return object{"type": "integer", "format": "int64"}
+	case reflect.Uint32:
+		return object{"type": "integer", "format": "int32"}
+	case reflect.Float64:
+		return object{"type": "number"}
 	}
 	return object{"type": "string"}
 }
@@ -56,6 +60,9 @@ func structSchema(t reflect.Type) object {
 	for i := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		properties[name] = schema(t.Field(i).Type)
+		if t.Field(i).Type.Kind() == reflect.Pointer && options == "" {
+			properties[name] = object{"anyOf": []object{schema(t.Field(i).Type), {"type": "null"}}}
+		}
 		if options == "" {
 			required = append(required, name)
 		}

@@ -50,12 +50,15 @@ func TestThePageSaysWhatMatters(t *testing.T) {
 		scene string
 		says  []string
 	}{
-		{"ok", []string{"Le immagini arrivano e partono.", "1.248.036", "Collegato", "412\u00a0Mbit/s", "618 di 842", "Archiviato", "TC 1"}},
+		{"ok", []string{"Le immagini arrivano e partono.", "1.248.036", "Collegato", "412\u00a0Mbit/s", "618 di 842", "in arrivo", "completo", "pieno fra circa 41 giorni al ritmo di oggi", "01:42", "Archiviato", "TC 1"}},
 		{"catching_up", []string{"sto inviando 21.480 immagini arretrate. Ancora circa 20 minuti."}},
 		{"attention", []string{"2 immagini sono state messe da parte", "ECO_NEW", "Non è nell’elenco", "Ha chiamato «EDGE1», qui il nome è «EDGED».", "prima della conferma"}},
 		{"stopped", []string{"al sicuro qui ma non partono", "1.532 immagini", "Non ripetere gli esami.", "no route to host"}},
 		{"full", []string{"Il disco è pieno", "inviali di nuovo quando questa pagina torna regolare"}},
-		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Su questo disco 1 immagine", "Intestazione non leggibile", "3 immagini"}},
+		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Il centro regionale ne ha una copia buona.", "Intestazione non leggibile", "3 immagini"}},
+		{"lost", []string{"2 immagini sono danneggiate o perse su questo disco e non ne risulta un’altra copia: inviale di nuovo", "1 immagine su questo disco è danneggiata. Il centro regionale ne ha una copia buona.",
+			"1 file", "mai accettati", "842 di 900", "di nuovo completo", "Non c’è una chiave di recupero"}},
+		{"starting", []string{"Lette finora: 12.000 su 48.211."}},
 		{"certificate", []string{"Il certificato di questo apparecchio scade tra 12 giorni"}},
 		{"unenrolled", []string{"Manca un certificato valido del centro regionale: 5 immagini"}},
 		{"empty", []string{"vengono ricevute e restano qui. Non parte nulla", "non è ancora impostato", "Ancora nessun esame.", "ancora nessuna", "va bene solo per prove"}},
@@ -329,7 +332,8 @@ func TestReadyzIsTheSourcesWord(t *testing.T) {
 
 func TestListsAreNeverNull(t *testing.T) {
 	for _, path := range []string{"/api/v1/status", "/api/v1/studies", "/api/v1/devices"} {
-		if body := text(t, ask(t, &demo{}, path)); strings.Contains(body, "null") {
+		body := strings.Replace(text(t, ask(t, &demo{}, path)), `"days_left": null`, "", 1) // a number, not known
+		if strings.Contains(body, "null") {
 			t.Errorf("%s: %s", path, body)
 		}
 	}

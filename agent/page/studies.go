@@ -12,6 +12,7 @@ type studyView struct {
 	Device string
 	Images string
 	Bytes  string
+	Whole  string // complete, still arriving, or complete once more
 	State  status.Hop
 	Says   string // the state in words
 	When   string // since when, or how far
@@ -54,6 +55,7 @@ func studyOf(s status.Study, names map[string]string, f facts, w *words) studyVi
 		Device: status.Shown(cmp.Or(names[s.Device], s.Device)),
 		Images: w.Count("studies.n", s.Instances),
 		Bytes:  w.bytes(s.Bytes),
+		Whole:  wholeOf(s, w),
 		State:  state,
 		Says:   w.Say("hop." + string(state)),
 		When:   progressOf(s, state, f, w),
@@ -64,6 +66,20 @@ func studyOf(s status.Study, names map[string]string, f facts, w *words) studyVi
 		v.Steps = append(v.Steps, stepView{w.Say(step.word), mark, w.Say("step." + mark)})
 	}
 	return v
+}
+
+// wholeOf says whether anything more is expected. "Complete" is not "archived":
+// the dots say that.
+func wholeOf(s status.Study, w *words) string {
+	switch {
+	case !s.Complete && s.Expected > s.Instances:
+		return w.Say("studies.some", "n", w.number(s.Instances), "total", w.number(s.Expected))
+	case !s.Complete:
+		return w.Say("studies.arriving")
+	case s.Revision > 1:
+		return w.Say("studies.again")
+	}
+	return w.Say("studies.complete")
 }
 
 // knownHop trusts the counts more than the word: a study is never shown further

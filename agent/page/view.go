@@ -117,8 +117,12 @@ func sentenceOf(s status.Status, state status.State, w *words) string {
 	return w.Say("sentence.ok")
 }
 
-// withETA promises a time only while something is really moving.
+// withETA says how far a start has read, and promises a time only while
+// something is really moving.
 func withETA(sentence string, s status.Status, w *words) string {
+	if r := s.Recovering; r != nil && r.Total > 0 && s.Reasons[0].Code == status.Starting {
+		return sentence + " " + w.Say("sentence.read", "n", w.number(r.Done), "total", w.number(r.Total))
+	}
 	left := timeLeft(s.Uplink)
 	if s.Reasons[0].Code != status.Backlog || left == 0 {
 		return sentence

@@ -24,9 +24,9 @@ type Facts struct {
 	OldestUnarchived time.Time // when the oldest instance arrived at the hub that is neither archived nor held; zero: none
 
 	Held           int64 // instances refused for good or kept back before the archive, now
-	Damaged        int64 // instances whose bytes are not what was stored
-	Lost           int64 // instances that were received and have no whole file here any more, not archived; in none of the other sums
-	Quarantined    int64 // instances in quarantine now
+	Damaged        int64 // instances damaged or gone here of which the hub has a good copy
+	Lost           int64 // instances damaged or gone here of which no other copy is known
+	Quarantined    int64 // instances in quarantine now for another reason than these two
 	UnknownCallers int64 // devices refused as unknown within the last hour
 }
 

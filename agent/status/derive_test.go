@@ -64,8 +64,8 @@ func TestStateFollowsFacts(t *testing.T) {
 		{"the disk is nearly full", func(f *Facts) { f.FreeBytes = 1 << 30 }, Attention, SpaceLow},
 		{"quarantine", func(f *Facts) { f.Quarantined = 2 }, Attention, Quarantined},
 		{"refused by the archive or held before it", func(f *Facts) { f.Held = 1 }, Attention, HeldBack},
-		{"lost on this disk", func(f *Facts) { f.Lost, f.Damaged = 1, 1 }, Attention, Lost},
-		{"damage on this disk", func(f *Facts) { f.Damaged = 1 }, Attention, Damaged},
+		{"damaged here, no other copy", func(f *Facts) { f.Lost, f.Damaged = 1, 1 }, Attention, Lost},
+		{"damaged here, the hub has a good copy", func(f *Facts) { f.Damaged = 1 }, Attention, Damaged},
 		{"not enrolled is told at once", func(f *Facts) { f.Enrolled, f.Connected, f.LinkSince = false, false, noon }, Attention, Unenrolled},
 		{"not enrolled, images wait: they will not leave by themselves", func(f *Facts) {
 			f.Enrolled, f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = false, false, noon, 1, noon

@@ -13,6 +13,7 @@ var promised = map[string]string{
 	"counters.refused": "number", "counters.quarantined": "number",
 	"findings.unreadable": "number",
 	"spool.objects":       "number", "spool.bytes": "number", "spool.free_bytes": "number",
+	"spool.unfinished": "number", "spool.scrub.position": "number", "spool.scrub.damaged": "number",
 	"uplink.connected": "bool", "uplink.transport": "string", "uplink.rate_bits_per_second": "number",
 	"uplink.backlog_objects": "number", "uplink.backlog_bytes": "number",
 }

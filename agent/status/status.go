@@ -27,6 +27,8 @@ type Status struct {
 	Uplink   Uplink   `json:"uplink"`
 	DICOM    DICOM    `json:"dicom"`
 
+	Recovering *Recovering `json:"recovering,omitempty"` // only while the spool is being read after a start
+
 	Facility  Facility  `json:"facility"`
 	AETitle   string    `json:"ae_title"` // what modalities call
 	Version   string    `json:"version"`
@@ -61,6 +63,32 @@ type Spool struct {
 	Objects   int64 `json:"objects"`
 	Bytes     int64 `json:"bytes"`
 	FreeBytes int64 `json:"free_bytes"` // what the spool may still take, reserve excluded
+
+	DaysLeft   *float64 `json:"days_left"`  // until it is full, if images come as in the last 24 hours of running and none leave; null: not known
+	Unfinished int64    `json:"unfinished"` // files that a power cut left half written; never acknowledged unless the disk lies
+	Damage     Damage   `json:"damage"`
+	Scrub      Scrub    `json:"scrub"`
+}
+
+// Damage counts the images whose bytes here are not what was stored, or gone (P14).
+type Damage struct {
+	HubHasCopy  int64 `json:"hub_has_copy"`  // the hub, or the archive, has said that it has them
+	NoOtherCopy int64 `json:"no_other_copy"` // nobody has: to be sent again from the modality
+}
+
+// Scrub is how far the spool has got with reading all its images again.
+type Scrub struct {
+	Position uint64    `json:"position"` // the last one read, by its number in the order of arrival
+	Objects  int64     `json:"objects"`  // read since the start
+	Bytes    int64     `json:"bytes"`
+	Damaged  int64     `json:"damaged"`            // found since the start
+	PassedAt time.Time `json:"passed_at,omitzero"` // when it last had read all of them; absent: not yet
+}
+
+// Recovering is how much of the spool has been read after a start.
+type Recovering struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total"`
 }
 
 // Transport of the uplink.
@@ -109,8 +137,8 @@ const (
 	Unenrolled     ReasonCode = "not_enrolled"      // attention at once, stopped when images wait for long: no certificate
 	CertEnded      ReasonCode = "certificate_ended" // attention at once, stopped when images wait for long
 	CertEnds       ReasonCode = "certificate_ends"  // attention: in Count days, and it was not renewed
-	Lost           ReasonCode = "lost"              // attention: Count received images are not here whole and not archived (P14)
-	Damaged        ReasonCode = "damaged"           // attention: the bytes of Count images are not what was stored (P14)
+	Lost           ReasonCode = "lost"              // attention: Count received images are damaged or gone here, and no other copy is known (P14)
+	Damaged        ReasonCode = "damaged"           // attention: Count images are damaged or gone here; the hub has a good copy (P14)
 	HeldBack       ReasonCode = "held"              // attention: Count images were refused, or kept back, before the archive (P5)
 	Quarantined    ReasonCode = "quarantined"       // attention: Count images need somebody
 	UnknownCallers ReasonCode = "unknown_callers"   // attention: Count devices were refused lately
@@ -147,9 +175,10 @@ const (
 	NotEnrolled      Warning = "not_enrolled"      // no certificate: nothing can be sent
 	ShadowMode       Warning = "shadow_mode"       // no hub configured: receive and keep only
 	Unencrypted      Warning = "unencrypted"       // the spool is not encrypted
+	NotRecoverable   Warning = "not_recoverable"   // no recovery key is known: when this appliance's keys are lost, so are its images
 )
 
 // Warnings lists all of them.
 var Warnings = []Warning{
-	KeepHub, UnsafeFilesystem, ConfirmSuccess, AcceptUnknown, NotEnrolled, ShadowMode, Unencrypted,
+	KeepHub, UnsafeFilesystem, ConfirmSuccess, AcceptUnknown, NotEnrolled, ShadowMode, Unencrypted, NotRecoverable,
 }

@@ -37,6 +37,10 @@ type Study struct {
 	AtHubAt       time.Time `json:"at_hub_at,omitzero"`   // when the last instance arrived there
 	ArchivedAt    time.Time `json:"archived_at,omitzero"` // when the last instance was confirmed
 
+	Complete bool   `json:"complete"`           // nothing more is expected: see the reasons in spool
+	Revision uint32 `json:"revision"`           // how often it was complete; above 1: images came, or were discarded, afterwards
+	Expected int64  `json:"expected,omitempty"` // instances that the modality announced; absent: it did not
+
 	Hops  Hops `json:"hops"`
 	State Hop  `json:"state"` // see Hops.State
 	Test  bool `json:"test,omitempty"`
