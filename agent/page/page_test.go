@@ -57,7 +57,7 @@ func TestThePageSaysWhatMatters(t *testing.T) {
 		{"full", []string{"Il disco è pieno", "inviali di nuovo quando questa pagina torna regolare"}},
 		{"held", []string{"12 immagini sono arrivate al centro regionale ma non entrano in archivio", "Il centro regionale ne ha una copia buona.", "Intestazione non leggibile", "3 immagini"}},
 		{"lost", []string{"2 immagini sono danneggiate o perse su questo disco e non ne risulta un’altra copia: inviale di nuovo", "1 immagine su questo disco è danneggiata. Il centro regionale ne ha una copia buona.",
-			"1 file", "mai accettati", "842 di 900", "di nuovo completo", "Non c’è una chiave di recupero"}},
+			"Rimasti a metà", "1 file", "842 di 900 ricevute", "di nuovo completo", "Non c’è una chiave di recupero"}},
 		{"starting", []string{"Lette finora: 12.000 su 48.211."}},
 		{"certificate", []string{"Il certificato di questo apparecchio scade tra 12 giorni"}},
 		{"unenrolled", []string{"Manca un certificato valido del centro regionale: 5 immagini"}},

@@ -73,7 +73,7 @@ func studyOf(s status.Study, names map[string]string, f facts, w *words) studyVi
 func wholeOf(s status.Study, w *words) string {
 	switch {
 	case !s.Complete && s.Expected > s.Instances:
-		return w.Say("studies.some", "n", w.number(s.Instances), "total", w.number(s.Expected))
+		return w.Say("studies.expected", "n", w.number(s.Instances), "total", w.number(s.Expected))
 	case !s.Complete:
 		return w.Say("studies.arriving")
 	case s.Revision > 1:
