@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"internal/synth":  {"internal/dicom"},
 	"internal":        {"internal"},
 	"cmd/edged":       {"agent", "dimse", "spool", "uplink", "firmware", "internal"},
-	"cmd/hubd":        {"hub", "dimse", "uplink/wire", "agent/status", "agent/page", "internal"},
+	"cmd/hubd":        {"hub", "dimse", "uplink/wire", "agent/status", "agent/page", "internal", "spool/vault/recovery"}, // it makes the key pair of the region
 	"cmd/modsim":      {"dimse", "internal"},
 	"internal/config": {},
 }
