@@ -22,6 +22,7 @@ type Config struct {
 	Database string  `yaml:"database"`
 	Objects  string  `yaml:"objects"`
 	Conflict string  `yaml:"conflict" allowed:"hold|deliver"`
+	Recovery string  `yaml:"recovery_key"`
 
 	ReserveBytes   config.ByteSize `yaml:"reserve_bytes"`
 	RetainArchived time.Duration   `yaml:"retain_archived"`
@@ -111,6 +112,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Objects != "" {
 		add("objects", "S3-compatible storage is not available in this version: leave it empty for files in data_dir")
+	}
+	if _, err := c.recoveryKey(); err != nil {
+		add("recovery_key", "%v", err)
 	}
 	seen := map[string]bool{}
 	for i := range c.Destinations {
@@ -204,6 +208,9 @@ func (c *Config) warnings() []string {
 		if d.Confirm == "success" {
 			out = append(out, fmt.Sprintf("destination %s has confirm: success: its C-STORE Success counts as archived, and appliances then forget the object; no storage commitment is asked for", d.Name))
 		}
+	}
+	if c.Recovery == "" {
+		out = append(out, "recovery_key is empty: what is on an appliance whose own key is lost can be read by nobody; make a pair with `hubd recovery new --out DIR`")
 	}
 	if !required {
 		out = append(out, "no destination is required: nothing is ever archived, and appliances keep everything")

@@ -130,6 +130,10 @@ func (h *theHub) makeDoors(context.Context) error {
 	if err != nil {
 		return err
 	}
+	rescue, err := h.cfg.recoveryKey()
+	if err != nil {
+		return fmt.Errorf("recovery_key: %w", err)
+	}
 	ids := identity.NewServer(ca, nil)
 	h.receive, err = receive.New(receive.Config{
 		TLS: ids.Uplink(nil), Device: h.device, Ledger: h.ledger, Objects: h.objects,
@@ -139,7 +143,7 @@ func (h *theHub) makeDoors(context.Context) error {
 		return err
 	}
 	h.est = &http.Server{
-		Handler:   enrol.New(enrol.Config{Authority: ca, Store: h.ledger, Logger: h.log}),
+		Handler:   enrol.New(enrol.Config{Authority: ca, Store: h.ledger, Recovery: rescue, Logger: h.log}),
 		TLSConfig: ids.HTTP(),
 	}
 	h.console = &http.Server{Handler: newConsole(h)}

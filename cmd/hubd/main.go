@@ -44,6 +44,9 @@ type cli struct {
 		Release releaseCmd   `cmd:"" help:"Let an object go to the archive that is held because another has its SOP Instance UID."`
 		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good."`
 	} `cmd:"" help:"Objects that wait for a decision."`
+	Recovery struct {
+		New recoveryNewCmd `cmd:"" help:"Make the key pair that opens the disks of appliances that have lost their own key."`
+	} `cmd:"" help:"The recovery key of the region."`
 	Ledger struct {
 		Restored restoredCmd `cmd:"" help:"Say that data_dir was restored from a backup: appliances offer everything again that is not archived."`
 	} `cmd:"" help:"The hub's rows."`

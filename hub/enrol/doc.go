@@ -6,6 +6,9 @@
 //	                                       "claim", password the code's secret
 //	POST /.well-known/est/simplereenroll   the same with the certificate that the
 //	                                       appliance has, even if it has run out
+//	GET  /.well-known/edged/recovery-key   not of EST: the public key (PEM) that
+//	                                       appliances wrap the key of their disk to;
+//	                                       404 when the hub has none
 //
 // It promises:
 //   - A code serves one key, once, until it expires. The same key may ask again
@@ -17,6 +20,8 @@
 //   - A renewal takes the present key or the one before it, which is the present
 //     one of an appliance that never got its answer. Who has a copy of an older one
 //     renews nothing.
+//   - The recovery key is given to whoever asks, because it is public; that it is this
+//     hub's, the appliance knows by the certificate of the connection.
 //   - No certificate is given for a key that the sender does not hold, and none of
 //     the names that a request asks for is looked at: the hub names devices.
 //

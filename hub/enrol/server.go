@@ -28,10 +28,11 @@ const User = "claim"
 // maxRequest is far more than a request for a P-256 key takes.
 const maxRequest = 16 << 10
 
-// Config is what a Server needs. All but Logger and Now are required.
+// Config is what a Server needs. Authority and Store are required.
 type Config struct {
 	Authority *identity.Authority
 	Store     Store
+	Recovery  []byte           // the recovery public key, PEM; if nil, the hub has none
 	Logger    *slog.Logger     // if nil, nothing is logged
 	Now       func() time.Time // if nil, time.Now
 }
@@ -56,6 +57,7 @@ func New(c Config) *Server {
 	s.mux.HandleFunc("GET /.well-known/est/cacerts", s.caCerts)
 	s.mux.HandleFunc("POST /.well-known/est/simpleenroll", s.enrol)
 	s.mux.HandleFunc("POST /.well-known/est/simplereenroll", s.reenrol)
+	s.mux.HandleFunc("GET /.well-known/edged/recovery-key", s.recovery)
 	return s
 }
 
@@ -77,6 +79,16 @@ func NewCode(ctx context.Context, c Config, facility string, ttl time.Duration, 
 // the key with its claim code.
 func (s *Server) caCerts(w http.ResponseWriter, _ *http.Request) {
 	s.certificates(w, s.Authority.Cert(), "application/pkcs7-mime")
+}
+
+// recovery gives the key that the key of each appliance's disk is wrapped to.
+func (s *Server) recovery(w http.ResponseWriter, _ *http.Request) {
+	if s.Recovery == nil {
+		http.Error(w, "this hub has no recovery key", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-pem-file")
+	w.Write(s.Recovery)
 }
 
 // enrol is RFC 7030 §4.2.1, authorised by a claim code (§3.2.3).
