@@ -14,6 +14,7 @@ import (
 var wanted = [][2]string{
 	{"gcc", "gcc"}, {"storescu", "dcmtk"}, {"Orthanc", "orthanc"}, {"jq", "jq"},
 	{"strace", "strace"}, {"mkfs.ext4", "e2fsprogs"}, {"mkfs.xfs", "xfsprogs"}, {"ip", "iproute2"},
+	{"swtpm", "swtpm"},
 }
 
 func main() {
