@@ -105,7 +105,7 @@ func (c *Config) seal(key []byte) (*sealedKey, error) {
 		return nil, err
 	}
 	if _, err = unsealTPM(c.TPM, k); err != nil {
-		return nil, fmt.Errorf("what was sealed does not open: %w", err)
+		return nil, fmt.Errorf("the TPM does not open what it has just sealed: %v", err)
 	}
 	return k, nil
 }

@@ -23,8 +23,8 @@ func sealTPM(path string, key []byte) (blob []byte, err error) {
 		if err != nil {
 			return fmt.Errorf("seal: %w", err)
 		}
-		blob = keyfile.NewTPMKey(keyfile.OIDSealedKey, made.OutPublic, made.OutPrivate,
-			keyfile.WithParent(tpm2.TPMRHOwner), keyfile.WithUserAuth(nil), keyfile.WithDescription("edged spool key")).Bytes()
+		blob = keyfile.Marshal(keyfile.NewTPMKey(keyfile.OIDSealedKey, made.OutPublic, made.OutPrivate,
+			keyfile.WithParent(tpm2.TPMRHOwner), keyfile.WithUserAuth(nil), keyfile.WithDescription("edged spool key")))
 		return nil
 	})
 	return blob, err
