@@ -13,6 +13,7 @@ import (
 	_ "time/tzdata" // a static binary brings its own time zones
 
 	"edged/internal/config"
+	"edged/spool/vault"
 )
 
 // Config is edged.yaml. configs/edged.yaml shows every key with its default and
@@ -74,6 +75,8 @@ type Spool struct {
 	Keep                  string          `yaml:"keep" allowed:"archived|hub"`
 	RetainArchived        time.Duration   `yaml:"retain_archived"`
 	Encryption            bool            `yaml:"encryption"`
+	KeyProtection         string          `yaml:"key_protection" allowed:"file|tpm"`
+	TPM                   string          `yaml:"tpm"`
 	AllowUnsafeFilesystem bool            `yaml:"allow_unsafe_filesystem"`
 }
 
@@ -135,7 +138,7 @@ func defaultConfig() Config {
 		DataDir:  defaultDataDir,
 		Facility: Facility{TimeZone: "Europe/Rome"},
 		Dicom:    Dicom{Listen: ":11112", AETitle: "EDGED", MaxAssociations: 64},
-		Spool:    Spool{ReserveBytes: 2 << 30, Keep: "archived", RetainArchived: 72 * time.Hour},
+		Spool:    Spool{ReserveBytes: 2 << 30, Keep: "archived", RetainArchived: 72 * time.Hour, Encryption: true, KeyProtection: vault.File},
 		Uplink:   Uplink{Transport: "auto", Lanes: Lanes{Min: 1, Max: 32}},
 		Page:     Page{Listen: "127.0.0.1:8080", Anonymous: "state"},
 		Log:      Log{Level: "info", Format: "text"},
@@ -197,8 +200,8 @@ type complain func(key, format string, args ...any)
 // silence would be worse than none.
 func (c *Config) later(bad complain) {
 	for key, set := range map[string]bool{
-		"spool.encryption: true": c.Spool.Encryption, "uplink.transport: tcp": c.Uplink.Transport == "tcp",
-		"uplink.backfill_rate": c.Uplink.BackfillRate != 0, "uplink.schedule": len(c.Uplink.Schedule) > 0,
+		"uplink.transport: tcp": c.Uplink.Transport == "tcp",
+		"uplink.backfill_rate":  c.Uplink.BackfillRate != 0, "uplink.schedule": len(c.Uplink.Schedule) > 0,
 		"uplink.proxy": c.Uplink.Proxy != "", "page.anonymous: masked": c.Page.Anonymous == "masked",
 		"discovery.enabled: true": c.Discovery.Enabled,
 	} {
@@ -293,7 +296,7 @@ func (c *Config) warnings() (out []string) {
 	add(c.Spool.Keep == "hub", "spool.keep is hub: images are forgotten here before the archive has confirmed them")
 	add(c.Spool.AllowUnsafeFilesystem, "spool.allow_unsafe_filesystem is true: on such a file system Success does not survive a power cut")
 	add(c.Dicom.AcceptUnknown, "dicom.accept_unknown is true: any AE title may store; for a bench only")
-	add(!c.Spool.Encryption, "the spool is not encrypted in this version: put data_dir on an encrypted disk")
+	add(!c.Spool.Encryption, "spool.encryption is false: who gets the disk gets the images")
 	add(len(c.Uplink.Hubs) == 0, "uplink.hubs is empty: images are received and kept, nothing is sent")
 	return out
 }

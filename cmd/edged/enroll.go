@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"edged/agent/enrol"
 )
@@ -28,8 +30,26 @@ func (c *enrollCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	cfg.wrapAtEnrolment(p, c.Hub)
 	d := id.Device()
 	_, err = fmt.Fprintf(p.stdout, "enrolled as %s of facility %s until %s; `edged run` sends as soon as uplink.hubs names the hub\n",
 		d.ID, d.Facility, id.Cert.NotAfter.Format("2006-01-02"))
 	return err
+}
+
+// wrapAtEnrolment makes the disk readable for the holder of the region's recovery
+// key before the first image is on it (D-S12). It does not undo the enrolment when
+// it fails: the daemon tries again when it starts, and each day.
+func (c *Config) wrapAtEnrolment(p *process, hub string) {
+	log := slog.New(slog.DiscardHandler)
+	if !c.Spool.Encryption {
+		return
+	}
+	_, err := c.openKey(log)
+	if err == nil {
+		err = c.wrapToHub(p.ctx, []string{hub}, log)
+	}
+	if err != nil {
+		fmt.Fprintf(p.stderr, "edged: warning: the key of the spool is not wrapped to a recovery key: %s\n", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 }

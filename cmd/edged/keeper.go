@@ -16,6 +16,7 @@ import (
 // so.
 type keeper struct {
 	cfg     spool.Config
+	key     func() ([]byte, error) // asked before each opening; nil: there is no encryption
 	log     *slog.Logger
 	changed func() // somebody should look again
 
@@ -54,7 +55,7 @@ func (k *keeper) run(ctx context.Context) error {
 
 // once opens, runs and closes one spool.
 func (k *keeper) once(ctx context.Context) error {
-	s, err := spool.Open(ctx, k.cfg)
+	s, err := k.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,6 +63,20 @@ func (k *keeper) once(ctx context.Context) error {
 	err = s.Run(ctx)
 	k.set(nil, errOpening)
 	return errors.Join(err, s.Close())
+}
+
+// open gets the key anew each time: one that is missing, or a TPM that is not there
+// yet, is waited for, with the page up to say so.
+func (k *keeper) open(ctx context.Context) (*spool.Spool, error) {
+	cfg := k.cfg
+	if k.key != nil {
+		key, err := k.key()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Key = key
+	}
+	return spool.Open(ctx, cfg)
 }
 
 func (k *keeper) set(s *spool.Spool, why error) {

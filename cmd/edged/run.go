@@ -105,6 +105,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	a.view = &view{cfg: &a.cfg, secret: place, started: time.Now()}
 	ring := func(k status.EventKind) func() { return func() { a.view.bell.Ring(k) } }
 	a.keeper = newKeeper(cfg.spool(log), log, ring(status.StatusChanged))
+	a.keeper.key = func() ([]byte, error) { return a.cfg.openKey(log) }
 	a.roster = newRoster(cfg.Dicom, time.Now, ring(status.DevicesChanged))
 	a.roster.keepIn(filepath.Join(cfg.DataDir, devicesFile), log)
 	a.door = &door{keeper: a.keeper, roster: a.roster, log: log, refuse: a.countRefused}
@@ -172,7 +173,7 @@ func (a *appliance) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.reminders, a.roster.run, a.view.watch} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {

@@ -202,8 +202,9 @@ func Erase(dir string) error {
 		return err
 	}
 	defer unlock()
-	d := dirs(dir)
-	for _, sub := range []string{d[0], d[1], dir} {
+	// The copies last: as long as one is there, whoever was cut short can prove
+	// again that the key may go.
+	for _, sub := range []string{dir, dirs(dir)[0], dirs(dir)[1]} {
 		if err := eraseFiles(sub); err != nil {
 			return fmt.Errorf("erase keys: %w", err)
 		}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"edged/agent/enrol"
+	"edged/spool"
+	"edged/spool/vault"
+)
+
+// retireCmd ends the life of an appliance: it proves that everything is archived,
+// and makes the disk worthless by erasing its key.
+type retireCmd struct {
+	configFlag
+	Yes bool `help:"Do it. Without it, only whether it may be done is said."`
+}
+
+func (c *retireCmd) Run(p *process) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	if findDaemon(p.ctx, &cfg) != nil {
+		return errors.New("retire: the daemon runs: stop edged first, so that nothing arrives meanwhile")
+	}
+	key, err := cfg.spoolKey()
+	if err != nil {
+		return fmt.Errorf("retire: %w", err)
+	}
+	r, err := spool.OpenReadOnly(cfg.spoolDir(), key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("retire: no spool at %s: is this the right configuration (-c)?", cfg.spoolDir())
+	}
+	if err != nil {
+		return fmt.Errorf("retire: %w", err)
+	}
+	defer r.Close() // its lock keeps a daemon out until the key is gone
+	archived, err := allArchived(p.ctx, r)
+	if err != nil {
+		return fmt.Errorf("retire: %w", err)
+	}
+	if !c.Yes {
+		_, err = fmt.Fprintf(p.stdout, "everything that was received here is archived, %d objects are still here; `edged retire --yes` erases the keys, and nothing brings them back\n", archived)
+		return err
+	}
+	return cfg.retire(p.stdout)
+}
+
+// allArchived refuses as long as one object is here, or lost here, that the archive
+// has not confirmed (P2), in whatever state. Test objects never get there.
+func allArchived(ctx context.Context, r *spool.Reader) (archived int, err error) {
+	waiting := make(map[string]int)
+	err = r.Each(func(o spool.Object) error {
+		switch {
+		case o.Test:
+		case o.State == spool.Archived && !o.Lost:
+			archived++
+		default:
+			waiting[waitsAs(o)]++
+		}
+		return ctx.Err()
+	})
+	if err != nil || len(waiting) == 0 {
+		return archived, err
+	}
+	var words []string
+	sum := 0
+	for state, n := range waiting {
+		words = append(words, fmt.Sprintf("%d %s", n, state))
+		sum += n
+	}
+	slices.Sort(words)
+	return archived, fmt.Errorf("%d objects are not archived (%s): let edged run until they are, or discard what is in quarantine (`edged spool ls`, `edged spool discard`)", sum, strings.Join(words, ", "))
+}
+
+func waitsAs(o spool.Object) string {
+	if o.Lost {
+		return "lost"
+	}
+	return o.State.String()
+}
+
+// retire erases. The key of the spool goes last: when the power fails before, run
+// again can prove again that everything is archived.
+func (c *Config) retire(out io.Writer) error {
+	encrypted := vault.Exists(c.keysDir())
+	if err := enrol.Forget(c.identityDir()); err != nil {
+		return err
+	}
+	if err := vault.Erase(c.keysDir()); err != nil {
+		return err
+	}
+	plain, err := plainFiles(c.spoolDir())
+	switch {
+	case err != nil:
+		return err
+	case plain > 0 || !encrypted:
+		return fmt.Errorf("retire: the keys are erased, but %d files of the spool were never encrypted and can be read by anybody: destroy the disk, or overwrite it whole", plain)
+	}
+	_, err = fmt.Fprintln(out, "the keys of the spool and of the certificate are erased: what is on the disk is worthless now, and no hub lets this appliance in; let the hub's administrator revoke it (hubd devices revoke)")
+	return err
+}
+
+// plainMagic begins a container that is not encrypted; spool/doc.go draws it.
+const plainMagic = "EDGEDOBJ"
+
+// plainFiles counts the containers that came before encryption was switched on.
+func plainFiles(dir string) (n int, err error) { return filesWith(plainMagic, dir) }
+
+func filesWith(magic, dir string) (n int, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		begins, err := beginsWith(magic, path)
+		if begins {
+			n++
+		}
+		return err
+	})
+	return n, err
+}
+
+func beginsWith(magic, path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == magic, nil
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"edged/spool"
+	"edged/spool/vault"
+	"edged/spool/vault/recovery"
+)
+
+// recoverKeyCmd gives a spool its key back, with the region's recovery key: the disk
+// is in another machine, or the TPM or both copies are gone. A daemon that waits for
+// its key finds it within seconds.
+type recoverKeyCmd struct {
+	configFlag
+	RecoveryKey string `required:"" placeholder:"FILE" type:"path" help:"The private half of the recovery key, as hubd recovery new made it."`
+}
+
+func (c *recoverKeyCmd) Run(p *process) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	private, err := readKeyFile(c.RecoveryKey)
+	if err != nil {
+		return usageError{err}
+	}
+	if err := vault.Recover(cfg.vault(cfg.Log.logger()), private, cfg.opens); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.stdout, "the key of the spool is in %s again; take the recovery key away and keep it offline\n", cfg.keysDir())
+	return err
+}
+
+// opens is nil when the spool opens with key: what is wrapped may be the key of
+// another disk, copied here.
+func (c *Config) opens(key []byte) error {
+	r, err := spool.OpenReadOnly(c.spoolDir(), key)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // nothing was ever kept here
+	case errors.Is(err, spool.ErrLocked):
+		return errors.New("the daemon has the spool open: it has its key, nothing is to be recovered")
+	case errors.Is(err, spool.ErrKey):
+		return fmt.Errorf("the recovered key is not that of this spool: is the folder %s that of this disk? (%w)", c.keysDir(), err)
+	case err != nil:
+		return err
+	}
+	return r.Close()
+}
+
+func readKeyFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, recovery.MaxPEM+1))
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"edged/agent/enrol"
+	"edged/spool/vault"
+)
+
+// keysDir holds the key of the spool; package vault says what lies there.
+const keysDir = "keys"
+
+func (c *Config) spoolDir() string { return filepath.Join(c.DataDir, spoolDir) }
+func (c *Config) keysDir() string  { return filepath.Join(c.DataDir, keysDir) }
+
+func (c *Config) vault(log *slog.Logger) vault.Config {
+	return vault.Config{Dir: c.keysDir(), Protect: c.Spool.KeyProtection, TPM: c.Spool.TPM, Logger: log}
+}
+
+// spoolKey is the key of the spool for who looks at it, nil when nothing in it needs
+// one. It makes and mends nothing.
+func (c *Config) spoolKey() ([]byte, error) {
+	key, err := vault.Load(c.vault(nil))
+	if errors.Is(err, vault.ErrNoKey) {
+		if needed, nerr := c.needsKey(); nerr != nil || !needed {
+			return nil, nerr
+		}
+	}
+	return key, err
+}
+
+// openKey is the key for who writes: made where there is none and none is needed,
+// and in two durable copies before it returns (D-S12). nil: write as it is.
+//
+// What is encrypted stays encrypted: with spool.encryption switched off, a spool
+// that has a key goes on with it.
+func (c *Config) openKey(log *slog.Logger) ([]byte, error) {
+	needed, err := c.needsKey()
+	if err != nil || !needed && !c.Spool.Encryption {
+		return nil, err
+	}
+	if !c.Spool.Encryption {
+		log.Warn("spool.encryption is false, but what is in the spool is encrypted: it stays so")
+	}
+	v := c.vault(log)
+	v.Needed = needed
+	key, err := vault.Open(v)
+	if err == nil {
+		c.rewrap(v)
+	}
+	return key, err
+}
+
+// rewrap wraps the key to the recovery key that the hub gave last, if that was cut
+// short, or the key is another one. What goes wrong stops no image.
+func (c *Config) rewrap(v vault.Config) {
+	public, err := vault.RecoveryKey(v.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	changed := false
+	if err == nil {
+		changed, err = vault.Wrap(v, public)
+	}
+	if err != nil {
+		v.Logger.Warn("the key of the spool is not wrapped to the recovery key", "err", err)
+	} else if changed {
+		v.Logger.Info("the key of the spool is wrapped to the recovery key again")
+	}
+}
+
+func (c *Config) needsKey() (bool, error) {
+	if _, err := os.Stat(c.spoolDir()); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	needed, err := needsKey(c.spoolDir())
+	if err != nil {
+		return false, fmt.Errorf("does the spool need a key: %w", err)
+	}
+	return needed, nil
+}
+
+// recoverable reports whether who holds the recovery key of the region can read
+// this disk without this machine.
+func (c *Config) recoverable() bool { return vault.Recoverable(c.keysDir()) }
+
+// How often a hub is asked for the recovery key: after an answer, and without one.
+const (
+	recoveryRest  = 24 * time.Hour
+	recoveryRetry = 5 * time.Minute
+)
+
+// recovery keeps the key of the spool wrapped to the recovery key of the region. It
+// asks when the daemon starts and once a day: that costs a connection, and a region
+// that has changed its key need not wait for the next certificate.
+func (s *sender) recovery(ctx context.Context) error {
+	for s.held() == nil {
+		if !pause(ctx, enrolPoll) {
+			return nil
+		}
+	}
+	said := ""
+	for {
+		rest, err := recoveryRest, s.cfg.wrapToHub(ctx, s.cfg.Uplink.Hubs, s.log)
+		if err != nil && !errors.Is(err, enrol.ErrNoRecovery) {
+			rest = recoveryRetry
+		}
+		if err != nil && ctx.Err() == nil && err.Error() != said {
+			said = err.Error()
+			s.log.Warn("the key of the spool is not wrapped to a recovery key of the hub", "err", err)
+		}
+		if !pause(ctx, rest) {
+			return nil
+		}
+	}
+}
+
+// wrapToHub asks one hub node after the other for the recovery key, and wraps.
+func (c *Config) wrapToHub(ctx context.Context, hubs []string, log *slog.Logger) error {
+	if !c.Spool.Encryption {
+		return nil
+	}
+	var failed []error
+	for _, hub := range hubs {
+		public, err := enrol.RecoveryKey(ctx, enrol.Config{Hub: hub, Dir: c.identityDir()})
+		if err == nil {
+			return c.wrapTo(public, log)
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+func (c *Config) wrapTo(public []byte, log *slog.Logger) error {
+	changed, err := vault.Wrap(c.vault(log), public)
+	if changed && err == nil {
+		log.Info("the key of the spool is wrapped to the recovery key of the hub")
+	}
+	return err
+}
