@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
-
-	"edged/internal/durable"
 )
 
 // Outcomes that every log has. A failure is "failed: " and why.
@@ -76,7 +74,7 @@ func (l *Log) Append(e Event) (seq uint64, err error) {
 	if l.dead != nil {
 		return 0, l.dead
 	}
-	if err := durable.Mkdir(l.cfg.Dir, 0o700); err != nil {
+	if err := makeDir(l.cfg.Dir); err != nil {
 		return 0, fmt.Errorf("audit log: %w", err)
 	}
 	unlock, err := lockDir(l.cfg.Dir)

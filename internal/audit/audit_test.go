@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -306,6 +307,23 @@ func TestTwoProcessesMayWrite(t *testing.T) {
 	wg.Wait()
 	if _, rep := read(t, dir, key); rep.Seq != 20 || rep.Broken != 0 {
 		t.Errorf("%+v", rep)
+	}
+}
+
+// A command that root runs must not lock the daemon's user out of its own log.
+func TestWhatRootAddsBelongsToTheDaemon(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files away")
+	}
+	data := t.TempDir()
+	must(t, os.Chown(data, 4242, 4242))
+	dir := filepath.Join(data, "audit")
+	add(t, newLog(dir, nil), discard("a"))
+	for _, name := range []string{dir, filepath.Join(dir, "lock"), theFile(t, dir)} {
+		info, err := os.Stat(name)
+		if must(t, err); info.Sys().(*syscall.Stat_t).Uid != 4242 {
+			t.Errorf("%s belongs to %d", name, info.Sys().(*syscall.Stat_t).Uid)
+		}
 	}
 }
 

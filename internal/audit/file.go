@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,11 +23,41 @@ type syncer interface{ Sync() error }
 // lockWait bounds how long a row waits for another process's row.
 const lockWait = 5 * time.Second
 
+// makeDir makes the folder, once.
+func makeDir(dir string) error {
+	if err := durable.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return own(dir, dir)
+}
+
+// own gives what root makes to the owner of the folder around the log: a row that
+// a command adds as root must not lock the daemon's user out.
+func own(name, dir string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || st.Uid == 0 {
+		return nil
+	}
+	return os.Lchown(name, int(st.Uid), int(st.Gid))
+}
+
 // lockDir keeps other processes out until unlock is called. A process that dies
 // gives its lock back.
 func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	name := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
+		return nil, err
+	}
+	if err := own(name, dir); err != nil {
+		f.Close()
 		return nil, err
 	}
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(5 * time.Millisecond) {
@@ -155,6 +186,9 @@ func (l *Log) write(t tail, e Event) (tail, error) {
 	if err := l.sync(f); err != nil {
 		l.dead = fmt.Errorf("%s: %w; restart to go on", name, err)
 		return t, l.dead
+	}
+	if err := own(name, l.cfg.Dir); err != nil {
+		return t, err
 	}
 	if name != l.named { // also one that is there already: whoever made it may have died before this
 		if err := durable.SyncDir(l.cfg.Dir); err != nil {
