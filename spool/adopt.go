@@ -14,7 +14,7 @@ func (r *recovery) beginJournal() error {
 	}
 	s.next, s.age = r.maxSeq+1, r.book.standing.age
 	for _, t := range r.book.tombs {
-		if !t.healed {
+		if !t.healed && !t.lost {
 			s.intern(t.group).forgotten++
 		}
 		s.tombs.add(t, s.cfg.MaxTombstones, s.groups)

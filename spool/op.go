@@ -14,7 +14,7 @@ type kind uint8
 const (
 	opAtHub       kind = 1 + iota // the hub's receipt
 	opArchived                    // the archive's confirmation
-	opForgot                      // the object may be, and will be, unlinked
+	opForgot                      // the object may be, and will be, unlinked: forgotten or discarded
 	opHeld                        // the hub keeps it back
 	opReleased                    // the end of a hold or of a quarantine
 	opQuarantined                 // set aside, with a reason
@@ -34,11 +34,15 @@ type op struct {
 	at      int64  // at hub, archived, forgot: Unix nanoseconds, shown only
 	age     int64  // archived: the spool's own age, see sweep.go
 	group   string // forgot
-	reason  string // quarantined
+	part    string // forgot
+	reason  string // quarantined, discarded
+	by      string // discarded
 	damaged bool   // quarantined: the bytes are not what was stored
 	test    bool   // forgot
 	fate    fate   // forgot: of its file; not written
 	healed  bool   // forgot: a damaged copy, of which a good one came again
+	lost    bool   // forgot: it was in no group that is known
+	discard bool   // forgot: by an administrator, whatever was confirmed
 }
 
 // standing is what every record carries beside its obligations: the absolute
@@ -84,8 +88,12 @@ func (o op) encode(b []byte) []byte {
 	case opForgot:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.length))
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
-		body = append(body, boolByte(o.test)|boolByte(o.healed)<<1)
+		body = append(body, boolByte(o.test)|boolByte(o.healed)<<1|boolByte(o.discard)<<2|boolByte(o.lost)<<3)
 		body = appendString(body, o.group)
+		body = appendString(body, o.part)
+		if o.discard {
+			body = appendString(appendString(body, o.by), o.reason)
+		}
 	case opQuarantined:
 		body = append(body, boolByte(o.damaged))
 		body = appendString(body, o.reason)
@@ -180,10 +188,24 @@ func decodeOp(k kind, body []byte) (op, bool) {
 		o.at, o.age = d.i64(), d.i64()
 	case opForgot:
 		o.length, o.at = d.i64(), d.i64()
-		bits := d.u8()
-		o.test, o.healed, o.group = bits&1 != 0, bits&2 != 0, d.str()
+		decodeForgot(d, &o)
 	case opQuarantined:
 		o.damaged, o.reason = d.u8() != 0, d.str()
 	}
 	return o, !d.bad || k > lastKind
+}
+
+// decodeForgot: rows of earlier versions end behind the group. Those versions
+// take a discarded object for a forgotten one, and that is what they have to do:
+// unlink it again when a crash brings it back.
+func decodeForgot(d *decoder, o *op) {
+	bits := d.u8()
+	o.test, o.healed, o.discard, o.lost = bits&1 != 0, bits&2 != 0, bits&4 != 0, bits&8 != 0
+	o.group = d.str()
+	if len(d.b) > 0 {
+		o.part = d.str()
+	}
+	if o.discard {
+		o.by, o.reason = d.str(), d.str()
+	}
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 )
 
 // Reader looks at a spool while no daemon runs on it. It changes nothing and
@@ -195,7 +194,7 @@ func tombsBySeq(list []op) map[uint64]ID {
 func healedBySeq(list []op) map[uint64]bool {
 	m := map[uint64]bool{}
 	for _, o := range list {
-		if o.healed {
+		if o.healed || o.discard {
 			m[o.seq] = true
 		}
 	}
@@ -209,7 +208,7 @@ func forgottenOf(list []op, limit int) (out []Forgotten) {
 		if o.healed {
 			continue
 		}
-		out = append(out, Forgotten{ID: o.id, Seq: o.seq, Group: o.group, Length: o.length, ArchivedAt: time.Unix(0, o.at), Test: o.test})
+		out = append(out, o.forgotten())
 	}
 	return out
 }

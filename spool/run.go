@@ -106,7 +106,7 @@ func (s *Spool) forgettable(hurry bool) (ops []op, more bool) {
 		}
 		old := hurry || s.age-e.archivedAge >= int64(s.cfg.RetainArchived)
 		if !e.gone && s.cfg.mayForget(e.facts) && (old || e.facts.state != Archived) {
-			ops = append(ops, op{kind: opForgot, seq: e.seq, id: e.id, length: e.content, at: e.archivedAt, group: e.group.name, test: e.test, fate: e.fate})
+			ops = append(ops, e.letGo(e.archivedAt))
 		}
 	}
 	return ops, false

@@ -78,22 +78,23 @@ type Spool struct {
 // entry is an object that is here. Guarded by Spool.mu.
 type entry struct {
 	facts
-	seq      uint64
-	start    int64 // bytes before the content
-	content  int64
-	disk     int64 // bytes of its file
-	received int64
-	group    *group
-	flags    uint32
-	preface  uint32
-	priority Priority
-	test     bool
-	queued   bool // in a heap of the queue
-	gone     bool // forgotten
-	fate     fate // of its file
-	again    bool // the good copy of a damaged object: not counted as received, that one was
-	tries    uint8
-	lease    *lease
+	seq       uint64
+	start     int64 // bytes before the content
+	content   int64
+	disk      int64 // bytes of its file
+	received  int64
+	group     *group
+	flags     uint32
+	preface   uint32
+	priority  Priority
+	test      bool
+	queued    bool // in a heap of the queue
+	gone      bool // forgotten or discarded
+	discarded bool // the latter
+	fate      fate // of its file
+	again     bool // the good copy of a damaged object: not counted as received, that one was
+	tries     uint8
+	lease     *lease
 }
 
 func (e *entry) size() int64 {

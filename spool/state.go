@@ -14,6 +14,7 @@ const (
 	CountArchived    = "archived"
 	CountRefused     = "refused"
 	CountQuarantined = "quarantined"
+	CountDiscarded   = "discarded"
 )
 
 // change is the only place where an entry's state moves: it keeps the sums, the
@@ -227,6 +228,7 @@ func (s *Spool) unlink(ops []op) {
 func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 	gained = map[string]uint64{}
 	seen := map[uint64]*facts{} // what the ops before in this round made of it
+	gone := map[uint64]bool{}   // what they let go
 	reoffered := false
 	for _, o := range ops {
 		switch o.kind {
@@ -241,11 +243,14 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 		}
 		o = s.forTwin(o)
 		e := s.atSeq(o.seq)
-		if e == nil || e.id != o.id {
-			continue
+		if e == nil || e.id != o.id || gone[o.seq] {
+			continue // a row behind the last one of an object would bring it back as missing
 		}
-		if o.healed {
-			keep = append(keep, o)
+		if o.healed || o.discard {
+			keep, gone[o.seq] = append(keep, o), true
+			if o.discard && !e.test {
+				gained[CountDiscarded]++
+			}
 			continue
 		}
 		f := seen[o.seq]
@@ -259,6 +264,7 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 			continue // what came before it in this round took the permission back (P2)
 		}
 		f.apply(o)
+		gone[o.seq] = o.kind == opForgot
 		if *f != before || reoffered || o.kind == opForgot {
 			keep = append(keep, o)
 			s.gain(gained, e.test, before, *f)
@@ -290,9 +296,10 @@ func (s *Spool) standingWith(gained map[string]uint64) standing {
 	for name, n := range gained {
 		st.counters[name] += n
 	}
-	// Objects from the mark on are counted by recovery, which sees their files.
+	// Objects from the mark on are counted by recovery, which sees their files,
+	// or the rows that let them go.
 	for i := len(s.order) - 1; i >= 0 && s.order[i].seq >= st.mark; i-- {
-		if e := s.order[i]; !e.test && !e.gone && !e.again {
+		if e := s.order[i]; !e.test && !e.again {
 			st.counters[CountReceived]--
 		}
 	}
@@ -330,27 +337,37 @@ func (s *Spool) applyLive(o op) {
 
 // drop takes a forgotten object out of memory and remembers that it was here.
 func (s *Spool) drop(e *entry, o op) {
-	s.change(e, func() { e.gone = true })
+	s.change(e, func() { e.gone, e.discarded, e.lease = true, o.discard, nil })
 	s.stale = append(s.stale, e)
 	if s.byID[e.id] == e {
 		delete(s.byID, e.id)
 	}
 	if o.healed {
 		s.mended(e)
-	} else {
+	} else if !o.lost {
 		e.group.forgotten++
 	}
 	s.tombs.add(o, s.cfg.MaxTombstones, s.groups)
 	s.gaps++
 	if s.gaps > 1024 && s.gaps > len(s.order)/2 {
-		live := make([]*entry, 0, len(s.order)-s.gaps)
-		for _, e := range s.order {
-			if !e.gone {
-				live = append(live, e)
-			}
-		}
-		s.order, s.gaps = live, 0
+		s.closeGaps()
 	}
+}
+
+// closeGaps keeps those from the mark on: standingWith counts them. Guarded by mu.
+func (s *Spool) closeGaps() {
+	mark, live := s.mark(), make([]*entry, 0, len(s.order)-s.gaps)
+	s.gaps = 0
+	for _, e := range s.order {
+		if e.gone && e.seq < mark {
+			continue
+		}
+		if e.gone {
+			s.gaps++
+		}
+		live = append(live, e)
+	}
+	s.order = live
 }
 
 // compact begins a new segment when the journal has outgrown its snapshot.

@@ -41,7 +41,7 @@ func (t *tombs) add(o op, limit int, groups map[string]*group) {
 	if t.ids == nil {
 		t.ids = map[ID]int{}
 	}
-	if !o.healed { // the object itself is here
+	if !o.healed && o.id != (ID{}) { // else the object itself is here, or nobody knows which it was
 		t.ids[o.id]++
 	}
 	old := o
@@ -59,7 +59,7 @@ func (t *tombs) add(o op, limit int, groups map[string]*group) {
 	if t.ids[old.id]--; t.ids[old.id] <= 0 {
 		delete(t.ids, old.id)
 	}
-	if g := groups[old.group]; g != nil {
+	if g := groups[old.group]; g != nil && !old.lost {
 		if g.forgotten--; g.forgotten <= 0 && g.live() == 0 {
 			delete(groups, old.group)
 		}
@@ -81,6 +81,10 @@ type Forgotten struct {
 	Length     int64
 	ArchivedAt time.Time
 	Test       bool
+
+	Discarded   bool // an administrator let it go: the archive may never have had it
+	DiscardedAt time.Time
+	By, Reason  string // who, and why
 }
 
 // Forgotten lists the objects that were forgotten last, newest first.
@@ -88,4 +92,14 @@ func (s *Spool) Forgotten(limit int) []Forgotten {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return forgottenOf(s.tombs.list(), limit)
+}
+
+func (o op) forgotten() Forgotten {
+	f := Forgotten{ID: o.id, Seq: o.seq, Group: o.group, Length: o.length, Test: o.test, Discarded: o.discard, By: o.by}
+	if at := time.Unix(0, o.at); o.discard {
+		f.DiscardedAt, f.Reason = at, o.reason
+	} else {
+		f.ArchivedAt = at
+	}
+	return f
 }

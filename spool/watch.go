@@ -10,6 +10,7 @@ type Event struct {
 	Group     string
 	State     State
 	Forgotten bool // it is no longer here; State is its last
+	Discarded bool // it was discarded, not confirmed
 	Test      bool
 	At        time.Time
 	Lost      bool // events before this one were lost: look at Objects again
@@ -46,7 +47,7 @@ func (s *Spool) tell(e *entry, st State) {
 	if len(s.watchers) == 0 {
 		return
 	}
-	ev := Event{Seq: e.seq, ID: e.id, Group: e.group.name, State: st, Forgotten: e.gone, Test: e.test, At: s.cfg.Now()}
+	ev := Event{Seq: e.seq, ID: e.id, Group: e.group.name, State: st, Forgotten: e.gone, Discarded: e.discarded, Test: e.test, At: s.cfg.Now()}
 	for w := range s.watchers {
 		ev.Lost = w.lost
 		select {
