@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,9 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"edged/agent/status"
+	"edged/internal/audit"
 	"edged/spool"
 )
 
@@ -48,6 +52,9 @@ func (c *Config) sockets() []string {
 type control struct {
 	keeper *keeper
 	view   *view
+
+	mu    sync.Mutex // guards trail
+	trail *audit.Log // made when it is first needed: the key is there when the spool is open
 }
 
 func (c *control) listen(path string) (net.Listener, error) {
@@ -57,11 +64,11 @@ func (c *control) listen(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	l, err := net.Listen("unix", path)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	return l, os.Chmod(path, 0o600)
+	return knownListener{l}, os.Chmod(path, 0o600)
 }
 
 // nobodyOn is an error when a daemon answers on the socket.
@@ -81,6 +88,10 @@ func (c *control) handler() http.Handler {
 	mux.HandleFunc("GET /objects/{id}", c.object)
 	mux.HandleFunc("GET /objects/{id}/file", c.file)
 	mux.HandleFunc("POST /objects/{id}/verify", c.verify)
+	mux.HandleFunc("GET /raw/{seq}", c.raw)
+	mux.HandleFunc("GET /studies", c.studies)
+	mux.HandleFunc("POST /release", c.release)
+	mux.HandleFunc("POST /discard", c.discard)
 	return mux
 }
 
@@ -162,8 +173,12 @@ func (c *control) named(w http.ResponseWriter, r *http.Request) (*spool.Spool, s
 
 func fail(w http.ResponseWriter, err error) {
 	code := http.StatusServiceUnavailable
-	if errors.Is(err, spool.ErrUnknown) {
+	var refused refusedError
+	switch {
+	case errors.Is(err, spool.ErrUnknown):
 		code = http.StatusNotFound
+	case errors.As(err, &refused):
+		code = http.StatusConflict
 	}
 	http.Error(w, err.Error(), code)
 }
@@ -191,8 +206,8 @@ func findDaemon(ctx context.Context, cfg *Config) *client {
 	return nil
 }
 
-func (c *client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
-	rq, err := http.NewRequestWithContext(ctx, method, "http://edged"+path, nil)
+func (c *client) do(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
+	rq, err := http.NewRequestWithContext(ctx, method, "http://edged"+path, body)
 	if err != nil {
 		return nil, err
 	}
@@ -203,26 +218,39 @@ func (c *client) do(ctx context.Context, method, path string) (io.ReadCloser, er
 	if rs.StatusCode != http.StatusOK {
 		defer rs.Body.Close()
 		words, _ := io.ReadAll(io.LimitReader(rs.Body, 1<<10))
-		if rs.StatusCode == http.StatusNotFound {
+		switch said := strings.TrimSpace(string(words)); rs.StatusCode {
+		case http.StatusNotFound:
 			return nil, fmt.Errorf("%w", spool.ErrUnknown)
+		case http.StatusConflict:
+			return nil, refusef("%s", said)
+		default:
+			return nil, fmt.Errorf("the running edged says: %s", said)
 		}
-		return nil, fmt.Errorf("the running edged says: %s", words)
 	}
 	return rs.Body, nil
 }
 
-// ask decodes the one JSON value that a path answers.
-func (c *client) ask(ctx context.Context, method, path string, into any) error {
-	body, err := c.do(ctx, method, path)
+// ask sends a value as JSON, if there is one, and decodes the one that a path
+// answers.
+func (c *client) ask(ctx context.Context, method, path string, send, into any) error {
+	var body io.Reader
+	if send != nil {
+		raw, err := json.Marshal(send)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(raw)
+	}
+	answer, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
-	return json.NewDecoder(body).Decode(into)
+	defer answer.Close()
+	return json.NewDecoder(answer).Decode(into)
 }
 
 func (c *client) status(ctx context.Context) (r status.Status, err error) {
-	err = c.ask(ctx, http.MethodGet, "/status", &r)
+	err = c.ask(ctx, http.MethodGet, "/status", nil, &r)
 	return r, err
 }
 
@@ -245,7 +273,7 @@ func (c *client) objects(ctx context.Context, visit func(objectRow) error) error
 }
 
 func (c *client) page(ctx context.Context, after uint64) (rows []objectRow, err error) {
-	body, err := c.do(ctx, http.MethodGet, fmt.Sprintf("/objects?after=%d", after))
+	body, err := c.do(ctx, http.MethodGet, fmt.Sprintf("/objects?after=%d", after), nil)
 	if err != nil {
 		return nil, err
 	}

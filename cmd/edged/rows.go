@@ -17,6 +17,7 @@ type objectRow struct {
 	ID             string    `json:"id"`
 	SOPInstanceUID string    `json:"sop_instance_uid"`
 	Study          string    `json:"study"`
+	Series         string    `json:"series,omitempty"`
 	State          string    `json:"state"`
 	Bytes          int64     `json:"bytes"` // of the data set
 	Seq            uint64    `json:"seq"`   // order of arrival
@@ -24,6 +25,7 @@ type objectRow struct {
 	TransferSyntax string    `json:"transfer_syntax"`
 	SOPClass       string    `json:"sop_class_uid"`
 	Calling        string    `json:"calling,omitempty"`
+	Remote         string    `json:"remote,omitempty"` // its address
 	Priority       string    `json:"priority"`
 	ReceivedAt     time.Time `json:"received_at,omitzero"`
 	AtHubAt        time.Time `json:"at_hub_at,omitzero"`
@@ -31,6 +33,10 @@ type objectRow struct {
 	Findings       []string  `json:"findings,omitempty"`
 	Reason         string    `json:"reason,omitempty"` // why it is quarantined
 	Lost           bool      `json:"lost,omitempty"`   // its file was set aside or is gone; see Reason
+	Damaged        bool      `json:"damaged,omitempty"`
+	Unfinished     bool      `json:"unfinished,omitempty"`   // a power cut left it half written; never acknowledged unless the disk lies
+	HubHasCopy     bool      `json:"hub_has_copy,omitempty"` // the hub, or the archive, has said so
+	FileBytes      int64     `json:"file_bytes,omitempty"`   // as a Part 10 file
 }
 
 // lost is an error for what has no file to be read.
@@ -76,9 +82,10 @@ func (o objectRow) remarks() string {
 func rowOf(o spool.Object) objectRow {
 	m, _ := decodeMeta(o.Meta) // an object with unreadable Meta is listed all the same
 	return objectRow{
-		ID: o.ID.String(), SOPInstanceUID: m.SOPInstance, Study: m.Study, State: o.State.String(), Bytes: o.Length, Seq: o.Seq,
-		Modality: m.Modality, TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, Calling: m.Calling, Priority: o.Priority.String(),
+		ID: o.ID.String(), SOPInstanceUID: m.SOPInstance, Study: m.Study, Series: m.Series, State: o.State.String(), Bytes: o.Length, Seq: o.Seq,
+		Modality: m.Modality, TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, Calling: m.Calling, Remote: m.Remote, Priority: o.Priority.String(),
 		ReceivedAt: o.Received, AtHubAt: o.AtHubAt, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason, Lost: o.Lost,
+		Damaged: o.Damaged, HubHasCopy: !o.AtHubAt.IsZero() || !o.ArchivedAt.IsZero(), FileBytes: o.PrefaceLen + o.Length,
 	}
 }
 

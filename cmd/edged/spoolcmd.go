@@ -8,26 +8,33 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
-	"edged/internal/durable"
 	"edged/spool"
 )
 
 // spoolCmd looks into the spool: through the control socket of the running
 // daemon, or at the files, read-only, while none is running. What is damaged or
-// lost stays listed until it is sent again or archived; no command waves it away.
+// lost stays listed until it is sent again, archived, or discarded by somebody
+// with a name and a reason.
 type spoolCmd struct {
-	Ls     lsCmd     `cmd:"" help:"List the objects, one a line."`
-	Show   showCmd   `cmd:"" help:"All that is known of one object."`
-	Export exportCmd `cmd:"" help:"Write plain Part 10 files named ID.dcm; all objects when none is named."`
-	Verify verifyCmd `cmd:"" help:"Read every byte again and check it; exit code 1 on any damage."`
+	Ls      lsCmd      `cmd:"" help:"List the objects, one a line."`
+	Show    showCmd    `cmd:"" help:"All that is known of one object."`
+	Studies studiesCmd `cmd:"" help:"List the studies with their series, and what is still missing."`
+	Export  exportCmd  `cmd:"" help:"Write plain Part 10 files named ID.dcm; all objects when none is named."`
+	Verify  verifyCmd  `cmd:"" help:"Read every byte again and check it; exit code 1 on any damage."`
+	Release releaseCmd `cmd:"" help:"End a quarantine or a hold here. What the hub holds back, only the hub releases."`
+	Discard discardCmd `cmd:"" help:"Export objects, prove the copies, then delete them here without the archive's word."`
 }
 
 // inside is a spool seen from outside.
 type inside interface {
 	objects(ctx context.Context, visit func(objectRow) error) error
-	file(ctx context.Context, o objectRow, w io.Writer) error
+	studies(ctx context.Context, visit func(studyRow) error) error
+	file(ctx context.Context, o objectRow, w io.Writer) error // as a plain Part 10 file
+	raw(ctx context.Context, o objectRow, w io.Writer) error  // the bytes that are on the disk
 	verify(ctx context.Context, o objectRow) error
 	Close() error
 }
@@ -45,7 +52,11 @@ func (c *configFlag) openInside(ctx context.Context) (inside, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("no spool at %s: is this the right configuration (-c)? (%w)", dir, err)
 	}
-	r, err := spool.OpenReadOnly(dir, nil)
+	key, err := cfg.spoolKey()
+	if err != nil {
+		return nil, err
+	}
+	r, err := spool.OpenReadOnly(dir, key)
 	if errors.Is(err, spool.ErrLocked) {
 		return nil, fmt.Errorf("the daemon is starting or does not answer on %s; try again", cfg.socketPath())
 	}
@@ -76,11 +87,15 @@ func (s stopped) file(_ context.Context, o objectRow, w io.Writer) error {
 	return writePart10(w, c)
 }
 
+func (s stopped) raw(_ context.Context, o objectRow, w io.Writer) error {
+	return copyRaw(w, func() (io.ReadCloser, error) { return s.Raw(o.Seq) })
+}
+
 func (s stopped) verify(ctx context.Context, o objectRow) error { return s.Verify(ctx, o.Seq) }
 
 // file, verify and Close make the running daemon an inside.
 func (c *client) file(ctx context.Context, o objectRow, w io.Writer) error {
-	body, err := c.do(ctx, "GET", "/objects/"+o.ID+"/file")
+	body, err := c.do(ctx, "GET", "/objects/"+o.ID+"/file", nil)
 	if err != nil {
 		return err
 	}
@@ -97,9 +112,23 @@ func (c *client) file(ctx context.Context, o objectRow, w io.Writer) error {
 	return err
 }
 
+func (c *client) raw(ctx context.Context, o objectRow, w io.Writer) error {
+	return copyRaw(w, func() (io.ReadCloser, error) { return c.do(ctx, "GET", fmt.Sprintf("/raw/%d", o.Seq), nil) })
+}
+
+func copyRaw(w io.Writer, open func() (io.ReadCloser, error)) error {
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(w, r)
+	return err
+}
+
 func (c *client) verify(ctx context.Context, o objectRow) error {
 	var r verifyRow
-	if err := c.ask(ctx, "POST", "/objects/"+o.ID+"/verify", &r); err != nil {
+	if err := c.ask(ctx, "POST", "/objects/"+o.ID+"/verify", nil, &r); err != nil {
 		return err
 	}
 	if r.Error != "" {
@@ -142,7 +171,7 @@ func listObjects(out io.Writer, each func(func(objectRow) error) error) error {
 
 type showCmd struct {
 	configFlag
-	ID string `arg:"" help:"The object's ID, or its first digits."`
+	ID string `arg:"" help:"The object's ID or its first digits, or seq:N."`
 }
 
 func (c *showCmd) Run(p *process) error {
@@ -156,8 +185,20 @@ func (c *showCmd) Run(p *process) error {
 	return out.Encode(rows[0])
 }
 
-// pick finds the objects that are named, each by an unambiguous beginning of
-// its ID; all of them when none is named.
+// named says whether name means o: seq:N, or a beginning of its ID.
+func (o objectRow) named(name string) bool {
+	if n, ok := strings.CutPrefix(name, "seq:"); ok {
+		seq, err := strconv.ParseUint(n, 10, 64)
+		return err == nil && seq == o.Seq
+	}
+	return len(name) >= 4 && strings.HasPrefix(o.ID, name) && o.ID != noID
+}
+
+// noID is the ID of a file of which nobody knows what it was.
+var noID = spool.ID{}.String()
+
+// pick finds the objects that are named, each by its number or an unambiguous
+// beginning of its ID; all of them when none is named.
 func pick(ctx context.Context, in inside, names []string) (rows []objectRow, err error) {
 	found := make([]int, len(names))
 	err = in.objects(ctx, func(o objectRow) error {
@@ -165,7 +206,7 @@ func pick(ctx context.Context, in inside, names []string) (rows []objectRow, err
 			rows = append(rows, o)
 		}
 		for i, n := range names {
-			if len(n) >= 4 && len(n) <= len(o.ID) && o.ID[:len(n)] == n {
+			if o.named(n) {
 				found[i]++
 				rows = append(rows, o)
 			}
@@ -197,62 +238,9 @@ func (c *configFlag) openPicked(ctx context.Context, names []string) (inside, []
 	return in, rows, err
 }
 
-type exportCmd struct {
-	configFlag
-	Dir string   `arg:"" help:"Folder for the files; made if it is missing." type:"path"`
-	IDs []string `arg:"" optional:"" name:"ID" help:"Objects, by ID or its first digits."`
-}
-
-func (c *exportCmd) Run(p *process) error {
-	in, rows, err := c.openPicked(p.ctx, c.IDs)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	if err := durable.Mkdir(c.Dir, 0o700); err != nil {
-		return err
-	}
-	var failed []error
-	for _, o := range rows {
-		if err := export(p.ctx, in, o, c.Dir); err != nil {
-			fmt.Fprintf(p.stderr, "edged: %s: %v\n", o.ID, err)
-			failed = append(failed, err)
-		}
-	}
-	if err := durable.SyncDir(c.Dir); err != nil {
-		return err
-	}
-	fmt.Fprintf(p.stdout, "%d objects written to %s\n", len(rows)-len(failed), c.Dir)
-	if len(failed) > 0 {
-		return fmt.Errorf("export: %d of %d objects could not be written", len(failed), len(rows))
-	}
-	return nil
-}
-
-// export writes one file under a temporary name, proves it, syncs it, and only
-// then gives it its name.
-func export(ctx context.Context, in inside, o objectRow, dir string) error {
-	if err := o.lost(); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".export-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails when it has its name, as it should
-	err = in.file(ctx, o, f)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, o.ID+".dcm"))
-}
-
 type verifyCmd struct {
 	configFlag
-	IDs []string `arg:"" optional:"" name:"ID" help:"Objects, by ID or its first digits; all when none is named."`
+	IDs []string `arg:"" optional:"" name:"ID" help:"Objects, by ID or its first digits, or seq:N; all when none is named."`
 }
 
 func (c *verifyCmd) Run(p *process) error {
