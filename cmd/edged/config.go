@@ -60,6 +60,8 @@ type Device struct {
 	Priority   string   `yaml:"priority" allowed:"urgent|routine|backfill"`
 	Services   []string `yaml:"services"`
 	Commitment string   `yaml:"commitment" allowed:"archived"`
+
+	Quiet time.Duration `yaml:"quiet"` // nothing for so long after the association: the study is complete
 }
 
 type DicomTLS struct {
@@ -128,8 +130,11 @@ func (t *Title) SetDefaults() { t.Priority = "routine" }
 
 // SetDefaults are the values of a device that is listed without them.
 func (d *Device) SetDefaults() {
-	d.Priority, d.Services, d.Commitment = "routine", []string{"store"}, "archived"
+	d.Priority, d.Services, d.Commitment, d.Quiet = "routine", []string{"store"}, "archived", defaultQuiet
 }
+
+// defaultQuiet is a pause that modalities do not make within a study.
+const defaultQuiet = time.Minute
 
 const defaultDataDir = "/var/lib/edged"
 
@@ -237,6 +242,9 @@ func (d *Device) check(bad complain, key string) {
 	}
 	if d.Port < 0 || d.Port > 65535 {
 		bad(key+".port", "%d is not a port", d.Port)
+	}
+	if d.Quiet < time.Second || d.Quiet > 24*time.Hour {
+		bad(key+".quiet", "%s is not between 1s and 24h", d.Quiet)
 	}
 	for _, s := range d.Services {
 		if s != "store" {

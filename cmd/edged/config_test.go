@@ -27,6 +27,7 @@ func TestConfigurationErrorsSayWhatIsAllowed(t *testing.T) {
 		"dicom:\n  ae_title: much_too_long_for_a_title":        ":2: dicom.ae_title: ",
 		"dicom:\n  devices:\n    - {ae_title: A, port: 99999}": ":3: dicom.devices[0].port: 99999 is not a port",
 		"dicom:\n  devices:\n    - {ae_title: A, address: x}":  ":3: dicom.devices[0].address: ",
+		"dicom:\n  devices:\n    - {ae_title: A, quiet: 0s}":   ":3: dicom.devices[0].quiet: 0s is not between 1s and 24h",
 		"spool: {keep: recycle}":                               ":1: spool.keep: ",
 		"spool: {key_protection: paper}":                       ":1: spool.key_protection: ",
 		"discovery: {enabled: true}":                           ":1: discovery.enabled: discovery.enabled: true is not in this version yet",
