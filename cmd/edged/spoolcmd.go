@@ -27,6 +27,8 @@ type spoolCmd struct {
 	Verify  verifyCmd  `cmd:"" help:"Read every byte again and check it; exit code 1 on any damage."`
 	Release releaseCmd `cmd:"" help:"End a quarantine or a hold here. What the hub holds back, only the hub releases."`
 	Discard discardCmd `cmd:"" help:"Export objects, prove the copies, then delete them here without the archive's word."`
+
+	RecoverKey recoverKeyCmd `cmd:"" help:"Give the spool its key back, with the recovery key of the region."`
 }
 
 // inside is a spool seen from outside.
