@@ -61,7 +61,7 @@ func (w *Writer) Commit(ctx context.Context) (Object, CommitResult, error) {
 
 func (w *Writer) describe(e *entry) {
 	e.content, e.start = w.n, int64(len(w.head))
-	e.disk = e.start + e.content + sealSize
+	e.disk = w.s.keys.sizeOnDisk(e.start + e.content + sealSize)
 	e.received = w.s.cfg.Now().UnixNano()
 	e.flags, e.priority, e.test, e.preface = w.new.Flags, w.new.Priority, w.new.Test, uint32(len(w.new.Preface))
 }
@@ -114,7 +114,10 @@ func (w *Writer) place(e *entry) error {
 	if err := w.buf.Flush(); err != nil {
 		return s.writeError(fmt.Errorf("write object: %w", err))
 	}
-	w.startWriting(w.at + sealSize)
+	if err := w.out.finish(); err != nil {
+		return s.writeError(fmt.Errorf("write object: %w", err))
+	}
+	w.startWriting(w.out.n)
 	if err := s.fs.Rename(w.tmp, objectName(e.seq)); err != nil {
 		return s.writeError(fmt.Errorf("name object: %w", err))
 	}

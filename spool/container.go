@@ -36,6 +36,10 @@ var errNotSealed = errors.New("no matching seal")
 // program that we do not know wrote them.
 var errLater = errors.New("written by a later version of the program")
 
+// notOurs says that err is about files that are whole, as far as we know, and not
+// for us: of a later version, or of another key. Nothing may be changed.
+func notOurs(err error) bool { return errors.Is(err, errLater) || errors.Is(err, ErrKey) }
+
 // head is what stands before the content.
 type head struct {
 	flags    uint32

@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 )
 
 // Content reads one object. It stays readable when the object is forgotten
 // meanwhile. Close it.
 type Content struct {
-	f       File
+	f       *blob
 	c       *container
 	read    *io.SectionReader
-	damaged func(error) // told once when the bytes prove wrong; may be nil
+	damaged func(error) // told when the bytes prove wrong; may be nil
+	told    sync.Once
 }
 
 // Open opens the object's content for reading at any offset.
@@ -70,20 +72,42 @@ func (s *Spool) logged(err error) {
 }
 
 func openContent(fs FS, keys *keyring, seq uint64) (*Content, error) {
-	f, err := fs.Open(objectName(seq))
+	b, c, err := openObject(fs, keys, seq)
 	if err != nil {
+		if b != nil {
+			b.Close()
+		}
 		return nil, err
 	}
-	c, err := inspect(keys, f, seq)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &Content{f: f, c: c, read: io.NewSectionReader(f, c.start, c.content)}, nil
+	out := &Content{f: b, c: c}
+	out.read = out.section(c.start, c.content)
+	return out, nil
 }
 
 // Close frees the file.
 func (c *Content) Close() error { return c.f.Close() }
+
+// section reads n bytes from off on, and tells when they prove damaged: what is
+// encrypted shows it at the first wrong chunk, long before its digest would.
+func (c *Content) section(off, n int64) *io.SectionReader {
+	return io.NewSectionReader(tellingReader{c}, off, n)
+}
+
+type tellingReader struct{ c *Content }
+
+func (r tellingReader) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.c.f.ReadAt(p, off)
+	if errors.Is(err, ErrCorrupt) {
+		r.c.tell(err)
+	}
+	return n, err
+}
+
+func (c *Content) tell(err error) {
+	if c.damaged != nil {
+		c.told.Do(func() { c.damaged(err) })
+	}
+}
 
 // Size is the number of content bytes.
 func (c *Content) Size() int64 { return c.c.content }
@@ -111,7 +135,7 @@ func (c *Content) ReadAt(p []byte, off int64) (int, error) { return c.read.ReadA
 // a Part 10 preface that is a Part 10 file.
 func (c *Content) File() *io.SectionReader {
 	n := c.c.parts.preface
-	return io.NewSectionReader(c.f, c.c.start-n, n+c.c.content)
+	return c.section(c.c.start-n, n+c.c.content)
 }
 
 // Checked reads the content from offset on and hashes all of it in passing, what
@@ -122,7 +146,7 @@ func (c *Content) File() *io.SectionReader {
 func (c *Content) Checked(offset int64) io.Reader {
 	h := sha256.New()
 	h.Write(c.c.seed)
-	return &checked{c: c, hash: h, skip: offset, from: io.NewSectionReader(c.f, c.c.start, c.c.content)}
+	return &checked{c: c, hash: h, skip: offset, from: c.section(c.c.start, c.c.content)}
 }
 
 type checked struct {
@@ -176,9 +200,7 @@ func (k *checked) finish() error {
 		return io.EOF
 	}
 	err := fmt.Errorf("%w: content does not match its digest", ErrCorrupt)
-	if k.c.damaged != nil {
-		k.c.damaged(err)
-	}
+	k.c.tell(err)
 	return err
 }
 
@@ -219,14 +241,10 @@ func (s *Spool) meta(seq uint64) []byte {
 }
 
 func (s *Spool) metaFromFile(seq uint64) []byte {
-	f, err := s.fs.Open(objectName(seq))
+	c, err := openContent(s.fs, s.keys, seq)
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
-	c, err := inspect(s.keys, f, seq)
-	if err != nil {
-		return nil
-	}
-	return c.meta
+	defer c.Close()
+	return c.Meta()
 }

@@ -10,19 +10,17 @@ import (
 // identify says what is wrong with a file that was set aside and, when that is
 // proved, which object it was.
 func identify(ctx context.Context, fs FS, keys *keyring, name string, seq uint64) (ID, error) {
-	f, err := fs.Open(name)
+	f, err := openBlob(fs, keys, name)
+	if f != nil {
+		defer f.Close()
+	}
 	if err != nil {
 		return ID{}, err
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return ID{}, err
-	}
-	c, err := readContainer(f, size)
+	c, err := readContainer(f, f.size)
 	switch {
 	case err != nil:
-		return provedID(ctx, f, size), err
+		return provedID(ctx, f, f.size), err
 	case c.seq != seq:
 		return c.id, fmt.Errorf("%w: the seal is of object %d", errNotSealed, c.seq)
 	}
@@ -31,7 +29,7 @@ func identify(ctx context.Context, fs FS, keys *keyring, name string, seq uint64
 
 // provedID is the ID in the seal, if the seal proves itself or the content
 // proves the ID; else zero.
-func provedID(ctx context.Context, f File, size int64) (id ID) {
+func provedID(ctx context.Context, f io.ReaderAt, size int64) (id ID) {
 	if size < headerSize+sealSize {
 		return ID{}
 	}

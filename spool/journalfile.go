@@ -16,6 +16,7 @@ import (
 // next one begins. Owned by whoever leads Spool.obligations, and by Open.
 type journal struct {
 	fs      FS
+	keys    *keyring
 	yield   func() bool // gives up the ballast; false when there is none left
 	f       File
 	gen     uint64

@@ -15,6 +15,10 @@ func Open(ctx context.Context, cfg Config) (*Spool, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := newKeyring(cfg.Key)
+	if err != nil {
+		return nil, err
+	}
 	fs, err := openFS(cfg)
 	if err != nil {
 		return nil, err
@@ -25,7 +29,7 @@ func Open(ctx context.Context, cfg Config) (*Spool, error) {
 		return nil, fmt.Errorf("spool %s: %w", cfg.Dir, err)
 	}
 	s := newSpool(cfg, fs)
-	s.lock = lock
+	s.lock, s.keys, s.journal.keys = lock, keys, keys
 	if err := s.recover(ctx); err != nil {
 		s.journal.close()
 		lock.Close()

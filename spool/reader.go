@@ -22,8 +22,13 @@ type Reader struct {
 	seqs []uint64
 }
 
-// OpenReadOnly opens dir. ErrLocked means that a daemon is running: ask that one.
+// OpenReadOnly opens dir. key is that of Config; nil when nothing is encrypted.
+// ErrLocked means that a daemon is running: ask that one.
 func OpenReadOnly(dir string, key []byte) (*Reader, error) {
+	keys, err := newKeyring(key)
+	if err != nil {
+		return nil, err
+	}
 	fs, err := openOSFS(dir)
 	if err != nil {
 		return nil, err
@@ -33,7 +38,7 @@ func OpenReadOnly(dir string, key []byte) (*Reader, error) {
 		fs.close()
 		return nil, fmt.Errorf("spool %s: %w", dir, err)
 	}
-	r := &Reader{fs: fs, lock: lock}
+	r := &Reader{fs: fs, keys: keys, lock: lock}
 	if err := r.load(); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("read spool %s: %w", dir, err)
@@ -108,13 +113,12 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 	if r.heal[seq] {
 		return o, true, nil
 	}
-	file, err := r.fs.Open(objectName(seq))
-	if err != nil {
+	b, c, err := openObject(r.fs, r.keys, seq)
+	if b == nil {
 		return o, false, err
 	}
-	defer file.Close()
-	c, err := inspect(r.keys, file, seq)
-	if errors.Is(err, errLater) {
+	b.Close()
+	if notOurs(err) {
 		return o, false, err
 	}
 	if err != nil {

@@ -74,7 +74,7 @@ func (s *Spool) recover(ctx context.Context) error {
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
-			if !errors.Is(err, errLater) && !noSpace(err) && !starved(err) && ctx.Err() == nil {
+			if !notOurs(err) && !noSpace(err) && !starved(err) && ctx.Err() == nil {
 				markSuspect(s.fs)
 			}
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -231,21 +231,20 @@ func (r *recovery) scanFile(seq uint64) error {
 		r.undone = append(r.undone, objectName(seq))
 		return nil
 	}
-	f, err := r.s.fs.Open(objectName(seq))
-	if err != nil {
+	b, c, err := openObject(r.s.fs, r.s.keys, seq)
+	if b == nil {
 		return err
 	}
-	defer f.Close()
-	c, err := inspect(r.s.keys, f, seq)
+	defer b.Close()
 	if err == nil && r.tomb[seq] == c.id {
 		r.undone = append(r.undone, objectName(seq)) // a crash brought it back
 		return nil
 	}
 	if err == nil && seq >= r.book.standing.mark && !r.isDamaged(seq, c) {
 		r.rep.Proved++
-		err = c.proveContent(f, nil)
+		err = c.proveContent(b, nil)
 	}
-	if errors.Is(err, errLater) {
+	if notOurs(err) {
 		return err
 	}
 	if err != nil {
@@ -261,17 +260,24 @@ func (r *recovery) isDamaged(seq uint64, c *container) bool {
 	return f != nil && f.id == c.id && f.damaged
 }
 
+// openObject opens the file of seq and reads what stands around its content. As
+// with openBlob there is no blob only if there is no file to look into.
+func openObject(fs FS, keys *keyring, seq uint64) (*blob, *container, error) {
+	b, err := openBlob(fs, keys, objectName(seq))
+	if err != nil {
+		return b, nil, err
+	}
+	c, err := inspect(b, seq)
+	return b, c, err
+}
+
 // inspect reads a container that must belong to seq.
-func inspect(keys *keyring, f File, seq uint64) (*container, error) {
-	size, err := f.Size()
+func inspect(b *blob, seq uint64) (*container, error) {
+	c, err := readContainer(b, b.size)
 	if err != nil {
 		return nil, err
 	}
-	c, err := readContainer(f, size)
-	if err != nil {
-		return nil, err
-	}
-	c.disk = size
+	c.disk = b.disk
 	if c.seq != seq {
 		return nil, fmt.Errorf("%w: the seal is of object %d", errNotSealed, c.seq)
 	}

@@ -32,11 +32,11 @@ type Writer struct {
 	new    New
 	tmp    string
 	f      File
+	out    *outlet
 	buf    *bufio.Writer
 	hash   hash.Hash
 	n      int64 // content bytes
 	asked  int64 // bytes for which space was asked
-	at     int64 // bytes of the file so far, what is buffered among them
 	begun  int64 // bytes whose writeback was started, whole pages
 	err    error // the first one; nothing is written after it
 	closed bool
@@ -79,8 +79,8 @@ func (s *Spool) Create(n New) (*Writer, error) {
 	if err != nil {
 		return nil, s.openError(fmt.Errorf("create object: %w", err))
 	}
-	w.f, w.buf = f, buffers.Get().(*bufio.Writer)
-	w.buf.Reset(f)
+	w.f, w.out, w.buf = f, s.keys.outlet(f), buffers.Get().(*bufio.Writer)
+	w.buf.Reset(w.out)
 	w.hash.Write(n.Seed)
 	if _, err := w.put(w.head); err != nil {
 		w.Abort()
@@ -138,12 +138,11 @@ func (w *Writer) put(p []byte) (int, error) {
 		return 0, w.err
 	}
 	n, err := w.buf.Write(p)
-	w.at += int64(n)
 	if err != nil {
 		w.err = w.s.writeError(fmt.Errorf("write object: %w", err))
 		return n, w.err
 	}
-	if done := (w.at - int64(w.buf.Buffered())) &^ (pageSize - 1); done-w.begun >= writeStep {
+	if done := w.out.n &^ (pageSize - 1); done-w.begun >= writeStep {
 		w.startWriting(done)
 	}
 	return n, nil
@@ -192,5 +191,6 @@ func (w *Writer) release() {
 	w.buf.Reset(nil)
 	buffers.Put(w.buf)
 	w.buf = nil
+	w.out.release()
 	w.s.space.give(w.asked)
 }
