@@ -34,8 +34,8 @@ type copyOf struct {
 	why error
 }
 
-// read looks at both copies. A file that may not be read is an error, not a damaged
-// copy: it is there, and must not be written over.
+// read looks at both copies. A file that may not be read, or that a later version
+// wrote, is an error, not a damaged copy: it is there, and must not be written over.
 func (c *Config) read() (held [2]copyOf, err error) {
 	for i, p := range paths(c.Dir) {
 		text, err := readFile(p)
@@ -46,6 +46,9 @@ func (c *Config) read() (held [2]copyOf, err error) {
 			return held, fmt.Errorf("the key of the spool: %w: run as the user who runs edged", err)
 		case err == nil:
 			held[i].key, err = parse(text)
+		}
+		if errors.Is(err, errLater) {
+			return held, fmt.Errorf("keys/%d/%s: %w", i+1, keyFile, err)
 		}
 		if held[i].why = err; err != nil {
 			held[i].key = nil

@@ -30,7 +30,10 @@ type sealedKey struct {
 	tried   bool   // somebody has tried to open it
 }
 
-var errDamaged = errors.New("damaged")
+var (
+	errDamaged = errors.New("damaged")
+	errLater   = errors.New("written by a later version of edged")
+)
 
 // keyID names a key. The label keeps it from being the hash of the key for any
 // other purpose.
@@ -41,26 +44,32 @@ func keyID(key []byte) string {
 
 func (k *sealedKey) text() []byte {
 	head := fmt.Sprintf("%s\nprotect %s\nid %s\nkey %s\n", title, k.protect, k.id, base64.StdEncoding.EncodeToString(k.blob))
-	sum := sha256.Sum256([]byte(head))
-	return []byte(head + "sum " + hex.EncodeToString(sum[:8]) + "\n")
+	return []byte(head + sumOf(head))
 }
 
-// parse takes what text wrote and nothing else.
+func sumOf(head string) string {
+	sum := sha256.Sum256([]byte(head))
+	return "sum " + hex.EncodeToString(sum[:8]) + "\n"
+}
+
+// parse takes what text wrote and nothing else. A whole text that a later version
+// wrote is errLater, and is left alone: it is no damage.
 func parse(text []byte) (*sealedKey, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("%w: it is too long", errDamaged)
 	}
-	lines := strings.Split(string(text), "\n")
-	if len(lines) != 6 {
-		return nil, fmt.Errorf("%w: it has not five lines", errDamaged)
+	head, sum, _ := strings.Cut(string(text), "\nsum ")
+	if head += "\n"; "sum "+sum != sumOf(head) {
+		return nil, fmt.Errorf("%w: its checksum does not fit", errDamaged)
 	}
-	if strings.HasPrefix(lines[0], "edged spool key ") && lines[0] != title {
-		return nil, fmt.Errorf("%w: %.40q is not a version that is known here", errDamaged, lines[0])
+	lines := strings.Split(head, "\n")
+	if lines[0] != title || len(lines) != 5 {
+		return nil, fmt.Errorf("%w: it begins with %.40q", errLater, lines[0])
 	}
 	blob, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(lines[3], "key "))
 	k := &sealedKey{protect: strings.TrimPrefix(lines[1], "protect "), id: strings.TrimPrefix(lines[2], "id "), blob: blob}
 	if err != nil || !bytes.Equal(k.text(), text) {
-		return nil, fmt.Errorf("%w: its checksum does not fit", errDamaged)
+		return nil, fmt.Errorf("%w: it is not in the form of version 1", errDamaged)
 	}
 	return k, k.check()
 }
@@ -69,7 +78,7 @@ func parse(text []byte) (*sealedKey, error) {
 func (k *sealedKey) check() error {
 	switch {
 	case k.protect != File && k.protect != TPM:
-		return fmt.Errorf("%w: protection %.20q is not known here", errDamaged, k.protect)
+		return fmt.Errorf("%w: it is protected by %.20q", errLater, k.protect)
 	case k.protect == File && (len(k.blob) != keySize || keyID(k.blob) != k.id):
 		return fmt.Errorf("%w: the key is not %s", errDamaged, k.id)
 	}

@@ -153,6 +153,37 @@ func TestTwoGoodCopiesOfDifferentKeysAreNeverChosenFrom(t *testing.T) {
 	}
 }
 
+// What a later version wrote is no damage: it is neither mended nor replaced.
+func TestACopyOfALaterVersionIsLeftAlone(t *testing.T) {
+	key := bytes.Repeat([]byte{1}, 32)
+	good := string((&sealedKey{protect: File, id: keyID(key), blob: key}).text())
+	head, _, _ := strings.Cut(good, "sum ")
+	for name, later := range map[string]string{
+		"version":    strings.Replace(head, title, "edged spool key 2", 1),
+		"protection": strings.Replace(head, "protect file", "protect hsm", 1),
+		"form":       head + "owner nobody\n",
+	} {
+		for _, both := range []bool{false, true} {
+			dir := filepath.Join(t.TempDir(), "keys")
+			mustOpen(t, Config{Dir: dir})
+			text := later + sumOf(later)
+			for i, p := range paths(dir) {
+				if i == 0 || both {
+					os.WriteFile(p, []byte(text), 0o600)
+				}
+			}
+			for _, open := range []func(Config) ([]byte, error){Open, Load} {
+				if key, err := open(Config{Dir: dir}); key != nil || !errors.Is(err, errLater) {
+					t.Errorf("%s: %x, %v; want errLater", name, key, err)
+				}
+			}
+			if now, _ := os.ReadFile(paths(dir)[0]); string(now) != text {
+				t.Errorf("%s: it was written over", name)
+			}
+		}
+	}
+}
+
 var errCut = errors.New("the power is cut")
 
 // cutAt lets n steps pass and fails from then on.
