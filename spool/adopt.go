@@ -14,10 +14,7 @@ func (r *recovery) beginJournal() error {
 	}
 	s.next, s.age = r.maxSeq+1, r.book.standing.age
 	for _, t := range r.book.tombs {
-		if !t.healed && !t.lost {
-			s.intern(t.group).forgotten++
-		}
-		s.tombs.add(t, s.cfg.MaxTombstones, s.groups)
+		s.bury(t)
 		if t.seq >= r.book.standing.mark && !t.test {
 			s.counters[CountReceived]++
 		}
@@ -30,6 +27,7 @@ func (r *recovery) beginJournal() error {
 	for _, o := range r.found {
 		r.adopt(o)
 	}
+	s.adoptGroups(r.book.groups)
 	r.rep.Objects = len(r.found)
 	return s.journal.begin(r.standing(), s.snapshot())
 }
@@ -39,6 +37,7 @@ func (r *recovery) adopt(o found) {
 	s := r.s
 	e := &entry{facts: facts{id: o.c.id}, seq: o.seq, start: o.c.start, content: o.c.content, disk: o.c.disk, received: o.c.received,
 		flags: o.c.flags, preface: uint32(o.c.parts.preface), priority: o.c.priority, test: o.c.test, group: s.intern(o.c.group)}
+	e.part = e.group.part(o.c.part)
 	if f := r.book.facts[o.seq]; f != nil && f.id == e.id {
 		e.facts = *f
 		delete(r.book.facts, o.seq)

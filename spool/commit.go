@@ -51,7 +51,7 @@ func (w *Writer) Commit(ctx context.Context) (Object, CommitResult, error) {
 	if err = w.place(e); err == nil {
 		w.closed = true // the name in tmp is gone, Abort has nothing to do
 	}
-	o, err := w.s.settle(e, w.new.Group, err)
+	o, err := w.s.settle(e, w.new, err)
 	if err != nil {
 		return Object{}, 0, err
 	}
@@ -191,7 +191,7 @@ func (s *Spool) makeShard(seq uint64) error {
 }
 
 // settle ends a claim: the object becomes visible, or its number stays unused.
-func (s *Spool) settle(e *entry, groupName string, err error) (Object, error) {
+func (s *Spool) settle(e *entry, n New, err error) (Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.inflight, e.seq)
@@ -204,12 +204,14 @@ func (s *Spool) settle(e *entry, groupName string, err error) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
-	e.group = s.intern(groupName)
+	e.group = s.intern(n.Group)
+	e.part = e.group.part(n.Part)
 	if old := s.byID[e.id]; old != nil {
 		e.inherit(old)
 		s.wakeRun()
 	}
 	s.publish(e)
+	s.arrived(e.group, n)
 	if !e.test && !e.again {
 		s.counters[CountReceived]++
 	}

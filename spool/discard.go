@@ -65,5 +65,5 @@ func (s *Spool) named(d Discard) *entry {
 
 // letGo is the row after which the file of e may be unlinked.
 func (e *entry) letGo(at int64) op {
-	return op{kind: opForgot, seq: e.seq, id: e.id, length: e.content, at: at, group: e.group.name, test: e.test, fate: e.fate, lost: e.fate != inPlace}
+	return op{kind: opForgot, seq: e.seq, id: e.id, length: e.content, at: at, group: e.group.name, part: e.part.label(), test: e.test, fate: e.fate, lost: e.fate != inPlace}
 }

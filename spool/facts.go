@@ -97,10 +97,12 @@ type book struct {
 	standing standing
 	facts    map[uint64]*facts
 	tombs    []op // opForgot, oldest first
+	groups   map[string]*groupRow
+	scrubbed op
 }
 
 func newBook() *book {
-	return &book{facts: map[uint64]*facts{}, standing: standing{mark: 1, next: 1, counters: map[string]uint64{}}}
+	return &book{facts: map[uint64]*facts{}, groups: map[string]*groupRow{}, standing: standing{mark: 1, next: 1, counters: map[string]uint64{}}}
 }
 
 // play applies ops in their order.
@@ -111,8 +113,17 @@ func (b *book) play(ops []op) {
 			if o.healed {
 				b.heal(o)
 			}
+			if o.discard {
+				b.groups[o.group] = b.groups[o.group].after(o)
+			}
 			delete(b.facts, o.seq)
 			b.tombs = append(b.tombs, o)
+		case opGroup:
+			b.groups[o.group] = o.row.of(o)
+		case opGroupTold:
+			b.groups[o.group] = b.groups[o.group].after(o)
+		case opScrubbed:
+			b.scrubbed = o
 		case opReoffer:
 			for _, f := range b.facts {
 				f.apply(o)

@@ -34,9 +34,7 @@ func (s *Spool) mending() (ops []op) {
 // mended is called when that row is durable. Guarded by mu.
 func (s *Spool) mended(e *entry) {
 	s.healed = slices.DeleteFunc(s.healed, func(h *entry) bool { return h.gone })
-	if s.groups[e.group.name] == e.group && e.group.live() == 0 && e.group.forgotten == 0 {
-		delete(s.groups, e.group.name) // the good copy came in another one
-	}
+	s.dismiss(e.group) // the good copy came in another one
 }
 
 // forTwin turns what is said of an object to its good copy. What is about the

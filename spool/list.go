@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"math"
 	"sort"
 	"time"
 )
@@ -44,8 +45,16 @@ type Group struct {
 	Objects      int64
 	Bytes        int64 // content
 	Forgotten    int64
-	LastSeq      uint64 // newest object that was here since the start
+	Discarded    int64
+	LastSeq      uint64 // newest object, as far as that is remembered
 	LastReceived time.Time
+
+	Parts      []GroupPart // here and forgotten, without what was discarded
+	Open       int         // associations that work on it
+	Expected   int64       // how many objects it is going to have; zero: nobody said
+	Complete   bool        // nothing came or was discarded since its last event
+	Revision   uint32      // of that; zero: none yet
+	CompleteAt time.Time   // when that was
 }
 
 // Groups lists up to limit groups, the one with the newest object first.
@@ -60,7 +69,7 @@ func (s *Spool) Groups(limit int) []Group {
 	})
 	var out []Group
 	for _, g := range all[:min(len(all), max(limit, 0))] {
-		out = append(out, g.info())
+		out = append(out, s.groupInfo(g))
 	}
 	s.mu.Unlock()
 	return out
@@ -83,8 +92,19 @@ func (s *Spool) GroupObjects(name string, limit int) []Object {
 	return out
 }
 
+func (s *Spool) groupInfo(g *group) Group {
+	out := g.info()
+	_, moving := s.unsettled[g]
+	out.Open, out.Complete = s.openGroups[g.name], g.row != nil && !moving
+	return out
+}
+
 func (g *group) info() Group {
-	out := Group{Name: g.name, ByState: map[State]int64{}, Objects: g.live(), Bytes: g.bytes, Forgotten: g.forgotten, LastSeq: g.last}
+	out := Group{Name: g.name, ByState: map[State]int64{}, Objects: g.live(), Bytes: g.bytes, Forgotten: g.forgotten - g.discarded, Discarded: g.discarded,
+		LastSeq: g.last, Parts: g.partList(math.MaxInt), Expected: g.expected}
+	if g.row != nil {
+		out.Revision, out.CompleteAt = g.row.revision, time.Unix(0, g.row.at)
+	}
 	for st, n := range g.byState {
 		if n > 0 {
 			out.ByState[State(st)] = n

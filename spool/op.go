@@ -22,18 +22,21 @@ const (
 	opWasAtHub                    // in snapshots: counted as at hub once, then offered again
 	opSnapshotEnd                 // in snapshots: all of it is here
 	opReofferOne                  // this object is to be sent again, unless it is archived
-	lastKind      = opReofferOne
+	opGroup                       // a group was complete, or changed after that
+	opGroupTold                   // whoever had to know of that knows
+	opScrubbed                    // so far every object was read again
+	lastKind      = opScrubbed
 )
 
 // op is one obligation. Which fields count depends on the kind.
 type op struct {
 	kind    kind
-	seq     uint64
+	seq     uint64 // group: the newest that the row speaks of; scrubbed: the last that was read
 	id      ID
 	length  int64  // forgot: content bytes; healed: sequence number of the good copy
-	at      int64  // at hub, archived, forgot: Unix nanoseconds, shown only
+	at      int64  // at hub, archived, forgot, group, scrubbed: Unix nanoseconds, shown only
 	age     int64  // archived: the spool's own age, see sweep.go
-	group   string // forgot
+	group   string // forgot, group, group told
 	part    string // forgot
 	reason  string // quarantined, discarded
 	by      string // discarded
@@ -43,6 +46,8 @@ type op struct {
 	healed  bool   // forgot: a damaged copy, of which a good one came again
 	lost    bool   // forgot: it was in no group that is known
 	discard bool   // forgot: by an administrator, whatever was confirmed
+
+	row *groupRow // group, group told
 }
 
 // standing is what every record carries beside its obligations: the absolute
@@ -97,6 +102,12 @@ func (o op) encode(b []byte) []byte {
 	case opQuarantined:
 		body = append(body, boolByte(o.damaged))
 		body = appendString(body, o.reason)
+	case opGroup:
+		body = o.row.encode(body, o)
+	case opGroupTold:
+		body = appendString(binary.BigEndian.AppendUint32(body, o.row.revision), o.group)
+	case opScrubbed:
+		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
 	}
 	b = append(b, byte(o.kind))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
@@ -191,6 +202,13 @@ func decodeOp(k kind, body []byte) (op, bool) {
 		decodeForgot(d, &o)
 	case opQuarantined:
 		o.damaged, o.reason = d.u8() != 0, d.str()
+	case opGroup:
+		decodeGroupRow(d, &o)
+	case opGroupTold:
+		o.row = &groupRow{revision: d.u32()}
+		o.group = d.str()
+	case opScrubbed:
+		o.at = d.i64()
 	}
 	return o, !d.bad || k > lastKind
 }

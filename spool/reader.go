@@ -137,7 +137,7 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 // object is the container as callers see it; f may be nil.
 func (c *container) object(f *facts) Object {
 	e := &entry{facts: facts{id: c.id}, seq: c.seq, start: c.start, content: c.content, disk: c.disk, received: c.received,
-		group: &group{name: c.group}, flags: c.flags, preface: uint32(c.parts.preface), priority: c.priority, test: c.test}
+		group: &group{name: c.group}, part: &part{name: c.part}, flags: c.flags, preface: uint32(c.parts.preface), priority: c.priority, test: c.test}
 	if f != nil && f.id == c.id {
 		e.facts = *f
 	}

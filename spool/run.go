@@ -50,6 +50,9 @@ func (s *Spool) Sweep(ctx context.Context) error { return s.sweep(ctx) }
 func (s *Spool) sweep(ctx context.Context) error {
 	s.tick()
 	s.expireLeases()
+	if err := s.settleGroups(ctx); err != nil && !errors.Is(err, ErrFull) {
+		return err
+	}
 	if err := s.forget(ctx); err != nil && !errors.Is(err, ErrFull) {
 		return err
 	}

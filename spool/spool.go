@@ -58,6 +58,14 @@ type Spool struct {
 	order    []*entry // by seq; forgotten ones stay as gaps until they are many
 	gaps     int
 	groups   map[string]*group
+
+	ran        int64               // as age, without whatever may be a jump of the clock; since the start
+	openGroups map[string]int      // how many associations work on a group
+	expected   map[string]int64    // of groups of which nothing is here yet
+	unsettled  map[*group]struct{} // moved since their last event
+	untold     map[*group]struct{} // whose event waits for AckGroup
+	eventNext  uint64
+
 	tombs    tombs
 	counters map[string]uint64
 	dirty    bool // counters or mark changed since the journal last wrote them
@@ -84,6 +92,7 @@ type entry struct {
 	disk      int64 // bytes of its file
 	received  int64
 	group     *group
+	part      *part // nil: nobody knows
 	flags     uint32
 	preface   uint32
 	priority  Priority
@@ -110,6 +119,7 @@ type Object struct {
 	ID         ID
 	Seq        uint64 // the order of arrival, and the file's name
 	Group      string
+	Part       string
 	Priority   Priority
 	Meta       []byte // filled by Lease, Object, Objects and Commit
 	PrefaceLen int64
@@ -130,7 +140,7 @@ type Object struct {
 }
 
 func (e *entry) object() Object {
-	o := Object{ID: e.id, Seq: e.seq, Group: e.group.name, Priority: e.priority, PrefaceLen: int64(e.preface),
+	o := Object{ID: e.id, Seq: e.seq, Group: e.group.name, Part: e.part.label(), Priority: e.priority, PrefaceLen: int64(e.preface),
 		Length: e.content, Size: e.size(), State: e.state(), Held: e.held, Flags: e.flags, Test: e.test,
 		Reason: e.reason, Damaged: e.damaged, Lost: e.fate != inPlace, Tries: int(e.tries)}
 	if e.fate == inPlace {

@@ -48,6 +48,10 @@ func (s *Spool) tally(e *entry, st State, by int64) {
 	}
 	e.group.byState[st] += by
 	e.group.bytes += by * e.content
+	e.part.add(by, by*e.content)
+	if e.test {
+		e.group.tests += by
+	}
 }
 
 // trouble is the sum that a damaged object is in. What the archive has is not
@@ -240,6 +244,14 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 		case opReoffer:
 			keep, reoffered = append(keep, o), true
 			continue
+		case opGroup, opGroupTold:
+			if s.mayTell(o) {
+				keep = append(keep, o)
+			}
+			continue
+		case opScrubbed:
+			keep = append(keep, o)
+			continue
 		}
 		o = s.forTwin(o)
 		e := s.atSeq(o.seq)
@@ -308,7 +320,11 @@ func (s *Spool) standingWith(gained map[string]uint64) standing {
 
 // applyLive makes a durable op true in memory. Guarded by mu.
 func (s *Spool) applyLive(o op) {
-	if o.kind == opReoffer {
+	switch o.kind {
+	case opGroup, opGroupTold:
+		s.applyGroup(o)
+		return
+	case opReoffer:
 		for _, e := range s.order {
 			if !e.gone && e.facts.state == AtHub {
 				s.change(e, func() { e.apply(o) })
@@ -344,10 +360,12 @@ func (s *Spool) drop(e *entry, o op) {
 	}
 	if o.healed {
 		s.mended(e)
-	} else if !o.lost {
-		e.group.forgotten++
 	}
-	s.tombs.add(o, s.cfg.MaxTombstones, s.groups)
+	if o.part = e.part.label(); o.discard && o.buried() {
+		s.moved(e.group)
+	}
+	s.bury(o)
+	e.group.prune(e.part)
 	s.gaps++
 	if s.gaps > 1024 && s.gaps > len(s.order)/2 {
 		s.closeGaps()
@@ -394,7 +412,7 @@ func (s *Spool) snapshot() []op {
 			ops = append(ops, e.facts.ops(e.seq)...)
 		}
 	}
-	return ops
+	return append(ops, s.groupOps()...)
 }
 
 // writeStanding makes mark, counters and age durable.
@@ -422,9 +440,21 @@ func (s *Spool) Counters() map[string]uint64 {
 // tick advances the spool's own age. A wall clock that jumps adds at most a
 // minute; time in which the appliance was off does not count (D-S7).
 func (s *Spool) tick() {
-	now := s.cfg.Now()
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.age += int64(min(max(now.Sub(s.aged), 0), time.Minute))
-	s.aged = now
+	s.advance()
+	s.mu.Unlock()
+}
+
+// advance: a jump is no time of running for the quiet of groups, which is short.
+// Guarded by mu.
+func (s *Spool) advance() {
+	now := s.cfg.Now()
+	step := now.Sub(s.aged)
+	if s.aged = now; step <= 0 {
+		return
+	}
+	s.age += int64(min(step, time.Minute))
+	if step <= time.Minute {
+		s.ran += int64(step)
+	}
 }

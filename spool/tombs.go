@@ -2,33 +2,6 @@ package spool
 
 import "time"
 
-// group sums up the objects of one group. Guarded by Spool.mu.
-type group struct {
-	name         string
-	byState      [states]int64
-	bytes        int64
-	last         uint64
-	lastReceived int64
-	forgotten    int64 // of which a tombstone is left
-}
-
-func (g *group) live() (n int64) {
-	for _, c := range g.byState {
-		n += c
-	}
-	return n
-}
-
-// intern returns the group of that name. Guarded by mu.
-func (s *Spool) intern(name string) *group {
-	g := s.groups[name]
-	if g == nil {
-		g = &group{name: name}
-		s.groups[name] = g
-	}
-	return g
-}
-
 // tombs remembers the objects that were forgotten last. A ring, so that it is bounded.
 type tombs struct {
 	ring  []op
@@ -36,35 +9,50 @@ type tombs struct {
 	ids   map[ID]int // how many tombstones an ID has
 }
 
-// add remembers o and lets the oldest go when there are more than limit.
-func (t *tombs) add(o op, limit int, groups map[string]*group) {
+// add remembers o; the oldest goes when there are more than limit.
+func (t *tombs) add(o op, limit int) (old op, gone bool) {
 	if t.ids == nil {
 		t.ids = map[ID]int{}
 	}
 	if !o.healed && o.id != (ID{}) { // else the object itself is here, or nobody knows which it was
 		t.ids[o.id]++
 	}
-	old := o
+	old = o
 	switch {
 	case len(t.ring) < limit:
 		t.ring = append(t.ring, o)
-		return
+		return op{}, false
 	case limit > 0:
 		old, t.ring[t.start] = t.ring[t.start], o
 		t.start = (t.start + 1) % limit
 	}
 	if old.healed {
-		return
+		return old, true
 	}
 	if t.ids[old.id]--; t.ids[old.id] <= 0 {
 		delete(t.ids, old.id)
 	}
-	if g := groups[old.group]; g != nil && !old.lost {
-		if g.forgotten--; g.forgotten <= 0 && g.live() == 0 {
-			delete(groups, old.group)
-		}
+	return old, true
+}
+
+// bury remembers an object that was let go, in its group too. Guarded by mu.
+func (s *Spool) bury(o op) {
+	if o.buried() {
+		s.intern(o.group).bury(o, +1)
+	}
+	old, gone := s.tombs.add(o, s.cfg.MaxTombstones)
+	if !gone || !old.buried() {
+		return
+	}
+	if g := s.groups[old.group]; g != nil {
+		g.bury(old, -1)
+		s.dismiss(g)
 	}
 }
+
+// buried says whether the row counts in a group: it is not about a copy of what
+// is still here, and the group is known.
+func (o op) buried() bool { return !o.healed && !o.lost }
 
 // list returns them, oldest first.
 func (t *tombs) list() []op {
@@ -78,8 +66,9 @@ type Forgotten struct {
 	ID         ID
 	Seq        uint64
 	Group      string
+	Part       string
 	Length     int64
-	ArchivedAt time.Time
+	ArchivedAt time.Time // zero when it was discarded
 	Test       bool
 
 	Discarded   bool // an administrator let it go: the archive may never have had it
@@ -87,7 +76,7 @@ type Forgotten struct {
 	By, Reason  string // who, and why
 }
 
-// Forgotten lists the objects that were forgotten last, newest first.
+// Forgotten lists the objects that were let go last, newest first.
 func (s *Spool) Forgotten(limit int) []Forgotten {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +84,7 @@ func (s *Spool) Forgotten(limit int) []Forgotten {
 }
 
 func (o op) forgotten() Forgotten {
-	f := Forgotten{ID: o.id, Seq: o.seq, Group: o.group, Length: o.length, Test: o.test, Discarded: o.discard, By: o.by}
+	f := Forgotten{ID: o.id, Seq: o.seq, Group: o.group, Part: o.part, Length: o.length, Test: o.test, Discarded: o.discard, By: o.by}
 	if at := time.Unix(0, o.at); o.discard {
 		f.DiscardedAt, f.Reason = at, o.reason
 	} else {

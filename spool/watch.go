@@ -2,9 +2,12 @@ package spool
 
 import "time"
 
-// Event is a change of one object's state. It is told after the change is
-// durable; leases are told too, and they are not durable.
+// Event is a change of one object's state, or of a group. It is told after the
+// change is durable; leases are told too, and they are not durable.
 type Event struct {
+	Kind     GroupKind // not zero: Group is complete, or has changed; Seq, ID and State say nothing
+	Revision uint32    // of the group
+
 	Seq       uint64
 	ID        ID
 	Group     string
@@ -47,7 +50,15 @@ func (s *Spool) tell(e *entry, st State) {
 	if len(s.watchers) == 0 {
 		return
 	}
-	ev := Event{Seq: e.seq, ID: e.id, Group: e.group.name, State: st, Forgotten: e.gone, Discarded: e.discarded, Test: e.test, At: s.cfg.Now()}
+	s.spread(Event{Seq: e.seq, ID: e.id, Group: e.group.name, State: st, Forgotten: e.gone, Discarded: e.discarded, Test: e.test, At: s.cfg.Now()})
+}
+
+// tellGroup tells the last event of a group. Guarded by mu.
+func (s *Spool) tellGroup(g *group) {
+	s.spread(Event{Kind: g.row.kind(), Revision: g.row.revision, Group: g.name, Test: g.row.test, At: s.cfg.Now()})
+}
+
+func (s *Spool) spread(ev Event) {
 	for w := range s.watchers {
 		ev.Lost = w.lost
 		select {

@@ -1,0 +1,134 @@
+package spool
+
+import (
+	"sort"
+	"time"
+)
+
+// group sums up the objects of one group. Guarded by Spool.mu.
+type group struct {
+	name         string
+	byState      [states]int64
+	bytes        int64 // content of what is here
+	last         uint64
+	lastReceived int64
+	forgotten    int64 // of which a tombstone is left
+	discarded    int64 // of those
+	tests        int64 // test objects, here or forgotten
+	parts        map[string]*part
+
+	expected int64         // how many are to come; zero: nobody said
+	quiet    time.Duration // zero: the Config's
+	moves    uint64        // arrivals and discards since the start
+	movedAt  int64         // Spool.ran at the last of them
+	row      *groupRow     // its last event, nil: none yet
+	eventNo  uint64        // order of events that wait
+}
+
+// part sums up what came of one part and was not discarded. A nil one is of an
+// object of which nobody knows where it belongs.
+type part struct {
+	name           string
+	objects, bytes int64
+}
+
+func (p *part) add(objects, bytes int64) {
+	if p != nil {
+		p.objects += objects
+		p.bytes += bytes
+	}
+}
+
+func (p *part) label() string {
+	if p == nil {
+		return ""
+	}
+	return p.name
+}
+
+func (g *group) live() (n int64) {
+	for _, c := range g.byState {
+		n += c
+	}
+	return n
+}
+
+// part returns the part of that name.
+func (g *group) part(name string) *part {
+	p := g.parts[name]
+	if p == nil {
+		if g.parts == nil {
+			g.parts = map[string]*part{}
+		}
+		p = &part{name: name}
+		g.parts[name] = p
+	}
+	return p
+}
+
+// prune lets a part go of which nothing is left.
+func (g *group) prune(p *part) {
+	if p != nil && p.objects == 0 && g.parts[p.name] == p {
+		delete(g.parts, p.name)
+	}
+}
+
+// bury counts the row of an object that was let go, or takes it out again.
+func (g *group) bury(o op, by int64) {
+	g.last = max(g.last, o.seq)
+	g.forgotten += by
+	if o.discard {
+		g.discarded += by
+		return
+	}
+	if o.test {
+		g.tests += by
+	}
+	p := g.part(o.part)
+	p.add(by, by*o.length)
+	g.prune(p)
+}
+
+func (g *group) allTest() bool {
+	n := g.live() + g.forgotten - g.discarded
+	return n > 0 && g.tests == n
+}
+
+// partList lists parts by name, as many as a row of so many bytes holds.
+func (g *group) partList(limit int) []GroupPart {
+	out := make([]GroupPart, 0, len(g.parts))
+	for _, p := range g.parts {
+		if p.objects > 0 {
+			out = append(out, GroupPart{Name: p.name, Objects: p.objects, Bytes: p.bytes})
+		}
+	}
+	sort.Slice(out, func(i, k int) bool { return out[i].Name < out[k].Name })
+	for i, p := range out {
+		if limit -= len(p.Name) + 2 + 8 + 8; limit < 0 {
+			return out[:i]
+		}
+	}
+	return out
+}
+
+// intern returns the group of that name. Guarded by mu.
+func (s *Spool) intern(name string) *group {
+	g := s.groups[name]
+	if g == nil {
+		g = &group{name: name}
+		s.groups[name] = g
+	}
+	return g
+}
+
+// dismiss lets a group go of which nothing is here or remembered, and its event
+// with it: what is kept of groups is bounded by what is kept of objects (P9).
+// Guarded by mu.
+func (s *Spool) dismiss(g *group) {
+	if s.groups[g.name] != g || g.live() > 0 || g.forgotten > 0 {
+		return
+	}
+	delete(s.groups, g.name)
+	delete(s.unsettled, g)
+	delete(s.untold, g)
+}
