@@ -36,10 +36,10 @@ func (c *recoverKeyCmd) Run(p *process) error {
 	return err
 }
 
-// opens is nil when the spool opens with key: what is wrapped may be the key of
-// another disk, copied here.
+// opens is nil when key opens all that is in the spool: what is wrapped may be the
+// key of another disk, copied here.
 func (c *Config) opens(key []byte) error {
-	r, err := spool.OpenReadOnly(c.spoolDir(), key)
+	err := c.readAll(key)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil // nothing was ever kept here
@@ -47,10 +47,17 @@ func (c *Config) opens(key []byte) error {
 		return errors.New("the daemon has the spool open: it has its key, nothing is to be recovered")
 	case errors.Is(err, spool.ErrKey):
 		return fmt.Errorf("the recovered key is not that of this spool: is the folder %s that of this disk? (%w)", c.keysDir(), err)
-	case err != nil:
+	}
+	return err
+}
+
+// readAll looks at every object once; a damaged one is no error, one of another key is.
+func (c *Config) readAll(key []byte) error {
+	r, err := spool.OpenReadOnly(c.spoolDir(), key)
+	if err != nil {
 		return err
 	}
-	return r.Close()
+	return errors.Join(r.Each(func(spool.Object) error { return nil }), r.Close())
 }
 
 func readKeyFile(name string) ([]byte, error) {

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"edged/agent/enrol"
+	"edged/internal/synth"
+	"edged/spool/vault"
+)
+
+func (r *rig) retire(more ...string) (said string, code int) {
+	r.t.Helper()
+	return r.call("edged", append([]string{"retire", "-c", r.path("edged.yaml")}, more...)...)
+}
+
+// mustHaveKeys checks that refusing has erased nothing, or that retiring has erased all.
+func (r *rig) mustHaveKeys(want bool) {
+	r.t.Helper()
+	c := r.config()
+	_, err := os.Stat(filepath.Join(c.identityDir(), enrol.File))
+	if vault.Exists(c.keysDir()) != want || os.IsNotExist(err) == want {
+		r.t.Errorf("key of the spool there: %v, of the certificate: %v, want %v", vault.Exists(c.keysDir()), err, want)
+	}
+}
+
+// An appliance is retired when everything is archived and nothing can arrive: then
+// its disk is worthless to everybody, and until then nothing of it is lost (P2).
+func TestRetireErasesTheKeysOnlyWhenAllIsArchived(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "", "")
+	r.startHub()
+	r.enroll()
+	r.hubd.kill()
+	r.startEdged()
+	objects := synthetic(t, 8, synth.Bench(3, 32<<10))
+	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
+	if said, code := r.retire("--yes"); code != 1 || !strings.Contains(said, "stop edged first") {
+		t.Errorf("beside a daemon: exit %d, %s", code, said)
+	}
+	r.edged.stop()
+	if said, code := r.retire("--yes"); code != 1 || !strings.Contains(said, "3 objects are not archived (3 received)") {
+		t.Errorf("with three objects waiting: exit %d, %s", code, said)
+	}
+	r.mustHaveKeys(true)
+	r.startHub()
+	r.startEdged()
+	r.mustArriveOnce(r.keep(objects...))
+	r.edged.stop()
+	if said, code := r.retire(); code != 0 || !strings.Contains(said, "3 objects are still here") {
+		t.Errorf("asked whether: exit %d, %s", code, said)
+	}
+	r.mustHaveKeys(true)
+	if said, code := r.retire("--yes"); code != 0 || !strings.Contains(said, "worthless now") {
+		t.Fatalf("exit %d, %s", code, said)
+	}
+	r.mustHaveKeys(false)
+	for _, args := range [][]string{{"spool", "ls"}, {"spool", "export", r.path("out")}, {"retire"}} {
+		if said, code := r.call("edged", append(args, "-c", r.path("edged.yaml"))...); code != 1 {
+			t.Errorf("%s afterwards: exit %d, %s", args, code, said)
+		}
+	}
+	if files, _ := filepath.Glob(r.path("out/*")); len(files) > 0 {
+		t.Errorf("exported: %s", files)
+	}
+}
+
+// Where there never was a key there is nothing to be erased, and that is said.
+func TestRetireSaysThatAPlainDiskStaysReadable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB, encryption: false}", "").up()
+	objects := synthetic(t, 9, synth.Bench(2, 32<<10))
+	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
+	r.mustArriveOnce(r.keep(objects...))
+	r.edged.stop()
+	if said, code := r.retire("--yes"); code != 1 || !strings.Contains(said, "2 files of the spool were never encrypted") {
+		t.Errorf("exit %d, %s", code, said)
+	}
+	r.mustHaveKeys(false)
+}
