@@ -297,7 +297,7 @@ func TestRefusedReceiptsDoNotPileUp(t *testing.T) {
 		s := open(t, cfg)
 		o, _ := put(t, s, newSample(1), sample(1, 100))
 		fs.free = room
-		number, bound := s.journal.number, 4*len(encodeRecords(1, new(uint64), s.standingWith(nil), []op{{kind: opAtHub}}))
+		number, bound := s.journal.number, 4*len(s.journal.seg.encodeRecords(new(uint64), s.standingWith(nil), []op{{kind: opAtHub}}))
 		for range 1000 {
 			if err := s.AtHub(ctx, receipt(o)); !errors.Is(err, ErrFull) {
 				t.Fatalf("receipt on a full disk: %v", err)

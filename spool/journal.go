@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,32 +11,98 @@ import (
 // The journal's records; drawn in doc.go. Everything here is pure.
 
 const (
-	segmentMagic   = "EDGEDJNL"
-	segmentVersion = 1
-	segmentHeader  = 32
-	recordHeader   = 16
-	maxRecord      = 1 << 20
-	maxCounters    = 256
+	segmentMagic  = "EDGEDJNL"
+	segmentPlain  = 1 // version
+	segmentSealed = 2 // version; its header goes on with key id and salt
+	segmentHeader = 32
+	sealedHeader  = 80
+	recordHeader  = 16
+	maxRecord     = 1 << 20
+	maxCounters   = 256
 )
 
-// encodeSegmentHeader begins a segment file of the given generation.
-func encodeSegmentHeader(gen uint64) []byte {
-	b := make([]byte, segmentHeader)
-	copy(b, segmentMagic)
-	binary.BigEndian.PutUint32(b[8:], segmentVersion)
-	binary.BigEndian.PutUint64(b[12:], gen)
-	binary.BigEndian.PutUint32(b[28:], checksum(b[:28]))
-	return b
+// segment is what the records of one journal file have in common.
+type segment struct {
+	gen    uint64
+	header []byte      // as it begins the file
+	gcm    cipher.AEAD // seals each payload; nil: they are plain
 }
 
-func decodeSegmentHeader(b []byte) (gen uint64, err error) {
+// newSegment begins a segment file of the given generation, encrypted if there
+// are keys. Each has a salt of its own, and so a key of its own.
+func newSegment(keys *keyring, gen uint64) *segment {
+	version, size := uint32(segmentPlain), segmentHeader
+	if keys != nil {
+		version, size = segmentSealed, sealedHeader
+	}
+	b := make([]byte, size)
+	copy(b, segmentMagic)
+	binary.BigEndian.PutUint32(b[8:], version)
+	binary.BigEndian.PutUint64(b[12:], gen)
+	binary.BigEndian.PutUint32(b[28:], checksum(b[:28]))
+	s := &segment{gen: gen, header: b}
+	if keys != nil {
+		copy(b[32:], keys.id[:])
+		copy(b[40:], newSalt())
+		binary.BigEndian.PutUint32(b[76:], checksum(b[:76]))
+		s.gcm = keys.aead(b[40:72], infoJournal)
+	}
+	return s
+}
+
+// readSegmentHeader reads what newSegment made. ErrKey: it is not for these keys.
+func readSegmentHeader(b []byte, keys *keyring) (*segment, error) {
+	errNone := errors.New("not a journal segment")
 	if len(b) < segmentHeader || string(b[:8]) != segmentMagic || binary.BigEndian.Uint32(b[28:]) != checksum(b[:28]) {
-		return 0, errors.New("not a journal segment")
+		return nil, errNone
 	}
-	if v := binary.BigEndian.Uint32(b[8:]); v != segmentVersion {
-		return 0, fmt.Errorf("%w: journal version %d", errLater, v)
+	s := &segment{gen: binary.BigEndian.Uint64(b[12:]), header: b[:segmentHeader]}
+	switch v := binary.BigEndian.Uint32(b[8:]); v {
+	case segmentPlain:
+		return s, nil
+	case segmentSealed:
+	default:
+		return nil, fmt.Errorf("%w: journal version %d", errLater, v)
 	}
-	return binary.BigEndian.Uint64(b[12:]), nil
+	if len(b) < sealedHeader || binary.BigEndian.Uint32(b[76:]) != checksum(b[:76]) {
+		return nil, errNone
+	}
+	if err := keys.admits(keyID(b[32:40])); err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	s.header = b[:sealedHeader]
+	s.gcm = keys.aead(b[40:72], infoJournal)
+	return s, nil
+}
+
+// seal encrypts the payload of a record under its number.
+//
+// No two payloads on the disk were ever sealed under one nonce. Numbers rise
+// within a segment, a segment is written by one process, and every begin, also
+// one that repeats another that failed, draws a new salt. A number is taken back
+// in one case: not one byte of its record was written, so no disk ever had it. A
+// record of which a part was written is finished with the bytes that it was
+// sealed to, never sealed again.
+func (s *segment) seal(number uint64, payload []byte) []byte {
+	if s.gcm == nil {
+		return payload
+	}
+	nonce := recordNonce(number)
+	return s.gcm.Seal(nil, nonce[:], payload, s.header)
+}
+
+// open turns seal around.
+func (s *segment) open(number uint64, payload []byte) ([]byte, error) {
+	if s.gcm == nil {
+		return payload, nil
+	}
+	nonce := recordNonce(number)
+	return s.gcm.Open(nil, nonce[:], payload, s.header)
+}
+
+func recordNonce(number uint64) (nonce [12]byte) {
+	binary.BigEndian.PutUint64(nonce[4:], number)
+	return nonce
 }
 
 // appendRecord frames a payload. The checksum covers the generation too, so
@@ -70,19 +137,19 @@ func recordAt(b []byte, gen uint64) (number uint64, payload []byte, ok bool) {
 
 // encodeRecords frames ops in as many records as needed. All carry the same
 // standing, so a crash between them loses obligations, never consistency.
-func encodeRecords(gen uint64, number *uint64, st standing, ops []op) []byte {
+func (s *segment) encodeRecords(number *uint64, st standing, ops []op) []byte {
 	base := st.encode()
 	var out []byte
 	payload := append([]byte(nil), base...)
 	for _, o := range ops {
 		if len(payload) > maxRecord/2 {
-			out = appendRecord(out, gen, *number, payload)
+			out = appendRecord(out, s.gen, *number, s.seal(*number, payload))
 			*number++
 			payload = append(payload[:0], base...)
 		}
 		payload = o.encode(payload)
 	}
-	out = appendRecord(out, gen, *number, payload)
+	out = appendRecord(out, s.gen, *number, s.seal(*number, payload))
 	*number++
 	return out
 }
@@ -100,14 +167,14 @@ type replayed struct {
 // replaySegment reads a whole segment. Behind bytes that are no record it looks
 // for the next valid one: what follows a hole still counts, but the hole is told
 // and the caller turns conservative (see journal damage in doc.go).
-func replaySegment(b []byte) (replayed, error) {
-	gen, err := decodeSegmentHeader(b)
+func replaySegment(b []byte, keys *keyring) (replayed, error) {
+	s, err := readSegmentHeader(b, keys)
 	if err != nil {
 		return replayed{}, err
 	}
-	r := replayed{gen: gen}
+	r, gen := replayed{gen: s.gen}, s.gen
 	last := uint64(math.MaxUint64) // number of the last record; the first one is 0
-	for off := int64(segmentHeader); off < int64(len(b)); {
+	for off := int64(len(s.header)); off < int64(len(b)); {
 		number, payload, ok := recordAt(b[off:], gen)
 		if !ok || number != last+1 {
 			skip := findRecord(b[off+1:], gen, last)
@@ -121,7 +188,7 @@ func replaySegment(b []byte) (replayed, error) {
 		}
 		last = number
 		off += int64(recordHeader + len(payload))
-		if !r.take(payload) {
+		if payload, err := s.open(number, payload); err != nil || !r.take(payload) {
 			r.holes++
 		}
 	}

@@ -26,20 +26,21 @@ func someOps() []op {
 	}
 }
 
-func someSegment() []byte {
+func someSegment(keys *keyring) []byte {
 	var number uint64
 	st := standing{mark: 3, next: 9, age: 4, counters: map[string]uint64{"received": 8, "x": 1}}
-	b := encodeSegmentHeader(5)
-	b = append(b, encodeRecords(5, &number, st, []op{{kind: opSnapshotEnd}})...)
+	seg := newSegment(keys, 5)
+	b := bytes.Clone(seg.header)
+	b = append(b, seg.encodeRecords(&number, st, []op{{kind: opSnapshotEnd}})...)
 	for _, o := range someOps() {
-		b = append(b, encodeRecords(5, &number, st, []op{o})...)
+		b = append(b, seg.encodeRecords(&number, st, []op{o})...)
 	}
 	return b
 }
 
 // What is written is what is read; many obligations are framed in bounded records.
 func TestJournalRoundTrip(t *testing.T) {
-	r, err := replaySegment(someSegment())
+	r, err := replaySegment(someSegment(nil), nil)
 	if err != nil || !r.complete || r.holes != 0 || r.torn != 0 || r.gen != 5 {
 		t.Fatalf("%+v %v", r, err)
 	}
@@ -54,7 +55,7 @@ func TestJournalRoundTrip(t *testing.T) {
 		many[i] = op{kind: opAtHub, seq: uint64(i + 1), id: ID{byte(i)}}
 	}
 	var number uint64
-	r, err = replaySegment(append(encodeSegmentHeader(1), encodeRecords(1, &number, standing{}, many)...))
+	r, err = replaySegment(append(newSegment(nil, 1).header, newSegment(nil, 1).encodeRecords(&number, standing{}, many)...), nil)
 	if err != nil || len(r.ops) != len(many) || number < 3 {
 		t.Fatalf("%d obligations in %d records, %v", len(r.ops), number, err)
 	}
@@ -63,9 +64,9 @@ func TestJournalRoundTrip(t *testing.T) {
 // A torn tail is an unfinished write and no damage; damage in the middle is
 // told, and what stands behind it still counts.
 func TestTornTailAndHoles(t *testing.T) {
-	whole := someSegment()
+	whole := someSegment(nil)
 	for cut := segmentHeader; cut < len(whole); cut++ {
-		r, err := replaySegment(whole[:cut])
+		r, err := replaySegment(whole[:cut], nil)
 		if err != nil || r.holes != 0 {
 			t.Fatalf("cut at %d: %+v %v", cut, r, err)
 		}
@@ -73,7 +74,7 @@ func TestTornTailAndHoles(t *testing.T) {
 	for at := segmentHeader; at < len(whole); at++ {
 		b := bytes.Clone(whole)
 		b[at] ^= 0x40
-		r, err := replaySegment(b)
+		r, err := replaySegment(b, nil)
 		if err != nil || r.holes == 0 && r.torn == 0 {
 			t.Fatalf("flip at %d was not noticed: %+v %v", at, r, err)
 		}
@@ -161,11 +162,11 @@ func TestJournalIsCompacted(t *testing.T) {
 }
 
 func FuzzJournal(f *testing.F) {
-	f.Add(someSegment())
-	f.Add(someSegment()[:100])
-	f.Add(encodeSegmentHeader(0))
+	f.Add(someSegment(nil))
+	f.Add(someSegment(nil)[:100])
+	f.Add(newSegment(nil, 0).header)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := replaySegment(b)
+		r, err := replaySegment(b, nil)
 		if err != nil {
 			return
 		}
@@ -173,7 +174,7 @@ func FuzzJournal(f *testing.F) {
 		book.play(r.ops)
 		book.doubt()
 		var number uint64
-		again, err := replaySegment(append(encodeSegmentHeader(r.gen), encodeRecords(r.gen, &number, r.standing, r.ops)...))
+		again, err := replaySegment(append(newSegment(nil, r.gen).header, newSegment(nil, r.gen).encodeRecords(&number, r.standing, r.ops)...), nil)
 		if err != nil || len(again.ops) != len(r.ops) || again.holes != 0 {
 			t.Fatalf("what was read cannot be written and read again: %v", err)
 		}

@@ -19,6 +19,7 @@ type journal struct {
 	keys    *keyring
 	yield   func() bool // gives up the ballast; false when there is none left
 	f       File
+	seg     *segment // that f is of
 	gen     uint64
 	number  uint64 // of the next record
 	size    int64
@@ -47,8 +48,9 @@ func (j *journal) begin(st standing, snapshot []op) error {
 		return fullOr(fmt.Errorf("journal: %w", err))
 	}
 	var number uint64
-	b := encodeSegmentHeader(gen)
-	b = append(b, encodeRecords(gen, &number, st, append(snapshot, op{kind: opSnapshotEnd}))...)
+	seg := newSegment(j.keys, gen)
+	b := append([]byte(nil), seg.header...)
+	b = append(b, seg.encodeRecords(&number, st, append(snapshot, op{kind: opSnapshotEnd}))...)
 	if _, err := j.write(f, b); err != nil {
 		f.Close()
 		return errors.Join(fullOr(fmt.Errorf("journal segment %d: %w", gen, err)), j.fs.Remove(tmp))
@@ -67,7 +69,7 @@ func (j *journal) begin(st standing, snapshot []op) error {
 	if j.f != nil {
 		j.f.Close()
 	}
-	j.f, j.gen, j.number = f, gen, number
+	j.f, j.seg, j.gen, j.number = f, seg, gen, number
 	j.size, j.atStart, j.rest = int64(len(b)), int64(len(b)), nil
 	if err := j.dropOlder(); !starved(err) {
 		return err
@@ -100,7 +102,7 @@ func (j *journal) dropOlder() error {
 // than one round is ever kept, however often somebody asks on a full disk.
 func (j *journal) append(st standing, ops []op) error {
 	number := j.number
-	b := encodeRecords(j.gen, &j.number, st, ops)
+	b := j.seg.encodeRecords(&j.number, st, ops)
 	n, err := j.write(j.f, b)
 	j.size += int64(n)
 	if err != nil && n == 0 {
@@ -198,7 +200,7 @@ type journalReport struct {
 // readJournal replays the newest segment whose snapshot is whole. Newer ones
 // that are not whole are damage: they were renamed into place only after they
 // had been synced. What they hold is played on top all the same.
-func readJournal(fs FS) (*book, journalReport, error) {
+func readJournal(fs FS, keys *keyring) (*book, journalReport, error) {
 	var rep journalReport
 	b := newBook()
 	gens, err := segments(fs)
@@ -207,7 +209,7 @@ func readJournal(fs FS) (*book, journalReport, error) {
 	}
 	for _, gen := range gens {
 		rep.gen = gen
-		r, err := readSegment(fs, gen)
+		r, err := readSegment(fs, keys, gen)
 		if err != nil {
 			return nil, rep, err
 		}
@@ -242,7 +244,7 @@ func merge(a, b standing) standing {
 
 // readSegment returns an empty result for a file that is not a segment at all;
 // that counts as damage like an incomplete snapshot.
-func readSegment(fs FS, gen uint64) (replayed, error) {
+func readSegment(fs FS, keys *keyring, gen uint64) (replayed, error) {
 	f, err := fs.Open(segmentName(gen))
 	if err != nil {
 		return replayed{}, fmt.Errorf("journal segment %d: %w", gen, err)
@@ -256,8 +258,8 @@ func readSegment(fs FS, gen uint64) (replayed, error) {
 	if err != nil {
 		return replayed{}, fmt.Errorf("journal segment %d: %w", gen, err)
 	}
-	r, err := replaySegment(b)
-	if err != nil && !errors.Is(err, errLater) {
+	r, err := replaySegment(b, keys)
+	if err != nil && !notOurs(err) {
 		return replayed{gen: gen}, nil // told through complete == false
 	}
 	return r, err

@@ -47,7 +47,7 @@ func OpenReadOnly(dir string, key []byte) (*Reader, error) {
 }
 
 func (r *Reader) load() (err error) {
-	if r.book, _, err = readJournal(r.fs); err != nil {
+	if r.book, _, err = readJournal(r.fs, r.keys); err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
 			return err
 		}

@@ -33,6 +33,12 @@ type found struct {
 	c   *container
 }
 
+// damagedFile is one that is none.
+type damagedFile struct {
+	seq uint64
+	why error
+}
+
 // recovery is the state of one run. It is idempotent: killed anywhere and run
 // again it ends the same (SPOOL-15). It deletes only what cannot be an
 // acknowledged object: names in tmp, and files whose forgetting is in the
@@ -43,6 +49,8 @@ type recovery struct {
 	book    *book
 	suspect bool // a sync failed since the last recovery
 	found   []found
+	aside   []damagedFile
+	empty   []string // directories without files
 	lost    []lost
 	undone  []string // files of forgotten objects
 	tomb    map[uint64]ID
@@ -63,10 +71,13 @@ func (s *Spool) recover(ctx context.Context) error {
 		what string
 		do   func() error
 	}{
+		{"compare keys", func() error { return checkJournalKey(s.fs, s.keys) }},
 		{"make directories", r.layout},
 		{"read journal", r.readJournal},
-		{"remove partial objects", r.clearPartial},
 		{"read objects", r.scan},
+		{"set damaged objects aside", r.tidy},
+		{"find lost objects", r.findLost},
+		{"remove partial objects", r.clearPartial},
 		{"rewrite unproved objects", r.rewrite},
 		{"begin journal", r.beginJournal},
 		{"unlink forgotten objects", r.unlinkForgotten},
@@ -105,7 +116,7 @@ func (r *recovery) layout() error {
 }
 
 func (r *recovery) readJournal() error {
-	b, rep, err := readJournal(r.s.fs)
+	b, rep, err := readJournal(r.s.fs, r.s.keys)
 	if err != nil {
 		return err
 	}
@@ -148,7 +159,9 @@ func (r *recovery) clearPartial() error {
 }
 
 // scan reads header and seal of every file, oldest first, and the content of
-// those whose durability is in doubt: from the mark on.
+// those whose durability is in doubt: from the mark on. It changes nothing: the
+// last file may be the one that shows that all of this is encrypted with another
+// key.
 func (r *recovery) scan() error {
 	files, err := r.listFiles()
 	if err != nil {
@@ -167,15 +180,30 @@ func (r *recovery) scan() error {
 		}
 	}
 	r.s.cfg.Progress(len(files), len(files))
-	return r.findLost()
+	return nil
+}
+
+// tidy carries out what scan found to be done.
+func (r *recovery) tidy() error {
+	for _, dir := range r.empty {
+		if err := r.s.fs.Remove(dir); err != nil {
+			return err
+		}
+	}
+	for _, d := range r.aside {
+		if err := r.setAside(d.seq, d.why); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listFiles returns the sequence numbers that have a file, in order. Empty
-// directories of the past go away here.
+// directories of the past go away afterwards.
 func (r *recovery) listFiles() ([]uint64, error) {
 	return listObjects(r.s.fs, func(dir string, names []string) error {
 		if len(names) == 0 {
-			return r.s.fs.Remove(dir)
+			r.empty = append(r.empty, dir)
 		}
 		for _, name := range names {
 			if seq, ok := parseObjectName(name); !ok || objectName(seq) != path.Join(dir, name) {
@@ -248,7 +276,8 @@ func (r *recovery) scanFile(seq uint64) error {
 		return err
 	}
 	if err != nil {
-		return r.setAside(seq, err)
+		r.aside = append(r.aside, damagedFile{seq, err})
+		return nil
 	}
 	c.seed, c.meta, c.preface = nil, nil, nil // keep it lean
 	r.found = append(r.found, found{seq, c})
