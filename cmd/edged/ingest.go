@@ -21,6 +21,7 @@ type door struct {
 	roster *roster
 	log    *slog.Logger
 	refuse func() // counts an instance or association that was refused
+	open   openStudies
 }
 
 var (
@@ -75,7 +76,8 @@ func (d *door) Refused(p dimse.Peer, r dimse.Reject) {
 
 func (d *door) Opened(a *dimse.Association) { d.roster.met(callerOf(a.Peer())) }
 
-func (d *door) Closed(a *dimse.Association, err error) {}
+// Closed ends what the association had open, however it ended.
+func (d *door) Closed(a *dimse.Association, _ error) { d.open.end(a.ID()) }
 
 // Echo answers C-ECHO: whoever got as far as an association hears that we live.
 func (d *door) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
@@ -88,7 +90,7 @@ var windows = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, dicom.
 // returned: the commit point is the flush of the directory that covers it (P1).
 func (d *door) Store(ctx context.Context, a *dimse.Association, rq dimse.StoreRequest, data io.Reader) dimse.Status {
 	c := callerOf(a.Peer())
-	st, err := d.store(ctx, c, rq, data)
+	st, err := d.store(ctx, a.ID(), c, rq, data)
 	switch {
 	case err == nil:
 		d.roster.stored(c)
@@ -102,7 +104,7 @@ func (d *door) Store(ctx context.Context, a *dimse.Association, rq dimse.StoreRe
 	return st
 }
 
-func (d *door) store(ctx context.Context, c caller, rq dimse.StoreRequest, data io.Reader) (dimse.Status, error) {
+func (d *door) store(ctx context.Context, association uint64, c caller, rq dimse.StoreRequest, data io.Reader) (dimse.Status, error) {
 	names := dicom.Names{TransferSyntax: rq.TransferSyntaxUID, SOPClass: rq.SOPClassUID, SOPInstance: rq.SOPInstanceUID}
 	if err := names.Check(); err != nil {
 		return dimse.StatusInvalidInstance, err
@@ -116,6 +118,7 @@ func (d *door) store(ctx context.Context, c caller, rq dimse.StoreRequest, data 
 	defer r.Reset(nil)
 	r.Reset(data)
 	object := d.describe(names, c, r)
+	d.open.begin(s, association, object.Group) // before the object is there: its study is not complete in between
 	w, err := s.Create(object)
 	if err != nil {
 		return refusal(err), err
@@ -143,13 +146,17 @@ const countUnreadable = "unreadable"
 func (d *door) describe(n dicom.Names, c caller, r *bufio.Reader) spool.New {
 	window, _ := r.Peek(dicom.HeaderWindow) // an error comes again when the rest is read
 	h, err := dicom.ReadHeader(window, n.TransferSyntax)
+	flags := findings(n, h, err)
 	return spool.New{
 		Group:    clip(h.Study, spool.MaxGroup),
+		Part:     clip(h.Series, spool.MaxGroup),
+		Quiet:    d.roster.quiet(c),
 		Priority: spool.Priority(d.roster.priority(c)),
 		Meta:     newMeta(n, h, c).encode(),
 		Preface:  dicom.Preface(n),
 		Seed:     n.Seed(),
-		Flags:    findings(n, h, err),
+		Flags:    flags,
+		Test:     flags&flagTest != 0,
 	}
 }
 

@@ -28,11 +28,11 @@ func TestNoSuccessWhenCommitFails(t *testing.T) {
 	d := &door{keeper: k, log: k.log, refuse: func() {}, roster: newRoster(Dicom{AETitle: "EDGED", AcceptUnknown: true}, time.Now, func() {})}
 	rq := dimse.StoreRequest{SOPClassUID: "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID: "1.2.3", TransferSyntaxUID: "1.2.840.10008.1.2.1"}
 	data := io.MultiReader(bytes.NewReader(make([]byte, 200_000)), whenEmpty(func() { s.Close() }))
-	st, err := d.store(t.Context(), caller{calling: "CT1", called: "EDGED"}, rq, data)
+	st, err := d.store(t.Context(), 1, caller{calling: "CT1", called: "EDGED"}, rq, data)
 	if st != dimse.StatusOutOfResources || err == nil {
 		t.Errorf("answered %s, %v", st, err)
 	}
-	if st, err := d.store(t.Context(), caller{}, rq, bytes.NewReader(nil)); st.IsSuccess() || err == nil {
+	if st, err := d.store(t.Context(), 1, caller{}, rq, bytes.NewReader(nil)); st.IsSuccess() || err == nil {
 		t.Errorf("a closed spool answered %s, %v", st, err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"edged/agent/status"
 	"edged/spool"
 )
 
@@ -22,15 +23,42 @@ type keeper struct {
 
 	mu      sync.Mutex // guards what follows
 	current *spool.Spool
-	why     error         // why there is none
-	news    chan struct{} // closed when current changes
+	why     error             // why there is none
+	read    status.Recovering // how far an opening has got
+	news    chan struct{}     // closed when current changes
 }
 
 // errOpening is why there is no spool yet.
 var errOpening = errors.New("the spool is being recovered")
 
 func newKeeper(cfg spool.Config, log *slog.Logger, changed func()) *keeper {
-	return &keeper{cfg: cfg, log: log, changed: changed, why: errOpening, news: make(chan struct{})}
+	k := &keeper{cfg: cfg, log: log, changed: changed, why: errOpening, news: make(chan struct{})}
+	k.cfg.Progress = k.progress(cfg.Progress)
+	return k
+}
+
+// progress remembers how far an opening has got, and passes it on.
+func (k *keeper) progress(next func(done, total int)) func(done, total int) {
+	return func(done, total int) {
+		k.mu.Lock()
+		k.read = status.Recovering{Done: int64(done), Total: int64(total)}
+		k.mu.Unlock()
+		k.changed()
+		if next != nil {
+			next(done, total)
+		}
+	}
+}
+
+// recovering is how far the opening under way has got, nil when there is none, or
+// when it has not counted anything yet.
+func (k *keeper) recovering() *status.Recovering {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if r := k.read; k.current == nil && r.Total > 0 {
+		return &r
+	}
+	return nil
 }
 
 // reopenPause bounds how fast a disk that fails again and again is tried.
@@ -81,7 +109,7 @@ func (k *keeper) open(ctx context.Context) (*spool.Spool, error) {
 
 func (k *keeper) set(s *spool.Spool, why error) {
 	k.mu.Lock()
-	k.current, k.why = s, why
+	k.current, k.why, k.read = s, why, status.Recovering{}
 	close(k.news)
 	k.news = make(chan struct{})
 	k.mu.Unlock()

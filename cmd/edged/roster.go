@@ -94,6 +94,16 @@ func (r *roster) priority(c caller) uint8 {
 	return called
 }
 
+// quiet is how long nothing may come from c before its study counts as complete.
+func (r *roster) quiet(c caller) time.Duration {
+	for i, d := range r.devices {
+		if d.AETitle == c.calling && r.allowsAddress(i, c.address) {
+			return d.Quiet
+		}
+	}
+	return defaultQuiet
+}
+
 // refused remembers that c was turned away.
 func (r *roster) refused(c caller, code status.RefusalCode, detail string) {
 	r.note(c, func(d *status.Device) {

@@ -112,7 +112,11 @@ func eachStudy(ctx context.Context, s *spool.Spool, visit func(studyRow) error) 
 }
 
 func studyOf(g spool.Group) studyRow {
-	row := studyRow{Study: g.Name, Objects: g.Objects, Bytes: g.Bytes, Forgotten: g.Forgotten, LastReceived: g.LastReceived, Series: []seriesRow{}}
+	row := studyRow{Study: g.Name, Objects: g.Objects, Bytes: g.Bytes, Forgotten: g.Forgotten, LastReceived: g.LastReceived, Series: []seriesRow{},
+		Known: true, Complete: g.Complete, CompleteAt: g.CompleteAt, Revision: g.Revision, Open: g.Open, Expected: g.Expected}
+	for _, p := range g.Parts {
+		row.Series = append(row.Series, seriesRow{p.Name, p.Objects, p.Bytes})
+	}
 	return row
 }
 

@@ -32,6 +32,9 @@ type view struct {
 	sent     int64     // bytes, at the last look
 	progress time.Time // when sent last grew
 	studies  map[string]studyFacts
+
+	keysWrapped bool
+	keysAt      time.Time
 }
 
 var _ page.Source = (*view)(nil)
@@ -72,6 +75,7 @@ func (v *view) Status() status.Status {
 	s, err := v.keeper.get()
 	if err != nil {
 		st.DICOM.NotReady, facts.Starting, facts.SpoolFailed = err.Error(), err == errOpening, err != errOpening
+		st.Recovering = v.keeper.recovering()
 		facts.FreeBytes = 1 << 62 // not known, and not what matters now
 	} else {
 		v.look(s, now, up.BytesSent)
@@ -94,17 +98,18 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	st.Counters = status.Counters{Received: int64(counters[spool.CountReceived]), AtHub: int64(counters[spool.CountAtHub]),
 		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined])}
 	st.Findings.Unreadable = int64(counters[countUnreadable])
-	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats)}
+	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats)}
 	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes = stats.BacklogObjects, stats.BacklogBytes
 	v.mu.Lock()
 	ages, progress := v.ages, v.progress
 	v.mu.Unlock()
+	damage := damageOf(s, stats)
+	st.Spool.Damage = status.Damage{HubHasCopy: damage.HubHasCopy, NoOtherCopy: damage.NoOtherCopy}
 	st.LastReceivedAt, st.LastArchivedAt = ages.LastReceived, ages.LastArchived
 	facts.FreeBytes, facts.BacklogObjects = st.Spool.FreeBytes, stats.BacklogObjects
 	facts.OldestBacklog, facts.OldestUnarchived, facts.LastProgress = ages.OldestBacklog, ages.OldestAtHub, progress
-	facts.Quarantined, facts.Held, facts.Damaged = stats.ByState[spool.Quarantined], stats.ByState[spool.Held], stats.Damaged
-	facts.Lost = stats.SetAside + stats.Missing
-	facts.Quarantined -= facts.Lost // one cause is told once
+	facts.Held, facts.Damaged, facts.Lost = stats.ByState[spool.Held], damage.HubHasCopy, damage.NoOtherCopy
+	facts.Quarantined = stats.ByState[spool.Quarantined] - damage.Quarantined // one cause is told once
 	facts.SpoolFailed = stats.Err != nil
 	switch {
 	case stats.Err != nil:
@@ -113,6 +118,19 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 		facts.SpoolFull = true
 		st.DICOM.NotReady = "the spool is full"
 	}
+}
+
+// daysLeft is nil where nobody knows: nothing came for a day.
+func daysLeft(st spool.Stats) *float64 {
+	return nil
+}
+
+// damageOf looks closer only where there is something to see.
+func damageOf(s *spool.Spool, st spool.Stats) spool.Damage {
+	if st.Damaged+st.SetAside+st.Missing == 0 {
+		return spool.Damage{}
+	}
+	return s.Damage()
 }
 
 // free is what the spool may still take: disk less reserve, or what is left of
@@ -136,9 +154,21 @@ func (v *view) warnings() (out []status.Warning) {
 	add(v.cfg.Spool.AllowUnsafeFilesystem, status.UnsafeFilesystem)
 	add(v.cfg.Dicom.AcceptUnknown, status.AcceptUnknown)
 	add(!v.cfg.Spool.Encryption, status.Unencrypted)
+	add(v.cfg.Spool.Encryption && !v.wrapped(), status.NotRecoverable)
 	add(shadow, status.ShadowMode)
 	add(!shadow && !v.enrolled(), status.NotEnrolled)
 	return out
+}
+
+// wrapped says whether the spool's key is wrapped to a recovery key; it reads the
+// files at most every ten seconds.
+func (v *view) wrapped() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now := time.Now(); now.Sub(v.keysAt) >= 10*time.Second {
+		v.keysWrapped, v.keysAt = v.cfg.recoverable(), now
+	}
+	return v.keysWrapped
 }
 
 // look refreshes the memory, at most twice a second.
@@ -161,7 +191,9 @@ func (v *view) Studies(limit int) (out []status.Study) {
 		return nil
 	}
 	for _, g := range s.Groups(limit) {
-		out = append(out, v.study(g, v.factsOf(s, g)))
+		if g.Objects+g.Forgotten > 0 { // all of it was discarded: nothing is on its way
+			out = append(out, v.study(g, v.factsOf(s, g)))
+		}
 	}
 	return out
 }
@@ -171,6 +203,7 @@ func (v *view) study(g spool.Group, f studyFacts) status.Study {
 		Archived: g.ByState[spool.Archived] + g.Forgotten, Held: g.ByState[spool.Held], Quarantined: g.ByState[spool.Quarantined]}
 	st := status.Study{Key: status.StudyKey(v.secret, g.Name), Modality: f.modality, Device: f.device,
 		Instances: h.Total(), Bytes: g.Bytes, FirstReceived: f.first, LastReceived: g.LastReceived, Hops: h, State: h.State()}
+	st.Complete, st.Revision, st.Expected = g.Complete, g.Revision, g.Expected
 	if h.Reached(status.AtHub) == h.Total() {
 		st.AtHubAt = f.atHub
 	}

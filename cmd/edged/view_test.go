@@ -62,7 +62,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 func (h *house) take(t *testing.T, data []byte) spool.Object {
 	t.Helper()
 	rq := dimse.StoreRequest{SOPClassUID: "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID: "2.25.7", TransferSyntaxUID: dicom.ImplicitVRLittleEndian}
-	if st, err := h.door.store(t.Context(), caller{calling: "CT1", called: "EDGED", address: "127.0.0.1"}, rq, bytes.NewReader(data)); err != nil {
+	if st, err := h.door.store(t.Context(), 1, caller{calling: "CT1", called: "EDGED", address: "127.0.0.1"}, rq, bytes.NewReader(data)); err != nil {
 		t.Fatalf("%v: %v", st, err)
 	}
 	all := h.spool.Objects(0, 1000)
@@ -118,15 +118,18 @@ func TestStateIsNotOKWhileImagesDoNotReachTheArchive(t *testing.T) {
 	}
 }
 
-// One flipped bit is told as soon as it is found, also when the archive has the
-// image already (P14).
+// One flipped bit is told as soon as it is found, and whether somebody else has
+// the image (P14).
 func TestStateIsNotOKWithDamageOnTheDisk(t *testing.T) {
-	for name, archived := range map[string]bool{"waiting": false, "archived": true} {
+	for name, want := range map[string]status.ReasonCode{"waiting": status.Lost, "at the hub": status.Damaged, "archived": status.Damaged} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t, func(c *Config) { c.Uplink.Hubs = nil })
 			o := h.take(t, readable(strings.Repeat("CT", 500)))
-			if archived {
+			if name == "at the hub" {
+				ok(t, h.spool.AtHub(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
+			}
+			if name == "archived" {
 				ok(t, h.spool.Archived(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
 			}
 			if st := h.view.Status(); st.State != status.OK {
@@ -137,8 +140,8 @@ func TestStateIsNotOKWithDamageOnTheDisk(t *testing.T) {
 				t.Fatal("the damage is not found")
 			}
 			st := h.view.Status()
-			if st.State != status.Attention || len(st.Reasons) == 0 || st.Reasons[0] != (status.Reason{Code: status.Damaged, Count: 1}) {
-				t.Errorf("after: %s %v, want attention, one damaged", st.State, st.Reasons)
+			if st.State != status.Attention || len(st.Reasons) == 0 || st.Reasons[0] != (status.Reason{Code: want, Count: 1}) || len(st.Reasons) != 2 {
+				t.Errorf("after: %s %v, want attention, one %s and no hub", st.State, st.Reasons, want)
 			}
 		})
 	}
@@ -183,7 +186,7 @@ func TestTerminalSaysTheSentencesOfThePage(t *testing.T) {
 		{status.OK, nil, "✔ ALL GOOD        Images are arriving and leaving.\n"},
 		{status.OK, []status.Reason{{Code: status.Shadow}}, "✔ ALL GOOD        Images are received and kept here. Nothing is sent: "},
 		{status.Attention, []status.Reason{{Code: status.HeldBack, Count: 3}, {Code: status.Damaged, Count: 1}},
-			"! NEEDS A LOOK    3 images reached the regional hub but not the archive: they were refused or held back.\n                  1 image on this disk was found damaged: call support.\n"},
+			"! NEEDS A LOOK    3 images reached the regional hub but not the archive: they were refused or held back.\n                  1 image on this disk is damaged. The regional hub has a good copy. Call support: the disk may be failing.\n"},
 		{status.Stopped, []status.Reason{{Code: status.LinkDown, Count: 2}},
 			"✖ STOPPED         Images are safe here but not leaving: the regional hub does not answer. Waiting: 2 images.\n                  Do not repeat any examination.\n"},
 	}

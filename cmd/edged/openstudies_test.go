@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+)
+
+// openGroups counts what is open, as a spool does.
+type openGroups map[string]int
+
+func (g openGroups) OpenGroup(name string)  { g[name]++ }
+func (g openGroups) CloseGroup(name string) { g[name]-- }
+
+// What an association has opened is closed when it ends, however that was, and
+// nothing of anybody else's.
+func TestAnAssociationClosesWhatItOpened(t *testing.T) {
+	g, o := openGroups{}, &openStudies{}
+	for _, s := range []struct {
+		association uint64
+		group       string
+	}{{1, "a"}, {1, "a"}, {1, "b"}, {2, "a"}, {2, ""}} {
+		o.begin(g, s.association, s.group)
+	}
+	if want := (openGroups{"a": 2, "b": 1}); !maps.Equal(g, want) {
+		t.Errorf("open %v, want %v", g, want)
+	}
+	o.end(1)
+	o.end(1)
+	o.end(3) // sent nothing
+	if want := (openGroups{"a": 1, "b": 0}); !maps.Equal(g, want) {
+		t.Errorf("after the first ended: open %v, want %v", g, want)
+	}
+	o.end(2)
+	if len(o.by) != 0 || g["a"] != 0 {
+		t.Errorf("after all ended: %v, open %v", o.by, g)
+	}
+}
+
+// An association that goes through ever new studies is bounded (P9), and closes no
+// more than it opened.
+func TestOpenStudiesAreBounded(t *testing.T) {
+	g, o := openGroups{}, &openStudies{}
+	for n := range 3 * maxOpenStudies {
+		o.begin(g, 1, fmt.Sprint(n))
+	}
+	if len(g) != maxOpenStudies {
+		t.Errorf("%d are open, want %d", len(g), maxOpenStudies)
+	}
+	o.end(1)
+	for name, n := range g {
+		if n != 0 {
+			t.Errorf("%s: %d", name, n)
+		}
+	}
+}
