@@ -40,7 +40,7 @@ func (w *Writer) Commit(ctx context.Context) (Object, CommitResult, error) {
 		return Object{}, 0, w.err
 	}
 	id := ID(w.hash.Sum(nil))
-	e, twin, err := w.s.claim(ctx, id)
+	e, twin, err := w.s.claimProved(ctx, id)
 	if err != nil {
 		return Object{}, 0, err
 	}
