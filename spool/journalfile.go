@@ -40,7 +40,7 @@ func (j *journal) begin(st standing, snapshot []op) error {
 	if err := j.fs.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("journal: %w", err)
 	}
-	f, err := j.fs.Create(tmp)
+	f, err := j.create(tmp)
 	if starved(err) {
 		return fmt.Errorf("journal: %w: %w", ErrFull, err)
 	}
@@ -75,6 +75,16 @@ func (j *journal) begin(st standing, snapshot []op) error {
 		return err
 	}
 	return nil // the next one drops them, too; what is in this one overrules them
+}
+
+// create gives up the ballast when there is no room even for a new name: XFS with
+// no block free cannot make an inode.
+func (j *journal) create(name string) (File, error) {
+	f, err := j.fs.Create(name)
+	if noSpace(err) && j.yield() {
+		return j.fs.Create(name)
+	}
+	return f, err
 }
 
 func (j *journal) dropOlder() error {
