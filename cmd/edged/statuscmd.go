@@ -61,7 +61,17 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 		row("findings", "header not readable: %d, handled like all others; `edged spool ls` shows which", n)
 	}
 	row("last", "received %s, archived %s", ago(st.LastReceivedAt, now), ago(st.LastArchivedAt, now))
-	row("spool", "%d objects, %s, room for %s", st.Spool.Objects, inBytes(st.Spool.Bytes), inBytes(st.Spool.FreeBytes))
+	row("spool", "%d objects, %s, %s", st.Spool.Objects, inBytes(st.Spool.Bytes), room(st.Spool))
+	if r := st.Recovering; r != nil {
+		row("starting", "%d of %d files read", r.Done, r.Total)
+	}
+	if d := st.Spool.Damage; d != (status.Damage{}) {
+		row("damaged", "%d here only, %d of which the hub has a good copy; `edged spool ls` shows which", d.NoOtherCopy, d.HubHasCopy)
+	}
+	if n := st.Spool.Unfinished; n > 0 {
+		row("unfinished", "%d files were half written when the power went; never accepted, `edged spool discard` removes them", n)
+	}
+	row("check", "all images last read again %s; %d since the start, %d damaged", ago(st.Spool.Scrub.PassedAt, now), st.Spool.Scrub.Objects, st.Spool.Scrub.Damaged)
 	row("line", "%s", line(st.Uplink))
 	row("DICOM", "AE title %s, %d associations, %s", st.AETitle, st.DICOM.Associations, ready(st.DICOM))
 	for _, x := range said.Warnings {
@@ -69,6 +79,15 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 	}
 	row("version", "%s, up %s", st.Version, now.Sub(st.StartedAt).Round(time.Second))
 	return w.Flush()
+}
+
+// room is what fits, and for how long.
+func room(s status.Spool) string {
+	said := "room for " + inBytes(s.FreeBytes)
+	if s.DaysLeft != nil {
+		said += fmt.Sprintf(", full in %.1f days at today's pace if nothing left", *s.DaysLeft)
+	}
+	return said
 }
 
 func isEmpty(s string) bool { return s == "" }
