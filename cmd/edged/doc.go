@@ -5,6 +5,7 @@
 //	roster.go   who may store, and who was seen          -> dimse
 //	ingest.go   an instance becomes an object            dimse -> spool
 //	keeper.go   a spool that failed is opened again      spool
+//	vault.go    the key that the spool is opened with    spool/vault -> spool
 //	source.go   objects are lent, receipts are kept      spool <-> uplink
 //	sender.go   the uplink, once there is an identity    uplink
 //	view.go     what is shown                            spool, uplink, roster -> agent/page

@@ -4,6 +4,7 @@
 //	hubd run                 the hub in the foreground
 //	hubd check               checks the configuration
 //	hubd code new            a claim code for one appliance
+//	hubd recovery new        the key pair that opens the disks of broken appliances
 //	hubd devices ls|approve|revoke
 //	hubd objects ls|release|retry
 //	hubd version
