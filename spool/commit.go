@@ -121,6 +121,9 @@ func (w *Writer) place(e *entry) error {
 	if err := s.fs.Rename(w.tmp, objectName(e.seq)); err != nil {
 		return s.writeError(fmt.Errorf("name object: %w", err))
 	}
+	if mutant == mutantIndexAhead {
+		s.indexAhead(e)
+	}
 	err := s.syncObject(w.f)
 	w.release()
 	if err == nil {

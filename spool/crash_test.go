@@ -30,8 +30,25 @@ func newLedger() *ledger {
 
 func sha(b []byte) [32]byte { return sha256.Sum256(b) }
 
+// inBoth runs f on plain file systems and on those of encrypted spools.
+func inBoth(t *testing.T, f func(t *testing.T, key []byte)) {
+	t.Helper()
+	t.Run("plain", func(t *testing.T) { f(t, nil) })
+	t.Run("encrypted", func(t *testing.T) { f(t, testKey) })
+}
+
+func newMemFSWith(key []byte) *memFS {
+	fs := newMemFS()
+	fs.key = key
+	return fs
+}
+
 func memConfig(fs FS) Config {
-	return Config{FS: fs, BallastBytes: 2048, JournalBytes: 4096, RetainArchived: -1}
+	m, _ := fs.(*memFS)
+	if m == nil {
+		m = &memFS{}
+	}
+	return Config{Key: m.key, FS: fs, BallastBytes: 2048, JournalBytes: 4096, RetainArchived: -1}
 }
 
 // story is a deterministic life of a spool: objects come, receipts come, some
@@ -161,8 +178,8 @@ func (l *ledger) checkRest(s *Spool) error {
 
 // crashPoints is how many operations of the story are followed by a power cut:
 // all, or the first 200 where that is more (RELIABILITY R2).
-func crashPoints(t *testing.T) int {
-	fs := newMemFS()
+func crashPoints(t *testing.T, key []byte) int {
+	fs := newMemFSWith(key)
 	if err := story(fs, newLedger()); err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +191,21 @@ func crashPoints(t *testing.T) int {
 
 // P1, P2, SPOOL-1..3, 6, 17, 25: whatever the disk keeps of what was not
 // synced, what was promised before the cut is true after it.
-func TestAcknowledgedSurvivesEveryCrashPoint(t *testing.T) {
-	points := crashPoints(t)
+//
+// Encrypted, each point is met by one of the three mixtures: the order of
+// operations is the same one.
+func TestAcknowledgedSurvivesEveryCrashPoint(t *testing.T) { inBoth(t, everyCrashPoint) }
+
+func everyCrashPoint(t *testing.T, key []byte) {
+	points := crashPoints(t, key)
+	states := 0
 	for at := 1; at <= points; at++ {
-		for _, keep := range []int{0, 50, 100} {
-			fs, l := newMemFS(), newLedger()
+		for i, keep := range []int{0, 50, 100} {
+			if key != nil && at%3 != i {
+				continue
+			}
+			states++
+			fs, l := newMemFSWith(key), newLedger()
 			fs.crashAt = at
 			_ = story(fs, l) // ends with the power cut
 			disk := fs.powerCut(keep, rand.New(rand.NewPCG(uint64(at), uint64(keep))))
@@ -187,15 +214,20 @@ func TestAcknowledgedSurvivesEveryCrashPoint(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d crash states", 3*points)
+	t.Logf("%d crash states", states)
 }
 
 // SPOOL-15, SPOOL-16: recovery that is cut itself, at any point, any number of
 // times, loses nothing.
-func TestRecoveryMayBeCutAnywhere(t *testing.T) {
-	points := crashPoints(t)
-	for at := 7; at <= points; at += 7 {
-		fs, l := newMemFS(), newLedger()
+func TestRecoveryMayBeCutAnywhere(t *testing.T) { inBoth(t, recoveryIsCut) }
+
+func recoveryIsCut(t *testing.T, key []byte) {
+	points, step := crashPoints(t, key), 7
+	if key != nil {
+		step = 23
+	}
+	for at := 7; at <= points; at += step {
+		fs, l := newMemFSWith(key), newLedger()
 		fs.crashAt = at
 		_ = story(fs, l)
 		rnd := rand.New(rand.NewPCG(uint64(at), 7))
@@ -216,10 +248,15 @@ func TestRecoveryMayBeCutAnywhere(t *testing.T) {
 
 // D-S5: after SIGKILL a whole object may be only in the page cache. If recovery
 // lets it answer a duplicate, or lists it, a power cut must not take it away.
-func TestWhatRecoveryShowsIsOnTheDisk(t *testing.T) {
-	points := crashPoints(t)
-	for at := 1; at <= points; at++ {
-		fs, l := newMemFS(), newLedger()
+func TestWhatRecoveryShowsIsOnTheDisk(t *testing.T) { inBoth(t, recoveryShowsTheDisk) }
+
+func recoveryShowsTheDisk(t *testing.T, key []byte) {
+	points, step := crashPoints(t, key), 1
+	if key != nil {
+		step = 3
+	}
+	for at := 1; at <= points; at += step {
+		fs, l := newMemFSWith(key), newLedger()
 		fs.crashAt = at
 		_ = story(fs, l)
 		disk := fs.kill()

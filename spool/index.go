@@ -27,6 +27,7 @@ import (
 // A nil *index is an index that knows nothing.
 type index struct {
 	path string
+	rows rowCipher
 	log  func(msg string, args ...any)
 
 	mu    sync.RWMutex // guards db and doubt
@@ -34,14 +35,12 @@ type index struct {
 	doubt bool         // a row did not match its checksum
 }
 
-var indexBucket = []byte("objects 1")
-
 // indexBatch bounds a transaction.
 const indexBatch = 1000
 
 // openIndex opens the index if a child process finds it sound, or makes a new one.
 func (s *Spool) openIndex(ctx context.Context, fs *osFS) *index {
-	x := &index{path: filepath.Join(fs.dir, indexName), log: s.cfg.Logger.Info}
+	x := &index{path: filepath.Join(fs.dir, indexName), rows: s.keys.rows(), log: s.cfg.Logger.Info}
 	err := probeIndex(ctx, x.path)
 	if err == nil {
 		err = x.open()
@@ -64,7 +63,7 @@ func (x *index) open() error {
 		return err
 	}
 	err = db.Update(func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(indexBucket)
+		_, err := tx.CreateBucketIfNotExists(x.rows.bucket)
 		return err
 	})
 	if err != nil {
@@ -104,14 +103,16 @@ func (x *index) compare(s *Spool) error {
 	var extra [][]byte
 	err := guarded(func() error {
 		return x.db.View(func(tx *bolt.Tx) error {
-			return tx.Bucket(indexBucket).ForEach(func(k, v []byte) error {
-				id, _, err := decodeRow(k, v)
+			if tx.Bucket(x.rows.strange()) != nil {
+				return errors.New("encryption was switched")
+			}
+			return tx.Bucket(x.rows.bucket).ForEach(func(k, v []byte) error {
+				r, err := x.rows.open(k, v)
 				if err != nil {
 					return err
 				}
-				seq := binary.BigEndian.Uint64(k)
-				if e := s.atSeq(seq); e != nil && e.id == id {
-					have[seq] = true
+				if e := s.atSeq(r.seq); e != nil && e.id == r.id {
+					have[r.seq] = true
 				} else {
 					extra = append(extra, append([]byte(nil), k...))
 				}
@@ -180,12 +181,13 @@ func (x *index) look(seq uint64) (meta []byte, err error) {
 	}
 	err = guarded(func() error {
 		return x.db.View(func(tx *bolt.Tx) error {
-			v := tx.Bucket(indexBucket).Get(indexKey(seq))
+			k := x.rows.key(seq)
+			v := tx.Bucket(x.rows.bucket).Get(k)
 			if v == nil {
 				return os.ErrNotExist
 			}
-			var err error
-			_, meta, err = decodeRow(indexKey(seq), v)
+			r, err := x.rows.open(k, v)
+			meta = r.meta
 			return err
 		})
 	})
@@ -214,7 +216,7 @@ func (x *index) update(ctx context.Context, s *Spool) {
 		x.remake(s)
 	}
 	for ctx.Err() == nil {
-		put, del, n := s.staleRows()
+		put, del, n := s.staleRows(x.rows)
 		if n == 0 {
 			return
 		}
@@ -226,13 +228,21 @@ func (x *index) update(ctx context.Context, s *Spool) {
 	}
 }
 
+// indexAhead is what the mutant of that name does.
+func (s *Spool) indexAhead(e *entry) {
+	s.mu.Lock()
+	s.stale = append(s.stale, e)
+	s.mu.Unlock()
+	s.updateIndex(context.Background())
+}
+
 // staleRows takes a batch off the list.
-func (s *Spool) staleRows() (put []row, del [][]byte, n int) {
+func (s *Spool) staleRows(rows rowCipher) (put []row, del [][]byte, n int) {
 	s.mu.Lock()
 	n = min(len(s.stale), indexBatch)
 	for _, e := range s.stale[:n] {
 		if e.gone {
-			del = append(del, indexKey(e.seq))
+			del = append(del, rows.key(e.seq))
 		} else {
 			put = append(put, row{seq: e.seq, id: e.id})
 		}
@@ -256,14 +266,15 @@ func (x *index) write(del [][]byte, put []row) error {
 	}
 	return guarded(func() error {
 		return x.db.Update(func(tx *bolt.Tx) error {
-			b := tx.Bucket(indexBucket)
+			b := tx.Bucket(x.rows.bucket)
 			for _, k := range del {
 				if err := b.Delete(k); err != nil {
 					return err
 				}
 			}
 			for _, r := range put {
-				if err := b.Put(indexKey(r.seq), r.encode()); err != nil {
+				k, v := x.rows.seal(r)
+				if err := b.Put(k, v); err != nil {
 					return err
 				}
 			}

@@ -2,12 +2,12 @@ package spool
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -121,9 +121,9 @@ func rows(t *testing.T, s *Spool) map[uint64]ID {
 	t.Helper()
 	out := map[uint64]ID{}
 	err := s.index.db.View(func(tx *bolt.Tx) error {
-		return tx.Bucket(indexBucket).ForEach(func(k, v []byte) error {
-			id, _, err := decodeRow(k, v)
-			out[binary.BigEndian.Uint64(k)] = id
+		return tx.Bucket(s.index.rows.bucket).ForEach(func(k, v []byte) error {
+			r, err := s.index.rows.open(k, v)
+			out[r.seq] = r.id
 			return err
 		})
 	})
@@ -142,7 +142,7 @@ func TestRottenRowIsNotBelieved(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := s.index.db.Update(func(tx *bolt.Tx) error {
-		return tx.Bucket(indexBucket).Put(indexKey(o.Seq), make([]byte, 60))
+		return tx.Bucket(s.index.rows.bucket).Put(s.index.rows.key(o.Seq), make([]byte, 60))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -155,5 +155,78 @@ func TestRottenRowIsNotBelieved(t *testing.T) {
 	}
 	if got := rows(t, s); got[o.Seq] != o.ID {
 		t.Fatalf("rows %v: not made again", got)
+	}
+}
+
+// watchedFS calls look before each sync of a file and of a directory, and has the
+// last one fail if look says so.
+type watchedFS struct {
+	*osFS
+	look func() error
+}
+
+type watchedFile struct {
+	osFile
+	fs *watchedFS
+}
+
+func (w *watchedFS) Create(name string) (File, error) {
+	f, err := w.osFS.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return watchedFile{f.(osFile), w}, nil
+}
+
+func (w *watchedFS) SyncDir(name string) error {
+	if err := w.look(); err != nil {
+		return err
+	}
+	return w.osFS.SyncDir(name)
+}
+
+func (f watchedFile) Sync() error {
+	if err := f.fs.look(); err != nil {
+		return err
+	}
+	return f.osFile.Sync()
+}
+
+// SPOOL-12: however often Run comes by while an object is on its way to the disk,
+// the index has no row for it before its last sync has returned; and none at all
+// when that fails.
+func TestIndexWaitsForTheDisk(t *testing.T) {
+	ctx := context.Background()
+	s := open(t, Config{Dir: t.TempDir(), BallastBytes: -1})
+	put(t, s, newSample(1), sample(1, 100)) // its directory is there from here on
+	looks, refuse, inside := 0, 9, false
+	s.fs = &watchedFS{osFS: s.fs.(*osFS), look: func() error {
+		if inside {
+			return nil // a flush of the journal, by the Sweep below
+		}
+		inside = true
+		defer func() { inside = false }()
+		looks++
+		if err := s.Sweep(ctx); err != nil {
+			return err
+		}
+		if got, want := len(rows(t, s)), len(s.Objects(0, 10)); got > want {
+			return fmt.Errorf("the index has %d rows, %d objects are durable", got, want)
+		}
+		if looks == refuse {
+			return syscall.EIO
+		}
+		return nil
+	}}
+	s.journal.fs = s.fs.(*watchedFS).osFS
+	if _, _, err := tryPut(s, newSample(2), sample(2, 100)); err != nil || looks != 2 {
+		t.Fatalf("%d syncs were looked at, %v; want that of the file and that of its directory", looks, err)
+	}
+	refuse = looks + 2
+	if _, _, err := tryPut(s, newSample(3), sample(3, 100)); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("commit over a failed sync: %v", err)
+	}
+	if got := rows(t, s); len(got) != 2 {
+		t.Fatalf("the index has %d rows, want the two objects that are durable", len(got))
 	}
 }

@@ -25,9 +25,11 @@ type memFS struct {
 	ops         int
 	crashAt     int // 0: never
 	fault       func(kind, name string) error
-	log         []string // kind and name of every operation
-	secondSyncs int      // of files of which a sync had failed
-	free        int64    // bytes that can still be written; negative: no limit
+	log         []string   // kind and name of every operation
+	made        []*memNode // every file that was ever created, by this life
+	secondSyncs int        // of files of which a sync had failed
+	key         []byte     // for the spools on it; nil: they are plain. It outlives the crash
+	free        int64      // bytes that can still be written; negative: no limit
 	locked      bool
 }
 
@@ -97,6 +99,7 @@ func (m *memFS) Create(name string) (File, error) {
 		return nil, os.ErrExist
 	}
 	n := &memNode{}
+	m.made = append(m.made, n)
 	dir.names[base] = n
 	return &memFile{m: m, n: n, name: name}, nil
 }
@@ -314,7 +317,7 @@ func (f *memFile) Close() error { return nil }
 func (m *memFS) kill() *memFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return &memFS{root: m.root, free: m.free}
+	return &memFS{root: m.root, free: m.free, key: m.key}
 }
 
 // powerCut returns the disk as the next boot finds it: keep is how many percent
@@ -323,7 +326,7 @@ func (m *memFS) powerCut(keep int, rnd *rand.Rand) *memFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := crasher{keep: keep, rnd: rnd, seen: map[*memNode]*memNode{}}
-	return &memFS{root: c.node(m.root), free: m.free}
+	return &memFS{root: c.node(m.root), free: m.free, key: m.key}
 }
 
 type crasher struct {

@@ -13,5 +13,6 @@ const (
 	mutantEarlyDelete  = "earlydelete"  // SPOOL-17: the file goes before the row that allows it
 	mutantNoSyncFS     = "nosyncfs"     // D-S5: recovery does not end with syncfs
 	mutantSecondSync   = "secondsync"   // SPOOL-4: a failed sync is tried again and believed
+	mutantIndexAhead   = "indexahead"   // SPOOL-12: a row of the index names what is not durable yet
 	mutantClockOrder   = "clockorder"   // D-S7: order by the wall clock
 )

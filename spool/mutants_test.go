@@ -31,6 +31,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		{mutantEarlyDelete, "TestAcknowledgedSurvivesEveryCrashPoint"},
 		{mutantNoSyncFS, "TestWhatRecoveryShowsIsOnTheDisk"},
 		{mutantSecondSync, "TestFailedSyncIsFinal"},
+		{mutantIndexAhead, "TestIndexWaitsForTheDisk"},
 		{mutantClockOrder, "TestClockJumpsChangeNothing"},
 	} {
 		mutantIsCaught(t, m.name, m.tests)

@@ -62,8 +62,9 @@ func probeIndex(ctx context.Context, path string) error {
 	return nil
 }
 
-// lookAtIndex walks all pages and checks all rows. It opens for writing, as the
-// parent will: that reads the freelist too.
+// lookAtIndex walks all pages and checks all rows as far as they are not
+// encrypted: the child gets no key, and its parent opens every row anyway. It
+// opens for writing, as the parent will: that reads the freelist too.
 func lookAtIndex(path string) error {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
 	if err != nil {
@@ -77,20 +78,23 @@ func lookAtIndex(path string) error {
 				first = err
 			}
 		}
-		b := tx.Bucket(indexBucket)
-		if first != nil || b == nil {
-			return errors.Join(first, errWithout(b))
+		if first != nil {
+			return first
 		}
-		return b.ForEach(func(k, v []byte) error {
-			_, _, err := decodeRow(k, v)
-			return err
-		})
+		return lookAtRows(tx)
 	})
 }
 
-func errWithout(b *bolt.Bucket) error {
-	if b == nil {
-		return errors.New("index has no bucket")
+func lookAtRows(tx *bolt.Tx) error {
+	plain, sealed := tx.Bucket(plainBucket), tx.Bucket(sealedBucket)
+	switch {
+	case plain != nil:
+		return plain.ForEach(func(k, v []byte) error {
+			_, _, err := decodeRow(k, v)
+			return err
+		})
+	case sealed != nil:
+		return sealed.ForEach(func(k, v []byte) error { return nil })
 	}
-	return nil
+	return errors.New("index has no bucket")
 }

@@ -1,0 +1,5 @@
+//go:build mutant_indexahead
+
+package spool
+
+const mutant = "indexahead"
