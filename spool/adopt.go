@@ -28,6 +28,7 @@ func (r *recovery) beginJournal() error {
 		r.adopt(o)
 	}
 	s.adoptGroups(r.book.groups)
+	s.adoptScrub(r.book.scrubbed)
 	r.rep.Objects = len(r.found)
 	return s.journal.begin(r.standing(), s.snapshot())
 }
@@ -38,6 +39,7 @@ func (r *recovery) adopt(o found) {
 	e := &entry{facts: facts{id: o.c.id}, seq: o.seq, start: o.c.start, content: o.c.content, disk: o.c.disk, received: o.c.received,
 		flags: o.c.flags, preface: uint32(o.c.parts.preface), priority: o.c.priority, test: o.c.test, group: s.intern(o.c.group)}
 	e.part = e.group.part(o.c.part)
+	s.adoptDay(e)
 	if f := r.book.facts[o.seq]; f != nil && f.id == e.id {
 		e.facts = *f
 		delete(r.book.facts, o.seq)

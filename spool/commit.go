@@ -215,6 +215,7 @@ func (s *Spool) settle(e *entry, n New, err error) (Object, error) {
 	}
 	s.publish(e)
 	s.arrived(e.group, n)
+	s.day.add(hourOf(s.age), e.size())
 	if !e.test && !e.again {
 		s.counters[CountReceived]++
 	}

@@ -9,6 +9,7 @@ type facts struct {
 	held        bool
 	quarantined bool
 	damaged     bool
+	torn        bool // damaged by a power cut before anybody was told of it
 	reason      string
 	atHubAt     int64
 	archivedAt  int64
@@ -40,7 +41,7 @@ func (f *facts) apply(o op) {
 		f.quarantined, f.reason = f.damaged, f.keepReason() // damage is not talked away
 	case opQuarantined:
 		f.quarantined, f.reason = true, o.reason
-		f.damaged = f.damaged || o.damaged
+		f.damaged, f.torn = f.damaged || o.damaged, f.torn || o.torn
 	case opReoffer, opReofferOne:
 		if f.state == AtHub {
 			f.state = Received
@@ -87,7 +88,7 @@ func (f *facts) ops(seq uint64) []op {
 	add(f.state == AtHub || f.state == Archived && f.atHubAt != 0, op{kind: opAtHub, at: f.atHubAt})
 	add(f.state == Archived, op{kind: opArchived, at: f.archivedAt, age: f.archivedAge})
 	add(f.held, op{kind: opHeld})
-	add(f.quarantined, op{kind: opQuarantined, reason: f.reason, damaged: f.damaged})
+	add(f.quarantined, op{kind: opQuarantined, reason: f.reason, damaged: f.damaged, torn: f.torn})
 	return out
 }
 
@@ -99,6 +100,8 @@ type book struct {
 	tombs    []op // opForgot, oldest first
 	groups   map[string]*groupRow
 	scrubbed op
+	played   bool // there was a journal
+	doubted  bool // it was damaged
 }
 
 func newBook() *book {
@@ -107,6 +110,7 @@ func newBook() *book {
 
 // play applies ops in their order.
 func (b *book) play(ops []op) {
+	b.played = true
 	for _, o := range ops {
 		switch o.kind {
 		case opForgot:
@@ -157,7 +161,7 @@ func (b *book) heal(o op) {
 // healed is f when the bytes are here again.
 func (f *facts) healed() facts {
 	out := *f
-	out.quarantined, out.damaged, out.reason = false, false, ""
+	out.quarantined, out.damaged, out.torn, out.reason = false, false, false, ""
 	return out
 }
 
@@ -165,5 +169,12 @@ func (f *facts) healed() facts {
 // only the hub is known to have is offered again. What was archived stays so:
 // nothing but the archive's word ever wrote that.
 func (b *book) doubt() {
+	b.doubted = true
 	b.play([]op{{kind: opReoffer}})
+}
+
+// unproved says whether a file of that number may be what a power cut left of an
+// object that nobody was told of. Without a whole journal nobody knows.
+func (b *book) unproved(seq uint64) bool {
+	return b.played && !b.doubted && seq >= b.standing.mark
 }

@@ -124,9 +124,13 @@ type Stats struct {
 	BacklogObjects int64 // received or being sent
 	BacklogBytes   int64
 	ByState        map[State]int64
-	Damaged        int64 // objects whose bytes are not what was stored, in whatever state; somebody should look
-	SetAside       int64 // received objects whose files a start moved to the quarantine folder, until they come again or the archive has them
-	Missing        int64 // received objects whose files are gone, as far as the journal knows of them; until the same
+	Damaged        int64         // objects whose bytes are not what was stored, in whatever state; somebody should look
+	SetAside       int64         // received objects whose files a start moved to the quarantine folder, until they come again or the archive has them
+	Missing        int64         // received objects whose files are gone, as far as the journal knows of them; until the same
+	Unfinished     int64         // files that a power cut left unfinished, of objects that were never acknowledged unless the disk lies: no alarm
+	DayBytes       int64         // of containers that came in the last 24 hours of running
+	FillsIn        time.Duration // until it is full if as much goes on coming; zero: unknown
+	Scrub          ScrubStats
 	Admission      Admission
 	Ballast        bool  // the reserve for receipts is in place
 	Err            error // why the spool has failed
@@ -144,7 +148,8 @@ func (s *Spool) Stats() Stats {
 	s.space.ballastMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Err, st.Damaged, st.SetAside, st.Missing = s.failed, s.damaged, s.setAside, s.missing
+	st.Err, st.Damaged, st.SetAside, st.Missing, st.Unfinished = s.failed, s.damaged, s.setAside, s.missing, s.torn
+	st.DayBytes, st.FillsIn, st.Scrub = s.day.sum(hourOf(s.age)), s.fillsIn(free), s.scrub
 	for i := range s.count {
 		st.Objects += s.count[i]
 		st.Bytes += s.bytes[i]

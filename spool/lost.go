@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path"
 	"sort"
@@ -45,8 +46,12 @@ func findLost(ctx context.Context, fs FS, keys *keyring, b *book, here map[uint6
 		if !ok || aside[seq] || here[seq] {
 			continue
 		}
-		l := lostAside(ctx, fs, keys, path.Join(quarantineDir, name), seq, b.facts[seq])
-		if healed[seq] || l.id != (ID{}) && tomb[seq] == l.id {
+		if healed[seq] {
+			undone = append(undone, path.Join(quarantineDir, name))
+			continue
+		}
+		l := lostAside(ctx, fs, keys, path.Join(quarantineDir, name), seq, b)
+		if l.id != (ID{}) && tomb[seq] == l.id {
 			undone = append(undone, path.Join(quarantineDir, name))
 			continue
 		}
@@ -68,13 +73,20 @@ func lostFrom(seq uint64, f facts, why fate, reason string) lost {
 	return l
 }
 
-// lostAside tells of a file in the quarantine folder; f, what the journal knows
-// of its number, may be nil.
-func lostAside(ctx context.Context, fs FS, keys *keyring, name string, seq uint64, f *facts) lost {
+// tornReason: from the mark on a power cut leaves such files of objects that
+// were being stored. What was acknowledged was synced before, and is whole.
+const tornReason = "unfinished when the power went; it was acknowledged only if the disk lies"
+
+// lostAside tells of a file in the quarantine folder.
+func lostAside(ctx context.Context, fs FS, keys *keyring, name string, seq uint64, b *book) lost {
+	f := b.facts[seq]
 	if f != nil && f.damaged {
 		return lostFrom(seq, *f, setAside, f.reason)
 	}
 	id, why := identify(ctx, fs, keys, name, seq)
+	if f == nil && id == (ID{}) && b.unproved(seq) {
+		return lostFrom(seq, facts{torn: true}, setAside, tornReason)
+	}
 	if f == nil {
 		f = &facts{id: id}
 	}
@@ -100,16 +112,21 @@ func (r *recovery) findLost() (err error) {
 	r.undone = append(r.undone, undone...)
 	for i, l := range r.lost {
 		r.maxSeq = max(r.maxSeq, l.seq)
-		if l.fate == missing {
+		level := slog.LevelError
+		switch {
+		case l.torn:
+			r.rep.Unfinished++
+			level = slog.LevelWarn
+		case l.fate == missing:
 			r.rep.Missing++
-		} else {
+		default:
 			r.rep.SetAside++
 		}
 		if i < maxToldLost {
-			r.s.cfg.Logger.Error("object is not here whole", "seq", l.seq, "id", l.id, "reason", l.reason)
+			r.s.cfg.Logger.Log(r.ctx, level, "object is not here whole", "seq", l.seq, "id", l.id, "reason", l.because())
 		}
 	}
-	if len(r.lost) > 0 {
+	if r.rep.SetAside+r.rep.Missing > 0 {
 		r.s.cfg.Logger.Error("objects that were received are damaged or lost on this disk", "set_aside", r.rep.SetAside, "missing", r.rep.Missing)
 	}
 	return err

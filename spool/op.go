@@ -41,6 +41,7 @@ type op struct {
 	reason  string // quarantined, discarded
 	by      string // discarded
 	damaged bool   // quarantined: the bytes are not what was stored
+	torn    bool   // quarantined: nor was anybody told that they were
 	test    bool   // forgot
 	fate    fate   // forgot: of its file; not written
 	healed  bool   // forgot: a damaged copy, of which a good one came again
@@ -100,7 +101,7 @@ func (o op) encode(b []byte) []byte {
 			body = appendString(appendString(body, o.by), o.reason)
 		}
 	case opQuarantined:
-		body = append(body, boolByte(o.damaged))
+		body = append(body, boolByte(o.damaged)|boolByte(o.torn)<<1)
 		body = appendString(body, o.reason)
 	case opGroup:
 		body = o.row.encode(body, o)
@@ -201,7 +202,8 @@ func decodeOp(k kind, body []byte) (op, bool) {
 		o.length, o.at = d.i64(), d.i64()
 		decodeForgot(d, &o)
 	case opQuarantined:
-		o.damaged, o.reason = d.u8() != 0, d.str()
+		bits := d.u8()
+		o.damaged, o.torn, o.reason = bits != 0, bits&2 != 0, d.str()
 	case opGroup:
 		decodeGroupRow(d, &o)
 	case opGroupTold:

@@ -164,6 +164,10 @@ func (s *Spool) ReofferObjects(ctx context.Context, ids []ID) error {
 // markDamaged is called by whoever found that the bytes of an object are not
 // what was stored (P14).
 func (s *Spool) markDamaged(id ID, seq uint64, why error) error {
-	s.cfg.Logger.Error("object is damaged on the disk", "seq", seq, "error", why)
+	s.mu.Lock()
+	e := s.atSeq(seq)
+	safe := e != nil && e.hubHasCopy()
+	s.mu.Unlock()
+	s.cfg.Logger.Error("object is damaged on the disk", "seq", seq, "hub_has_copy", safe, "error", why)
 	return s.oblige(op{kind: opQuarantined, seq: seq, id: id, damaged: true, reason: clip("damaged: " + why.Error())})
 }

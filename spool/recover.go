@@ -18,7 +18,8 @@ type Recovery struct {
 	Proved       int           // of which the content was read and compared as well
 	Rewritten    int           // of which were copied to new files, because a sync had failed
 	Quarantined  []string      // files without a matching seal, moved to the quarantine folder
-	SetAside     int           // files in the quarantine folder, also those of earlier starts; see Stats
+	Unfinished   int           // files in the quarantine folder that a power cut left; see Stats
+	SetAside     int           // other files in the quarantine folder, also those of earlier starts; see Stats
 	Missing      int           // objects that the journal knows and the disk does not; see Stats
 	Partial      int           // unfinished files removed; none of them was ever acknowledged
 	Undone       int           // files of forgotten objects unlinked again
@@ -321,7 +322,7 @@ func (r *recovery) setAside(seq uint64, why error) error {
 		return err
 	}
 	r.rep.Quarantined = append(r.rep.Quarantined, name)
-	r.s.cfg.Logger.Error("file set aside", "name", name, "reason", why)
+	r.s.cfg.Logger.Warn("file set aside", "name", name, "reason", why) // findLost tells what that means
 	return nil
 }
 

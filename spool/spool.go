@@ -66,6 +66,10 @@ type Spool struct {
 	untold     map[*group]struct{} // whose event waits for AckGroup
 	eventNext  uint64
 
+	scrub ScrubStats
+	day   hours
+	torn  int64 // files of which a power cut left a part and that nobody was told of
+
 	tombs    tombs
 	counters map[string]uint64
 	dirty    bool // counters or mark changed since the journal last wrote them
@@ -135,6 +139,8 @@ type Object struct {
 	Reason     string    // why it is quarantined
 	Damaged    bool      // its bytes are not what was stored
 	Lost       bool      // of which nothing can be read: its file was set aside or is gone; Length and Received are zero
+	Unfinished bool      // Lost, and only a lying disk could have had it acknowledged: no reason to worry
+	HubHasCopy bool      // the hub, or the archive, said so and has not taken it back
 	Owner      string    // who leased it
 	Tries      int       // poison tries since the start
 }
@@ -142,7 +148,7 @@ type Object struct {
 func (e *entry) object() Object {
 	o := Object{ID: e.id, Seq: e.seq, Group: e.group.name, Part: e.part.label(), Priority: e.priority, PrefaceLen: int64(e.preface),
 		Length: e.content, Size: e.size(), State: e.state(), Held: e.held, Flags: e.flags, Test: e.test,
-		Reason: e.reason, Damaged: e.damaged, Lost: e.fate != inPlace, Tries: int(e.tries)}
+		Reason: e.because(), Damaged: e.damaged, Lost: e.fate != inPlace, Unfinished: e.torn, HubHasCopy: e.hubHasCopy(), Tries: int(e.tries)}
 	if e.fate == inPlace {
 		o.Received = time.Unix(0, e.received)
 	}
@@ -156,6 +162,19 @@ func (e *entry) object() Object {
 		o.Owner = e.lease.owner
 	}
 	return o
+}
+
+func (f *facts) hubHasCopy() bool { return f.state == AtHub || f.state == Archived }
+
+// because is the reason, and for damage what to do about it.
+func (f *facts) because() string {
+	switch {
+	case !f.damaged || f.torn:
+		return f.reason
+	case f.hubHasCopy():
+		return f.reason + "; the hub has a good copy"
+	}
+	return f.reason + "; no other copy is known: send it again from the modality"
 }
 
 // fail ends the spool: nothing is accepted or confirmed any more until it is

@@ -60,6 +60,8 @@ func (s *Spool) trouble(e *entry, st State) *int64 {
 	switch {
 	case e.fate == inPlace || st == Archived:
 		return &s.damaged
+	case e.torn:
+		return &s.torn
 	case e.fate == setAside:
 		return &s.setAside
 	}
@@ -412,7 +414,7 @@ func (s *Spool) snapshot() []op {
 			ops = append(ops, e.facts.ops(e.seq)...)
 		}
 	}
-	return append(ops, s.groupOps()...)
+	return append(append(ops, s.groupOps()...), s.scrub.op())
 }
 
 // writeStanding makes mark, counters and age durable.
