@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"edged/spool"
+)
+
+func TestMain(m *testing.M) {
+	spool.ProbeMain()
+	inOwnMounts()
+	os.Exit(m.Run())
+}
+
+// needsDisks skips where no disk can be made, and builds the programs.
+func needsDisks(t *testing.T) (bin string) {
+	t.Helper()
+	if why := missing(); why != "" {
+		t.Skip(why)
+	}
+	if testing.Short() {
+		t.Skip("builds and runs the real programs")
+	}
+	bin = t.TempDir()
+	if err := build(t.Context(), bin, "", "edged/cmd/edged", "edged/cmd/hubd"); err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// P1, R1: 400 power cuts on journalled ext4 and XFS, one and eight associations,
+// undisturbed and with a kill and a failing write: what a modality was told is
+// stored is there, byte for byte, and nothing is listed as whole that is not.
+func TestPowerCutsLoseNothing(t *testing.T) {
+	o := options{bin: needsDisks(t), fileSystems: []string{"ext4", "xfs"}, cuts: 200, seed: uint64(time.Now().UnixNano() % 1000)}
+	sums, err := cutAll(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, sum := range sums {
+		t.Logf("%s: seed %d: %s", o.fileSystems[i], o.seed, sum)
+		if sum.bad() || sum.acked == 0 {
+			t.Errorf("%s: a promise is broken: %s\n%v", o.fileSystems[i], sum, sum.words)
+		}
+	}
+}
+
+// S8: no patient is on the raw disk, nor in anything that was ever written to it.
+func TestNoPatientIsOnTheRawDisk(t *testing.T) {
+	bin := needsDisks(t)
+	s := story{kind: fileSystems["ext4"], associations: 2, objects: 8, seed: 7}
+	r, err := s.record(t.Context(), bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk, written := r.base, 0
+	for _, o := range r.log {
+		disk.write(o.data, o.off)
+		written += len(o.data)
+	}
+	for _, o := range r.sent {
+		for _, text := range []string{"PROVA", o.patient, o.SOPInstance} {
+			if disk.contains([]byte(text)) || inLog(r.log, text) {
+				t.Errorf("%q is on the disk", text)
+			}
+		}
+	}
+	if written < 1<<20 || !disk.contains([]byte("EDGED")) {
+		t.Errorf("%d bytes were written, and nothing of the spool was found: the search proves nothing", written)
+	}
+}
+
+func inLog(log []op, text string) bool {
+	whole := newImage(0)
+	at := int64(0)
+	for _, o := range log {
+		whole.write(o.data, at)
+		at += int64(len(o.data))
+	}
+	return whole.contains([]byte(text))
+}
+
+// What is kept of a write that no flush covers is nothing, a part, or all of it;
+// a flush makes it durable, and a flush that failed leaves it in doubt for good.
+func TestCutKeepsWhatIsFlushedAndAnyOfTheRest(t *testing.T) {
+	page := func(b byte) []byte { return []byte(fmt.Sprintf("%04096d", b)) }
+	log := []op{{kind: opWrite, off: 0, data: page(1)}, {kind: opFlush}, {kind: opWrite, off: 4096, data: page(2)}, {kind: opDoubt},
+		{kind: opWrite, off: 8192, data: page(3)}, {kind: opMark, mark: 5}}
+	seen := map[string]int{}
+	for seed := range uint64(100) {
+		p := newPlayer(newImage(1 << 20))
+		for _, o := range log {
+			p.play(o)
+		}
+		for k := range keeps {
+			disk := p.crash(k, newRandom(seed))
+			got := ""
+			for at := range int64(3) {
+				b := make([]byte, 4096)
+				disk.read(b, at*4096)
+				got += fmt.Sprint(string(b) == string(page(byte(at+1))), " ")
+			}
+			seen[got]++
+		}
+		if len(p.acked) != 1 || p.acked[0] != 5 {
+			t.Fatalf("acknowledged %v, want 5", p.acked)
+		}
+	}
+	for _, want := range []string{"true false false ", "true true true ", "true false true ", "true true false "} {
+		if seen[want] == 0 {
+			t.Errorf("never seen: %s; seen %v", want, seen)
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("what was flushed is not always there: %v", seen)
+	}
+}
+
+// An overlay is a disk of its own: what is written to it is not in the one below.
+func TestOverlayLeavesTheDiskBelowAlone(t *testing.T) {
+	below := newImage(1 << 20)
+	below.write([]byte("below"), blockBytes-2)
+	over := below.overlay()
+	over.write([]byte("above"), blockBytes-2)
+	a, b := make([]byte, 5), make([]byte, 5)
+	below.read(a, blockBytes-2)
+	over.read(b, blockBytes-2)
+	if string(a) != "below" || string(b) != "above" {
+		t.Errorf("below %q, above %q", a, b)
+	}
+	if !below.contains([]byte("below")) || below.contains([]byte("above")) {
+		t.Error("a text across two blocks is not found, or one that is not there is")
+	}
+}
