@@ -32,6 +32,7 @@ type options struct {
 	only, large           string
 	objects, runs, e2e    int
 	recover               int64
+	direct                bool
 	within                time.Duration
 }
 
@@ -46,7 +47,8 @@ func parseFlags() (o options) {
 	flag.IntVar(&o.runs, "runs", 3, "runs of each cell of C-STORE and of the spool; the median counts")
 	flag.IntVar(&o.e2e, "e2e", 2048, "objects of 512 KiB of the end-to-end run")
 	flag.Int64Var(&o.recover, "recover", 50_000, "small objects that the spool finds again when it starts")
-	flag.DurationVar(&o.within, "within", 15*time.Minute, "give up after this `time`")
+	flag.BoolVar(&o.direct, "direct", false, "the spool's loop device writes past the page cache of the file system below: a flush finds little left to write")
+	flag.DurationVar(&o.within, "within", 20*time.Minute, "give up after this `time`")
 	flag.Parse()
 	return o
 }

@@ -33,9 +33,9 @@ func spoolSection(ctx context.Context, l *lab, o options, r *report) error {
 		kind = "ext4"
 	}
 	var res spoolResults
-	err := onDisk(ctx, l, kind, 0, func(d *blockDisk) error { return spoolOnDisk(ctx, l, o, d, r, &res) })
+	err := onDisk(ctx, l, o, kind, 0, func(d *blockDisk) error { return spoolOnDisk(ctx, l, o, d, r, &res) })
 	if err == nil {
-		err = onDisk(ctx, l, kind, flushDelay, func(d *blockDisk) error { return spoolOnSlowDisk(ctx, l, o, d, r, &res) })
+		err = onDisk(ctx, l, o, kind, flushDelay, func(d *blockDisk) error { return spoolOnSlowDisk(ctx, l, o, d, r, &res) })
 	}
 	if err == nil {
 		r.add(res.judge(r.figures))
@@ -43,8 +43,8 @@ func spoolSection(ctx context.Context, l *lab, o options, r *report) error {
 	return err
 }
 
-func onDisk(ctx context.Context, l *lab, kind string, delay time.Duration, do func(*blockDisk) error) error {
-	d, err := newDisk(ctx, l, kind, delay)
+func onDisk(ctx context.Context, l *lab, o options, kind string, delay time.Duration, do func(*blockDisk) error) error {
+	d, err := newDisk(ctx, l, o, kind, delay)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func spoolOnDisk(ctx context.Context, l *lab, o options, d *blockDisk, r *report
 	if err := measureSpool(ctx, l, o.runs, d, res.disk); err != nil {
 		return err
 	}
-	r.add(spoolTable(fmt.Sprintf("Spool against other stores, on %s (loop)", d.kind), o.runs, res.disk))
+	r.add(spoolTable("Spool against other stores, on "+d.String(), o.runs, res.disk))
 	if err := mix(ctx, l, o, d, res); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func spoolOnSlowDisk(ctx context.Context, l *lab, o options, d *blockDisk, r *re
 	if err := measureSpool(ctx, l, o.runs, d, res.slow); err != nil {
 		return err
 	}
-	r.add(spoolTable(fmt.Sprintf("Spool with %s added to every flush, on %s (loop)", flushDelay, d.kind), o.runs, res.slow))
+	r.add(spoolTable(fmt.Sprintf("Spool with %s added to every flush, on %s", flushDelay, d), o.runs, res.slow))
 	return nil
 }
 

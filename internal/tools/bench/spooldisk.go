@@ -15,6 +15,7 @@ import (
 // written bytes the kernel counts.
 type blockDisk struct {
 	kind, dir, device string
+	direct            bool
 	undo              []func() error // last first
 }
 
@@ -27,7 +28,7 @@ const (
 
 // newDisk makes the disk; ends with close. With a delay every flush takes that
 // much longer, by a file system in user space below the loop device.
-func newDisk(ctx context.Context, l *lab, kind string, delay time.Duration) (d *blockDisk, err error) {
+func newDisk(ctx context.Context, l *lab, o options, kind string, delay time.Duration) (d *blockDisk, err error) {
 	size := int64(diskBytes)
 	if delay > 0 {
 		size = slowDiskBytes
@@ -39,7 +40,7 @@ func newDisk(ctx context.Context, l *lab, kind string, delay time.Duration) (d *
 	if err != nil {
 		return nil, err
 	}
-	d = &blockDisk{kind: kind, dir: filepath.Join(base, "files")}
+	d = &blockDisk{kind: kind, dir: filepath.Join(base, "files"), direct: o.direct && delay == 0}
 	image := filepath.Join(base, "image")
 	d.after(func() error { return os.Remove(image) })
 	device := image
@@ -47,7 +48,7 @@ func newDisk(ctx context.Context, l *lab, kind string, delay time.Duration) (d *
 		device, err = d.slow(ctx, l, base, image, delay)
 	}
 	if err == nil {
-		err = d.attach(ctx, device, delay == 0)
+		err = d.attach(ctx, device)
 	}
 	if err == nil {
 		err = d.format(ctx)
@@ -77,10 +78,11 @@ func makeImage(path string, bytes int64) error {
 	return f.Sync()
 }
 
-// attach makes the block device. Direct: it writes past the page cache of the file
-// system below, as a disk would, and not twice.
-func (d *blockDisk) attach(ctx context.Context, image string, direct bool) error {
-	out, err := call(ctx, "losetup", "--find", "--show", fmt.Sprintf("--direct-io=%s", onOff(direct)), image)
+// attach makes the block device. Not direct, a flush writes to the disk below what
+// came since the last one, as from the cache of a slow disk; direct, it was written
+// there before, as with a fast one.
+func (d *blockDisk) attach(ctx context.Context, image string) error {
+	out, err := call(ctx, "losetup", "--find", "--show", "--direct-io="+onOff(d.direct), image)
 	if err != nil {
 		return err
 	}
@@ -135,6 +137,13 @@ func silently(path string, args ...string) error {
 	defer cancel()
 	_, err := call(ctx, path, args...)
 	return err
+}
+
+func (d *blockDisk) String() string {
+	if d.direct {
+		return d.kind + " (loop, direct)"
+	}
+	return d.kind + " (loop)"
 }
 
 func (d *blockDisk) after(do func() error) { d.undo = append(d.undo, do) }
