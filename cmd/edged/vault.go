@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
 	"edged/agent/enrol"
+	"edged/spool"
 	"edged/spool/vault"
 )
 
@@ -42,16 +42,23 @@ func (c *Config) spoolKey() ([]byte, error) {
 // What is encrypted stays encrypted: with spool.encryption switched off, a spool
 // that has a key goes on with it.
 func (c *Config) openKey(log *slog.Logger) ([]byte, error) {
-	needed, err := c.needsKey()
-	if err != nil || !needed && !c.Spool.Encryption {
-		return nil, err
-	}
 	if !c.Spool.Encryption {
+		if needed, err := c.needsKey(); err != nil || !needed {
+			return nil, err
+		}
 		log.Warn("spool.encryption is false, but what is in the spool is encrypted: it stays so")
 	}
 	v := c.vault(log)
-	v.Needed = needed
+	v.Needed = true
 	key, err := vault.Open(v)
+	if errors.Is(err, vault.ErrNoKey) { // only now it matters whether one may be made
+		needed, nerr := c.needsKey()
+		if nerr != nil || needed {
+			return nil, errors.Join(err, nerr)
+		}
+		v.Needed = false
+		key, err = vault.Open(v)
+	}
 	if err == nil {
 		c.rewrap(v)
 	}
@@ -77,10 +84,7 @@ func (c *Config) rewrap(v vault.Config) {
 }
 
 func (c *Config) needsKey() (bool, error) {
-	if _, err := os.Stat(c.spoolDir()); errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	needed, err := needsKey(c.spoolDir())
+	needed, err := spool.NeedsKey(c.spoolDir())
 	if err != nil {
 		return false, fmt.Errorf("does the spool need a key: %w", err)
 	}
