@@ -39,8 +39,11 @@ func someSegment(keys *keyring) []byte {
 }
 
 // What is written is what is read; many obligations are framed in bounded records.
-func TestJournalRoundTrip(t *testing.T) {
-	r, err := replaySegment(someSegment(nil), nil)
+func TestJournalRoundTrip(t *testing.T) { inBoth(t, journalRoundTrip) }
+
+func journalRoundTrip(t *testing.T, key []byte) {
+	keys := testKeys(t, key)
+	r, err := replaySegment(someSegment(keys), keys)
 	if err != nil || !r.complete || r.holes != 0 || r.torn != 0 || r.gen != 5 {
 		t.Fatalf("%+v %v", r, err)
 	}
@@ -50,12 +53,12 @@ func TestJournalRoundTrip(t *testing.T) {
 	if r.standing.mark != 3 || r.standing.next != 9 || r.standing.counters["received"] != 8 {
 		t.Fatalf("got %+v", r.standing)
 	}
-	many := make([]op, 50_000)
+	many, seg := make([]op, 50_000), newSegment(keys, 1)
 	for i := range many {
 		many[i] = op{kind: opAtHub, seq: uint64(i + 1), id: ID{byte(i)}}
 	}
 	var number uint64
-	r, err = replaySegment(append(newSegment(nil, 1).header, newSegment(nil, 1).encodeRecords(&number, standing{}, many)...), nil)
+	r, err = replaySegment(append(bytes.Clone(seg.header), seg.encodeRecords(&number, standing{}, many)...), keys)
 	if err != nil || len(r.ops) != len(many) || number < 3 {
 		t.Fatalf("%d obligations in %d records, %v", len(r.ops), number, err)
 	}
@@ -63,18 +66,24 @@ func TestJournalRoundTrip(t *testing.T) {
 
 // A torn tail is an unfinished write and no damage; damage in the middle is
 // told, and what stands behind it still counts.
-func TestTornTailAndHoles(t *testing.T) {
-	whole := someSegment(nil)
-	for cut := segmentHeader; cut < len(whole); cut++ {
-		r, err := replaySegment(whole[:cut], nil)
+func TestTornTailAndHoles(t *testing.T) { inBoth(t, tornTailAndHoles) }
+
+func tornTailAndHoles(t *testing.T, key []byte) {
+	keys, header := testKeys(t, key), segmentHeader
+	if key != nil {
+		header = sealedHeader
+	}
+	whole := someSegment(keys)
+	for cut := header; cut < len(whole); cut++ {
+		r, err := replaySegment(whole[:cut], keys)
 		if err != nil || r.holes != 0 {
 			t.Fatalf("cut at %d: %+v %v", cut, r, err)
 		}
 	}
-	for at := segmentHeader; at < len(whole); at++ {
+	for at := header; at < len(whole); at++ {
 		b := bytes.Clone(whole)
 		b[at] ^= 0x40
-		r, err := replaySegment(b, nil)
+		r, err := replaySegment(b, keys)
 		if err != nil || r.holes == 0 && r.torn == 0 {
 			t.Fatalf("flip at %d was not noticed: %+v %v", at, r, err)
 		}
