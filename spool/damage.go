@@ -5,7 +5,7 @@ package spool
 type Damage struct {
 	HubHasCopy  int64 // the hub, or the archive, has said that it has them, and has not taken it back
 	NoOtherCopy int64 // nobody has: to be sent again
-	Quarantined int64 // of both, how many Stats counts as quarantined
+	Quarantined int64 // of both, and of those in Stats.Unfinished, how many Stats counts as quarantined
 }
 
 // Damage looks at every object in memory, as Ages does.
@@ -20,7 +20,8 @@ func (s *Spool) Damage() (d Damage) {
 			d.Quarantined++
 		}
 		switch {
-		case e.facts.state == AtHub || e.facts.state == Archived:
+		case e.torn && e.state() != Archived: // no alarm: see Stats.Unfinished
+		case e.hubHasCopy():
 			d.HubHasCopy++
 		default:
 			d.NoOtherCopy++

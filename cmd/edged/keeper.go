@@ -88,7 +88,11 @@ func (k *keeper) once(ctx context.Context) error {
 		return err
 	}
 	k.set(s, nil)
-	err = s.Run(ctx)
+	parts := newGroup(ctx)
+	for _, part := range []func(context.Context) error{s.Run, s.Scrub} {
+		parts.Go(part)
+	}
+	err = parts.Wait()
 	k.set(nil, errOpening)
 	return errors.Join(err, s.Close())
 }

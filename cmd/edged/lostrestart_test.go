@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,9 @@ import (
 // comes again (P14).
 func TestLostImagesStayInSight(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, alone, "")
+	// Encrypted, a flipped bit takes the seal along: of such a file nobody knows the
+	// ID, and only a discard ends it; see TestDiscardOfDamagedKeepsTheBytes.
+	r := newRig(t, "spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB, encryption: false}\n"+alone, "")
 	r.startEdged()
 	objects := synthetic(t, 5, synth.Bench(3, 64<<10))
 	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
@@ -47,10 +50,11 @@ func TestLostImagesStayInSight(t *testing.T) {
 	for range 2 {
 		r.startEdged()
 		st := r.status()
-		if st.State != status.Attention || len(st.Reasons) == 0 || st.Reasons[0] != (status.Reason{Code: status.Lost, Count: 2}) {
-			t.Errorf("%s %v; want attention, 2 lost", st.State, st.Reasons)
+		want := []status.Reason{{Code: status.Lost, Count: 1}, {Code: status.Damaged, Count: 1}, {Code: status.Shadow}}
+		if st.State != status.Attention || !slices.Equal(st.Reasons, want) || st.Spool.Damage != (status.Damage{HubHasCopy: 1, NoOtherCopy: 1}) {
+			t.Errorf("%s %v %+v; want attention, %v", st.State, st.Reasons, st.Spool.Damage, want)
 		}
-		if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "2 images that were received are damaged or lost on this disk") {
+		if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "1 image is damaged or gone on this disk, and no other copy is known") || !strings.Contains(said, "The regional hub has a good copy") {
 			t.Errorf("the terminal says %s", said)
 		}
 		told("while the daemon runs")
@@ -69,10 +73,12 @@ func TestLostImagesStayInSight(t *testing.T) {
 func (r *rig) knownAtHub(o object) {
 	r.t.Helper()
 	ctx := context.Background()
-	s, err := spool.Open(ctx, spool.Config{Dir: r.path("edge/" + spoolDir), AllowUnsafeFilesystem: true})
+	cfg, err := loadConfig(r.path("edged.yaml"))
 	ok(r.t, err)
-	defer s.Close()
+	in, err := openStopped(ctx, &cfg)
+	ok(r.t, err)
+	defer in.Close()
 	id, err := spool.ParseID(o.id())
 	ok(r.t, err)
-	ok(r.t, s.AtHub(ctx, []spool.Receipt{{ID: id, Length: int64(len(o.data))}}))
+	ok(r.t, in.desk.spool.AtHub(ctx, []spool.Receipt{{ID: id, Length: int64(len(o.data))}}))
 }

@@ -85,7 +85,7 @@ func rowOf(o spool.Object) objectRow {
 		ID: o.ID.String(), SOPInstanceUID: m.SOPInstance, Study: m.Study, Series: m.Series, State: o.State.String(), Bytes: o.Length, Seq: o.Seq,
 		Modality: m.Modality, TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, Calling: m.Calling, Remote: m.Remote, Priority: o.Priority.String(),
 		ReceivedAt: o.Received, AtHubAt: o.AtHubAt, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason, Lost: o.Lost,
-		Damaged: o.Damaged, HubHasCopy: !o.AtHubAt.IsZero() || !o.ArchivedAt.IsZero(), FileBytes: o.PrefaceLen + o.Length,
+		Damaged: o.Damaged, Unfinished: o.Unfinished, HubHasCopy: o.HubHasCopy, FileBytes: o.PrefaceLen + o.Length,
 	}
 }
 

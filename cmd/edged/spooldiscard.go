@@ -212,11 +212,12 @@ func openStopped(ctx context.Context, cfg *Config) (*opened, error) {
 	if owner := ownerOf(info); owner != os.Geteuid() {
 		return nil, fmt.Errorf("%s belongs to %s: run this as that user, or while the daemon runs", dir, userName(owner))
 	}
-	key, err := cfg.openKey(cfg.Log.logger())
+	log := Log{Level: "warn"}.logger() // what a recovery tells every time is not for whoever typed a command
+	key, err := cfg.openKey(log)
 	if err != nil {
 		return nil, err
 	}
-	sc := cfg.spool(cfg.Log.logger())
+	sc := cfg.spool(log)
 	sc.Key, sc.Progress = key, nil
 	s, err := spool.Open(ctx, sc)
 	if errors.Is(err, spool.ErrLocked) {

@@ -182,7 +182,7 @@ func TestDiscardOfDamagedKeepsTheBytes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, alone, "")
 	r.startEdged()
-	objects := synthetic(t, 13, synth.Bench(3, 100<<10))
+	objects := synthetic(t, 13, synth.Bench(4, 100<<10))
 	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
 	r.edged.stop()
 	files := r.inSpool("objects")
@@ -212,7 +212,25 @@ func TestDiscardOfDamagedKeepsTheBytes(t *testing.T) {
 	if b, err := os.ReadFile(copied); err != nil || !bytes.Equal(b, flipped) {
 		t.Errorf("up: %d bytes, %v, want the %d of the file; says %s", len(b), err, len(flipped), said)
 	}
-	r.mustHold(objects[2:])
+	// What a start has set aside, and of which nobody knows what it was.
+	r.edged.stop()
+	b, err := os.ReadFile(files[2])
+	ok(t, err)
+	b[len(b)-1] ^= 4
+	ok(t, os.WriteFile(files[2], b, 0o600))
+	r.startEdged()
+	if st := r.status(); st.State != "attention" || st.Spool.Damage.NoOtherCopy != 1 {
+		t.Errorf("set aside: %s %v %+v", st.State, st.Reasons, st.Spool)
+	}
+	r.mustSpool("discard", "--reason", "bad block", "--export", out, "seq:"+seq(2))
+	copied = filepath.Join(out, "seq-"+seq(2)+".damaged")
+	if got, err := os.ReadFile(copied); err != nil || !bytes.Equal(got, b) {
+		t.Errorf("set aside: %d bytes, %v, want the %d of the file", len(got), err, len(b))
+	}
+	if names, _ := filepath.Glob(r.path("edge/spool/quarantine/*")); len(names) != 0 {
+		t.Errorf("left in quarantine: %v", names)
+	}
+	r.mustHold(objects[3:])
 	if st := r.status(); st.State != "ok" || st.Spool.Damage.NoOtherCopy != 0 {
 		t.Errorf("what was discarded is still told: %s %v %+v", st.State, st.Reasons, st.Spool)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -98,7 +99,8 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	st.Counters = status.Counters{Received: int64(counters[spool.CountReceived]), AtHub: int64(counters[spool.CountAtHub]),
 		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined])}
 	st.Findings.Unreadable = int64(counters[countUnreadable])
-	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats)}
+	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats), Unfinished: stats.Unfinished,
+		Scrub: scrubOf(stats.Scrub)}
 	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes = stats.BacklogObjects, stats.BacklogBytes
 	v.mu.Lock()
 	ages, progress := v.ages, v.progress
@@ -122,12 +124,20 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 
 // daysLeft is nil where nobody knows: nothing came for a day.
 func daysLeft(st spool.Stats) *float64 {
-	return nil
+	if st.FillsIn <= 0 {
+		return nil
+	}
+	days := math.Round(st.FillsIn.Hours()/24*100) / 100
+	return &days
+}
+
+func scrubOf(s spool.ScrubStats) status.Scrub {
+	return status.Scrub{Position: s.Position, Objects: s.Objects, Bytes: s.Bytes, Damaged: s.Damaged, PassedAt: s.PassEnded}
 }
 
 // damageOf looks closer only where there is something to see.
 func damageOf(s *spool.Spool, st spool.Stats) spool.Damage {
-	if st.Damaged+st.SetAside+st.Missing == 0 {
+	if st.Damaged+st.SetAside+st.Missing+st.Unfinished == 0 {
 		return spool.Damage{}
 	}
 	return s.Damage()
