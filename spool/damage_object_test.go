@@ -223,15 +223,11 @@ func TestDamageBelowTheMarkIsFound(t *testing.T) {
 func TestScrubFindsDamage(t *testing.T) {
 	inBothWays(t, func(t *testing.T, key []byte) {
 		d := newDamagedSpool(t, key, 100)
-		scrubber, ok := any(d.s).(interface{ Scrub(context.Context) error })
-		if !ok {
-			t.Skip("no scrub")
-		}
 		d.spoil(t)
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		done := make(chan error, 1)
-		go func() { done <- scrubber.Scrub(ctx) }()
+		go func() { done <- d.s.Scrub(ctx) }()
 		for ctx.Err() == nil && d.s.Stats().Damaged < int64(d.damaged()) {
 			time.Sleep(5 * time.Millisecond)
 		}
