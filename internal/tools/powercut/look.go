@@ -71,7 +71,7 @@ func (r *recording) open(ctx context.Context, dir string, acked []int, times int
 		cfg, err := spoolConfig(dir)
 		var s *spool.Spool
 		if err == nil {
-			s, err = spool.Open(ctx, cfg)
+			s, err = openSpool(ctx, cfg)
 		}
 		if err != nil {
 			v.lost = len(acked)
@@ -104,6 +104,18 @@ func spoolConfig(disk string) (spool.Config, error) {
 	}
 	cfg.Key, err = vault.Open(vault.Config{Dir: filepath.Join(dataDir(disk), "keys"), Needed: needed})
 	return cfg, err
+}
+
+// openSpool waits a moment for the lock: a child that another goroutine starts
+// right now has a copy of every descriptor until its exec.
+func openSpool(ctx context.Context, cfg spool.Config) (s *spool.Spool, err error) {
+	for range 100 {
+		if s, err = spool.Open(ctx, cfg); !errors.Is(err, spool.ErrLocked) {
+			return s, err
+		}
+		pause(20)
+	}
+	return s, err
 }
 
 func list(s *spool.Spool) (all []spool.ID) {

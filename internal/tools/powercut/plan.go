@@ -9,14 +9,23 @@ import (
 )
 
 const (
-	cutsPerStory    = 100
-	objectsPerStory = 40
+	cutsPerStory    = 200 // at most
+	objectsPerStory = 32
+	kindsOfStories  = 4
 )
+
+// perStory spreads the cuts over every kind of story.
+func (o *options) perStory() int {
+	if o.worst {
+		return min(cutsPerStory, o.cuts)
+	}
+	return min(cutsPerStory, (o.cuts+kindsOfStories-1)/kindsOfStories)
+}
 
 // stories are what the cuts of one file system are made in: one and eight
 // associations, each undisturbed, and with a kill and a failing write.
 func stories(kind fileSystem, o options) (all []story) {
-	for n := 0; n*cutsPerStory < o.cuts; n++ {
+	for n := 0; n*o.perStory() < o.cuts; n++ {
 		s := story{kind: kind, associations: 1, objects: objectsPerStory, seed: o.seed + uint64(n)}
 		if n%2 == 1 || o.worst {
 			s.associations = 8
@@ -62,7 +71,7 @@ func cutOn(ctx context.Context, kind fileSystem, o options, sum *tally) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
-		if err := r.replay(ctx, min(cutsPerStory, o.cuts-i*cutsPerStory), dir, sum); err != nil {
+		if err := r.replay(ctx, min(o.perStory(), o.cuts-i*o.perStory()), dir, sum); err != nil {
 			return err
 		}
 		fmt.Fprintf(os.Stderr, "%s, after %s: %s\n", s, time.Since(began).Round(time.Second), sum)

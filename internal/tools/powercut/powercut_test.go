@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,7 +15,9 @@ import (
 func TestMain(m *testing.M) {
 	spool.ProbeMain()
 	inOwnMounts()
-	os.Exit(m.Run())
+	code := m.Run()
+	os.RemoveAll(programDir)
+	os.Exit(code)
 }
 
 // needsDisks skips where no disk can be made, and builds the programs.
@@ -24,12 +29,23 @@ func needsDisks(t *testing.T) (bin string) {
 	if testing.Short() {
 		t.Skip("builds and runs the real programs")
 	}
-	bin = t.TempDir()
-	if err := build(t.Context(), bin, "", "edged/cmd/edged", "edged/cmd/hubd"); err != nil {
+	bin, err := programs()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return bin
 }
+
+// programs builds edged and hubd once for all tests.
+var programs = sync.OnceValues(func() (string, error) {
+	var err error
+	if programDir, err = os.MkdirTemp("", "powercut-bin-"); err != nil {
+		return "", err
+	}
+	return programDir, build(context.Background(), programDir, "", "edged/cmd/edged", "edged/cmd/hubd")
+})
+
+var programDir string // removed by TestMain
 
 // P1, R1: 400 power cuts on journalled ext4 and XFS, one and eight associations,
 // undisturbed and with a kill and a failing write: what a modality was told is
@@ -48,14 +64,60 @@ func TestPowerCutsLoseNothing(t *testing.T) {
 	}
 }
 
+// R6, SPOOL-4: from the moment at which the disk's flushes fail no Success is
+// answered, and a power cut then takes nothing of what was answered before.
+func TestFailedFlushIsNeverAnsweredWithSuccess(t *testing.T) {
+	t.Parallel() // mostly it waits until the spool is opened again
+	bin := needsDisks(t)
+	for name, kind := range fileSystems {
+		r := mustRecord(t, bin, story{kind: kind, associations: 1, objects: 16, seed: 3, badFlushes: true})
+		if !strings.Contains(r.said, "spool stopped, opening it again") {
+			t.Errorf("%s: flushes failed and the spool went on", name)
+		}
+		mustLoseNothing(t, r, 24)
+	}
+}
+
+// R6, P8: after a write that failed nothing is believed; the spool is opened anew
+// without help, and what was refused meanwhile is stored. A power cut at any
+// moment of that takes nothing that was answered with Success.
+func TestFailedWriteIsRecoveredAndLosesNothing(t *testing.T) {
+	t.Parallel() // mostly it waits until the spool is opened again
+	bin := needsDisks(t)
+	for name, kind := range fileSystems {
+		r := mustRecord(t, bin, story{kind: kind, associations: 2, objects: 16, seed: 4, badWrite: true})
+		if !strings.Contains(r.said, "spool stopped, opening it again") {
+			t.Errorf("%s: a write failed and the spool went on", name)
+		}
+		mustLoseNothing(t, r, 24)
+	}
+}
+
+func mustRecord(t *testing.T, bin string, s story) *recording {
+	t.Helper()
+	r, err := s.record(t.Context(), bin)
+	if err != nil {
+		t.Fatalf("%s: %v", s, err)
+	}
+	return r
+}
+
+func mustLoseNothing(t *testing.T, r *recording, cuts int) {
+	t.Helper()
+	var sum tally
+	if err := r.replay(t.Context(), cuts, t.TempDir(), &sum); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s: %s", r.story, &sum)
+	if sum.bad() || sum.acked == 0 {
+		t.Errorf("%s: %s\n%v", r.story, &sum, sum.words)
+	}
+}
+
 // S8: no patient is on the raw disk, nor in anything that was ever written to it.
 func TestNoPatientIsOnTheRawDisk(t *testing.T) {
 	bin := needsDisks(t)
-	s := story{kind: fileSystems["ext4"], associations: 2, objects: 8, seed: 7}
-	r, err := s.record(t.Context(), bin)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := mustRecord(t, bin, story{kind: fileSystems["ext4"], associations: 2, objects: 8, seed: 7})
 	disk, written := r.base, 0
 	for _, o := range r.log {
 		disk.write(o.data, o.off)

@@ -172,3 +172,10 @@ func (d *recorder) stop() []op {
 	d.recording = false
 	return d.log
 }
+
+// flushed is how many flushes there were.
+func (d *recorder) flushed() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.flushes
+}

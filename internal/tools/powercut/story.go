@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 )
 
 // story is what happens while the disk is recorded.
@@ -16,6 +17,7 @@ type story struct {
 	seed         uint64
 	kill         bool // edged gets SIGKILL on the way and is started again: what is only in the page cache must not count (D-S5)
 	badWrite     bool // one write of content fails with EIO on the way (P8)
+	badFlushes   bool // halfway every flush begins to fail, and never works again; only with one association
 }
 
 // recording is a story that was told.
@@ -24,11 +26,12 @@ type recording struct {
 	base *image // the disk before the first start of edged
 	log  []op
 	sent []object
+	said string // by edged
 }
 
 func (s story) String() string {
 	words := []string{fmt.Sprintf("%s W=%d seed=%d", s.kind.name, s.associations, s.seed)}
-	for word, is := range map[string]bool{"kill": s.kill, "eio": s.badWrite} {
+	for word, is := range map[string]bool{"kill": s.kill, "eio": s.badWrite, "badflush": s.badFlushes} {
 		if is {
 			words = append(words, word)
 		}
@@ -65,7 +68,7 @@ func (s story) record(ctx context.Context, bin string) (r *recording, err error)
 	if err := s.send(ctx, stage, a, r.sent); err != nil {
 		return nil, fmt.Errorf("%w; edged said: %.2000s", err, a.said())
 	}
-	r.log = stage.disk.stop()
+	r.log, r.said = stage.disk.stop(), a.said()
 	return r, nil
 }
 
@@ -74,22 +77,45 @@ const spoolKeys = "spool: {reserve_bytes: 1MiB}\n"
 
 // send lets the sender send, and does to edged and its disk what the story says.
 func (s story) send(ctx context.Context, stage *stage, a *appliance, objects []object) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	giveUp := time.AfterFunc(time.Hour, cancel)
+	defer giveUp.Stop()
 	var restarted error
 	m := &sender{address: a.dicom, associations: s.associations, objects: objects, mark: stage.disk.mark}
 	m.marked = func(n int) {
 		switch {
 		case s.badWrite && n == len(objects)/3:
 			stage.disk.fail(faults{failWrites: 1, failFrom: contentWrite})
+		case s.badFlushes && n == len(objects)/2:
+			stage.disk.fail(faults{failFlushes: 1 << 30})
+			giveUp.Reset(refusedFor)
 		case s.kill && n == len(objects)*2/3:
 			a.kill()
 			restarted = a.start()
 		}
 	}
-	if err := errors.Join(m.run(ctx), restarted); err != nil {
+	err := errors.Join(m.run(ctx), restarted)
+	if s.badFlushes {
+		return m.stoppedAt(len(objects)/2, stage.disk.failed())
+	}
+	if err != nil {
 		return err
 	}
 	if s.badWrite && stage.disk.failed() == 0 {
 		return errors.New("no write failed, although one was to")
+	}
+	return nil
+}
+
+// refusedFor is how long a sender goes on with an appliance that cannot flush:
+// longer than it takes to open its spool again.
+const refusedFor = 8 * time.Second
+
+// stoppedAt says whether no Success came after the n-th, and refusals did.
+func (s *sender) stoppedAt(n, failed int) error {
+	if got := s.done.Load(); got != int64(n) || s.refused.Load() == 0 || failed == 0 {
+		return fmt.Errorf("after %d failed flushes: %d answers of success, want %d; %d refusals, want some", failed, got, n, s.refused.Load())
 	}
 	return nil
 }
