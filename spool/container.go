@@ -10,7 +10,7 @@ import (
 	"io"
 )
 
-// The container, version 1; drawn in doc.go. Everything here is pure.
+// The container, version 2; drawn in doc.go. Everything here is pure.
 
 const (
 	headerSize = 64

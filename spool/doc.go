@@ -17,9 +17,9 @@
 //
 // # What it deliberately does not do
 //
-// It does not parse content, does not encrypt (the FS seam is where that goes:
-// files are written once from start to end and then read at offsets), does not
-// recycle space that is not confirmed, does not retry a failed fsync, and does
+// It does not parse content, does not keep keys (it is given one, and whoever
+// gives it sees to its copies), does not encrypt anew what lies there plain, does
+// not recycle space that is not confirmed, does not retry a failed fsync, and does
 // not believe a file because it is there.
 //
 // # Assumptions
@@ -88,6 +88,50 @@
 // digest, content by the ID, which is computed in the one pass in which the
 // bytes arrive. The lengths must add up to the file's size.
 //
+// # Encryption
+//
+// With Config.Key everything that a caller gave is encrypted on the disk (D-S12):
+// objects, the journal's payloads, keys and values of the index. What stays
+// readable is how many files there are, how long they are and when they were
+// written. All keys come of Config.Key by HKDF-SHA256, all encryption is
+// AES-256-GCM; only the index's keys are single AES blocks.
+//
+// An encrypted file is a header and the container in chunks of 16 KiB, the last
+// one of 1 to 16 KiB. No chunk is ever written again (D-S3).
+//
+//	header                                    chunk
+//	 0  8  "EDGEDENC"                          0  n  ciphertext, n = 16384 but in the last chunk
+//	 8  2  version, 1                          n 16  tag
+//	10  2  chunk size as a power of two, 14
+//	12  4  zero
+//	16  8  key id: HKDF(key, "", "edged key id")
+//	24 32  salt, random
+//	56  4  zero
+//	60  4  CRC-32C of 0 to 59
+//
+//	file key  HKDF(key, salt, "edged object v1")
+//	nonce     number of the chunk, 11 bytes | 1 in the last chunk, else 0
+//	AAD       the header
+//
+// Every file has a salt, so a key, of its own, and its writer seals each chunk
+// once, in order, and nothing any more after an error: no nonce is used twice. A
+// cut between two chunks shows, because then no chunk says that it is the last;
+// so do chunks that changed places, or files. What is rewritten after a failed
+// sync is copied as it lies there: the same bytes under the same nonce say nothing
+// new. A Writer holds its last chunk back and writes it before the rename, so a
+// crash finds what it would find without encryption.
+//
+// A chunk that does not authenticate is damage like a wrong digest: told,
+// quarantined. Of a file whose last chunk is damaged no ID is known but by the
+// journal, because the seal is in there. A header that is damaged takes all of
+// the file with it. Reading decrypts only the chunks that are asked for.
+//
+// Plain and encrypted files live side by side, so that encryption can be switched
+// on; what was plain stays so until it is forgotten, and what was unlinked is as
+// gone as the disk makes it. What is encrypted with a key that we have not makes
+// Open end with ErrKey before a byte was changed. Erasing the key makes all of
+// it worthless.
+//
 // # Storing an object
 //
 // The order (D-S1): write to tmp, write the seal, rename into objects,
@@ -115,10 +159,20 @@
 //
 //	segment header                    record
 //	 0  8  "EDGEDJNL"                  0  4  length of the payload, at most 1 MiB
-//	 8  4  version, 1                  4  4  CRC-32C of generation | number | length | payload
+//	 8  4  version: 1, or 2 encrypted   4  4  CRC-32C of generation | number | length | payload
 //	12  8  generation                  8  8  number: 0, 1, 2, ...
 //	20  8  zero                       16     payload
 //	28  4  CRC-32C of 0 to 27
+//	version 2 goes on:
+//	32  8  key id
+//	40 32  salt, random
+//	72  4  zero
+//	76  4  CRC-32C of 0 to 75
+//
+// In version 2 a payload is what is below, sealed: under HKDF(key, salt, "edged
+// journal v1"), nonce the record's number, AAD the 80 bytes of the header; the
+// checksum is over the ciphertext, so that a torn end is told from a wrong key.
+// Why no number seals two payloads stands above segment.seal.
 //
 //	payload: mark u64 | next sequence number u64 | age u64 |
 //	         counters u16, each: length u16, name, value u64 |
@@ -162,9 +216,9 @@
 // # Recovery
 //
 // Open always runs it; killed anywhere and run again it ends the same
-// (SPOOL-14, 15). In this order: make directories; read the journal; empty tmp;
-// read every file, prove those from the mark on, move what fails to quarantine;
-// after a failed sync rewrite those from the mark on to new files; begin a new
+// (SPOOL-14, 15). In this order: compare keys; make directories; read the journal;
+// read every file, prove those from the mark on; move what failed to quarantine;
+// empty tmp; after a failed sync rewrite those from the mark on to new files; begin a new
 // journal segment; unlink again what was forgotten; syncfs. Before that last
 // step nothing was listed, leased, or used to answer a duplicate: a whole file
 // may be only in the page cache (D-S5). It never deletes what could be an
@@ -180,6 +234,15 @@
 // bbolt, from sequence number to ID and Meta, written by Run, checked first by a
 // child process (ProbeMain), thrown away on any doubt. It only saves opening
 // files for lists; no promise depends on it, nothing waits for it.
+//
+//	bucket "objects 1"   sequence number, 8 bytes -> CRC-32C of key and value | ID | Meta
+//	bucket "objects 2"   AES("edgedrow" | sequence number) -> nonce, 12 bytes | sealed row of "objects 1"
+//
+// The second one, with encryption: the key under HKDF(key, "", "edged index key"),
+// the value under HKDF(key, "", "edged index value"), its nonce random, its AAD the
+// encrypted key. The child gets no key and looks at the structure; the parent
+// opens every row before it believes one. Rows of another key, or both buckets in
+// one file, are a doubt.
 //
 // # Space
 //

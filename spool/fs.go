@@ -8,9 +8,9 @@ import (
 
 // FS is the part of a file system that a spool stands on. All names are
 // relative to the spool's directory, with slashes. The second implementation
-// is the strict one of the tests, which loses whatever was not synced; a third
-// one, which encrypts, fits between container and disk: a File is written once
-// from start to end and then only read at offsets.
+// is the strict one of the tests, which loses whatever was not synced. A File is
+// written once from start to end and then only read at offsets; that is what
+// encryption, which knows nothing of an FS, builds on (see outlet and blob).
 //
 // Rename and Mkdir fail before they change anything when they cannot open what
 // they need, and hold the directory of the new name open until SyncDir: a sync

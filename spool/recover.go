@@ -348,6 +348,10 @@ func (r *recovery) rewrite() error {
 }
 
 // rewriteOne: copy, fdatasync(copy), rename over the old name, fsync(directory).
+//
+// What is encrypted is copied as it lies there, under its old header. That uses no
+// nonce twice: a nonce is spoilt by a second text, and this is the first one again.
+// It needs no key, and what does not authenticate now is still the same damage then.
 func (r *recovery) rewriteOne(seq uint64) error {
 	old, err := r.s.fs.Open(objectName(seq))
 	if err != nil {
