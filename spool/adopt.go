@@ -30,7 +30,7 @@ func (r *recovery) beginJournal() error {
 	s.adoptGroups(r.book.groups)
 	s.adoptScrub(r.book.scrubbed)
 	r.rep.Objects = len(r.found)
-	return s.journal.begin(r.standing(), s.snapshot())
+	return r.firstSegment()
 }
 
 // adopt makes an entry of a file and of what the journal knows of it.

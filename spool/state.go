@@ -136,8 +136,11 @@ type landing struct {
 
 // flush is run by the leader of a round. The commit point is journal.append.
 func (s *Spool) flush(ops []op) error {
-	if err := s.finish(); err != nil {
+	if err := errors.Join(s.Err(), s.finish()); err != nil {
 		return err
+	}
+	if err := s.lateSegment(); err != nil {
+		return s.journalError(err)
 	}
 	s.mu.Lock()
 	if err := s.usable(); err != nil {
