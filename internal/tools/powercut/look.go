@@ -29,7 +29,7 @@ func (v *verdict) say(format string, args ...any) {
 
 // look starts the appliance's disk again after a cut: file system and spool
 // recover, then every object is read and compared with what was sent.
-func (r *recording) look(ctx context.Context, disk *image, dir string, acked []int, number int) (v verdict, err error) {
+func (r *recording) look(ctx context.Context, disk *image, dir string, acked []int, number int, at time.Time) (v verdict, err error) {
 	v.acked = len(acked)
 	f, err := tmpFile()
 	if err != nil {
@@ -56,7 +56,7 @@ func (r *recording) look(ctx context.Context, disk *image, dir string, acked []i
 	if number%sampleEvery == 0 {
 		again = 2
 	}
-	return v, r.open(ctx, dir, acked, again, &v)
+	return v, r.open(ctx, dir, acked, again, at, &v)
 }
 
 // sampleEvery is how often what the first recovery made is recovered again.
@@ -65,7 +65,7 @@ const sampleEvery = 10
 func spoolDir(disk string) string { return filepath.Join(dataDir(disk), "spool") }
 
 // open recovers the spool, so often, and compares.
-func (r *recording) open(ctx context.Context, dir string, acked []int, times int, v *verdict) error {
+func (r *recording) open(ctx context.Context, dir string, acked []int, times int, at time.Time, v *verdict) error {
 	var before []spool.ID
 	for i := range times {
 		cfg, err := spoolConfig(dir)
@@ -81,7 +81,7 @@ func (r *recording) open(ctx context.Context, dir string, acked []int, times int
 		here := list(s)
 		switch {
 		case i == 0:
-			r.compare(s, here, acked, v)
+			r.compare(s, here, acked, at, v)
 		case !slices.Equal(here, before): // SPOOL-15
 			v.lost++
 			v.say("a second recovery lists %d objects, the first %d", len(here), len(before))
@@ -134,8 +134,12 @@ func list(s *spool.Spool) (all []spool.ID) {
 }
 
 // compare reads everything that is listed as whole, and finds what was acknowledged.
-func (r *recording) compare(s *spool.Spool, here []spool.ID, acked []int, v *verdict) {
-	v.unfinished = int(s.Recovery().SetAside)
+func (r *recording) compare(s *spool.Spool, here []spool.ID, acked []int, at time.Time, v *verdict) {
+	v.unfinished = int(s.Stats().Unfinished)
+	if n := s.Stats().Missing; n > 0 {
+		v.lost += int(n)
+		v.say("the journal knows of %d objects whose files are gone, and of no row that allowed it (SPOOL-17)", n)
+	}
 	whole := make(map[dicom.ID]error, len(here))
 	sent := make(map[dicom.ID]int, len(r.sent))
 	for i, o := range r.sent {
@@ -154,7 +158,9 @@ func (r *recording) compare(s *spool.Spool, here []spool.ID, acked []int, v *ver
 		id := r.sent[i].id
 		err, listed := whole[id]
 		delete(whole, id)
+		since, archived := r.archived[id]
 		switch {
+		case !listed && archived && !since.After(at): // forgotten, as it may be (P2)
 		case !listed:
 			v.lost++
 			v.say("object %d was acknowledged and is not there", i)

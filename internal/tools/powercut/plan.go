@@ -16,20 +16,23 @@ const (
 
 // perStory spreads the cuts over every kind of story.
 func (o *options) perStory() int {
+	kinds := kindsOfStories
 	if o.worst {
-		return min(cutsPerStory, o.cuts)
+		kinds = 2
 	}
-	return min(cutsPerStory, (o.cuts+kindsOfStories-1)/kindsOfStories)
+	return min(cutsPerStory, (o.cuts+kinds-1)/kinds)
 }
 
 // stories are what the cuts of one file system are made in: one and eight
-// associations, each undisturbed, and with a kill and a failing write.
+// associations, with and without a hub that takes everything so that it is
+// forgotten, undisturbed and with a kill and a failing write.
 func stories(kind fileSystem, o options) (all []story) {
 	for n := 0; n*o.perStory() < o.cuts; n++ {
 		s := story{kind: kind, associations: 1, objects: objectsPerStory, seed: o.seed + uint64(n)}
 		if n%2 == 1 || o.worst {
 			s.associations = 8
 		}
+		s.hub = n%4 == 1 || n%4 == 2
 		if n%4 > 1 || o.worst {
 			s.kill, s.badWrite = true, true
 		}

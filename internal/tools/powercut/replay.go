@@ -69,7 +69,7 @@ func (r *recording) replay(ctx context.Context, n int, dir string, total *tally)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		v, err := r.look(ctx, p.crash(c.keep, random), dir, p.acked, i)
+		v, err := r.look(ctx, p.crash(c.keep, random), dir, p.acked, i, r.log[c.after].at)
 		if err != nil {
 			return fmt.Errorf("%s, cut after line %d of %d: %w", r.story, c.after, len(r.log), err)
 		}

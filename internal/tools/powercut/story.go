@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"edged/internal/dicom"
 )
 
 // story is what happens while the disk is recorded.
@@ -15,6 +17,7 @@ type story struct {
 	associations int
 	objects      int
 	seed         uint64
+	hub          bool // a hub takes everything, its archive confirms, the appliance forgets (P2)
 	kill         bool // edged gets SIGKILL on the way and is started again: what is only in the page cache must not count (D-S5)
 	badWrite     bool // one write of content fails with EIO on the way (P8)
 	badFlushes   bool // halfway every flush begins to fail, and never works again; only with one association
@@ -27,13 +30,18 @@ type recording struct {
 	log  []op
 	sent []object
 	said string // by edged
+
+	archived map[dicom.ID]time.Time // since when the archive has what may be forgotten
 }
 
 func (s story) String() string {
 	words := []string{fmt.Sprintf("%s W=%d seed=%d", s.kind.name, s.associations, s.seed)}
-	for word, is := range map[string]bool{"kill": s.kill, "eio": s.badWrite, "badflush": s.badFlushes} {
-		if is {
-			words = append(words, word)
+	for _, w := range []struct {
+		word string
+		is   bool
+	}{{"hub", s.hub}, {"kill", s.kill}, {"eio", s.badWrite}, {"badflush", s.badFlushes}} {
+		if w.is {
+			words = append(words, w.word)
 		}
 	}
 	return strings.Join(words, " ")
@@ -56,20 +64,52 @@ func (s story) record(ctx context.Context, bin string) (r *recording, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, stage.close()) }()
+	r.base = stage.disk.record()
+	if s.hub {
+		return r, r.withHub(ctx, bin, dir, stage)
+	}
 	a, err := newAppliance(bin, dir, stage.dir, spoolKeys)
 	if err != nil {
 		return nil, err
 	}
-	r.base = stage.disk.record()
+	return r, r.tell(ctx, stage, a, func() error { return nil })
+}
+
+func (r *recording) withHub(ctx context.Context, bin, dir string, stage *stage) error {
+	h, err := newRegion(bin, dir)
+	if err != nil {
+		return err
+	}
+	defer h.kill()
+	a, err := newAppliance(bin, dir, stage.dir, h.hubKeys())
+	if err != nil {
+		return err
+	}
+	if err := h.enrol(ctx, a); err != nil {
+		return err
+	}
+	if err := r.tell(ctx, stage, a, func() error { return h.takeAll(ctx, stage.dir, len(r.sent)) }); err != nil {
+		return err
+	}
+	r.archived, err = h.archived(r.sent)
+	return err
+}
+
+// tell runs the appliance until everything is sent and then has ended.
+func (r *recording) tell(ctx context.Context, stage *stage, a *appliance, then func() error) error {
 	if err := a.start(); err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { a.kill() }()
-	if err := s.send(ctx, stage, a, r.sent); err != nil {
-		return nil, fmt.Errorf("%w; edged said: %.2000s", err, a.said())
+	err := r.send(ctx, stage, a, r.sent)
+	if err == nil {
+		err = then()
+	}
+	if err != nil {
+		return fmt.Errorf("%w; edged said: %.2000s", err, a.said())
 	}
 	r.log, r.said = stage.disk.stop(), a.said()
-	return r, nil
+	return nil
 }
 
 // spoolKeys leave the small disks to the objects.
