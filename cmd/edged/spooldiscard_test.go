@@ -177,7 +177,30 @@ func TestDiscardIsRefusedWithoutReasonOrExport(t *testing.T) {
 	}
 }
 
-// What cannot be read as an object is copied as it is before it goes.
+// salvaged wants all of an object in a copy but the bit that was flipped, readable
+// without a key.
+func salvaged(t *testing.T, name string, o object) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	ok(t, err)
+	part := append(dicom.Preface(o.names), o.data...)
+	i := bytes.Index(b, part[:300])
+	if i < 0 || len(b) < i+len(part) {
+		t.Errorf("%s has %d bytes and not the object", name, len(b))
+		return
+	}
+	wrong := 0
+	for k := range part {
+		if b[i+k] != part[k] {
+			wrong++
+		}
+	}
+	if wrong > 1 {
+		t.Errorf("%s: %d bytes of the object are wrong, want at most one", name, wrong)
+	}
+}
+
+// What cannot be read as an object is copied as far as it can before it goes.
 func TestDiscardOfDamagedKeepsTheBytes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, alone, "")
@@ -186,15 +209,14 @@ func TestDiscardOfDamagedKeepsTheBytes(t *testing.T) {
 	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
 	r.edged.stop()
 	files := r.inSpool("objects")
-	flip := func(name string) []byte {
+	flip := func(name string) {
 		b, err := os.ReadFile(name)
 		ok(t, err)
 		b[len(b)/2] ^= 4
 		ok(t, os.WriteFile(name, b, 0o600))
-		return b
 	}
 	rows := r.listed()
-	flipped := flip(files[0])
+	flip(files[0])
 	if said, code := r.spool("verify"); code != 1 {
 		t.Fatalf("the damage is not found: %s", said)
 	}
@@ -202,16 +224,14 @@ func TestDiscardOfDamagedKeepsTheBytes(t *testing.T) {
 	out := r.path("out")
 	said := r.mustSpool("discard", "--reason", "bad block", "--export", out, "seq:"+seq(0))
 	copied := filepath.Join(out, "seq-"+seq(0)+".damaged")
-	if b, err := os.ReadFile(copied); err != nil || !bytes.Equal(b, flipped) || !strings.Contains(said, copied) {
-		t.Errorf("down: %d bytes, %v, want the %d of the file; says %s", len(b), err, len(flipped), said)
+	if !strings.Contains(said, copied) {
+		t.Errorf("down: says %s", said)
 	}
+	salvaged(t, copied, objects[0])
 	r.startEdged()
-	flipped = flip(files[1])
-	said = r.mustSpool("discard", "--reason", "bad block", "--export", out, rows[1].ID)
-	copied = filepath.Join(out, "seq-"+seq(1)+".damaged")
-	if b, err := os.ReadFile(copied); err != nil || !bytes.Equal(b, flipped) {
-		t.Errorf("up: %d bytes, %v, want the %d of the file; says %s", len(b), err, len(flipped), said)
-	}
+	flip(files[1])
+	r.mustSpool("discard", "--reason", "bad block", "--export", out, rows[1].ID)
+	salvaged(t, filepath.Join(out, "seq-"+seq(1)+".damaged"), objects[1])
 	// What a start has set aside, and of which nobody knows what it was.
 	r.edged.stop()
 	b, err := os.ReadFile(files[2])
@@ -223,10 +243,7 @@ func TestDiscardOfDamagedKeepsTheBytes(t *testing.T) {
 		t.Errorf("set aside: %s %v %+v", st.State, st.Reasons, st.Spool)
 	}
 	r.mustSpool("discard", "--reason", "bad block", "--export", out, "seq:"+seq(2))
-	copied = filepath.Join(out, "seq-"+seq(2)+".damaged")
-	if got, err := os.ReadFile(copied); err != nil || !bytes.Equal(got, b) {
-		t.Errorf("set aside: %d bytes, %v, want the %d of the file", len(got), err, len(b))
-	}
+	salvaged(t, filepath.Join(out, "seq-"+seq(2)+".damaged"), objects[2])
 	if names, _ := filepath.Glob(r.path("edge/spool/quarantine/*")); len(names) != 0 {
 		t.Errorf("left in quarantine: %v", names)
 	}
