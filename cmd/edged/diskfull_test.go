@@ -17,7 +17,12 @@ import (
 // smallDisk mounts a file system of its own at a folder, for a data directory.
 func (r *rig) smallDisk(folder string, size int64) {
 	r.t.Helper()
-	needs(r.t, "mkfs.ext4", "mount", "umount")
+	r.smallDiskOf(folder, size, "mkfs.ext4", "-q", "-m", "0")
+}
+
+func (r *rig) smallDiskOf(folder string, size int64, mkfs ...string) {
+	r.t.Helper()
+	needs(r.t, mkfs[0], "mount", "umount")
 	if os.Getuid() != 0 {
 		r.t.Skip("only root can mount a small file system")
 	}
@@ -28,8 +33,8 @@ func (r *rig) smallDisk(folder string, size int64) {
 	if err := os.Truncate(image, size); err != nil {
 		r.t.Fatal(err)
 	}
-	if said, code := run2(r.t, "mkfs.ext4", "-q", "-m", "0", image); code != 0 {
-		r.t.Skipf("mkfs.ext4: %s", said)
+	if said, code := run2(r.t, mkfs[0], append(mkfs[1:], image)...); code != 0 {
+		r.t.Skipf("%s: %s", mkfs[0], said)
 	}
 	if err := os.Mkdir(at, 0o700); err != nil {
 		r.t.Fatal(err)
