@@ -6,7 +6,8 @@
 //
 //   - When Writer.Commit returns without an error, the object survives SIGKILL,
 //     power loss and reboot, byte for byte (P1, P3).
-//   - Nothing is forgotten before a receipt that allows it is durable here (P2).
+//   - Nothing is forgotten before a receipt that allows it is durable here, or
+//     before an administrator has discarded it by name (P2).
 //   - The same object any number of times, also at the same time, is one object,
 //     and its first copy is never touched again (P4).
 //   - A full disk is transient, takes nothing away, and ends by itself when the
@@ -153,8 +154,8 @@
 //
 // # The journal
 //
-// Receipts, confirmations, holds, quarantine, forgetting, counters. A segment is
-// a header and records; everybody who asks while one flush runs shares the next.
+// Receipts, confirmations, holds, quarantine, forgetting, discarding, events of
+// groups, counters. A segment is a header and records; everybody who asks while one flush runs shares the next.
 // The commit point is fdatasync of the segment.
 //
 //	segment header                    record
@@ -183,10 +184,20 @@
 //	         10 offer this one again: nothing
 //	         2 archived: when u64, age u64
 //	         3 forgotten: content length u64, when u64, bits u8 (1 test, 2 healed: the first
-//	           number is the good copy's sequence number), length u16, group
-//	         6 quarantined: damaged u8, length u16, reason
+//	           number is the good copy's sequence number, 4 discarded, 8 its group is not
+//	           known), length u16, group, length u16, part; if discarded: length u16, by whom,
+//	           length u16, reason
+//	         6 quarantined: bits u8 (1 damaged, 2 unfinished), length u16, reason
+//	         11 a group's event (the first number is the newest that it speaks of, the ID
+//	           zero): when u64, revision u32, bits u8 (1 all test, 2 told, 4 moved since),
+//	           objects u64, bytes u64, length u16, group, number of parts u16,
+//	           each: length u16, part, objects u64, bytes u64
+//	         12 told (no number, no ID): revision u32, length u16, group
+//	         13 scrubbed (the first number is the last that was read): end of the last
+//	           whole pass u64
 //
-// Unknown kinds are skipped. A segment begins with a snapshot of all that
+// Unknown kinds are skipped, and so is what stands behind a body that is known: an
+// earlier version takes a discarded object for a forgotten one. A segment begins with a snapshot of all that
 // matters; when it has outgrown that, and at every start, the next one is made
 // under a temporary name, synced, renamed, its directory synced, and only then
 // the older one unlinked. Invalid bytes at the end are an unfinished write.
@@ -203,6 +214,34 @@
 // running time, or at once when space is short. A crash may bring a file back;
 // recovery unlinks it again as long as its row is among the last
 // Config.MaxTombstones, and after that it is simply offered again: the hub has it.
+//
+// # Discarding
+//
+// The other way out, and the last one: an administrator's Discard, in whatever
+// state an object is, also for files of which nobody knows what they were. The row
+// tells who and why, and the rest is as above: row before unlink, the lease ends,
+// recovery unlinks again whatever has that number, since a number is never given
+// away twice. Neither export nor the audit trail is made here. Nothing but these
+// two, and Healing, unlinks an object.
+//
+//	a crash               leaves
+//	before the row        the object as it was
+//	after it              nothing, or a file that recovery unlinks
+//
+// # Groups
+//
+// A group is complete when no association works on it (OpenGroup, CloseGroup) and
+// either as many objects came as ExpectGroup said, or nothing came for its quiet
+// time. Then its event, with counts by part, becomes a row of the journal, and
+// waits in GroupEvents until AckGroup, over every start. What comes or is
+// discarded later makes the next revision when it is quiet again; confirmations
+// and forgetting change nothing. Of a group only the newest event waits.
+//
+// Quiet time is time of running: steps of the wall clock above a minute do not
+// count, and after a start it begins anew for each group of which something came,
+// or was discarded, behind its last event; New.Quiet, open associations and
+// expectations are forgotten then. What is kept of a group goes, its event too,
+// with the last that is remembered of its objects (Config.MaxTombstones).
 //
 // # The mark
 //
@@ -252,8 +291,26 @@
 // too, and the partial file goes. The ballast is given up for the journal, so
 // that confirmations can be taken and files deleted with no byte free.
 //
+// A start that finds no room for its journal, and no ballast, makes the room that
+// it may make: files that durable rows let go, then the index. If that is not
+// enough it shows and sends what is here, the older segment stays, and receipts
+// are answered with ErrFull until there is room. Only a start after a failed sync
+// needs room for copies first, and says ErrFull.
+//
+// Stats.FillsIn is the room, with what may be forgotten at once, by what came in
+// the last 24 hours of running. It is shown and decides nothing.
+//
 // With the ballast used up, 8 MiB are 40,000 receipts or more, receipts too are
 // answered with ErrFull until somebody makes room; nothing is lost by that.
+//
+// # Scrubbing
+//
+// Scrub reads everything again at ScrubRate, in the order of arrival, and compares
+// digests. Its place is in the journal each minute. A wrong digest, a missing seal
+// or file is damage. A read error is damage when two opens meet it and another
+// object behind it can be read; else it is the disk's, is told, and the next pass
+// comes by again. Wherever damage is found, the reason says whether the hub has a
+// good copy.
 //
 // # Healing
 //
@@ -267,14 +324,19 @@
 // on, moves it to the quarantine folder; one that finds no file for what the
 // journal knows takes the object for missing. Both are told as errors, are kept
 // in the journal as quarantined and damaged, and stay in every list and in
-// Stats.SetAside or Stats.Missing, start after start: also what lies above the
-// mark, although a power cut leaves such files of objects that were never
-// acknowledged, because nothing tells the two apart. Nobody can wave them away yet.
+// Stats.SetAside or Stats.Missing, start after start.
+//
+// From the mark on a power cut leaves such files of objects that were being
+// stored. What was acknowledged was synced and is whole there, unless the disk
+// lies. So one of which no ID is known counts as Unfinished, with that reason, and
+// alarms nobody; with an ID it is told like the others, and ends when the modality,
+// which got no answer, sends it again. When the journal is damaged or gone nothing
+// says where the mark was, and all are told.
 //
 // The object itself ends it when it is sent again (Healing: the file that was set
 // aside goes with the row), and so does the archive's confirmation, after which
 // it counts under Stats.Damaged, because the disk is bad, until it is forgotten.
-// Nothing else deletes a file there. The ID is known from the journal, from a
+// Discard ends it, too. Nothing else deletes a file there. The ID is known from the journal, from a
 // seal that proves itself, or from content that proves the ID in a seal that does
 // not; a file of which no ID is known is listed with a zero one for as long as it
 // lies there, and a re-send cannot end that. An object that only its own file
