@@ -250,7 +250,7 @@ func TestOneBadFileHoldsNothingUp(t *testing.T) {
 		{"empty", func(name string) error { return os.Truncate(name, 0) }},
 		{"gone", os.Remove},
 		{"a directory", func(name string) error { return errors.Join(os.Remove(name), os.Mkdir(name, 0o700)) }},
-		{"a giant with holes", func(name string) error { return os.Truncate(name, 64<<20) }},
+		{"a giant with holes", func(name string) error { return os.Truncate(name, 1<<40) }},
 	} {
 		for _, clean := range []bool{true, false} {
 			t.Run(fmt.Sprint(c.what, ", clean ", clean), func(t *testing.T) { oneBadFile(t, c.do, clean) })

@@ -46,7 +46,7 @@ func provedID(ctx context.Context, f io.ReaderAt, size int64) (id ID) {
 		return ID{}
 	}
 	_, l, err := decodeHeader(first[:])
-	if err != nil || l.sum() > size-sealSize {
+	if err != nil || l.sum() > size-sealSize || !resemblesSeal(tail[:], size-sealSize-l.sum()) {
 		return ID{}
 	}
 	h := sha256.New()
