@@ -63,6 +63,8 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Counters.Archived }),
 	counter("objects_quarantined_total", "Instances that were set aside.",
 		func(s status.Status) int64 { return s.Counters.Quarantined }),
+	counter("objects_discarded_total", "Instances that a person deleted here, with a reason, after a copy was made.",
+		func(s status.Status) int64 { return s.Counters.Discarded }),
 	counter("refused_total", "Associations rejected and instances answered with a failure.",
 		func(s status.Status) int64 { return s.Counters.Refused }),
 	counter("objects_unreadable_total", "Instances received whose header could not be read; they are kept and sent as they are.",

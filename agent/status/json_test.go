@@ -10,7 +10,7 @@ import (
 // each has in a Status that knows nothing yet.
 var promised = map[string]string{
 	"state": "string", "counters.received": "number", "counters.at_hub": "number", "counters.archived": "number",
-	"counters.refused": "number", "counters.quarantined": "number",
+	"counters.refused": "number", "counters.quarantined": "number", "counters.discarded": "number",
 	"findings.unreadable": "number",
 	"spool.objects":       "number", "spool.bytes": "number", "spool.free_bytes": "number",
 	"spool.unfinished": "number", "spool.scrub.position": "number", "spool.scrub.damaged": "number",

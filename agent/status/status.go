@@ -50,6 +50,7 @@ type Counters struct {
 	Archived    int64 `json:"archived"`
 	Refused     int64 `json:"refused"`     // instances answered with a failure, and refused associations
 	Quarantined int64 `json:"quarantined"` // ever; Facts.Quarantined says how many are there now
+	Discarded   int64 `json:"discarded"`   // deleted here by somebody with a name and a reason (P2)
 }
 
 // Findings count what was noticed about instances that were received and sent on

@@ -83,7 +83,7 @@ func TestDiscardLeavesACopyAndARecord(t *testing.T) {
 	if !strings.Contains(said, "discarded here; copy in "+filepath.Join(out, objects[0].id()+".dcm")) {
 		t.Errorf("up: %s", said)
 	}
-	if c := r.status().Counters; c.Received != 4 {
+	if c := r.status().Counters; c.Received != 4 || c.Discarded != 1 {
 		t.Errorf("counters %+v: what was received was received", c)
 	}
 	r.edged.stop()

@@ -97,7 +97,8 @@ func transport(up uplink.Status) status.Transport {
 func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Facts) {
 	stats, counters := s.Stats(), s.Counters()
 	st.Counters = status.Counters{Received: int64(counters[spool.CountReceived]), AtHub: int64(counters[spool.CountAtHub]),
-		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined])}
+		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined]),
+		Discarded: int64(counters[spool.CountDiscarded])}
 	st.Findings.Unreadable = int64(counters[countUnreadable])
 	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats), Unfinished: stats.Unfinished,
 		Scrub: scrubOf(stats.Scrub)}
@@ -294,6 +295,9 @@ func (v *view) follow(ctx context.Context, s *spool.Spool) {
 }
 
 func (v *view) reached(e spool.Event) {
+	if e.Discarded {
+		return // its last state is nothing that was reached now
+	}
 	switch e.State {
 	case spool.AtHub:
 		v.remember(e.Group, func(f *studyFacts) { f.atHub = e.At })
