@@ -87,7 +87,7 @@ func (c *Config) writeCopy(i int, path string, k *sealedKey, held [2]copyOf) err
 		return err
 	}
 	if err := durable.WriteFile(path, k.text(), 0o600); err != nil {
-		return fmt.Errorf("key copy %d: %w", i+1, err)
+		return &copyError{i, err}
 	}
 	if old := held[i].key; old != nil {
 		c.Logger.Warn("a copy of the spool's key is protected in another way now; what was there before may still be on the disk", "copy", i+1, "was", old.protect, "is", k.protect)

@@ -34,6 +34,9 @@
 // that is logged. Two good copies of different keys are an error: nobody here can
 // know which is right, and the wrong one would make the right one look superfluous.
 //
+// A copy whose fsync failed is in doubt for ever, whatever a second fsync says (P8):
+// it is taken away, and the next Open writes a new file.
+//
 // Sealed to the TPM means: under its storage root key (TCG's ECC template H-2),
 // without a policy on PCRs, so that an update of the firmware or of the kernel does
 // not lock the appliance out; the key crosses the bus encrypted in a session that

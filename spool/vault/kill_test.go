@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -19,6 +20,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
+	runtime.LockOSThread() // strace counts the calls of each thread
 	key, err := Open(Config{Dir: dir})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -33,7 +35,7 @@ func child(dir string, before ...string) (key, said string, err error) {
 	if len(before) > 0 {
 		cmd = exec.Command(before[0], append(before[1:], os.Args[0])...)
 	}
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(os.Environ(), childDir+"="+dir, "GORACE=atexit_sleep_ms=0")
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err = cmd.Run()
@@ -90,6 +92,9 @@ func cutOnce(t *testing.T, how, call string, n int) (hit bool) {
 			t.Errorf("%s of %s %d: the key was given out, and the copies have %q, %v", how, call, n, both, lerr)
 		}
 	}
+	if hit && how == "error=EIO" && call == "fsync" && used == "" && Exists(dir) {
+		t.Errorf("fsync %d of a new key failed, and a copy is left for a second fsync to believe in (P8)", n)
+	}
 	first, said, err := child(dir)
 	if err != nil {
 		t.Fatalf("%s of %s %d: the next start: %v %s", how, call, n, err, said)
@@ -99,6 +104,43 @@ func cutOnce(t *testing.T, how, call string, n int) (hit bool) {
 		t.Errorf("%s of %s %d: keys %q, %q, %q, %v", how, call, n, used, first, second, err)
 	}
 	return hit
+}
+
+// An fsync that fails on one copy of a key that is in use: the key is not given out,
+// the copy is taken away, and the next start writes a new file from the other one. An
+// fsync is never tried again on the old file and believed (P8).
+func TestACopyThatDidNotSyncIsWrittenAnew(t *testing.T) {
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("strace is not installed")
+	}
+	anew := 0
+	for n := 1; n <= 6; n++ {
+		dir := filepath.Join(t.TempDir(), "keys")
+		key, said, err := child(dir)
+		if err != nil {
+			t.Fatal(said)
+		}
+		trace := filepath.Join(t.TempDir(), "trace")
+		used, _, _ := child(dir, "strace", "-f", "-qq", "-o", trace, "-e", "trace=fsync", "-e", fmt.Sprintf("inject=fsync:error=EIO:when=%d", n))
+		if text, _ := os.ReadFile(trace); !strings.Contains(string(text), "INJECTED") {
+			break
+		}
+		if used != "" {
+			t.Errorf("fsync %d failed, and the key was given out", n)
+		}
+		for _, p := range paths(dir) {
+			if _, err := os.Lstat(p); os.IsNotExist(err) {
+				anew++
+			}
+		}
+		again, said, err := child(dir)
+		if both, berr := bothCopies(dir); err != nil || again != key || both != key || berr != nil {
+			t.Errorf("fsync %d: the next start has %q, both copies %q, want %q: %v %v %s", n, again, both, key, err, berr, said)
+		}
+	}
+	if anew != 4 { // file and directory of each copy; the two directories above have no copy of their own
+		t.Errorf("%d copies were taken away, want 4", anew)
+	}
 }
 
 // bothCopies is the key when both files have it.

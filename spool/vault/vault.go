@@ -31,6 +31,8 @@ var (
 	ErrTPM      = errors.New("the TPM does not open the key of the spool: either it is not the TPM of this disk, or it was cleared; give the region's recovery key (`edged spool recover-key --recovery-key FILE`)")
 )
 
+var errDiskLies = errors.New("it does not read as it was written: the disk is not to be trusted")
+
 func (c Config) withDefaults() (Config, error) {
 	if c.Dir == "" {
 		return c, errors.New("vault: Dir is empty")
@@ -68,11 +70,12 @@ func Open(c Config) ([]byte, error) {
 		return nil, err
 	}
 	defer unlock()
-	key, err := c.loadOrMake()
-	if err != nil {
-		return nil, err
+	key, made, err := c.loadOrMake()
+	if err == nil {
+		err = c.settle(key)
 	}
-	if err := c.settle(key); err != nil {
+	if err != nil {
+		c.withdraw(err, made)
 		return nil, err
 	}
 	return key, nil
@@ -102,20 +105,20 @@ func Exists(dir string) bool {
 	return false
 }
 
-func (c *Config) loadOrMake() ([]byte, error) {
+func (c *Config) loadOrMake() (key []byte, made bool, err error) {
 	held, err := c.read()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	key, err := c.unseal(&held)
+	key, err = c.unseal(&held)
 	if errors.Is(err, ErrNoKey) && !c.Needed {
-		key, err = make32(), nil
+		key, made, err = make32(), true, nil
 		c.Logger.Info("a key for the spool is made", "key", keyID(key), "protect", c.Protect)
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return key, c.write(held, key)
+	return key, made, c.write(held, key)
 }
 
 func make32() []byte {
@@ -174,11 +177,11 @@ func (c *Config) settle(key []byte) error {
 		if err := c.step(fmt.Sprintf("settle %d", i+1)); err != nil {
 			return err
 		}
-		if err := syncFile(p); err != nil {
-			return fmt.Errorf("key copy %d: %w", i+1, err)
+		if err := errors.Join(syncFile(p), durable.SyncDir(filepath.Dir(p))); err != nil {
+			return &copyError{i, err}
 		}
 	}
-	for _, dir := range []string{dirs(c.Dir)[0], dirs(c.Dir)[1], c.Dir, filepath.Dir(c.Dir)} {
+	for _, dir := range []string{c.Dir, filepath.Dir(c.Dir)} {
 		if err := durable.SyncDir(dir); err != nil {
 			return err
 		}
@@ -194,7 +197,7 @@ func (c *Config) prove(key []byte) error {
 	}
 	for i, h := range held {
 		if h.key == nil || h.key.id != keyID(key) || h.key.protect == File && !bytes.Equal(h.key.blob, key) {
-			return fmt.Errorf("key copy %d does not read as it was written: the disk is not to be trusted", i+1)
+			return &copyError{i, errDiskLies}
 		}
 	}
 	return nil

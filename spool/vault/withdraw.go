@@ -1,0 +1,55 @@
+package vault
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"edged/internal/durable"
+)
+
+// copyError is a copy that could not be written or synced.
+type copyError struct {
+	which int
+	err   error
+}
+
+func (e *copyError) Error() string { return fmt.Sprintf("key copy %d: %v", e.which+1, e.err) }
+func (e *copyError) Unwrap() error { return e.err }
+
+// withdraw takes away what a failed Open leaves in doubt. After a failed fsync the
+// kernel may call the pages clean that never reached the disk, and the next fsync,
+// of this process or of another one, would return nothing wrong (P8). So the next
+// Open must find no copy there, and write a new file.
+//
+// A key that was made just now was given to nobody: all of it goes, the directories
+// too. Of an older key one copy goes, and only while the other one is good and syncs.
+// What cannot be taken away stays, and is told; nothing more can be done here.
+func (c *Config) withdraw(cause error, made bool) {
+	if c.step("withdraw") != nil {
+		return
+	}
+	var failed *copyError
+	switch {
+	case made:
+		for i, p := range paths(c.Dir) {
+			c.takeAway(os.Remove(p))
+			c.takeAway(os.Remove(dirs(c.Dir)[i]))
+		}
+	case errors.As(cause, &failed) && c.stands(1-failed.which):
+		c.takeAway(os.Remove(paths(c.Dir)[failed.which]))
+	}
+}
+
+func (c *Config) takeAway(err error) {
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		c.Logger.Error("a copy of the spool's key is in doubt and cannot be taken away", "err", err)
+	}
+}
+
+// stands reports whether a copy is good and on the disk, as far as one can know.
+func (c *Config) stands(which int) bool {
+	held, err := c.read()
+	path := paths(c.Dir)[which]
+	return err == nil && held[which].key != nil && syncFile(path) == nil && durable.SyncDir(dirs(c.Dir)[which]) == nil
+}
