@@ -23,6 +23,11 @@ func someOps() []op {
 		{kind: opReoffer},
 		{kind: opWasAtHub, seq: 6, id: ID{6}},
 		{kind: opReofferOne, seq: 7, id: ID{7}},
+		{kind: opForgot, seq: 9, length: 1, at: 8, group: "g", part: "p", lost: true, discard: true, by: "who", reason: "why"},
+		{kind: opQuarantined, seq: 10, reason: "cut", damaged: true, torn: true},
+		{kind: opGroup, seq: 11, at: 12, group: "g", test: true, row: &groupRow{revision: 3, objects: 4, bytes: 1 << 40, told: true, changed: true, parts: []GroupPart{{"p", 1, 2}, {"", 3, 4}}}},
+		{kind: opGroupTold, group: "g", row: &groupRow{revision: 3}},
+		{kind: opScrubbed, seq: 12, at: 13},
 	}
 }
 
