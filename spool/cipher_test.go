@@ -156,11 +156,10 @@ func TestNoChangeOfAnEncryptedFileIsBelieved(t *testing.T) {
 		changed[at] ^= 1 << (at % 8)
 		wrong(fmt.Sprint("bit turned in byte ", at), changed)
 	}
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
-	for n := 0; n < len(file); n += step {
+	for n := range file {
+		if border := (n - cipherHeader + sealedChunk) % sealedChunk; border > 200 && border < sealedChunk-200 && n < len(file)-200 && n%11 > 0 {
+			continue // every byte near the borders, one in eleven of the rest
+		}
 		wrong(fmt.Sprint("cut to ", n), file[:n])
 	}
 	chunk := func(b []byte, i int) []byte {
