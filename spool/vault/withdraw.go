@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"edged/internal/durable"
 )
 
@@ -34,7 +36,7 @@ func (c *Config) withdraw(cause error, made bool) {
 	case made:
 		for i, p := range paths(c.Dir) {
 			c.takeAway(os.Remove(p))
-			c.takeAway(os.Remove(dirs(c.Dir)[i]))
+			_ = unix.Rmdir(dirs(c.Dir)[i]) // what is not an empty directory is not ours to remove
 		}
 	case errors.As(cause, &failed) && c.stands(1-failed.which):
 		c.takeAway(os.Remove(paths(c.Dir)[failed.which]))
