@@ -84,7 +84,7 @@ func lostAside(ctx context.Context, fs FS, keys *keyring, name string, seq uint6
 		return lostFrom(seq, *f, setAside, f.reason)
 	}
 	id, why := identify(ctx, fs, keys, name, seq)
-	if f == nil && id == (ID{}) && b.unproved(seq) {
+	if f == nil && id == (ID{}) && b.unproved(seq) && (errors.Is(why, errNotSealed) || errors.Is(why, ErrCorrupt)) { // what cannot be read is a bad disk, not a power cut
 		return lostFrom(seq, facts{torn: true}, setAside, tornReason)
 	}
 	if f == nil {
