@@ -179,12 +179,13 @@ func (c *fileCipher) open(dst, sealed []byte, n int64, last bool) ([]byte, error
 	return out, nil
 }
 
-// sizeOnDisk is that of a file with so many bytes of plaintext.
+// sizeOnDisk is that of a file with so many bytes of plaintext, at least one: a
+// container is never empty, and of nothing no chunk would be read that proves it.
 func (k *keyring) sizeOnDisk(plain int64) int64 {
 	if k == nil {
 		return plain
 	}
-	return cipherHeader + plain + chunkTag*max(1, (plain+chunkSize-1)/chunkSize)
+	return cipherHeader + plain + chunkTag*((plain+chunkSize-1)/chunkSize)
 }
 
 // sizeInside turns sizeOnDisk around. Only one size of plaintext leads to a size
@@ -193,7 +194,7 @@ func sizeInside(disk int64) (int64, error) {
 	body := disk - cipherHeader
 	chunks := (body + sealedChunk - 1) / sealedChunk
 	plain := body - chunks*chunkTag
-	if body < chunkTag || plain > 0 && (plain+chunkSize-1)/chunkSize != chunks {
+	if plain <= 0 || (plain+chunkSize-1)/chunkSize != chunks {
 		return 0, fmt.Errorf("%w: %d bytes are no whole number of encrypted chunks", errNotSealed, disk)
 	}
 	return plain, nil

@@ -126,7 +126,7 @@ func (s *sealer) flush(write func([]byte) (int, error)) {
 
 var errFinished = errors.New("encrypted file is finished")
 
-// finish seals the last chunk; it may be full, it is empty only in an empty file.
+// finish seals the last chunk, which may be full. Something was written before.
 func (s *sealer) finish(write func([]byte) (int, error)) error {
 	s.chunk(s.held, true, write)
 	s.flush(write)
