@@ -122,16 +122,28 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 		return o, false, err
 	}
 	if err != nil {
-		o = Object{Seq: seq, State: Quarantined, Damaged: true, Reason: err.Error()}
-		if f := r.book.facts[seq]; f != nil {
-			o.ID = f.id
-		}
-		return o, false, nil
+		return r.broken(seq, err), false, nil
 	}
 	if r.tomb[seq] == c.id {
 		return o, true, nil
 	}
 	return c.object(r.book.facts[seq]), false, nil
+}
+
+// broken is a file that is no whole container and that no start has set aside yet.
+func (r *Reader) broken(seq uint64, why error) Object {
+	var f facts
+	if known := r.book.facts[seq]; known != nil {
+		f = *known
+	}
+	f.quarantined, f.damaged, f.reason = true, true, why.Error()
+	if f.id == (ID{}) {
+		f.id, _ = identify(context.Background(), r.fs, r.keys, objectName(seq), seq) // why is known
+	}
+	if f.id == (ID{}) && r.book.unproved(seq) {
+		f.torn, f.reason = true, tornReason
+	}
+	return Object{ID: f.id, Seq: seq, State: Quarantined, Damaged: true, Unfinished: f.torn, HubHasCopy: f.hubHasCopy(), Reason: f.because()}
 }
 
 // object is the container as callers see it; f may be nil.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -311,5 +313,46 @@ func TestUnfinishedIsToldAndNoAlarm(t *testing.T) {
 		s = open(t, cfg)
 		wantLost(t, s, 0, 0)
 		wantFiles(t, s, 1)
+	}
+}
+
+// A reader beside a daemon that is down says the same of broken files as the next
+// start will: what is unfinished, and what the hub has.
+func TestReaderTellsUnfinishedFromDamaged(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := open(t, Config{Dir: dir})
+	old, _ := put(t, s, newSample(1), sample(1, 1000))
+	if err := s.AtHub(ctx, receipt(old)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = open(t, Config{Dir: dir})
+	named, _ := put(t, s, newSample(2), sample(2, 1000))
+	torn, _ := put(t, s, newSample(3), sample(3, 1000))
+	s.lock.Close() // no clean end: the last two are above the mark
+	flip(t, filepath.Join(dir, objectName(old.Seq)), 1)
+	flip(t, filepath.Join(dir, objectName(named.Seq)), 1)
+	if err := os.Truncate(filepath.Join(dir, objectName(torn.Seq)), 90); err != nil {
+		t.Fatal(err)
+	}
+	list := func() (out []Object) {
+		r, err := OpenReadOnly(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if err := r.Each(func(o Object) error { out = append(out, o); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	for range 2 { // before a start has set them aside, and after it
+		got := list()
+		if len(got) != 3 || got[0].ID != old.ID || !got[0].HubHasCopy || got[0].Unfinished ||
+			got[1].ID != named.ID || got[1].HubHasCopy || got[1].Unfinished || got[2].ID != (ID{}) || !got[2].Unfinished {
+			t.Fatalf("%+v", got)
+		}
+		open(t, Config{Dir: dir}).Close()
 	}
 }
