@@ -92,6 +92,7 @@ func (c *control) handler() http.Handler {
 	mux.HandleFunc("GET /studies", c.studies)
 	mux.HandleFunc("POST /release", c.release)
 	mux.HandleFunc("POST /discard", c.discard)
+	mux.HandleFunc("POST /exported", c.exported)
 	return mux
 }
 

@@ -76,6 +76,15 @@ func (c *control) discard(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+func (c *control) exported(w http.ResponseWriter, r *http.Request) {
+	decide(c, w, r, func(d desk, who string, n exportNote) (uint64, error) { return d.trail.Append(n.event(who)) })
+}
+
+func (c *client) exported(ctx context.Context, n exportNote) (seq uint64, err error) {
+	err = c.ask(ctx, http.MethodPost, "/exported", n, &seq)
+	return seq, err
+}
+
 // raw gives the file of an object as it is on the disk.
 func (c *control) raw(w http.ResponseWriter, r *http.Request) {
 	s, ok := c.spool(w)

@@ -169,6 +169,10 @@ func (o *opened) raw(_ context.Context, r objectRow, w io.Writer) error {
 	return copyRaw(w, func() (io.ReadCloser, error) { return o.spool.Raw(r.Seq) })
 }
 
+func (o *opened) exported(_ context.Context, n exportNote) (uint64, error) {
+	return o.trail.Append(n.event(o.who))
+}
+
 func (o *opened) verify(ctx context.Context, r objectRow) error {
 	id, err := spool.ParseID(r.ID)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"edged/internal/audit"
 	"edged/spool"
 )
 
@@ -38,6 +39,7 @@ type inside interface {
 	file(ctx context.Context, o objectRow, w io.Writer) error // as a plain Part 10 file
 	raw(ctx context.Context, o objectRow, w io.Writer) error  // the bytes that are on the disk
 	verify(ctx context.Context, o objectRow) error
+	exported(ctx context.Context, n exportNote) (seq uint64, err error) // records it
 	Close() error
 }
 
@@ -65,11 +67,14 @@ func (c *configFlag) openInside(ctx context.Context) (inside, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stopped{r}, nil
+	return stopped{r, newTrail(&cfg, key)}, nil
 }
 
 // stopped is the spool of a daemon that is not running.
-type stopped struct{ *spool.Reader }
+type stopped struct {
+	*spool.Reader
+	trail *audit.Log
+}
 
 func (s stopped) objects(ctx context.Context, visit func(objectRow) error) error {
 	return s.Each(func(o spool.Object) error {
@@ -91,6 +96,10 @@ func (s stopped) file(_ context.Context, o objectRow, w io.Writer) error {
 
 func (s stopped) raw(_ context.Context, o objectRow, w io.Writer) error {
 	return copyRaw(w, func() (io.ReadCloser, error) { return s.Raw(o.Seq) })
+}
+
+func (s stopped) exported(_ context.Context, n exportNote) (uint64, error) {
+	return s.trail.Append(n.event(whoami()))
 }
 
 func (s stopped) verify(ctx context.Context, o objectRow) error { return s.Verify(ctx, o.Seq) }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"edged/internal/audit"
 	"edged/internal/durable"
 )
 
@@ -35,7 +36,51 @@ func (c *exportCmd) Run(p *process) error {
 	if err := e.begin(rows); err != nil {
 		return err
 	}
-	var copies []exported
+	ended := c.record(p, in, len(rows))
+	copies, err := c.copy(p, &e, rows)
+	ended(len(copies))
+	return err
+}
+
+// exportNote is what the audit log keeps of an export: patient data has left.
+type exportNote struct {
+	Dir     string `json:"dir"`
+	Objects int    `json:"objects"`
+	Of      uint64 `json:"of,omitempty"` // the row of the intent, when it is over
+	Written int    `json:"written"`
+}
+
+func (n exportNote) event(who string) audit.Event {
+	e := audit.Event{Who: who, Action: "spool export", Object: fmt.Sprintf("%d objects", n.Objects), Export: n.Dir, Outcome: audit.Intended, Of: n.Of}
+	if n.Of != 0 {
+		e.Outcome = fmt.Sprintf("%s: %d of %d written", audit.Done, n.Written, n.Objects)
+	}
+	return e
+}
+
+// record notes the intent and gives what notes the end. An export that cannot be
+// recorded is made all the same, and says so: it may be the last thing that a
+// failing disk, or one mounted read-only, is asked for.
+func (c *exportCmd) record(p *process, in inside, n int) (ended func(written int)) {
+	warn := func(err error) {
+		if err != nil {
+			fmt.Fprintf(p.stderr, "edged: this export is not in the audit log: %v\n", err)
+		}
+	}
+	note := exportNote{Dir: c.Dir, Objects: n}
+	seq, err := in.exported(p.ctx, note)
+	warn(err)
+	return func(written int) {
+		if seq != 0 {
+			note.Of, note.Written = seq, written
+			_, err := in.exported(context.WithoutCancel(p.ctx), note)
+			warn(err)
+		}
+	}
+}
+
+// copy writes all that it can.
+func (c *exportCmd) copy(p *process, e *exporter, rows []objectRow) (copies []exported, err error) {
 	failed := 0
 	for _, o := range rows {
 		x, err := e.object(p.ctx, o)
@@ -45,7 +90,7 @@ func (c *exportCmd) Run(p *process) error {
 		if err != nil {
 			fmt.Fprintf(p.stderr, "edged: %s: %v\n", o.ID, err)
 			if failed++; errors.Is(err, unix.ENOSPC) || p.ctx.Err() != nil {
-				return fmt.Errorf("export stopped after %d of %d objects: %w; the same command goes on from there", len(copies), len(rows), err)
+				return copies, fmt.Errorf("export stopped after %d of %d objects: %w; the same command goes on from there", len(copies), len(rows), err)
 			}
 			continue
 		}
@@ -55,13 +100,13 @@ func (c *exportCmd) Run(p *process) error {
 		err = e.summary(copies)
 	}
 	if err = errors.Join(err, durable.SyncDir(c.Dir)); err != nil {
-		return err
+		return copies, err
 	}
 	fmt.Fprintf(p.stdout, "%d objects written to %s\n", len(copies), c.Dir)
 	if failed > 0 {
-		return fmt.Errorf("export: %d of %d objects could not be written", failed, len(rows))
+		return copies, fmt.Errorf("export: %d of %d objects could not be written", failed, len(rows))
 	}
-	return nil
+	return copies, nil
 }
 
 // exporter writes plain copies of objects into a folder. A file that is there

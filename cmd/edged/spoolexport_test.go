@@ -38,6 +38,16 @@ func TestExportWithReceiptsProvesItself(t *testing.T) {
 		}
 		r.mustProve(out, objects)
 	}
+	// That patient data has left is recorded, both ways.
+	events := r.events()
+	if len(events) != 4 {
+		t.Fatalf("events %+v, want two intents and two ends", events)
+	}
+	for i, e := range events {
+		if e.Action != "spool export" || e.Export != r.path([]string{"up", "down"}[i/2]) || e.Who != whoami() || i%2 == 1 && e.Outcome != "done: 3 of 3 written" {
+			t.Errorf("event %+v", e)
+		}
+	}
 }
 
 // mustProve checks an export as whoever gets it would.
@@ -181,6 +191,7 @@ func (o one) objects(context.Context, func(objectRow) error) error { return nil 
 func (o one) studies(context.Context, func(studyRow) error) error  { return nil }
 func (o one) raw(context.Context, objectRow, io.Writer) error      { return errors.New("no") }
 func (o one) verify(context.Context, objectRow) error              { return nil }
+func (o one) exported(context.Context, exportNote) (uint64, error) { return 0, errors.New("no") }
 func (o one) Close() error                                         { return nil }
 func (o one) file(_ context.Context, _ objectRow, w io.Writer) error {
 	_, err := w.Write(o.content)
