@@ -321,3 +321,25 @@ func TestGroupsAreBounded(t *testing.T) {
 		t.Fatalf("%d groups after the start, want 3", len(s.groups))
 	}
 }
+
+// What comes while an event is being written is not in it, and makes the next one.
+func TestWhatComesDuringAnEventIsTold(t *testing.T) {
+	c := newClock()
+	s := open(t, groupConfig(newMemFS(), c))
+	put(t, s, inGroup("study", ""), sample(1, 100))
+	c.now = c.now.Add(time.Minute)
+	s.tick()
+	s.mu.Lock()
+	ops := s.settling()
+	s.mu.Unlock()
+	put(t, s, inGroup("study", ""), sample(2, 100))
+	if err := s.oblige(ops...); err != nil {
+		t.Fatal(err)
+	}
+	wantEvent(t, s, GroupComplete, 1, 1)
+	if g := s.Groups(1)[0]; g.Complete {
+		t.Fatalf("group %+v; something came since", g)
+	}
+	c.run(t, s, time.Minute)
+	wantEvent(t, s, GroupChanged, 2, 2)
+}

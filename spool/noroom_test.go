@@ -210,3 +210,27 @@ func TestTheBallastGivesRoomForAName(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// D-S6: after a failed sync the page cache proves nothing: a start without room
+// says ErrFull and unlinks nothing.
+func TestAfterAFailedSyncNoRoomIsMade(t *testing.T) {
+	fs := newMemFS()
+	cfg := noRoomConfig(fs)
+	_, all := fullDisk(t, cfg, fs)
+	markSuspect(fs)
+	fs.free = -1
+	f, err := fs.Create(objectName(all[0].Seq)) // a crash brought it back
+	if err == nil {
+		_, err = f.Write(containerOf(t, fs, all[0]))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs.free = 0
+	if _, err := Open(context.Background(), cfg); !errors.Is(err, ErrFull) {
+		t.Fatalf("start: %v, want ErrFull", err)
+	}
+	if _, err := fs.walk(objectName(all[0].Seq)); err != nil {
+		t.Fatal("unlinked by a row that may not be on the disk")
+	}
+}
