@@ -213,13 +213,6 @@ func (t *tally) add(where string, v verdict) {
 	}
 }
 
-func (t *tally) join(o *tally) {
-	t.add("", verdict{o.acked, o.lost, o.altered, o.unfinished, nil})
-	t.cuts += o.cuts - 1
-	t.replaying += o.replaying
-	t.words = append(t.words, o.words...)
-}
-
 func (t *tally) String() string {
 	return fmt.Sprintf("cuts=%d acked=%d lost=%d altered=%d", t.cuts, t.acked, t.lost, t.altered)
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
+	"time"
 )
 
 // mutants are the programs with one promise broken by a build tag (D-S10) that
@@ -40,8 +42,8 @@ func catchAll(ctx context.Context, o options) (caught map[string]string, err err
 	return caught, nil
 }
 
-// red is the line of a file system on which something was lost or altered.
-var red = regexp.MustCompile(`(?m)^(\w+): cuts=\d+ acked=\d+ lost=(\d+) altered=(\d+)$`)
+// sumLine is the line of a file system: its name, cuts, acknowledged, lost, altered.
+var sumLine = regexp.MustCompile(`(?m)^(\w+): cuts=(\d+) acked=(\d+) lost=(\d+) altered=(\d+)$`)
 
 // catch returns the file systems on which the mutant loses or alters something.
 func catch(ctx context.Context, name string, o options) (by []string, err error) {
@@ -53,15 +55,18 @@ func catch(ctx context.Context, name string, o options) (by []string, err error)
 	if err := build(ctx, dir, "mutant_"+name, "edged/cmd/edged", "edged/internal/tools/powercut"); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(dir, "powercut"), "-bin", dir, "-worst", "-cuts", "100", "-seed", fmt.Sprint(o.seed))
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "powercut"), "-bin", dir, "-worst", "-cuts", "60", "-seed", fmt.Sprint(o.seed))
+	cmd.Env = withoutOwnMounts()
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 30 * time.Second
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		return nil, err
 	}
-	for _, m := range red.FindAllStringSubmatch(string(out), -1) {
-		if m[2] != "0" || m[3] != "0" {
-			by = append(by, fmt.Sprintf("cuts on %s (lost=%s altered=%s)", m[1], m[2], m[3]))
+	for _, m := range sumLine.FindAllStringSubmatch(string(out), -1) {
+		if m[4] != "0" || m[5] != "0" {
+			by = append(by, fmt.Sprintf("cuts on %s (lost=%s altered=%s)", m[1], m[4], m[5]))
 		}
 	}
 	return by, nil

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -73,6 +75,11 @@ func again(as string, attr *syscall.SysProcAttr) int {
 		return 1
 	}
 	return max(cmd.ProcessState.ExitCode(), -cmd.ProcessState.ExitCode())
+}
+
+// withoutOwnMounts is the environment for a tool that makes mounts of its own.
+func withoutOwnMounts() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, ownMountsEnv+"=") })
 }
 
 func pause(milliseconds int) { time.Sleep(time.Duration(milliseconds) * time.Millisecond) }
