@@ -6,11 +6,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -33,6 +32,9 @@ type index struct {
 	mu    sync.RWMutex // guards db and doubt
 	db    *bolt.DB     // nil while there is none
 	doubt bool         // a row did not match its checksum
+
+	faults atomic.Int64 // of the mapped file, since it was opened; see guarded
+	left   int          // databases left alone after faults; owned by Open and Run's goroutine
 }
 
 // indexBatch bounds a transaction.
@@ -58,16 +60,22 @@ func (s *Spool) openIndex(ctx context.Context, fs *osFS) *index {
 }
 
 func (x *index) open() error {
-	db, err := bolt.Open(x.path, 0o600, &bolt.Options{Timeout: time.Second, NoFreelistSync: false})
-	if err != nil {
-		return err
+	if x.left >= maxLeft {
+		return errors.New("its file cannot be read again and again")
 	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(x.rows.bucket)
-		return err
+	x.faults.Store(0)
+	var db *bolt.DB
+	err := x.guarded(func() (err error) {
+		if db, err = bolt.Open(x.path, 0o600, &bolt.Options{Timeout: time.Second, NoFreelistSync: false}); err != nil {
+			return err
+		}
+		return db.Update(func(tx *bolt.Tx) error {
+			_, err := tx.CreateBucketIfNotExists(x.rows.bucket)
+			return err
+		})
 	})
 	if err != nil {
-		db.Close()
+		x.letGo(db)
 		return err
 	}
 	x.mu.Lock()
@@ -101,7 +109,7 @@ func (x *index) remake(s *Spool) {
 func (x *index) compare(s *Spool) error {
 	have := map[uint64]bool{}
 	var extra [][]byte
-	err := guarded(func() error {
+	err := x.guarded(func() error {
 		return x.db.View(func(tx *bolt.Tx) error {
 			if tx.Bucket(x.rows.strange()) != nil {
 				return errors.New("encryption was switched")
@@ -179,7 +187,7 @@ func (x *index) look(seq uint64) (meta []byte, err error) {
 	if x.db == nil || x.doubt {
 		return nil, os.ErrNotExist
 	}
-	err = guarded(func() error {
+	err = x.guarded(func() error {
 		return x.db.View(func(tx *bolt.Tx) error {
 			k := x.rows.key(seq)
 			v := tx.Bucket(x.rows.bucket).Get(k)
@@ -192,18 +200,6 @@ func (x *index) look(seq uint64) (meta []byte, err error) {
 		})
 	})
 	return meta, err
-}
-
-// guarded turns a fault in the mapped file, such as a disk that cannot be read,
-// into an error where Go allows it.
-func guarded(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("index: %v", p)
-		}
-	}()
-	return f()
 }
 
 // update writes rows for new objects and deletes those of forgotten ones.
@@ -264,7 +260,7 @@ func (x *index) write(del [][]byte, put []row) error {
 	if x.db == nil || len(del)+len(put) == 0 {
 		return nil
 	}
-	return guarded(func() error {
+	return x.guarded(func() error {
 		return x.db.Update(func(tx *bolt.Tx) error {
 			b := tx.Bucket(x.rows.bucket)
 			for _, k := range del {
@@ -289,8 +285,6 @@ func (x *index) close() {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.db != nil {
-		x.db.Close()
-		x.db = nil
-	}
+	x.letGo(x.db)
+	x.db = nil
 }
