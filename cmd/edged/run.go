@@ -229,7 +229,9 @@ func (a *appliance) listen() (all []listener, err error) {
 			return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key}, listenHTTP)
 		})
 	}
-	add("control", control.handler(), func() (net.Listener, error) { return bounded(control.listen(a.cfg.socketPath())) })
+	add("control", control.handler(), func() (net.Listener, error) {
+		return bounded(late(a.log, func() (net.Listener, error) { return control.listen(a.cfg.socketPath()) }))
+	})
 	if err != nil {
 		for _, l := range all {
 			l.Close()
