@@ -37,7 +37,7 @@ func TestDiskFullInTheMiddleOfAWrite(t *testing.T) {
 func noRoom(r *rig) {
 	t := r.t
 	const step, steps = 256 << 10, 8
-	objects := synthetic(t, 21, synth.Bench(90, 150_000))
+	objects := synthetic(t, 21, synth.Bench(160, 150_000))
 	c := r.associate("CT1", objects[0].need())
 	r.mustStore(c, objects[:3]...)
 	kept, next := slices.Clone(objects[:3]), 3
