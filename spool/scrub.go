@@ -200,10 +200,13 @@ func (k *scrubber) condemn(e *entry, why error) {
 	}
 }
 
+// endScrubPass: where there was nothing to read, nothing was read.
 func (s *Spool) endScrubPass() {
 	s.mu.Lock()
-	s.scrub.Position, s.scrub.PassEnded = 0, s.cfg.Now()
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.scrub.Position != 0 {
+		s.scrub.Position, s.scrub.PassEnded = 0, s.cfg.Now()
+	}
 }
 
 // note makes the position durable. A failure costs reading again.

@@ -147,6 +147,17 @@ func TestScrubGoesOnAfterAStart(t *testing.T) {
 	})
 }
 
+// Where there is nothing, nothing was read: nobody is told that all was checked.
+func TestScrubOfNothingIsNoPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, memConfig(newMemFS()))
+		scrubFor(t, s, 10*time.Minute)
+		if st := s.Stats().Scrub; !st.PassEnded.IsZero() {
+			t.Fatalf("%+v of an empty spool", st)
+		}
+	})
+}
+
 // eioFS cannot read some files.
 type eioFS struct {
 	*memFS
