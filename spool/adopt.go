@@ -56,15 +56,27 @@ func (r *recovery) adopt(o found) {
 }
 
 // unlinkForgotten repeats unlinks that a crash undid; the rows that allow it
-// are durable in the new segment.
+// are durable in the new segment. As in unlink an error is only told: a file that
+// a bad disk keeps must not keep all others from being sent (P6).
 func (r *recovery) unlinkForgotten() error {
 	for _, name := range r.undone {
-		if err := r.s.fs.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+		if r.unlinked(name) {
+			r.rep.Undone++
 		}
-		r.rep.Undone++
+	}
+	for _, name := range r.spare {
+		r.unlinked(name)
 	}
 	return nil
+}
+
+func (r *recovery) unlinked(name string) bool {
+	err := r.s.fs.Remove(name)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.s.cfg.Logger.Warn("file that is to go is not unlinked", "name", name, "error", err)
+		return false
+	}
+	return true
 }
 
 // syncAll is the commit point of recovery. Before it nothing was shown to anybody.

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,8 +41,12 @@ const indexBatch = 1000
 
 // openIndex opens the index if a child process finds it sound, or makes a new one.
 func (s *Spool) openIndex(ctx context.Context, fs *osFS) *index {
-	x := &index{path: filepath.Join(fs.dir, indexName), rows: s.keys.rows(), log: s.cfg.Logger.Info}
-	err := probeIndex(ctx, x.path)
+	x := s.newIndex(fs)
+	if s.probed == nil {
+		err := probeIndex(ctx, x.path)
+		s.probed = &err
+	}
+	err := *s.probed
 	if err == nil {
 		err = x.open()
 	}
@@ -109,24 +112,12 @@ func (x *index) remake(s *Spool) {
 func (x *index) compare(s *Spool) error {
 	have := map[uint64]bool{}
 	var extra [][]byte
-	err := x.guarded(func() error {
-		return x.db.View(func(tx *bolt.Tx) error {
-			if tx.Bucket(x.rows.strange()) != nil {
-				return errors.New("encryption was switched")
-			}
-			return tx.Bucket(x.rows.bucket).ForEach(func(k, v []byte) error {
-				r, err := x.rows.open(k, v)
-				if err != nil {
-					return err
-				}
-				if e := s.atSeq(r.seq); e != nil && e.id == r.id {
-					have[r.seq] = true
-				} else {
-					extra = append(extra, append([]byte(nil), k...))
-				}
-				return nil
-			})
-		})
+	err := x.each(func(k []byte, r row) {
+		if e := s.atSeq(r.seq); e != nil && e.id == r.id {
+			have[r.seq] = true
+		} else {
+			extra = append(extra, append([]byte(nil), k...))
+		}
 	})
 	if err != nil {
 		return err
@@ -139,6 +130,24 @@ func (x *index) compare(s *Spool) error {
 	}
 	s.stale = missing
 	return x.write(extra, nil)
+}
+
+// each reads all rows. Nobody else uses the index meanwhile.
+func (x *index) each(f func(k []byte, r row)) error {
+	return x.guarded(func() error {
+		return x.db.View(func(tx *bolt.Tx) error {
+			if tx.Bucket(x.rows.strange()) != nil {
+				return errors.New("encryption was switched")
+			}
+			return tx.Bucket(x.rows.bucket).ForEach(func(k, v []byte) error {
+				r, err := x.rows.open(k, v)
+				if err == nil {
+					f(k, r)
+				}
+				return err
+			})
+		})
+	})
 }
 
 // row is what is written for one object.

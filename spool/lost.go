@@ -20,6 +20,7 @@ const (
 	inPlace  fate = iota
 	setAside      // in the quarantine folder
 	missing       // nowhere
+	unread        // in its place, and it cannot be opened
 )
 
 func asideName(seq uint64) string { return path.Join(quarantineDir, path.Base(objectName(seq))) }
@@ -35,7 +36,7 @@ type lost struct {
 // findLost compares the quarantine folder and the journal with the files that
 // are in their place, oldest first. undone are set aside copies of objects that
 // were forgotten, or are here again whole: they may be unlinked.
-func findLost(ctx context.Context, fs FS, keys *keyring, b *book, here map[uint64]bool) (all []lost, undone []string, err error) {
+func findLost(ctx context.Context, fs FS, keys *keyring, b *book, here map[uint64]bool, closed map[uint64]error) (all []lost, undone []string, err error) {
 	names, err := fs.ReadDir(quarantineDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, err
@@ -43,7 +44,7 @@ func findLost(ctx context.Context, fs FS, keys *keyring, b *book, here map[uint6
 	tomb, healed, aside := tombsBySeq(b.tombs), healedBySeq(b.tombs), map[uint64]bool{}
 	for _, name := range names {
 		seq, ok := parseObjectName(name)
-		if !ok || aside[seq] || here[seq] {
+		if !ok || aside[seq] || here[seq] || closed[seq] != nil {
 			continue
 		}
 		if healed[seq] {
@@ -58,8 +59,15 @@ func findLost(ctx context.Context, fs FS, keys *keyring, b *book, here map[uint6
 		aside[seq] = true
 		all = append(all, l)
 	}
+	for seq, why := range closed {
+		f := b.facts[seq]
+		if f == nil {
+			f = &facts{}
+		}
+		all = append(all, lostFrom(seq, *f, unread, "its file cannot be opened: "+why.Error()))
+	}
 	for seq, f := range b.facts {
-		if !here[seq] && !aside[seq] && f.id != (ID{}) {
+		if !here[seq] && !aside[seq] && closed[seq] == nil && f.id != (ID{}) {
 			all = append(all, lostFrom(seq, *f, missing, "its file is gone"))
 		}
 	}
@@ -108,7 +116,7 @@ func (r *recovery) findLost() (err error) {
 		here[o.seq] = true
 	}
 	var undone []string
-	r.lost, undone, err = findLost(r.ctx, r.s.fs, r.s.keys, r.book, here)
+	r.lost, undone, err = findLost(r.ctx, r.s.fs, r.s.keys, r.book, here, r.unread)
 	r.undone = append(r.undone, undone...)
 	for i, l := range r.lost {
 		r.maxSeq = max(r.maxSeq, l.seq)
@@ -117,7 +125,7 @@ func (r *recovery) findLost() (err error) {
 		case l.torn:
 			r.rep.Unfinished++
 			level = slog.LevelWarn
-		case l.fate == missing:
+		case l.fate != setAside:
 			r.rep.Missing++
 		default:
 			r.rep.SetAside++

@@ -38,7 +38,7 @@ func (r *recovery) unlinkEarly() error {
 		return err
 	}
 	err := r.unlinkForgotten()
-	r.undone = nil
+	r.undone, r.spare = nil, nil
 	return err
 }
 

@@ -118,7 +118,15 @@ func (o *osFS) Lock(shared bool) (io.Closer, error) {
 		}
 		return nil, err
 	}
-	return f, nil
+	return fileLock{f}, nil
+}
+
+// fileLock frees the lock itself: a child that is being started has every
+// descriptor as well until its exec, and would keep a lock that is only closed.
+type fileLock struct{ f *os.File }
+
+func (l fileLock) Close() error {
+	return errors.Join(unix.Flock(int(l.f.Fd()), unix.LOCK_UN), l.f.Close())
 }
 
 func (o *osFS) close() error {

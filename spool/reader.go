@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 )
 
 // Reader looks at a spool while no daemon runs on it. It changes nothing and
@@ -59,7 +60,10 @@ func (r *Reader) load() (err error) {
 		return err
 	}
 	if len(shards) > 0 {
-		r.seqs, err = listObjects(r.fs, nil)
+		r.seqs, err = listObjects(r.fs, func(dir string, _ []string, err error) error {
+			_, ours := shardOf(path.Base(dir))
+			return unlessForeign(ours, err)
+		})
 	}
 	return err
 }
@@ -74,9 +78,13 @@ func (r *Reader) Close() error {
 // the reason and the ID that the journal has, else zero. Files of forgotten
 // objects that are still there do not come. What is lost comes last.
 func (r *Reader) Each(f func(Object) error) error {
-	here, whole := map[uint64]bool{}, map[ID]bool{}
+	here, whole, closed := map[uint64]bool{}, map[ID]bool{}, map[uint64]error{}
 	for _, seq := range r.seqs {
 		o, forgotten, err := r.object(seq)
+		if errors.Is(err, errClosed) {
+			closed[seq] = err
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -89,12 +97,12 @@ func (r *Reader) Each(f func(Object) error) error {
 			return err
 		}
 	}
-	return r.eachLost(here, whole, f)
+	return r.eachLost(here, whole, closed, f)
 }
 
 // eachLost passes over what has come again already, though no row says so yet.
-func (r *Reader) eachLost(here map[uint64]bool, whole map[ID]bool, f func(Object) error) error {
-	all, _, err := findLost(context.Background(), r.fs, r.keys, r.book, here)
+func (r *Reader) eachLost(here map[uint64]bool, whole map[ID]bool, closed map[uint64]error, f func(Object) error) error {
+	all, _, err := findLost(context.Background(), r.fs, r.keys, r.book, here, closed)
 	if err != nil {
 		return err
 	}
@@ -109,13 +117,19 @@ func (r *Reader) eachLost(here map[uint64]bool, whole map[ID]bool, f func(Object
 	return nil
 }
 
+// errClosed is a file that cannot be opened, by itself.
+var errClosed = errors.New("no way into it")
+
 func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 	if r.heal[seq] {
 		return o, true, nil
 	}
 	b, c, err := openObject(r.fs, r.keys, seq)
-	if b == nil {
+	if b == nil && starved(err) {
 		return o, false, err
+	}
+	if b == nil {
+		return o, false, fmt.Errorf("%w: %w", errClosed, err)
 	}
 	b.Close()
 	if notOurs(err) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -20,7 +21,9 @@ type Recovery struct {
 	Quarantined  []string      // files without a matching seal, moved to the quarantine folder
 	Unfinished   int           // files in the quarantine folder that a power cut left; see Stats
 	SetAside     int           // other files in the quarantine folder, also those of earlier starts; see Stats
-	Missing      int           // objects that the journal knows and the disk does not; see Stats
+	Missing      int           // objects that journal or index know and the disk does not, or of which it gives no file; see Stats
+	Returned     int           // files that were set aside or taken for damaged, and are whole: back in their place
+	Foreign      int           // names among the objects' that are of no object; left alone
 	Partial      int           // unfinished files removed; none of them was ever acknowledged
 	Undone       int           // files of forgotten objects unlinked again
 	JournalTorn  int64         // bytes of an unfinished record at the journal's end
@@ -51,9 +54,12 @@ type recovery struct {
 	suspect bool // a sync failed since the last recovery
 	found   []found
 	aside   []damagedFile
-	empty   []string // directories without files
+	unread  map[uint64]error // files that cannot be opened
+	empty   []string         // directories without files
+	foreign []string         // names that no object of ours has
 	lost    []lost
 	undone  []string // files of forgotten objects
+	spare   []string // files of which a proved copy is in its place
 	tomb    map[uint64]ID
 	healed  map[uint64]bool // damaged copies that are to be unlinked, whatever is in them
 	again   map[uint64]bool // good copies of what was counted as received before
@@ -76,10 +82,12 @@ func (s *Spool) recover(ctx context.Context) error {
 		{"make directories", r.layout},
 		{"read journal", r.readJournal},
 		{"read objects", r.scan},
+		{"ask the index", r.askIndex},
 		{"set damaged objects aside", r.tidy},
-		{"find lost objects", r.findLost},
 		{"remove partial objects", r.clearPartial},
+		{"look at damaged objects again", r.lookAgain},
 		{"rewrite unproved objects", r.rewrite},
+		{"find lost objects", r.findLost},
 		{"begin journal", r.beginJournal},
 		{"unlink forgotten objects", r.unlinkForgotten},
 		{"sync file system", r.syncAll},
@@ -125,7 +133,7 @@ func (r *recovery) readJournal() error {
 	r.s.journal.gen = rep.gen
 	r.maxSeq = b.standing.next - 1
 	r.tomb, r.healed = tombsBySeq(b.tombs), healedBySeq(b.tombs)
-	r.again, r.damage = map[uint64]bool{}, map[ID]bool{}
+	r.again, r.damage, r.unread = map[uint64]bool{}, map[ID]bool{}, map[uint64]error{}
 	for _, t := range b.tombs {
 		r.maxSeq = max(r.maxSeq, t.seq)
 		if t.healed {
@@ -144,7 +152,8 @@ func (r *recovery) readJournal() error {
 }
 
 // clearPartial empties tmp. An object is acknowledged only after it was renamed
-// out of there, so nothing in it was ever promised to anybody.
+// out of there, so nothing in it was ever promised to anybody. What cannot be
+// removed holds nobody up; its number is not used for a new name.
 func (r *recovery) clearPartial() error {
 	names, err := r.s.fs.ReadDir(tmpDir)
 	if err != nil {
@@ -152,7 +161,11 @@ func (r *recovery) clearPartial() error {
 	}
 	for _, name := range names {
 		if err := r.s.fs.Remove(path.Join(tmpDir, name)); err != nil {
-			return err
+			r.s.cfg.Logger.Warn("unfinished object not removed", "name", path.Join(tmpDir, name), "error", err)
+			if n, err := strconv.ParseUint(name, 16, 64); err == nil && n < maxSeq {
+				r.s.tmpNext = max(r.s.tmpNext, n)
+			}
+			continue
 		}
 		r.rep.Partial++
 	}
@@ -202,21 +215,39 @@ func (r *recovery) tidy() error {
 // listFiles returns the sequence numbers that have a file, in order. Empty
 // directories of the past go away afterwards.
 func (r *recovery) listFiles() ([]uint64, error) {
-	return listObjects(r.s.fs, func(dir string, names []string) error {
-		if len(names) == 0 {
+	return listObjects(r.s.fs, func(dir string, names []string, err error) error {
+		first, shard := shardOf(path.Base(dir))
+		if err != nil && (!shard || starved(err)) {
+			return unlessForeign(shard, err)
+		}
+		if err != nil { // its numbers are not given away again, nor is anything new put there
+			r.s.cfg.Logger.Error("directory of objects cannot be read", "name", dir, "error", err)
+			r.maxSeq = max(r.maxSeq, first|1<<shardBits-1)
+			return nil
+		}
+		if len(names) == 0 && shard {
 			r.empty = append(r.empty, dir)
 		}
 		for _, name := range names {
 			if seq, ok := parseObjectName(name); !ok || objectName(seq) != path.Join(dir, name) {
-				r.s.cfg.Logger.Warn("foreign file in the spool, left alone", "name", path.Join(dir, name))
+				r.foreign = append(r.foreign, path.Join(dir, name))
 			}
 		}
 		return nil
 	})
 }
 
-// listObjects reads the object directories; each, if not nil, sees every one.
-func listObjects(fs FS, each func(dir string, names []string) error) ([]uint64, error) {
+// unlessForeign: what is no directory of ours may be no directory at all.
+func unlessForeign(ours bool, err error) error {
+	if ours {
+		return err
+	}
+	return nil
+}
+
+// listObjects reads the object directories; each, if not nil, sees every one, or
+// why it cannot be read, and decides whether that ends it.
+func listObjects(fs FS, each func(dir string, names []string, err error) error) ([]uint64, error) {
 	shards, err := fs.ReadDir(objectsDir)
 	if err != nil {
 		return nil, err
@@ -224,12 +255,12 @@ func listObjects(fs FS, each func(dir string, names []string) error) ([]uint64, 
 	var seqs []uint64
 	for _, shard := range shards {
 		dir := path.Join(objectsDir, shard)
-		if !isShard(shard) {
-			continue // not ours, left alone
+		if _, ours := shardOf(shard); !ours && each == nil {
+			continue // left alone
 		}
 		names, err := fs.ReadDir(dir)
-		if err == nil && each != nil {
-			err = each(dir, names)
+		if each != nil {
+			err = each(dir, names, err)
 		}
 		if err != nil {
 			return nil, err
@@ -244,15 +275,20 @@ func listObjects(fs FS, each func(dir string, names []string) error) ([]uint64, 
 	return seqs, nil
 }
 
-func isShard(name string) bool {
-	_, err := strconv.ParseUint(name, 16, 64)
-	return err == nil && len(name) == 13
+// maxSeq bounds what is taken for a sequence number: no spool ever comes near it,
+// and a name that the disk altered must not make the next number wrap around.
+const maxSeq = 1 << 60
+
+// shardOf is the first number of a directory of objects.
+func shardOf(name string) (first uint64, ok bool) {
+	n, err := strconv.ParseUint(name, 16, 64)
+	return n << shardBits, err == nil && len(name) == 13 && n < maxSeq>>shardBits
 }
 
 func parseObjectName(name string) (uint64, bool) {
 	digits, ok := strings.CutSuffix(name, ".obj")
 	seq, err := strconv.ParseUint(digits, 16, 64)
-	return seq, ok && err == nil && seq > 0
+	return seq, ok && err == nil && seq > 0 && seq < maxSeq
 }
 
 func (r *recovery) scanFile(seq uint64) error {
@@ -261,8 +297,12 @@ func (r *recovery) scanFile(seq uint64) error {
 		return nil
 	}
 	b, c, err := openObject(r.s.fs, r.s.keys, seq)
-	if b == nil {
+	if b == nil && starved(err) {
 		return err
+	}
+	if b == nil { // one bad inode holds nothing up (P6)
+		r.unread[seq] = err
+		return nil
 	}
 	defer b.Close()
 	if err == nil && r.tomb[seq] == c.id {
@@ -316,8 +356,14 @@ func inspect(b *blob, seq uint64) (*container, error) {
 
 // setAside moves a file that is not a whole object to the quarantine folder. It
 // is not deleted: it could be an acknowledged object that the disk damaged.
+//
+// Never over one there that is whole: then it stays.
 func (r *recovery) setAside(seq uint64, why error) error {
 	name := path.Base(objectName(seq))
+	if _, err := r.prove(asideName(seq), seq); err == nil {
+		r.unread[seq] = why
+		return nil
+	}
 	if err := r.s.fs.Rename(objectName(seq), asideName(seq)); err != nil {
 		return err
 	}
@@ -335,43 +381,23 @@ func (r *recovery) rewrite() error {
 		return nil
 	}
 	r.s.yieldBallast() // one copy at a time must fit
-	for _, o := range r.found {
+	for i, o := range r.found {
 		if o.seq < r.book.standing.mark || r.isDamaged(o.seq, o.c) {
 			continue
 		}
-		if err := r.rewriteOne(o.seq); err != nil {
+		err := r.rewriteOne(o.seq)
+		if isDamage(err) { // it was whole a moment ago
+			err = r.setAside(o.seq, err)
+			r.found[i].c = nil
+		} else {
+			r.rep.Rewritten++
+		}
+		if err != nil {
 			return err
 		}
-		r.rep.Rewritten++
 	}
+	r.found = slices.DeleteFunc(r.found, func(o found) bool { return o.c == nil })
 	return nil
 }
 
-// rewriteOne: copy, fdatasync(copy), rename over the old name, fsync(directory).
-//
-// What is encrypted is copied as it lies there, under its old header. That uses no
-// nonce twice: a nonce is spoilt by a second text, and this is the first one again.
-// It needs no key, and what does not authenticate now is still the same damage then.
-func (r *recovery) rewriteOne(seq uint64) error {
-	old, err := r.s.fs.Open(objectName(seq))
-	if err != nil {
-		return err
-	}
-	defer old.Close()
-	tmp := fmt.Sprintf("%s/rewrite-%016x", tmpDir, seq)
-	f, err := r.s.fs.Create(tmp)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err = copyFile(f, old); err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = r.s.fs.Rename(tmp, objectName(seq))
-	}
-	if err == nil {
-		err = r.s.fs.SyncDir(shardName(seq))
-	}
-	return err
-}
+func (r *recovery) rewriteOne(seq uint64) error { return r.copyToPlace(objectName(seq), seq) }

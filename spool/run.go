@@ -85,11 +85,23 @@ func (s *Spool) forget(ctx context.Context) error {
 			return err
 		}
 		s.cfg.Logger.Debug("objects forgotten", "objects", len(ops))
+		s.boundStale(ctx)
 		if !more {
 			return nil
 		}
 	}
 	return nil
+}
+
+// boundStale keeps the index from falling far behind what is forgotten at once:
+// a row must be gone long before the tombstone that explains why (see askIndex).
+func (s *Spool) boundStale(ctx context.Context) {
+	s.mu.Lock()
+	many := len(s.stale) >= indexBatch
+	s.mu.Unlock()
+	if many {
+		s.updateIndex(ctx)
+	}
 }
 
 // forgettable picks a batch, by sequence, and says whether there may be more.

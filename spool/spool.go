@@ -35,6 +35,7 @@ type Spool struct {
 	space  space
 	shards rounds // flushes of object directories; see syncShard
 	index  *index // nil when there is none
+	probed *error // what a child said of the index's file; nil: none was asked yet
 
 	obligations rounds   // flushes of the journal
 	journal     *journal // owned by the leader of obligations
