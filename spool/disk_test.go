@@ -193,6 +193,7 @@ func TestFilesOfALaterVersionAreLeftAlone(t *testing.T) {
 
 // SPOOL-6, 16: what is in the object folders and is no whole object goes to
 // quarantine, is told, and is neither offered nor deleted; strangers are left alone.
+// What is whole under a number that is not its own goes back to that one.
 func TestWhatIsNotWholeGoesToQuarantine(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
@@ -214,15 +215,16 @@ func TestWhatIsNotWholeGoesToQuarantine(t *testing.T) {
 	}
 	s = open(t, Config{Dir: dir})
 	rep := s.Recovery()
-	if len(rep.Quarantined) != 2 || rep.Objects != 1 || rep.Partial != 1 || s.Counters()[CountQuarantined] == 0 {
+	if len(rep.Quarantined) != 2 || rep.Returned != 1 || rep.Objects != 2 || rep.Partial != 1 || s.Counters()[CountQuarantined] != 1 || s.Counters()[CountReceived] != 3 {
 		t.Fatalf("%+v %v", rep, s.Counters())
 	}
-	for _, name := range append(rep.Quarantined, "../"+objectsDir+"/stranger", "../"+shardName(1)+"/stranger") {
+	for _, name := range append(rep.Quarantined[:1], "../"+objectsDir+"/stranger", "../"+shardName(1)+"/stranger") {
 		if _, err := os.Stat(filepath.Join(dir, quarantineDir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantContent(t, s, objects[2].ID, sample(2, 5000))
+	wantContent(t, s, swapped.ID, sample(1, 5000)) // only its name was wrong
 	if o, _ := put(t, s, newSample(0), sample(0, 5000)); o.Seq <= 77 {
 		t.Fatalf("sequence number %d was given away again", o.Seq)
 	}

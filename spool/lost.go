@@ -115,6 +115,11 @@ func (r *recovery) findLost() (err error) {
 	for _, o := range r.found {
 		here[o.seq] = true
 	}
+	for _, name := range r.spare { // not lost, it only goes later
+		if seq, ok := parseObjectName(path.Base(name)); ok && path.Dir(name) == quarantineDir {
+			here[seq] = true
+		}
+	}
 	var undone []string
 	r.lost, undone, err = findLost(r.ctx, r.s.fs, r.s.keys, r.book, here, r.unread)
 	r.undone = append(r.undone, undone...)
