@@ -29,7 +29,7 @@
 //     directory the names in it, syncfs everything; a device that answers a
 //     flush has done it. A lying disk defeats P1: what it loses behind the mark
 //     (below) is found by recovery or by Checked, told and quarantined; whole
-//     files that it loses are found only where the journal knows of them.
+//     files that it loses are found where the journal or the index knows of them.
 //  2. rename is atomic: after a crash a name shows the old file or the new one.
 //  3. After a failed fsync nothing is known about the pages of that file.
 //  4. A crash leaves of what was not synced any mixture of old bytes, new
@@ -206,6 +206,10 @@
 // again, because the lost record may have said so. Lost obligations can cost
 // bandwidth, never an image.
 //
+// Bits that rot in exactly the last record pass for an unfinished write: a power cut
+// leaves the same. After a clean end that record is Close's, with the mark, the
+// counters and nothing else; the files say the rest again.
+//
 // # Forgetting
 //
 // Row before unlink: the confirmation is durable, the row "forgotten" is
@@ -247,21 +251,30 @@
 //
 // The mark is the lowest sequence number that is not proved durable. Each record
 // carries it; Run moves it every second and every 256 MiB. Recovery reads the
-// content of all files from the mark on and compares digests. For files below
-// it structure and seal are checked, and the content when it leaves
-// (Content.Checked) or when Verify is asked: reading a full spool at every start
-// would keep the modalities waiting for hours.
+// content of all files from the mark on and compares digests, and of all that were
+// ever taken for damaged, wherever they lie. For others below it structure and seal
+// are checked, and the content when it leaves (Content.Checked) or when Verify is
+// asked: reading a full spool at every start would keep the modalities waiting for
+// hours.
 //
 // # Recovery
 //
 // Open always runs it; killed anywhere and run again it ends the same
 // (SPOOL-14, 15). In this order: compare keys; make directories; read the journal;
-// read every file, prove those from the mark on; move what failed to quarantine;
-// empty tmp; after a failed sync rewrite those from the mark on to new files; begin a new
-// journal segment; unlink again what was forgotten; syncfs. Before that last
+// read every file, prove those from the mark on; ask the index who is missing; move
+// what failed to quarantine; empty tmp; look again at what was taken for damaged;
+// after a failed sync rewrite those from the mark on to new files, each copy proved
+// before it replaces anything; find out what is lost; begin a new journal segment;
+// unlink again what was forgotten; syncfs. Before that last
 // step nothing was listed, leased, or used to answer a duplicate: a whole file
 // may be only in the page cache (D-S5). It never deletes what could be an
 // acknowledged object (SPOOL-16).
+//
+// One bad place of the disk holds nothing up. A file that cannot be opened stays
+// where it is and is told as missing; so is what is known of a directory that cannot
+// be read, and nothing new is put there; what cannot be unlinked is told, and the
+// next start tries again. Only the folders themselves, the journal, and a lack of
+// descriptors end a start.
 //
 // The marker "suspect" needs no sync: it has to live exactly as long as the page
 // cache that it warns of. If not even it can be written, the kernel still
@@ -271,8 +284,11 @@
 // # The index
 //
 // bbolt, from sequence number to ID and Meta, written by Run, checked first by a
-// child process (ProbeMain), thrown away on any doubt. It only saves opening
-// files for lists; no promise depends on it, nothing waits for it.
+// child process (ProbeMain), thrown away on any doubt. It saves opening files for
+// lists, and at a start it is a witness: see What is lost. No promise depends on it,
+// nothing waits for it. A fault in its mapped file while it is open leaves that file
+// alone, mapped until the process ends, and a new one is made; after eight there is
+// none until the next start.
 //
 //	bucket "objects 1"   sequence number, 8 bytes -> CRC-32C of key and value | ID | Meta
 //	bucket "objects 2"   AES("edgedrow" | sequence number) -> nonce, 12 bytes | sealed row of "objects 1"
@@ -321,10 +337,24 @@
 // # What is lost
 //
 // A start that finds a file without its seal, or with other bytes from the mark
-// on, moves it to the quarantine folder; one that finds no file for what the
-// journal knows takes the object for missing. Both are told as errors, are kept
-// in the journal as quarantined and damaged, and stay in every list and in
-// Stats.SetAside or Stats.Missing, start after start.
+// on, moves it to the quarantine folder; one that finds no file that it can open for
+// what the journal or the index knows takes the object for missing. Both are told as
+// errors, are kept in the journal as quarantined and damaged, and stay in every list
+// and in Stats.SetAside or Stats.Missing, start after start.
+//
+// Proof ends that, and nothing else has to: each start reads again what was taken for
+// damaged, in its place too, because a loose cable passes, and only the bytes say
+// whether they are what was stored. What lies in quarantine and is whole is copied
+// to the place that its seal names, if nothing is there; the copy is synced and proved,
+// its name is synced, and the file in quarantine goes when a segment without the mark
+// of damage is durable. A file under a name that the disk altered comes back in the
+// same way, or, damaged, is moved to quarantine; a name that is of no object at all
+// is left alone and counted in Recovery.Foreign.
+//
+//	a crash                      leaves
+//	before the copy has a name   the file in quarantine; the next start begins again
+//	after it                     both: the next start proves the copy, and lets the other go
+//	after the segment            the object, and perhaps the other, as before
 //
 // From the mark on a power cut leaves such files of objects that were being
 // stored. What was acknowledged was synced and is whole there, unless the disk
@@ -336,9 +366,16 @@
 // The object itself ends it when it is sent again (Healing: the file that was set
 // aside goes with the row), and so does the archive's confirmation, after which
 // it counts under Stats.Damaged, because the disk is bad, until it is forgotten.
-// Discard ends it, too. Nothing else deletes a file there. The ID is known from the journal, from a
-// seal that proves itself, or from content that proves the ID in a seal that does
-// not; a file of which no ID is known is listed with a zero one for as long as it
-// lies there, and a re-send cannot end that. An object that only its own file
-// knew of (no receipt yet) is not missed when that file is gone.
+// Discard ends it, too. Nothing else deletes a file there. The ID is known from the
+// journal, from the index, from a seal that proves itself, or from content that proves
+// the ID in a seal that does not; a file of which no ID is known is listed with a zero
+// one for as long as it lies there, and a re-send cannot end that.
+//
+// A row of the index without a file is believed when no row of the journal let that
+// number go, because it was written behind its commit. It proves nothing when the
+// journal is damaged or gone, and, once as many objects were forgotten as are
+// remembered (Config.MaxTombstones), nothing of numbers below the oldest of those:
+// an index that the disk set back in time must not cry wolf. An object of which
+// neither journal nor index knew (no receipt yet, and its row not yet written, which
+// takes a second, or lost as well) is not missed when its file is gone.
 package spool

@@ -126,7 +126,7 @@ type Stats struct {
 	ByState        map[State]int64
 	Damaged        int64         // objects whose bytes are not what was stored, in whatever state; somebody should look
 	SetAside       int64         // received objects whose files a start moved to the quarantine folder, until they come again or the archive has them
-	Missing        int64         // received objects whose files are gone, as far as the journal knows of them; until the same
+	Missing        int64         // received objects whose files are gone or cannot be opened, as far as journal or index know of them; until the same
 	Unfinished     int64         // files that a power cut left unfinished, of objects that were never acknowledged unless the disk lies: no alarm
 	DayBytes       int64         // of containers that came in the last 24 hours of running
 	FillsIn        time.Duration // until it is full if as much goes on coming; zero: unknown

@@ -139,7 +139,7 @@ type Object struct {
 	ArchivedAt time.Time // zero unless archived
 	Reason     string    // why it is quarantined
 	Damaged    bool      // its bytes are not what was stored
-	Lost       bool      // of which nothing can be read: its file was set aside or is gone; Length and Received are zero
+	Lost       bool      // of which nothing can be read: its file was set aside, cannot be opened or is gone; Length and Received are zero
 	Unfinished bool      // Lost, and only a lying disk could have had it acknowledged: no reason to worry
 	HubHasCopy bool      // the hub, or the archive, said so and has not taken it back
 	Owner      string    // who leased it
