@@ -66,6 +66,9 @@ func (k second) inPlace() error {
 		if err := k.ctx.Err(); err != nil {
 			return err
 		}
+		if f := k.book.facts[o.seq]; err != nil && f.id == (ID{}) { // now it is known whose damage that is
+			*f = facts{id: o.c.id, quarantined: true, damaged: true, reason: clip("damaged: " + err.Error())}
+		}
 		switch {
 		case err == nil:
 			k.clear(o.seq, o.seq, o.c)

@@ -116,3 +116,36 @@ func TestAnObjectThatVanishedIsTold(t *testing.T) {
 		t.Fatalf("%+v; want one missing", st)
 	}
 }
+
+// P14: an object of which nothing could be read, not even which it was, and that can
+// be read again, is no good one for that: its bytes have to say so.
+func TestABadInodeThatCanBeReadAgainProvesNothing(t *testing.T) {
+	for _, damaged := range []bool{false, true} {
+		fs := newMemFS()
+		s := open(t, memConfig(fs))
+		o, _ := put(t, s, routineSample(1), sample(1, 100))
+		s.Close()
+		s = open(t, memConfig(badInodeFS{fs, objectName(o.Seq)}))
+		wantLost(t, s, 0, 1)
+		s.Close()
+		if damaged {
+			n, err := fs.walk(objectName(o.Seq))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.data[len(n.data)-sealSize-1] ^= 1
+		}
+		for range 2 {
+			s = open(t, memConfig(fs))
+			want := Received
+			if damaged {
+				want = Quarantined
+			}
+			wantState(t, s, o.ID, want)
+			if c := s.Counters(); c[CountReceived] != 1 {
+				t.Fatalf("%v", c)
+			}
+			s.Close()
+		}
+	}
+}

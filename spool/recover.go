@@ -102,7 +102,7 @@ func (s *Spool) recover(ctx context.Context) error {
 	}
 	s.report.Duration = s.cfg.Now().Sub(started)
 	s.cfg.Logger.Info("spool recovered", "objects", s.report.Objects, "proved", s.report.Proved, "rewritten", s.report.Rewritten,
-		"set_aside", s.report.SetAside, "missing", s.report.Missing, "journal_holes", s.report.JournalHoles)
+		"set_aside", s.report.SetAside, "missing", s.report.Missing, "returned", s.report.Returned, "journal_holes", s.report.JournalHoles)
 	return nil
 }
 
