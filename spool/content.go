@@ -207,6 +207,12 @@ func (k *checked) finish() error {
 // Verify reads the object again and checks seal and digest (P14). A mismatch is
 // ErrCorrupt, and the object is quarantined.
 func (s *Spool) Verify(ctx context.Context, id ID) error {
+	s.mu.Lock()
+	e, err := s.find(id)
+	s.mu.Unlock()
+	if err == nil {
+		askDisk(s.fs, e.seq)
+	}
 	c, err := s.Open(id)
 	if err != nil {
 		return err

@@ -45,6 +45,23 @@ type File interface {
 // Sync at the end of a large object has little left to do. It proves nothing.
 type writeStarter interface{ StartWrite(off, n int64) }
 
+// cacheDropper is a File that can have the kernel forget what it remembers of it,
+// so that the next read asks the disk. It proves nothing when it does nothing.
+type cacheDropper interface{ DropCache() }
+
+// askDisk sees to it that an object's next read comes from the disk: a check that
+// the page cache passes says nothing about what a power cut would leave.
+func askDisk(fs FS, seq uint64) {
+	f, err := fs.Open(objectName(seq))
+	if err != nil {
+		return // whoever reads it learns why
+	}
+	defer f.Close()
+	if d, ok := f.(cacheDropper); ok {
+		d.DropCache()
+	}
+}
+
 // noSpace reports whether err says that the disk, or the quota, is full: the
 // only errors of a write that are not fatal (P7, P8).
 func noSpace(err error) bool {

@@ -150,6 +150,13 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
+// DropCache drops pages that are clean, as those of a synced file are. What another
+// reader has mapped or locked stays.
+func (f osFile) DropCache() {
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	runtime.KeepAlive(f.File)
+}
+
 // StartWrite begins writeback and waits for nothing. Its error is not looked
 // at: the Sync that follows reports what went wrong.
 func (f osFile) StartWrite(off, n int64) {

@@ -183,6 +183,7 @@ func (r *Reader) Open(seq uint64) (*Content, error) {
 
 // Verify reads an object and checks seal and digest (P14).
 func (r *Reader) Verify(ctx context.Context, seq uint64) error {
+	askDisk(r.fs, seq)
 	c, err := r.Open(seq)
 	if err == nil {
 		defer c.Close()

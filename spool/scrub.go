@@ -127,6 +127,7 @@ func (k *scrubber) object(ctx context.Context, e *entry) error {
 func isDamage(err error) bool { return errors.Is(err, errNotSealed) || errors.Is(err, ErrCorrupt) }
 
 func (k *scrubber) read(ctx context.Context, e *entry) error {
+	askDisk(k.s.fs, e.seq)
 	c, err := openContent(k.s.fs, k.s.keys, e.seq)
 	if err != nil {
 		return err
