@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"os"
+	"sort"
 )
 
 // beginJournal writes all that is known to a new segment, with its own sync:
@@ -27,6 +28,7 @@ func (r *recovery) beginJournal() error {
 	for _, o := range r.found {
 		r.adopt(o)
 	}
+	sort.Slice(s.order, func(i, k int) bool { return s.order[i].seq < s.order[k].seq })
 	s.adoptGroups(r.book.groups)
 	s.adoptScrub(r.book.scrubbed)
 	r.rep.Objects = len(r.found)
@@ -52,7 +54,14 @@ func (r *recovery) adopt(o found) {
 		s.counters[CountReceived]++
 	}
 	s.dirs[shardName(o.seq)] = true
-	s.publish(e)
+	r.list(e)
+}
+
+// list is publish for many: order is sorted once, when all are there. Putting each
+// in its place would take hours where a directory was lost.
+func (r *recovery) list(e *entry) {
+	r.s.order = append(r.s.order, e)
+	r.s.show(e)
 }
 
 // unlinkForgotten repeats unlinks that a crash undid; the rows that allow it
@@ -82,12 +91,9 @@ func (r *recovery) unlinked(name string) bool {
 // syncAll is the commit point of recovery. Before it nothing was shown to anybody.
 func (r *recovery) syncAll() error {
 	if mutant != mutantNoSyncFS {
-		if err := r.s.fs.SyncFS(); err != nil {
+		if err := synced(r.s.fs.SyncFS()); err != nil {
 			return err
 		}
 	}
-	if r.suspect {
-		return r.s.fs.Remove(suspectName)
-	}
-	return nil
+	return r.s.calmDown(r.suspect)
 }

@@ -156,5 +156,5 @@ func (r *recovery) adoptLost(l lost) {
 	if !old && known && !r.again[l.seq] {
 		r.s.counters[CountReceived]++
 	}
-	r.s.publish(l.entry())
+	r.list(l.entry())
 }

@@ -77,6 +77,11 @@ func (s *Spool) publish(e *entry) {
 	s.order = append(s.order, nil)
 	copy(s.order[i+1:], s.order[i:])
 	s.order[i] = e
+	s.show(e)
+}
+
+// show is publish for what is in order already, or will be. Guarded by mu.
+func (s *Spool) show(e *entry) {
 	if old := s.byID[e.id]; e.id == (ID{}) {
 		// nobody knows whose file it was
 	} else if old == nil {
