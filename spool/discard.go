@@ -33,7 +33,9 @@ func (d Discard) check() error {
 // crash may bring the file back; recovery unlinks it again. A sender that had it
 // leased gets ErrUnknown; a receipt that comes later is taken as read. The same
 // object, sent again, is a new one. ErrUnknown: it is not here, or the number and
-// the ID are of different objects.
+// the ID are of different objects. That is said as well when the damaged copy that d
+// names gave way to a good one before the row was written: nobody has looked at
+// that one, and it stays.
 func (s *Spool) Discard(ctx context.Context, d Discard) error {
 	if err := errors.Join(d.check(), ctx.Err()); err != nil {
 		return err
@@ -49,7 +51,15 @@ func (s *Spool) Discard(ctx context.Context, d Discard) error {
 	if e == nil {
 		return fmt.Errorf("discard object %d: %w", d.Seq, ErrUnknown)
 	}
-	return s.oblige(o)
+	if err := s.oblige(o); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !e.discarded {
+		return fmt.Errorf("discard object %d: it gave way before: %w", e.seq, ErrUnknown)
+	}
+	return nil
 }
 
 // named returns what d means, or nil. Guarded by mu.

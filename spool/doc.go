@@ -225,7 +225,8 @@
 // state an object is, also for files of which nobody knows what they were. The row
 // tells who and why, and the rest is as above: row before unlink, the lease ends,
 // recovery unlinks again whatever has that number, since a number is never given
-// away twice. Neither export nor the audit trail is made here. Nothing but these
+// away twice. A damaged copy that gives way to a good one in the same flush was not
+// discarded, and ErrUnknown says so. Neither export nor the audit trail is made here. Nothing but these
 // two, and Healing, unlinks an object.
 //
 //	a crash               leaves
@@ -245,7 +246,9 @@
 // count, and after a start it begins anew for each group of which something came,
 // or was discarded, behind its last event; New.Quiet, open associations and
 // expectations are forgotten then. What is kept of a group goes, its event too,
-// with the last that is remembered of its objects (Config.MaxTombstones).
+// with the last that is remembered of its objects (Config.MaxTombstones). A row speaks
+// of numbers below the mark only: what was on its way then may come late, and is a
+// change, at the price of one revision too many after a start.
 //
 // # The mark
 //

@@ -180,13 +180,33 @@ func (s *Spool) Return(id ID, delay time.Duration, cause error) error {
 		e.tries++
 		if int(e.tries) >= s.cfg.MaxTries {
 			o := op{kind: opQuarantined, seq: e.seq, id: id, reason: clip(fmt.Sprintf("parked after %d tries: %v", e.tries, bad.error))}
+			l := e.lease
 			s.mu.Unlock()
-			return s.oblige(o)
+			return s.park(e, l, o, delay)
 		}
 	}
 	s.giveBack(e, delay)
 	s.mu.Unlock()
 	return nil
+}
+
+// parkAgain is how long a poison object that finds no room for its row waits
+// before it is tried once more.
+const parkAgain = 10 * time.Second
+
+// park makes it durable that a poison object is not offered any more. If that
+// cannot be said now, its lease ends all the same, or nobody would ever have it again.
+func (s *Spool) park(e *entry, l *lease, o op, delay time.Duration) error {
+	err := s.oblige(o)
+	if err == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.lease == l && !e.gone {
+		s.giveBack(e, max(delay, parkAgain))
+	}
+	return err
 }
 
 // leaseEnd is when a lease that begins now expires.

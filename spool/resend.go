@@ -11,8 +11,11 @@ import (
 // modality deletes its own copy. So the copy that is here has to prove itself
 // before it answers. If it cannot, these bytes are the good copy that heals it.
 //
-// That costs reading the object once for each re-send, mostly from the page
-// cache. What the archive has needs no proof.
+// Reading takes a while, and no lock is held meanwhile: what was discarded, or
+// found damaged, while it was read answers for nothing.
+//
+// That costs reading the object once for each re-send. What the archive has needs
+// no proof.
 func (s *Spool) claimProved(ctx context.Context, id ID) (*entry, *Object, error) {
 	for {
 		e, twin, err := s.claim(ctx, id)
@@ -23,10 +26,18 @@ func (s *Spool) claimProved(ctx context.Context, id ID) (*entry, *Object, error)
 		if err != nil {
 			return nil, nil, err
 		}
-		if whole {
+		if whole && s.stillGood(*twin) {
 			return nil, twin, nil
 		}
 	}
+}
+
+// stillGood says whether o is still the object that stands for its ID.
+func (s *Spool) stillGood(o Object) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.byID[o.ID]
+	return e != nil && e.seq == o.Seq && !e.gone && !e.damaged
 }
 
 // provedAgain reads an object. If it is not whole, or cannot be read, that is
