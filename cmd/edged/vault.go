@@ -68,13 +68,9 @@ func (c *Config) openKey(log *slog.Logger) ([]byte, error) {
 // rewrap wraps the key to the recovery key that the hub gave last, if that was cut
 // short, or the key is another one. What goes wrong stops no image.
 func (c *Config) rewrap(v vault.Config) {
-	public, err := vault.RecoveryKey(v.Dir)
+	changed, err := vault.Rewrap(v)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
-	}
-	changed := false
-	if err == nil {
-		changed, err = vault.Wrap(v, public)
 	}
 	if err != nil {
 		v.Logger.Warn("the key of the spool is not wrapped to the recovery key", "err", err)

@@ -128,7 +128,28 @@ func (c *Config) makeAndLock() (unlock func(), err error) {
 			return nil, fmt.Errorf("keys: %w", err)
 		}
 	}
-	return lock(c.Dir)
+	unlock, err = lock(c.Dir)
+	if err == nil {
+		c.clearTemporary()
+	}
+	return unlock, err
+}
+
+// clearTemporary removes what a cut of WriteFile has left: it may be the key as it
+// is, and would lie there for ever, also when the copies are sealed in a TPM by now.
+// settle syncs the directories.
+func (c *Config) clearTemporary() {
+	for _, d := range dirs(c.Dir) {
+		entries, err := os.ReadDir(d)
+		if err != nil {
+			c.Logger.Error("what a cut may have left of the spool's key cannot be looked for", "err", err)
+		}
+		for _, e := range entries {
+			if left, _ := filepath.Match("."+keyFile+".*.tmp", e.Name()); left {
+				c.takeAway(os.Remove(filepath.Join(d, e.Name())))
+			}
+		}
+	}
 }
 
 func lock(dir string) (unlock func(), err error) {

@@ -4,7 +4,7 @@
 //
 //	DIR/1/spool.key          a copy
 //	DIR/2/spool.key          the other copy
-//	DIR/recovery.pub         the recovery public key that the hub has given
+//	DIR/recovery.pub         the recovery public key that the hub has given, with a PEM header "Mark"
 //	DIR/recovery.wrapped     the key, wrapped to it (package recovery)
 //
 // A copy is text, so that it can be read over the telephone if it must be:
@@ -36,6 +36,14 @@
 //
 // A copy whose fsync failed is in doubt for ever, whatever a second fsync says (P8):
 // it is taken away, and the next Open writes a new file.
+//
+// The mark is HMAC-SHA256 of the 32 bytes of the public key, under HKDF(key, "",
+// "edged recovery public key mark 1"): who can write the disk, and has not the key, cannot
+// have the key wrapped to a recovery key of his own. Without a good mark only the hub's
+// word counts (Rewrap and Wrap).
+//
+// What a cut leaves under a temporary name may be the key as it is: Open and Recover
+// remove it.
 //
 // Sealed to the TPM means: under its storage root key (TCG's ECC template H-2),
 // without a policy on PCRs, so that an update of the firmware or of the kernel does

@@ -1,7 +1,7 @@
 package vault
 
 import (
-	"bytes"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -46,7 +46,7 @@ func Wrap(c Config, publicPEM []byte) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if id := idOf(held); id != "" && c.isWrapped(id, to, publicPEM) {
+	if id := idOf(held); id != "" && c.isWrapped(id, to) {
 		return false, c.settleRecovery()
 	}
 	key, err := c.unseal(&held)
@@ -56,7 +56,49 @@ func Wrap(c Config, publicPEM []byte) (changed bool, err error) {
 	return true, c.wrap(key, publicPEM)
 }
 
-func (c *Config) wrap(key, publicPEM []byte) error {
+// Rewrap wraps the key to the recovery key that Wrap got last, when that was cut
+// short or the wrapped key was damaged. It does so only for a public key that bears
+// the mark of this spool's key: who had the disk for a minute could have put his own
+// there, and would be given the key with the next start. Else it is ErrForeign, and
+// the hub has to say again which one counts.
+func Rewrap(c Config) (changed bool, err error) {
+	if c, err = c.withDefaults(); err != nil {
+		return false, err
+	}
+	unlock, err := lock(c.Dir)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	public, mark, err := readPublic(c.Dir)
+	if err != nil {
+		return false, err
+	}
+	to, err := recovery.KeyID(public)
+	if err != nil {
+		return false, err
+	}
+	held, err := c.read()
+	if err != nil {
+		return false, err
+	}
+	if id := idOf(held); id != "" && c.isWrapped(id, to) {
+		return false, c.settleRecovery()
+	}
+	key, err := c.unseal(&held)
+	if err != nil {
+		return false, err
+	}
+	if !hmac.Equal(mark, markOf(key, public)) {
+		return false, ErrForeign
+	}
+	return true, c.wrap(key, public)
+}
+
+// wrap: after an error the public key goes, because with it, and a wrapped key of
+// which no fsync can be believed any more, Wrap would have nothing to do (P8).
+func (c *Config) wrap(key, publicPEM []byte) (err error) {
+	defer func() { c.forgetPublic(err) }()
 	text, err := recovery.Seal(publicPEM, keyID(key), key)
 	if err != nil {
 		return err
@@ -70,7 +112,7 @@ func (c *Config) wrap(key, publicPEM []byte) error {
 	if err := c.step("public"); err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(c.Dir, publicFile), publicPEM, 0o600)
+	return durable.WriteFile(filepath.Join(c.Dir, publicFile), marked(publicPEM, markOf(key, publicPEM)), 0o600)
 }
 
 // idOf names the key of the copies, "" when there is none or there are two.
@@ -87,10 +129,14 @@ func idOf(held [2]copyOf) (id string) {
 }
 
 // isWrapped reports whether key id is wrapped to this recovery key already.
-func (c *Config) isWrapped(id, to string, publicPEM []byte) bool {
+func (c *Config) isWrapped(id, to string) bool {
 	w, err := c.wrapped()
-	public, perr := readFile(filepath.Join(c.Dir, publicFile))
-	return err == nil && perr == nil && w.ID == id && w.To == to && bytes.Equal(public, publicPEM)
+	public, mark, perr := readPublic(c.Dir)
+	if err != nil || perr != nil || len(mark) == 0 { // versions that made no mark
+		return false
+	}
+	is, perr := recovery.KeyID(public)
+	return perr == nil && w.ID == id && w.To == to && is == to
 }
 
 func (c *Config) wrapped() (*recovery.Wrapped, error) {
@@ -101,13 +147,17 @@ func (c *Config) wrapped() (*recovery.Wrapped, error) {
 	return recovery.Parse(text)
 }
 
-func (c *Config) settleRecovery() error {
+func (c *Config) settleRecovery() (err error) {
+	defer func() { c.forgetPublic(err) }()
 	return errors.Join(syncFile(filepath.Join(c.Dir, wrappedFile)), syncFile(filepath.Join(c.Dir, publicFile)), durable.SyncDir(c.Dir))
 }
 
 // RecoveryKey is the public key that the spool's key was wrapped to last;
 // errors.Is(err, fs.ErrNotExist) when there was none.
-func RecoveryKey(dir string) ([]byte, error) { return readFile(filepath.Join(dir, publicFile)) }
+func RecoveryKey(dir string) ([]byte, error) {
+	public, _, err := readPublic(dir)
+	return public, err
+}
 
 // Recoverable reports whether the key that is in use is wrapped to the recovery
 // key that was given last. It needs no TPM.
@@ -126,7 +176,7 @@ func Recoverable(dir string) bool {
 	}
 	to, err := recovery.KeyID(public)
 	id := idOf(held)
-	return err == nil && id != "" && c.isWrapped(id, to, public)
+	return err == nil && id != "" && c.isWrapped(id, to)
 }
 
 // Recover unwraps the key and writes both copies, protected as this machine is
@@ -179,10 +229,15 @@ func (c *Config) putBack(key []byte) error {
 			held[i] = copyOf{} // sealed by a TPM that may be another one: seal it here
 		}
 	}
-	if err := c.write(held, key); err != nil {
-		return err
+	was := c.texts()
+	if err = c.write(held, key); err == nil {
+		err = c.settle(key)
 	}
-	return c.settle(key)
+	if err != nil {
+		c.withdraw(err, false)
+		c.takeBack(was)
+	}
+	return err
 }
 
 // Erase takes away every form of the key, the wrapped one too, and makes that

@@ -236,3 +236,58 @@ func TestEraseLeavesNoFormOfTheKey(t *testing.T) {
 		t.Errorf("where nothing was: %v", err)
 	}
 }
+
+// P8: what a Recover that failed has written is taken away, so that the next one
+// writes new files and believes no second fsync; what was there before stays.
+func TestAFailedRecoverLeavesNoCopyInDoubt(t *testing.T) {
+	private, public := recoveryPair(t)
+	dir := filepath.Join(t.TempDir(), "keys")
+	key := mustOpen(t, Config{Dir: dir})
+	mustWrap(t, Config{Dir: dir}, public, true)
+	there := moveDisk(t, dir)
+	inTheWay := filepath.Join(paths(there)[1], "in the way")
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Recover(Config{Dir: there}, private, nil); err == nil {
+		t.Fatal("copy 2 cannot be written, and nothing was said")
+	}
+	if _, err := os.Lstat(paths(there)[0]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("copy 1 is left: %v", err)
+	}
+	if _, err := os.Lstat(inTheWay); err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll(paths(there)[1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := Recover(Config{Dir: there}, private, nil); err != nil {
+		t.Fatal(err)
+	}
+	mustBeInBoth(t, there, key)
+}
+
+// P8: a wrapped key that was not made durable is not called wrapped afterwards.
+func TestAFailedWrapIsDoneAgainInFull(t *testing.T) {
+	_, public := recoveryPair(t)
+	_, second := recoveryPair(t)
+	c := Config{Dir: filepath.Join(t.TempDir(), "keys")}
+	mustOpen(t, c)
+	mustWrap(t, c, public, true)
+	wrapped := filepath.Join(c.Dir, wrappedFile)
+	text, _ := os.ReadFile(wrapped)
+	if err := errors.Join(os.Remove(wrapped), os.MkdirAll(filepath.Join(wrapped, "in the way"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Wrap(c, second); err == nil {
+		t.Fatal("it cannot be written, and nothing was said")
+	}
+	if err := errors.Join(os.RemoveAll(wrapped), os.WriteFile(wrapped, text, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if Recoverable(c.Dir) {
+		t.Error("called recoverable")
+	}
+	mustWrap(t, c, public, true)
+	mustWrap(t, c, public, false)
+}

@@ -1,9 +1,11 @@
 package vault
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -43,9 +45,38 @@ func (c *Config) withdraw(cause error, made bool) {
 	}
 }
 
+// texts are both copies as they are now, nil where there is none.
+func (c *Config) texts() (texts [2][]byte) {
+	for i, p := range paths(c.Dir) {
+		texts[i], _ = readFile(p) // what cannot be read is not what write puts there
+	}
+	return texts
+}
+
+// takeBack takes away what a failed Recover has written: it can be done again,
+// because the wrapped key is there, and must then write new files (P8).
+func (c *Config) takeBack(was [2][]byte) {
+	if c.step("take back") != nil {
+		return
+	}
+	for i, now := range c.texts() {
+		if now != nil && !bytes.Equal(now, was[i]) {
+			c.takeAway(os.Remove(paths(c.Dir)[i]))
+		}
+	}
+}
+
+// forgetPublic is for a wrapped key in doubt: without its public key the next Wrap
+// writes both anew. The wrapped one stays, it may be good.
+func (c *Config) forgetPublic(cause error) {
+	if cause != nil && c.step("forget public") == nil {
+		c.takeAway(os.Remove(filepath.Join(c.Dir, publicFile)))
+	}
+}
+
 func (c *Config) takeAway(err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		c.Logger.Error("a copy of the spool's key is in doubt and cannot be taken away", "err", err)
+		c.Logger.Error("a file of the spool's keys is in doubt and cannot be taken away", "err", err)
 	}
 }
 
