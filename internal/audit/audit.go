@@ -74,7 +74,7 @@ func (l *Log) Append(e Event) (seq uint64, err error) {
 	if l.dead != nil {
 		return 0, l.dead
 	}
-	if err := makeDir(l.cfg.Dir); err != nil {
+	if err := l.makeDir(); err != nil {
 		return 0, fmt.Errorf("audit log: %w", err)
 	}
 	unlock, err := lockDir(l.cfg.Dir)
@@ -85,6 +85,7 @@ func (l *Log) Append(e Event) (seq uint64, err error) {
 	if seq, err = l.append(e); err != nil {
 		return 0, fmt.Errorf("audit log: %w", err)
 	}
+	l.restoreReserve()
 	return seq, nil
 }
 

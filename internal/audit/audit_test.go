@@ -138,7 +138,7 @@ func TestEveryFlippedBitIsTold(t *testing.T) {
 		b[i] ^= 1
 		must(t, os.WriteFile(file, b, 0o600))
 		rep, err := Read(dir, key, func(Event) error { return nil })
-		if err == nil && rep.Broken == 0 {
+		if err == nil && rep.Broken == 0 && rep.Torn == 0 {
 			t.Fatalf("the flipped bit in byte %d of %q is not told", i, b)
 		}
 	}
@@ -173,6 +173,94 @@ func TestAnUnfinishedRowCostsItselfOnly(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A power cut may as well leave the end of a row without its beginning, and old
+// blocks of the disk in between: the log goes on.
+func TestAnUnfinishedRowMayEndAsOneDoes(t *testing.T) {
+	holes := map[string]func(row []byte) []byte{
+		"zeros":              func(row []byte) []byte { clear(row[:40]); return row },
+		"zeros but the end":  func(row []byte) []byte { clear(row[:len(row)-1]); return row },
+		"a block of old log": func(row []byte) []byte { copy(row, "old\n{}\n\n{\"seq\":3,"); return row },
+		"and no end":         func(row []byte) []byte { clear(row[:40]); return row[:len(row)-9] },
+	}
+	for name, hole := range holes {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, key []byte) {
+				dir := t.TempDir()
+				add(t, newLog(dir, key), discard("a"), discard("b"))
+				file := theFile(t, dir)
+				before, err := os.ReadFile(file)
+				must(t, err)
+				add(t, newLog(dir, key), discard("never acknowledged"))
+				after, err := os.ReadFile(file)
+				must(t, err)
+				row := hole(after[len(before):])
+				must(t, os.WriteFile(file, append(before, row...), 0o600))
+				if _, rep := read(t, dir, key); rep.Broken != 0 || rep.Torn != int64(len(row)) || rep.Seq != 2 {
+					t.Errorf("after the cut: %+v, want %d bytes torn", rep, len(row))
+				}
+				add(t, newLog(dir, key), discard("c"))
+				if objects, rep := read(t, dir, key); strings.Join(objects, ",") != "a,b,,c" || rep.Broken != 0 || rep.Torn != 0 {
+					t.Errorf("%v, %+v", objects, rep)
+				}
+			})
+		})
+	}
+}
+
+// What is no row and longer than one was not left by a power cut: it stays where it
+// is, and is told.
+func TestALogOfSomethingElseIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	add(t, newLog(dir, nil), discard("a"))
+	file := theFile(t, dir)
+	b, err := os.ReadFile(file)
+	must(t, err)
+	b = append(b, bytes.Repeat([]byte("something else\n"), maxLine/10)...)
+	must(t, os.WriteFile(file, b, 0o600))
+	if _, err := newLog(dir, nil).Append(discard("b")); err == nil || !strings.Contains(err.Error(), "no row of this log") {
+		t.Errorf("append: %v", err)
+	}
+	if after, _ := os.ReadFile(file); !bytes.Equal(after, b) {
+		t.Error("it was changed")
+	}
+	if _, rep := read(t, dir, nil); rep.Broken == 0 || rep.Torn != 0 {
+		t.Errorf("%+v", rep)
+	}
+}
+
+// P8: what a failed sync may have left in memory only is not there for the process
+// that starts after it, neither the row nor the name of a new file.
+func TestAFailedSyncLeavesNothingToBeBelieved(t *testing.T) {
+	broken := errors.New("input/output error")
+	for _, which := range []string{"the file", "the folder"} {
+		t.Run(which, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "audit")
+			l := newLog(dir, nil)
+			l.sync = func(f syncer) error {
+				if _, isFolder := f.(folder); isFolder == (which == "the folder") {
+					return broken
+				}
+				return nil
+			}
+			if _, err := l.Append(discard("a")); !errors.Is(err, broken) {
+				t.Errorf("%v", err)
+			}
+			if names, _ := files(dir); len(names) != 0 {
+				t.Errorf("left behind: %v", names)
+			}
+			add(t, newLog(dir, nil), discard("b")) // after a restart
+			l = newLog(dir, nil)
+			l.sync = func(syncer) error { return broken }
+			if _, err := l.Append(discard("c")); !errors.Is(err, broken) {
+				t.Errorf("%v", err)
+			}
+			if objects, rep := read(t, dir, nil); strings.Join(objects, ",") != "b" || rep.Torn != 0 || rep.Broken != 0 {
+				t.Errorf("%v, %+v", objects, rep)
+			}
+		})
+	}
 }
 
 // The intent is on the disk before the act, so a crash between the two shows.

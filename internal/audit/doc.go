@@ -17,9 +17,16 @@
 // set back never opens an earlier file again. DIR/lock is flocked while a row is
 // written, so that the daemon and a command may both write.
 //
+// DIR/reserve holds 128 KiB of disk, so that on a full one somebody can still be
+// recorded, and so allowed, to discard; it goes then, and comes back with the room.
+//
 // A row is a line of JSON that ends with a newline. What has none is an unfinished
-// write: nobody acted on it. The next row takes its place and an event of its own
-// says so.
+// write: nobody acted on it. A power cut may also leave the end of it without its
+// beginning: up to 64 KiB at the end of the newest file that are no row are of it,
+// too. The next row takes its place and an event of its own says so.
+//
+// A row whose sync failed is taken back, with its file where that is new: the
+// kernel would call it written when it is asked again (P8).
 //
 //	{"seq":8,"prev":"HEX","event":{...}}            without a key
 //	{"seq":8,"prev":"HEX","sealed":"BASE64"}        with one

@@ -23,9 +23,22 @@ type syncer interface{ Sync() error }
 // lockWait bounds how long a row waits for another process's row.
 const lockWait = 5 * time.Second
 
-// makeDir makes the folder, once.
-func makeDir(dir string) error {
-	if err := durable.Mkdir(dir, 0o700); err != nil {
+// makeDir makes the folder, once. Whoever made one that is there may have died
+// before its name was durable.
+func (l *Log) makeDir() error {
+	dir := l.cfg.Dir
+	if l.named != "" {
+		return nil
+	}
+	_, there := os.Lstat(dir)
+	err := durable.Mkdir(dir, 0o700)
+	if err == nil && there == nil {
+		err = durable.SyncDir(filepath.Dir(dir))
+	}
+	if err != nil && there != nil {
+		_ = os.Remove(dir) // empty; if it stayed, the next process would call it durable (P8)
+	}
+	if err != nil {
 		return err
 	}
 	return own(dir, dir)
@@ -108,7 +121,7 @@ func findTail(dir string) (t tail, err error) {
 	for i := len(names) - 1; i >= 0; i-- {
 		row, whole, torn, err := lastRow(names[i])
 		if err != nil {
-			return t, err
+			return t, fmt.Errorf("%s: %w", names[i], err)
 		}
 		if i == len(names)-1 {
 			t.file, t.size, t.torn = names[i], whole, torn
@@ -118,7 +131,7 @@ func findTail(dir string) (t tail, err error) {
 		}
 		l, _, err := parse(row)
 		if err != nil {
-			return t, fmt.Errorf("%s: the last row is not one of this log: %w; move the folder away to begin a new one, and keep it", names[i], err)
+			return t, fmt.Errorf("%s: %w", names[i], err)
 		}
 		t.seq, t.hash, t.sealed = l.Seq, sha256.Sum256(row), l.Sealed != nil
 		return t, nil
@@ -126,8 +139,10 @@ func findTail(dir string) (t tail, err error) {
 	return t, nil
 }
 
-// lastRow reads the end of a file: the last line that is whole, where it ends,
-// and how many bytes are behind it.
+// lastRow reads the end of a file: the last row that is whole, where it ends, and
+// how many bytes are behind it. Those are of the row that was being written when
+// the power went. Its end may have reached the disk without its beginning, so also
+// lines that are no row are of it, up to the length of one.
 func lastRow(name string) (row []byte, whole, torn int64, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -143,15 +158,25 @@ func lastRow(name string) (row []byte, whole, torn int64, err error) {
 	if err != nil {
 		return nil, 0, 0, err
 	}
-	last := bytes.LastIndexByte(end, '\n')
-	if last < 0 && from > 0 {
-		return nil, 0, 0, fmt.Errorf("%s: no row within %d bytes of its end", name, 2*maxLine)
+	row, n := lastWhole(end)
+	whole = from + int64(n)
+	if torn = info.Size() - whole; torn > maxLine || row == nil && from > 0 {
+		return nil, 0, 0, fmt.Errorf("no row of this log within %d bytes of its end; move the folder away to begin a new one, and keep it", maxLine)
 	}
-	if last < 0 {
-		return nil, 0, info.Size(), nil
+	return row, whole, torn, nil
+}
+
+// lastWhole finds the last line in b that is a row, and where it ends.
+func lastWhole(b []byte) (row []byte, end int) {
+	for end = bytes.LastIndexByte(b, '\n') + 1; end > 0; {
+		begin := bytes.LastIndexByte(b[:end-1], '\n') + 1
+		row = b[begin : end-1]
+		if _, _, err := parse(row); err == nil {
+			return row, end
+		}
+		end = begin
 	}
-	whole = from + int64(last) + 1
-	return end[bytes.LastIndexByte(end[:last], '\n')+1 : last], whole, info.Size() - whole, nil
+	return nil, 0
 }
 
 // mend cuts off what is no whole row: nobody has acted on it.
@@ -175,27 +200,8 @@ func (l *Log) write(t tail, e Event) (tail, error) {
 		return t, fmt.Errorf("event %d is too long: %d bytes", e.Seq, len(row))
 	}
 	name := max(t.file, filepath.Join(l.cfg.Dir, e.At.Format("2006-01")+".log"))
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
+	if err := l.put(t, name, append(row, '\n')); err != nil {
 		return t, err
-	}
-	defer f.Close()
-	if _, err := f.Write(append(row, '\n')); err != nil {
-		return t, err // what it left is torn, and the next row's to mend
-	}
-	if err := l.sync(f); err != nil {
-		l.dead = fmt.Errorf("%s: %w; restart to go on", name, err)
-		return t, l.dead
-	}
-	if err := own(name, l.cfg.Dir); err != nil {
-		return t, err
-	}
-	if name != l.named { // also one that is there already: whoever made it may have died before this
-		if err := durable.SyncDir(l.cfg.Dir); err != nil {
-			l.dead = err
-			return t, err
-		}
-		l.named = name
 	}
 	if name != t.file {
 		t.file, t.size = name, 0
@@ -203,4 +209,49 @@ func (l *Log) write(t tail, e Event) (tail, error) {
 	t.size += int64(len(row)) + 1
 	t.seq, t.hash, t.sealed = e.Seq, sha256.Sum256(row), l.cfg.Key != nil
 	return t, nil
+}
+
+// put writes a line behind what is there: write, fsync(file), fsync(directory)
+// where it was not yet. What a failed sync leaves is taken back: a process that
+// starts later must find nothing that is in memory only (P8).
+func (l *Log) put(t tail, name string, line []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size := t.size
+	if name != t.file {
+		size = 0
+	}
+	if err := own(name, l.cfg.Dir); err != nil {
+		return err
+	}
+	if err := l.squeeze(f, line, size); err != nil {
+		return err // what it left is torn, and the next row's to mend
+	}
+	err = l.sync(f)
+	if err == nil && name != l.named { // also one that is there already: whoever made it may have died before this
+		err = l.sync(folder(l.cfg.Dir))
+	}
+	if err != nil {
+		l.dead = fmt.Errorf("%s: %w; restart to go on", name, err)
+		return errors.Join(l.dead, takeBack(f, size))
+	}
+	l.named = name
+	return nil
+}
+
+// folder is a directory that can be synced.
+type folder string
+
+func (d folder) Sync() error { return durable.SyncDir(string(d)) }
+
+// takeBack leaves the rows before. A new file goes with its name, which the
+// directory's sync may have lost.
+func takeBack(f *os.File, size int64) error {
+	if size == 0 {
+		return os.Remove(f.Name())
+	}
+	return f.Truncate(size)
 }

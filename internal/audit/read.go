@@ -54,6 +54,8 @@ type reader struct {
 	rep     Report
 	hash    digest
 	sealed  bool
+	torn    int64               // bytes of the lines since the last row that are none,
+	strange []string            // where those lines are, as long as they may be an unfinished row
 	intents map[uint64]struct{} // still without an outcome
 }
 
@@ -71,6 +73,7 @@ func (r *reader) file(name string, last bool) error {
 		row, err := lines.ReadSlice('\n')
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
+			r.settle()
 			r.broken(where, "is longer than any row")
 			if err := skipLine(lines); err != nil {
 				return err
@@ -100,14 +103,30 @@ func skipLine(b *bufio.Reader) error {
 	}
 }
 
+// end tells what is behind the last row. In the last file it is of the row that was
+// being written when the power went: findTail says the same.
 func (r *reader) end(where string, row []byte, last bool) {
-	switch {
-	case len(row) == 0:
-	case last:
-		r.rep.Torn = int64(len(row))
-	default:
+	if torn := r.torn + int64(len(row)); last && torn <= maxLine {
+		r.rep.Torn, r.torn, r.strange = torn, 0, nil
+		return
+	}
+	r.settle()
+	if len(row) > 0 {
 		r.broken(where, "is cut off")
 	}
+}
+
+// settle calls broken what is not the end of the log.
+func (r *reader) settle() {
+	r.tell()
+	r.torn = 0
+}
+
+func (r *reader) tell() {
+	for _, where := range r.strange {
+		r.broken(where, "is no row of this log")
+	}
+	r.strange = nil
 }
 
 func (r *reader) broken(where, what string) {
@@ -121,10 +140,13 @@ func (r *reader) broken(where, what string) {
 func (r *reader) row(where string, b []byte) error {
 	l, prev, err := parse(b)
 	if err != nil {
-		r.broken(where, "is no row of this log")
-		r.hash = sha256.Sum256(b)
+		r.strange = append(r.strange, where)
+		if r.torn += int64(len(b)) + 1; r.torn > maxLine {
+			r.tell()
+		}
 		return nil
 	}
+	r.settle()
 	switch {
 	case l.Seq != r.rep.Seq+1:
 		r.broken(where, fmt.Sprintf("has number %d, %d was expected: rows are missing", l.Seq, r.rep.Seq+1))
