@@ -102,7 +102,17 @@ func (c *discardCmd) check() error {
 	if rel, err := filepath.Rel(cfg.DataDir, c.Export); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
 		return usagef("discard: --export %s is inside data_dir; take a folder or a disk outside", c.Export)
 	}
-	return nil
+	return c.lasts(&cfg)
+}
+
+// lasts refuses a folder whose file system may lose, at a power cut, the only copy
+// that is left.
+func (c *discardCmd) lasts(cfg *Config) error {
+	doubt, err := durable.Doubt(c.Export)
+	if err != nil || doubt == "" || cfg.Spool.AllowUnsafeFilesystem {
+		return err
+	}
+	return usagef("discard: --export %s is on %s, which may lose the copies at a power cut, and they would be the only ones; take a USB disk, or another disk of this machine", c.Export, doubt)
 }
 
 func (c *discardCmd) Run(p *process) error {
@@ -116,6 +126,9 @@ func (c *discardCmd) Run(p *process) error {
 	defer in.Close()
 	e := &exporter{in: in, dir: c.Export, prove: true}
 	if err := e.begin(rows); err != nil {
+		return err
+	}
+	if err := settleFolder(c.Export); err != nil {
 		return err
 	}
 	failed := 0
@@ -163,7 +176,7 @@ func (e *exporter) keep(ctx context.Context, o objectRow) (x exported, err error
 		x, whole = e.object(ctx, o)
 	}
 	if whole != nil {
-		if !o.Lost && !o.Damaged && !errors.Is(whole, spool.ErrCorrupt) && e.in.verify(ctx, o) == nil {
+		if !o.Lost && !o.Damaged && e.in.verify(ctx, o) == nil {
 			return x, whole // the object is whole: the export has failed, not the object
 		}
 		x, err = e.damaged(ctx, o)
@@ -175,9 +188,19 @@ func (e *exporter) keep(ctx context.Context, o objectRow) (x exported, err error
 		err = e.receipt(x)
 	}
 	if err == nil {
-		err = durable.SyncDir(e.dir)
+		err = e.settle(x)
 	}
 	return x, err
+}
+
+// settle makes the names of a copy durable, or takes away those that this export
+// made: asked once more, the kernel would call them durable (P8).
+func (e *exporter) settle(x exported) error {
+	err := durable.SyncDir(e.dir)
+	if err != nil && x.made {
+		err = errors.Join(err, os.Remove(filepath.Join(e.dir, x.file)), os.Remove(filepath.Join(e.dir, x.receiptName())))
+	}
+	return err
 }
 
 // openWritable finds the running daemon, or opens the spool itself: with its

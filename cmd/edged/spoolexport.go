@@ -125,11 +125,12 @@ type exported struct {
 	bytes  int64
 	sha256 string
 	raw    bool // not a Part 10 file: what is on the disk, as it is
+	made   bool // by this export; else it was there and is the same
 }
 
 // begin makes the folder and looks whether there is room.
 func (e *exporter) begin(rows []objectRow) error {
-	if err := durable.Mkdir(e.dir, 0o700); err != nil {
+	if err := makeFolder(e.dir); err != nil {
 		return err
 	}
 	var fs unix.Statfs_t
@@ -185,7 +186,7 @@ func (e *exporter) write(ctx context.Context, x exported, from func(io.Writer) e
 		return x, err
 	}
 	part := final + ".part"
-	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	f, err := createNew(part)
 	if err != nil {
 		return x, err
 	}
@@ -202,6 +203,7 @@ func (e *exporter) write(ctx context.Context, x exported, from func(io.Writer) e
 	if err = errors.Join(err, f.Close(), ctx.Err()); err != nil {
 		return x, err
 	}
+	x.made = true
 	return x, renameNew(part, final)
 }
 
@@ -239,12 +241,20 @@ func readBack(f *os.File, x exported) error {
 }
 
 // compare proves a file that is there already: an export that was cut goes on.
+// Its pages are dropped first, and its name is made anew: the export before may
+// have ended with a sync that failed, after which the kernel takes for written
+// what is only in memory (P8). The directory's next sync has to write it again.
 func (e *exporter) compare(x exported, from func(io.Writer) error) (exported, error) {
-	f, err := os.Open(filepath.Join(e.dir, x.file))
+	final := filepath.Join(e.dir, x.file)
+	f, err := openPlain(final)
 	if err != nil {
 		return x, err
 	}
 	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return x, err
+	}
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // as in readBack
 	same := &sameAs{f: f}
 	sum := &counted{to: same, sum: sha256.New()}
 	if err := from(sum); err != nil {
@@ -257,10 +267,7 @@ func (e *exporter) compare(x exported, from func(io.Writer) error) (exported, er
 		return x, fmt.Errorf("%s %w", x.file, errOtherFile)
 	}
 	x.bytes, x.sha256 = sum.n, sum.hex()
-	if err := f.Sync(); err != nil {
-		return x, err
-	}
-	return x, nil
+	return x, nameAnew(final)
 }
 
 // sameAs fails as soon as something else is written than f has.
@@ -280,20 +287,4 @@ func (s *sameAs) Write(p []byte) (int, error) {
 		return 0, s.err
 	}
 	return len(p), nil
-}
-
-// renameNew renames without replacing anything. A file system that cannot
-// promise that is asked first, which leaves a gap of an instant.
-func renameNew(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("%s %w", filepath.Base(to), errOtherFile)
-	}
-	if !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOSYS) {
-		return err
-	}
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("%s %w", filepath.Base(to), errOtherFile)
-	}
-	return os.Rename(from, to)
 }

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -68,9 +67,13 @@ func (e *exporter) receipt(x exported) error {
 	if !errors.Is(err, errOtherFile) {
 		return err
 	}
-	there, rerr := os.ReadFile(filepath.Join(e.dir, x.receiptName()))
+	f, rerr := openPlain(filepath.Join(e.dir, x.receiptName()))
+	if rerr != nil {
+		return err
+	}
+	defer f.Close()
 	var old receipt
-	if rerr == nil && json.Unmarshal(there, &old) == nil && old.ID == x.row.ID && old.FileSHA256 == x.sha256 {
+	if json.NewDecoder(io.LimitReader(f, 1<<20)).Decode(&old) == nil && old.ID == x.row.ID && old.FileSHA256 == x.sha256 {
 		return nil
 	}
 	return err
