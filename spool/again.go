@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -115,7 +116,7 @@ func (k second) takeIn(name string) (bool, error) {
 	if err := k.s.fs.Rename(name, asideName(c.seq)); err != nil {
 		return false, err
 	}
-	return true, k.s.fs.SyncDir(quarantineDir)
+	return true, synced(k.s.fs.SyncDir(quarantineDir))
 }
 
 // elsewhere brings the file of that name to the place that its seal tells, if it
@@ -139,6 +140,8 @@ func (k second) elsewhere(name string, seq uint64) (bool, error) {
 		return false, k.ctx.Err()
 	}
 	switch err := k.copyToPlace(name, c.seq); {
+	case errors.Is(err, errSync):
+		return false, err
 	case isDamage(err), noSpace(err), starved(err):
 		k.s.cfg.Logger.Warn("file in quarantine is whole and cannot be brought back now", "name", name, "error", err)
 		return false, nil
@@ -162,7 +165,7 @@ func (k second) twice(name string, c *container) (bool, error) {
 	if _, err := k.prove(objectName(c.seq), c.seq); err != nil {
 		return false, k.ctx.Err()
 	}
-	if err := k.s.fs.SyncDir(shardName(c.seq)); err != nil {
+	if err := synced(k.s.fs.SyncDir(shardName(c.seq))); err != nil {
 		return false, err
 	}
 	k.spare = append(k.spare, name)

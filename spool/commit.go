@@ -152,11 +152,18 @@ func (s *Spool) syncObject(f File) error {
 // syncShard shares one fsync among all whose renames happened before it starts.
 // Neighbours in sequence nearly always lie in one directory; at a border the
 // leader syncs both.
+//
+// A failure ends the spool before the next leader can begin: Linux tells it once,
+// so a second fsync of that directory would say yes to names that are not on the
+// disk (SPOOL-4, D-S6).
 func (s *Spool) syncShard(seq uint64) error {
 	if mutant == mutantNoDirSync {
 		return nil
 	}
 	return s.shards.do([]op{{seq: seq}}, func(ops []op) error {
+		if err := s.Err(); err != nil {
+			return err
+		}
 		done := map[string]bool{}
 		for _, o := range ops {
 			dir := shardName(o.seq)
@@ -165,7 +172,7 @@ func (s *Spool) syncShard(seq uint64) error {
 			}
 			done[dir] = true
 			if err := s.fs.SyncDir(dir); err != nil {
-				return fmt.Errorf("sync object directory: %w", err)
+				return s.fail(fmt.Errorf("sync object directory: %w", err))
 			}
 		}
 		return nil
@@ -173,7 +180,8 @@ func (s *Spool) syncShard(seq uint64) error {
 }
 
 // makeShard creates the directory of a sequence number, durable in its parent
-// before anything in it is acknowledged (SPOOL-3).
+// before anything in it is acknowledged (SPOOL-3). Whoever waited while that failed
+// does not sync the parent again (SPOOL-4).
 func (s *Spool) makeShard(seq uint64) error {
 	dir := shardName(seq)
 	s.dirMu.Lock()
@@ -181,12 +189,15 @@ func (s *Spool) makeShard(seq uint64) error {
 	if s.dirs[dir] {
 		return nil
 	}
+	if err := s.Err(); err != nil {
+		return err
+	}
 	if err := s.fs.Mkdir(dir); err != nil {
 		return fmt.Errorf("create object directory: %w", err)
 	}
 	if mutant != mutantNoParentSync {
 		if err := s.fs.SyncDir(objectsDir); err != nil {
-			return s.fail(err)
+			return s.fail(synced(err))
 		}
 	}
 	s.dirs[dir] = true

@@ -28,7 +28,7 @@ func (r *recovery) copyToPlace(from string, seq uint64) error {
 	}
 	defer f.Close()
 	if err = copyFile(f, old); err == nil {
-		err = f.Sync()
+		err = synced(f.Sync())
 	}
 	if err == nil {
 		err = r.proveCopy(f, seq)
@@ -40,7 +40,7 @@ func (r *recovery) copyToPlace(from string, seq uint64) error {
 		err = r.s.fs.Rename(tmp, objectName(seq))
 	}
 	if err == nil {
-		return r.s.fs.SyncDir(shardName(seq))
+		return synced(r.s.fs.SyncDir(shardName(seq)))
 	}
 	if old.err != nil {
 		err = fmt.Errorf("%w: cannot be read: %w", ErrCorrupt, old.err)

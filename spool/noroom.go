@@ -34,7 +34,7 @@ func (r *recovery) firstSegment() error {
 // are made durable first, where a segment that holds them as well has no room.
 // After a failed sync nothing makes them so, and firstSegment does not call it.
 func (r *recovery) unlinkEarly() error {
-	if err := r.s.fs.SyncFS(); err != nil {
+	if err := synced(r.s.fs.SyncFS()); err != nil {
 		return err
 	}
 	err := r.unlinkForgotten()

@@ -94,8 +94,8 @@ func (s *Spool) recover(ctx context.Context) error {
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
-			if !notOurs(err) && !noSpace(err) && !starved(err) && ctx.Err() == nil {
-				markSuspect(s.fs)
+			if errors.Is(err, errSync) || !notOurs(err) && !noSpace(err) && !starved(err) && ctx.Err() == nil {
+				s.suspect()
 			}
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
@@ -121,7 +121,7 @@ func (r *recovery) layout() error {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return r.s.fs.SyncDir(".")
+	return synced(r.s.fs.SyncDir("."))
 }
 
 func (r *recovery) readJournal() error {
@@ -130,7 +130,7 @@ func (r *recovery) readJournal() error {
 		return err
 	}
 	r.book, r.rep.JournalTorn, r.rep.JournalHoles = b, rep.torn, rep.holes
-	r.s.journal.gen = rep.gen
+	r.s.journal.gen, r.s.journal.foreign = rep.gen, rep.foreign
 	r.maxSeq = b.standing.next - 1
 	r.tomb, r.healed = tombsBySeq(b.tombs), healedBySeq(b.tombs)
 	r.again, r.damage, r.unread = map[uint64]bool{}, map[ID]bool{}, map[uint64]error{}
@@ -143,6 +143,11 @@ func (r *recovery) readJournal() error {
 	for _, f := range b.facts {
 		if f.damaged {
 			r.damage[f.id] = true
+		}
+	}
+	for gen, foreign := range rep.foreign {
+		if foreign {
+			r.s.cfg.Logger.Error("a journal segment is not encrypted, though all that this spool writes is: somebody else put it there, and it is not believed", "name", segmentName(gen))
 		}
 	}
 	if rep.holes > 0 {

@@ -1,7 +1,6 @@
 package spool
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -17,6 +16,7 @@ const (
 	lockName      = "lock"
 	ballastName   = "ballast"
 	suspectName   = "suspect"
+	calmName      = "calm"
 	indexName     = "index.db"
 	shardBits     = 12 // 4096 files in a directory; neighbours share one, and so its fsync
 )
@@ -180,8 +180,7 @@ func (f *facts) because() string {
 
 // fail ends the spool: nothing is accepted or confirmed any more until it is
 // opened again (P8). It leaves a marker, so that the next recovery does not
-// take the page cache's word for what the disk refused. The marker needs no
-// fsync: it must live exactly as long as the page cache does.
+// take the page cache's word for what the disk refused.
 func (s *Spool) fail(err error) error {
 	s.mu.Lock()
 	first := s.failed == nil && !s.closed
@@ -189,25 +188,14 @@ func (s *Spool) fail(err error) error {
 		s.failed = fmt.Errorf("%w: %w", ErrFailed, err)
 		close(s.gone)
 	}
-	err = s.failed
+	err = s.usable()
 	s.mu.Unlock()
 	if !first {
-		return errors.Join(err, ErrFailed)
+		return err
 	}
 	s.cfg.Logger.Error("spool failed", "error", err)
-	markSuspect(s.fs)
+	s.suspect()
 	return err
-}
-
-// markSuspect leaves the marker; a process without descriptors can still make a
-// directory.
-func markSuspect(fs FS) {
-	f, err := fs.Create(suspectName)
-	if err == nil {
-		f.Close()
-	} else if starved(err) {
-		_ = fs.Mkdir(suspectName) // fail has told the error that counts
-	}
 }
 
 // usable is nil while the spool may be used. Guarded by mu.
@@ -240,6 +228,15 @@ func (s *Spool) mark() uint64 {
 	return mark
 }
 
+// closeFiles waits for flushes that are under way.
+func (s *Spool) closeFiles() {
+	s.shards.lead.Lock()
+	defer s.shards.lead.Unlock()
+	s.obligations.lead.Lock()
+	defer s.obligations.lead.Unlock()
+	s.journal.close()
+}
+
 // Close ends the spool: writers and senders get ErrClosed. What was not
 // committed is left to the next recovery. Run must have ended.
 func (s *Spool) Close() error {
@@ -257,9 +254,7 @@ func (s *Spool) Close() error {
 	}
 	s.closed = true
 	s.mu.Unlock()
-	s.obligations.lead.Lock() // wait for a flush that is under way
-	s.journal.close()
-	s.obligations.lead.Unlock()
+	s.closeFiles()
 	s.index.close()
 	if cerr := s.lock.Close(); err == nil {
 		err = cerr
