@@ -64,6 +64,7 @@ func (w *Writer) describe(e *entry) {
 	e.disk = w.s.keys.sizeOnDisk(e.start + e.content + sealSize)
 	e.received = w.s.cfg.Now().UnixNano()
 	e.flags, e.priority, e.test, e.preface = w.new.Flags, w.new.Priority, w.new.Test, uint32(len(w.new.Preface))
+	e.name = sumOf(w.new.Name)
 }
 
 // claim reserves id and gives it a sequence number, or returns the durable

@@ -47,6 +47,7 @@ type head struct {
 	test     bool
 	group    string
 	part     string
+	name     nameSum
 	seed     []byte
 	meta     []byte
 	preface  []byte
@@ -81,6 +82,7 @@ func (h head) encode() []byte {
 	binary.BigEndian.PutUint32(b[24:], uint32(len(h.meta)))
 	binary.BigEndian.PutUint32(b[28:], uint32(len(h.preface)))
 	binary.BigEndian.PutUint32(b[32:], uint32(len(h.part)))
+	copy(b[36:52], h.name[:])
 	binary.BigEndian.PutUint32(b[60:], checksum(b[:60]))
 	b = append(b, h.seed...)
 	b = append(b, h.group...)
@@ -104,6 +106,7 @@ func decodeHeader(b []byte) (h head, l lengths, err error) {
 		return h, l, fmt.Errorf("%w: container version %d", errLater, v)
 	}
 	h.priority, h.test, h.flags = Priority(b[10]), b[11]&bitTest != 0, binary.BigEndian.Uint32(b[12:])
+	copy(h.name[:], b[36:52])
 	at := func(off int) int64 { return int64(binary.BigEndian.Uint32(b[off:])) }
 	l = lengths{seed: at(16), group: at(20), meta: at(24), preface: at(28), part: at(32)} // version 1 has zero there
 	if l.seed > MaxSeed || l.group > MaxGroup || l.part > MaxGroup || l.meta > MaxMeta || l.preface > MaxPreface || h.priority >= priorities {

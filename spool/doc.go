@@ -71,7 +71,8 @@
 //	    24    4  length of Meta          at most 256 KiB
 //	    28    4  length of the preface   at most 256 KiB
 //	    32    4  length of the part      at most   1 KiB
-//	    36   24  zero
+//	    36   16  of the name: the first bytes of SHA-256("edged name|" | name); zero: none
+//	    52    8  zero
 //	    60    4  CRC-32C of bytes 0 to 59
 //	    64       seed | group | part | Meta | preface | content | seal
 //

@@ -186,8 +186,8 @@ func twins(fs *memFS, body []byte) bool {
 	return answers[0] == nil || answers[1] == nil || answers[2] == nil
 }
 
-// D-S9: names differ, contents do not: the same bytes under another seed are
-// another object, and both stay (P5 lives above: the seed holds the UIDs).
+// P5, SPOOL-9: other bytes are another object, whatever they are called, and both
+// stay. That two of one name are told is in TestOneNameOtherContentsIsTold.
 func TestSameNameOtherBytesAreTwo(t *testing.T) {
 	s := open(t, Config{Dir: t.TempDir()})
 	a, b := sample(1, 4000), sample(1, 4000)

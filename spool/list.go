@@ -124,6 +124,7 @@ type Stats struct {
 	BacklogObjects int64 // received or being sent
 	BacklogBytes   int64
 	ByState        map[State]int64
+	Conflicts      int64         // objects whose name another one with other contents has, or had; the hub holds the later ones
 	Damaged        int64         // objects whose bytes are not what was stored, in whatever state; somebody should look
 	SetAside       int64         // received objects whose files a start moved to the quarantine folder, until they come again or the archive has them
 	Missing        int64         // received objects whose files are gone or cannot be opened, as far as journal or index know of them; until the same
@@ -148,6 +149,7 @@ func (s *Spool) Stats() Stats {
 	s.space.ballastMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	st.Conflicts = s.conflicts
 	st.Err, st.Damaged, st.SetAside, st.Missing, st.Unfinished = s.failed, s.damaged, s.setAside, s.missing, s.torn
 	st.DayBytes, st.FillsIn, st.Scrub = s.day.sum(hourOf(s.age)), s.fillsIn(free), s.scrub
 	for i := range s.count {

@@ -20,7 +20,9 @@ type Reader struct {
 	book *book
 	tomb map[uint64]ID
 	heal map[uint64]bool // damaged copies that were replaced by good ones
-	seqs []uint64
+
+	names map[nameSum]ID // of Each: the first object of a name
+	seqs  []uint64
 }
 
 // OpenReadOnly opens dir. key is that of Config; nil when nothing is encrypted.
@@ -79,6 +81,7 @@ func (r *Reader) Close() error {
 // objects that are still there do not come. What is lost comes last.
 func (r *Reader) Each(f func(Object) error) error {
 	here, whole, closed := map[uint64]bool{}, map[ID]bool{}, map[uint64]error{}
+	r.names = map[nameSum]ID{}
 	for _, seq := range r.seqs {
 		o, forgotten, err := r.object(seq)
 		if errors.Is(err, errClosed) {
@@ -141,7 +144,9 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 	if r.tomb[seq] == c.id {
 		return o, true, nil
 	}
-	return c.object(r.book.facts[seq]), false, nil
+	o = c.object(r.book.facts[seq])
+	o.Conflict = r.meets(c)
+	return o, false, nil
 }
 
 // broken is a file that is no whole container and that no start has set aside yet.

@@ -56,7 +56,8 @@ type Spool struct {
 	inflight map[uint64]struct{} // sequence numbers given out and not yet proved
 	pending  map[ID]*pendingCommit
 	byID     map[ID]*entry
-	order    []*entry // by seq; forgotten ones stay as gaps until they are many
+	byName   map[nameSum]*entry // the newest of a name
+	order    []*entry           // by seq; forgotten ones stay as gaps until they are many
 	gaps     int
 	groups   map[string]*group
 
@@ -71,21 +72,22 @@ type Spool struct {
 	day   hours
 	torn  int64 // files of which a power cut left a part and that nobody was told of
 
-	tombs    tombs
-	counters map[string]uint64
-	dirty    bool // counters or mark changed since the journal last wrote them
-	count    [states]int64
-	bytes    [states]int64 // of containers
-	damaged  int64         // objects whose bytes are not what was stored
-	setAside int64         // of lost ones the archive has not confirmed
-	missing  int64
-	healed   []*entry // damaged copies of which a good one came again; mend lets them go
-	unproved int64    // what recovery would have to read again: bytes since the mark was last written, and a price for each file
-	tmpNext  uint64
-	queue    queue
-	leased   map[*entry]struct{}
-	watchers map[*Watcher]struct{}
-	stale    []*entry // came or went since the index was written
+	tombs     tombs
+	counters  map[string]uint64
+	dirty     bool // counters or mark changed since the journal last wrote them
+	count     [states]int64
+	bytes     [states]int64 // of containers
+	damaged   int64         // objects whose bytes are not what was stored
+	conflicts int64         // objects whose name another one with other contents has or had
+	setAside  int64         // of lost ones the archive has not confirmed
+	missing   int64
+	healed    []*entry // damaged copies of which a good one came again; mend lets them go
+	unproved  int64    // what recovery would have to read again: bytes since the mark was last written, and a price for each file
+	tmpNext   uint64
+	queue     queue
+	leased    map[*entry]struct{}
+	watchers  map[*Watcher]struct{}
+	stale     []*entry // came or went since the index was written
 }
 
 // entry is an object that is here. Guarded by Spool.mu.
@@ -109,6 +111,10 @@ type entry struct {
 	again     bool // the good copy of a damaged object: not counted as received, that one was
 	tries     uint8
 	lease     *lease
+	name      nameSum
+	older     *entry // of the same name
+	newer     *entry
+	conflict  bool // one of the same name has, or had, other contents
 }
 
 func (e *entry) size() int64 {
@@ -142,6 +148,7 @@ type Object struct {
 	Lost       bool      // of which nothing can be read: its file was set aside, cannot be opened or is gone; Length and Received are zero
 	Unfinished bool      // Lost, and only a lying disk could have had it acknowledged: no reason to worry
 	HubHasCopy bool      // the hub, or the archive, said so and has not taken it back
+	Conflict   bool      // another object of the same Name has, or had while both were here, other contents
 	Owner      string    // who leased it
 	Tries      int       // poison tries since the start
 }
@@ -149,7 +156,7 @@ type Object struct {
 func (e *entry) object() Object {
 	o := Object{ID: e.id, Seq: e.seq, Group: e.group.name, Part: e.part.label(), Priority: e.priority, PrefaceLen: int64(e.preface),
 		Length: e.content, Size: e.size(), State: e.state(), Held: e.held, Flags: e.flags, Test: e.test,
-		Reason: e.because(), Damaged: e.damaged, Lost: e.fate != inPlace, Unfinished: e.torn, HubHasCopy: e.hubHasCopy(), Tries: int(e.tries)}
+		Reason: e.because(), Damaged: e.damaged, Lost: e.fate != inPlace, Unfinished: e.torn, HubHasCopy: e.hubHasCopy(), Conflict: e.conflict, Tries: int(e.tries)}
 	if e.fate == inPlace {
 		o.Received = time.Unix(0, e.received)
 	}

@@ -94,6 +94,7 @@ func (s *Spool) show(e *entry) {
 	e.group.lastReceived = max(e.group.lastReceived, e.received)
 	s.tally(e, e.state(), +1)
 	s.stale = append(s.stale, e)
+	s.called(e)
 	if e.state() == Received && s.byID[e.id] == e {
 		s.queue.push(e)
 	}
@@ -365,6 +366,7 @@ func (s *Spool) applyLive(o op) {
 func (s *Spool) drop(e *entry, o op) {
 	s.change(e, func() { e.gone, e.discarded, e.lease = true, o.discard, nil })
 	s.stale = append(s.stale, e)
+	s.uncalled(e)
 	if s.byID[e.id] == e {
 		delete(s.byID, e.id)
 	}

@@ -16,6 +16,7 @@ import (
 type New struct {
 	Group    string        // what it belongs to (a study); opaque, at most MaxGroup bytes
 	Part     string        // what it belongs to inside Group (a series); opaque, at most MaxGroup bytes
+	Name     string        // what its sender calls it (a SOP Instance UID); not kept, but two of one name and different contents are in conflict. May be empty
 	Quiet    time.Duration // how long nothing may come for Group before that counts as complete. If zero, Config.GroupQuiet
 	Priority Priority
 	Meta     []byte // opaque, at most MaxMeta
@@ -58,7 +59,7 @@ var buffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, writeB
 // Create begins an object. ErrFull means: no space now, try again later (P7).
 // The caller ends with Commit or Abort, always; Abort after Commit does nothing.
 func (s *Spool) Create(n New) (*Writer, error) {
-	h := head{flags: n.Flags, priority: n.Priority, test: n.Test, group: n.Group, part: n.Part, seed: n.Seed, meta: n.Meta, preface: n.Preface}
+	h := head{flags: n.Flags, priority: n.Priority, test: n.Test, group: n.Group, part: n.Part, name: sumOf(n.Name), seed: n.Seed, meta: n.Meta, preface: n.Preface}
 	if err := h.check(); err != nil {
 		return nil, fmt.Errorf("create object: %w", err)
 	}

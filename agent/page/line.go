@@ -17,6 +17,7 @@ type lineView struct {
 	Free    string
 	Kept    string
 	KeptIn  string // how many images that is
+	Twice   string // how many images share their UID with another one of other contents, "" if none
 	Odd     string // how many images have a header that cannot be read, "" if none
 	Full    string // when the space will be used up, "" if nobody knows
 	Broken  string // how many files a power cut left half written, "" if none
@@ -37,6 +38,9 @@ func lineOf(f facts, w *words) lineView {
 	v.Link = w.Say(map[string]string{"up": "line.connected", "down": "line.disconnected", "unset": "line.unset"}[v.Kind])
 	if n := f.Status.Findings.Unreadable; n > 0 {
 		v.Odd = w.Count("line.images", n)
+	}
+	if n := f.Status.Findings.Conflicts; n > 0 {
+		v.Twice = w.Count("line.images", n)
 	}
 	if sp.DaysLeft != nil && *sp.DaysLeft < 3650 {
 		v.Full = w.Say("line.full", "duration", w.duration(days(*sp.DaysLeft)))

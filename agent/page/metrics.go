@@ -69,6 +69,8 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Counters.Refused }),
 	counter("objects_unreadable_total", "Instances received whose header could not be read; they are kept and sent as they are.",
 		func(s status.Status) int64 { return s.Findings.Unreadable }),
+	gauge("objects_conflicting", "Instances here that share a SOP Instance UID with another one of other contents; all are kept.",
+		func(s status.Status) int64 { return s.Findings.Conflicts }),
 	gauge("spool_objects", "Instances on the disk of this appliance.",
 		func(s status.Status) int64 { return s.Spool.Objects }),
 	gauge("spool_bytes", "Bytes of the spool on the disk of this appliance.",

@@ -57,6 +57,7 @@ type Counters struct {
 // as they are, for the life of the data directory.
 type Findings struct {
 	Unreadable int64 `json:"unreadable"` // the header could not be read
+	Conflicts  int64 `json:"conflicts"`  // here now, with a SOP Instance UID that another one with other contents has too (P5)
 }
 
 // Spool is what is on this appliance's disk now.

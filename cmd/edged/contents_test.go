@@ -105,6 +105,14 @@ func TestSameUIDOtherBytes(t *testing.T) {
 	if n := len(r.rows()); n != len(first)+len(second) {
 		t.Errorf("%d objects are kept here, want %d", n, len(first)+len(second))
 	}
+	for id, row := range r.rows() { // flagged here, too: nobody has to ask the hub
+		if !row.Conflict {
+			t.Errorf("object %s is not shown as one of two contents", id)
+		}
+	}
+	if n := r.status().Findings.Conflicts; n != int64(len(first)+len(second)) {
+		t.Errorf("status counts %d conflicting images, want %d", n, len(first)+len(second))
+	}
 	r.must("edged", "spool", "verify", "-c", r.path("edged.yaml"))
 	for _, l := range second {
 		r.must("hubd", "objects", "release", l.ID, "-c", r.path("hubd.yaml"))

@@ -128,12 +128,15 @@ func (d *door) store(ctx context.Context, association uint64, c caller, rq dimse
 		return refusal(err), err
 	}
 	// What is whole is kept, also when the peer or the server goes now.
-	_, result, err := w.Commit(context.WithoutCancel(ctx))
+	o, result, err := w.Commit(context.WithoutCancel(ctx))
 	if err != nil {
 		return refusal(err), err
 	}
 	if result == spool.Fresh && object.Flags&flagUnreadable != 0 {
 		s.Count(countUnreadable, 1)
+	}
+	if result == spool.Fresh && o.Conflict {
+		d.log.Warn("another image here has the same SOP Instance UID and other contents: both are kept, the hub holds the later one", "id", o.ID, "calling", c.calling)
 	}
 	return dimse.StatusSuccess, nil
 }
@@ -150,6 +153,7 @@ func (d *door) describe(n dicom.Names, c caller, r *bufio.Reader) spool.New {
 	return spool.New{
 		Group:    clip(h.Study, spool.MaxGroup),
 		Part:     clip(h.Series, spool.MaxGroup),
+		Name:     n.SOPInstance,
 		Quiet:    d.roster.quiet(c),
 		Priority: spool.Priority(d.roster.priority(c)),
 		Meta:     newMeta(n, h, c).encode(),

@@ -31,8 +31,9 @@ type objectRow struct {
 	AtHubAt        time.Time `json:"at_hub_at,omitzero"`
 	ArchivedAt     time.Time `json:"archived_at,omitzero"`
 	Findings       []string  `json:"findings,omitempty"`
-	Reason         string    `json:"reason,omitempty"` // why it is quarantined
-	Lost           bool      `json:"lost,omitempty"`   // its file was set aside or is gone; see Reason
+	Reason         string    `json:"reason,omitempty"`   // why it is quarantined
+	Conflict       bool      `json:"conflict,omitempty"` // another one has this SOP Instance UID and other contents (P5)
+	Lost           bool      `json:"lost,omitempty"`     // its file was set aside or is gone; see Reason
 	Damaged        bool      `json:"damaged,omitempty"`
 	Unfinished     bool      `json:"unfinished,omitempty"`   // a power cut left it half written; never acknowledged unless the disk lies
 	HubHasCopy     bool      `json:"hub_has_copy,omitempty"` // the hub, or the archive, has said so
@@ -75,7 +76,11 @@ func findingNames(flags uint32) (names []string) {
 // set aside, and what was found about it.
 func (o objectRow) remarks() string {
 	found := strings.ReplaceAll(strings.Join(o.Findings, ", "), "_", " ")
-	return strings.Join(slices.DeleteFunc([]string{o.Reason, found}, isEmpty), ", ")
+	other := ""
+	if o.Conflict {
+		other = "another image here has the same SOP Instance UID and other contents"
+	}
+	return strings.Join(slices.DeleteFunc([]string{o.Reason, other, found}, isEmpty), ", ")
 }
 
 // rowOf shows an object; what its Meta does not say stays empty.
@@ -84,7 +89,7 @@ func rowOf(o spool.Object) objectRow {
 	return objectRow{
 		ID: o.ID.String(), SOPInstanceUID: m.SOPInstance, Study: m.Study, Series: m.Series, State: o.State.String(), Bytes: o.Length, Seq: o.Seq,
 		Modality: m.Modality, TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, Calling: m.Calling, Remote: m.Remote, Priority: o.Priority.String(),
-		ReceivedAt: o.Received, AtHubAt: o.AtHubAt, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason, Lost: o.Lost,
+		ReceivedAt: o.Received, AtHubAt: o.AtHubAt, ArchivedAt: o.ArchivedAt, Findings: findingNames(o.Flags), Reason: o.Reason, Lost: o.Lost, Conflict: o.Conflict,
 		Damaged: o.Damaged, Unfinished: o.Unfinished, HubHasCopy: o.HubHasCopy, FileBytes: o.PrefaceLen + o.Length,
 	}
 }

@@ -60,6 +60,9 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 	if n := st.Findings.Unreadable; n > 0 {
 		row("findings", "header not readable: %d, handled like all others; `edged spool ls` shows which", n)
 	}
+	if n := st.Findings.Conflicts; n > 0 {
+		row("conflicts", "%d images share a SOP Instance UID with another one of other contents; all are kept, the hub holds the later ones; `edged spool ls` shows which", n)
+	}
 	row("last", "received %s, archived %s", ago(st.LastReceivedAt, now), ago(st.LastArchivedAt, now))
 	row("spool", "%d objects, %s, %s", st.Spool.Objects, inBytes(st.Spool.Bytes), room(st.Spool))
 	if r := st.Recovering; r != nil {

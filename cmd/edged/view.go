@@ -99,7 +99,7 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	st.Counters = status.Counters{Received: int64(counters[spool.CountReceived]), AtHub: int64(counters[spool.CountAtHub]),
 		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined]),
 		Discarded: int64(counters[spool.CountDiscarded])}
-	st.Findings.Unreadable = int64(counters[countUnreadable])
+	st.Findings = status.Findings{Unreadable: int64(counters[countUnreadable]), Conflicts: stats.Conflicts}
 	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats), Unfinished: stats.Unfinished,
 		Scrub: scrubOf(stats.Scrub)}
 	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes = stats.BacklogObjects, stats.BacklogBytes
