@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 )
 
 // The encrypted file, version 1; drawn in doc.go. Everything here is pure, but
@@ -42,6 +43,7 @@ type keyID [8]byte
 type keyring struct {
 	master []byte
 	id     keyID
+	from   atomic.Uint64 // every object from this number on is encrypted
 }
 
 // newKeyring is nil without a key.
@@ -53,6 +55,7 @@ func newKeyring(key []byte) (*keyring, error) {
 		return nil, fmt.Errorf("spool: Key has %d bytes, want %d", len(key), keySize)
 	}
 	k := &keyring{master: append([]byte(nil), key...)}
+	k.from.Store(unknownFrom)
 	copy(k.id[:], k.derive(nil, infoKeyID, len(k.id)))
 	return k, nil
 }

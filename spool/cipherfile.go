@@ -151,6 +151,7 @@ type blob struct {
 	disk int64       // bytes of the file
 	size int64       // bytes inside
 	c    *fileCipher // nil: plain
+	keys *keyring    // nil: there are none
 
 	mu   sync.Mutex       // guards all below, held while chunks are read
 	kept *[chunkSize]byte // plaintext of the chunk that was read in part last
@@ -179,7 +180,7 @@ func openBlob(fs FS, keys *keyring, name string) (*blob, error) {
 // blob looks into f. It is never nil.
 func (k *keyring) blob(f File) (*blob, error) {
 	disk, err := f.Size()
-	b := &blob{f: f, disk: disk, size: disk, at: -1}
+	b := &blob{f: f, disk: disk, size: disk, keys: k, at: -1}
 	if err != nil {
 		return b, err
 	}

@@ -187,7 +187,13 @@ func readContainer(r io.ReaderAt, size int64) (*container, error) {
 		return nil, fmt.Errorf("%w: lengths do not add up to the file's", errNotSealed)
 	}
 	c := &container{head: h, seal: s, start: l.sum(), parts: l}
-	return c, c.readParts(r, first, l)
+	if err := c.readParts(r, first, l); err != nil {
+		return c, err
+	}
+	if b, ok := r.(*blob); ok {
+		return c, b.admit(c.seq)
+	}
+	return c, nil
 }
 
 // readParts fills in what follows the header; first is the beginning of the file.

@@ -130,7 +130,17 @@
 //
 // Plain and encrypted files live side by side, so that encryption can be switched
 // on; what was plain stays so until it is forgotten, and what was unlinked is as
-// gone as the disk makes it. What is encrypted with a key that we have not makes
+// gone as the disk makes it. But only what was there before is plain. The first start
+// with a key writes an encrypted segment before any object is encrypted; so a plain
+// segment beside an encrypted one with a lower generation, or beside an encrypted
+// object, was written by somebody who has not the key. It is not believed, told, and
+// moved to quarantine, and the journal counts as damaged. So does a segment under
+// another name than its own. A plain object with a number from which on all are
+// encrypted (kind 14, or the lowest encrypted one that is here) is set aside as damaged.
+// Who writes a plain object under a number from before that passes, if nothing holds
+// another ID against it; so does who sets the whole disk back in time.
+//
+// What is encrypted with a key that we have not makes
 // Open end with ErrKey before a byte was changed. Erasing the key makes all of
 // it worthless.
 //
@@ -196,6 +206,8 @@
 //	         12 told (no number, no ID): revision u32, length u16, group
 //	         13 scrubbed (the first number is the last that was read): end of the last
 //	           whole pass u64
+//	         14 in snapshots of version 2 (the first number is the lowest from which on every
+//	           object is encrypted; no ID): nothing
 //
 // Unknown kinds are skipped, and so is what stands behind a body that is known: an
 // earlier version takes a discarded object for a forgotten one. A segment begins with a snapshot of all that

@@ -100,8 +100,9 @@ type book struct {
 	tombs    []op // opForgot, oldest first
 	groups   map[string]*groupRow
 	scrubbed op
-	played   bool // there was a journal
-	doubted  bool // it was damaged
+	sealed   uint64 // every object from this number on is encrypted; zero: nothing says so
+	played   bool   // there was a journal
+	doubted  bool   // it was damaged
 }
 
 func newBook() *book {
@@ -128,6 +129,8 @@ func (b *book) play(ops []op) {
 			b.groups[o.group] = b.groups[o.group].after(o)
 		case opScrubbed:
 			b.scrubbed = o
+		case opSealedFrom:
+			b.sealed = o.seq
 		case opReoffer:
 			for _, f := range b.facts {
 				f.apply(o)

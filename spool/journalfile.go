@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"sort"
@@ -21,7 +22,8 @@ type journal struct {
 	f       File
 	seg     *segment // that f is of
 	gen     uint64
-	number  uint64 // of the next record
+	foreign map[uint64]bool // segments that are not believed; see foreignSegments
+	number  uint64          // of the next record
 	size    int64
 	atStart int64  // size of the snapshot
 	rest    []byte // of a record that was begun and found no room; it is finished before anything else is written
@@ -35,6 +37,7 @@ func segmentName(gen uint64) string { return path.Join(journalDir, fmt.Sprintf("
 // fsync(directory), unlink the older segments. Until the directory is synced
 // the older segment still holds everything.
 func (j *journal) begin(st standing, snapshot []op) error {
+	j.keepForeign()
 	gen := j.gen + 1
 	tmp := path.Join(journalDir, "next.tmp")
 	if err := j.fs.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -48,6 +51,8 @@ func (j *journal) begin(st standing, snapshot []op) error {
 		return fullOr(fmt.Errorf("journal: %w", err))
 	}
 	var number uint64
+	j.keys.sealFrom(st.next)
+	snapshot = append(snapshot, j.keys.row()...)
 	seg := newSegment(j.keys, gen)
 	b := append([]byte(nil), seg.header...)
 	b = append(b, seg.encodeRecords(&number, st, append(snapshot, op{kind: opSnapshotEnd}))...)
@@ -55,12 +60,12 @@ func (j *journal) begin(st standing, snapshot []op) error {
 		f.Close()
 		return errors.Join(fullOr(fmt.Errorf("journal segment %d: %w", gen, err)), j.fs.Remove(tmp))
 	}
-	err = f.Sync()
+	err = synced(f.Sync())
 	if err == nil {
 		err = j.fs.Rename(tmp, segmentName(gen))
 	}
 	if err == nil {
-		err = j.fs.SyncDir(journalDir)
+		err = synced(j.fs.SyncDir(journalDir))
 	}
 	if err != nil {
 		f.Close()
@@ -192,7 +197,7 @@ func segments(fs FS) ([]uint64, error) {
 	for _, name := range names {
 		digits, ok := strings.CutSuffix(name, ".log")
 		gen, err := strconv.ParseUint(digits, 16, 64)
-		if ok && err == nil && len(digits) == 16 {
+		if ok && err == nil && len(digits) == 16 && gen < maxSeq { // the next one must not wrap around
 			gens = append(gens, gen)
 		}
 	}
@@ -205,6 +210,8 @@ type journalReport struct {
 	gen   uint64 // highest generation seen
 	torn  int64  // bytes of an unfinished write at the end
 	holes int    // places of damage
+
+	foreign map[uint64]bool // segments that were not believed
 }
 
 // readJournal replays the newest segment whose snapshot is whole. Newer ones
@@ -217,7 +224,14 @@ func readJournal(fs FS, keys *keyring) (*book, journalReport, error) {
 	if err != nil {
 		return nil, rep, err
 	}
+	if rep.foreign, err = foreignSegments(fs, keys, gens); err != nil {
+		return nil, rep, err
+	}
 	for _, gen := range gens {
+		if rep.foreign[gen] { // its number does not count either
+			rep.holes++
+			continue
+		}
 		rep.gen = gen
 		r, err := readSegment(fs, keys, gen)
 		if err != nil {
@@ -226,6 +240,7 @@ func readJournal(fs FS, keys *keyring) (*book, journalReport, error) {
 		if r.complete && r.holes == 0 {
 			b = newBook()
 			rep.holes = 0
+			rep.overrule(gen)
 		}
 		if r.standing.counters != nil {
 			b.standing = merge(b.standing, r.standing)
@@ -240,7 +255,15 @@ func readJournal(fs FS, keys *keyring) (*book, journalReport, error) {
 	if rep.holes > 0 {
 		b.doubt()
 	}
+	if b.sealed > 0 {
+		keys.sealFrom(b.sealed)
+	}
 	return b, rep, nil
+}
+
+// overrule: what lies below a whole snapshot is only waiting to be unlinked.
+func (r *journalReport) overrule(gen uint64) {
+	maps.DeleteFunc(r.foreign, func(older uint64, _ bool) bool { return older < gen })
 }
 
 // merge never lets a number go back.
@@ -271,6 +294,9 @@ func readSegment(fs FS, keys *keyring, gen uint64) (replayed, error) {
 	r, err := replaySegment(b, keys)
 	if err != nil && !notOurs(err) {
 		return replayed{gen: gen}, nil // told through complete == false
+	}
+	if err == nil && r.gen != gen { // it was copied from another name
+		return replayed{gen: gen}, nil
 	}
 	return r, err
 }

@@ -25,13 +25,14 @@ const (
 	opGroup                       // a group was complete, or changed after that
 	opGroupTold                   // whoever had to know of that knows
 	opScrubbed                    // so far every object was read again
-	lastKind      = opScrubbed
+	opSealedFrom                  // in snapshots: every object from that number on is encrypted
+	lastKind      = opSealedFrom
 )
 
 // op is one obligation. Which fields count depends on the kind.
 type op struct {
 	kind    kind
-	seq     uint64 // group: the newest that the row speaks of; scrubbed: the last that was read
+	seq     uint64 // group: the newest that the row speaks of; scrubbed: the last that was read; sealed from: the first one
 	id      ID
 	length  int64  // forgot: content bytes; healed: sequence number of the good copy
 	at      int64  // at hub, archived, forgot, group, scrubbed: Unix nanoseconds, shown only

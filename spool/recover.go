@@ -83,8 +83,8 @@ func (s *Spool) recover(ctx context.Context) error {
 		{"read journal", r.readJournal},
 		{"read objects", r.scan},
 		{"ask the index", r.askIndex},
+		{"remove partial objects", r.clearPartial}, // makes room for what follows
 		{"set damaged objects aside", r.tidy},
-		{"remove partial objects", r.clearPartial},
 		{"look at damaged objects again", r.lookAgain},
 		{"rewrite unproved objects", r.rewrite},
 		{"find lost objects", r.findLost},
@@ -145,10 +145,8 @@ func (r *recovery) readJournal() error {
 			r.damage[f.id] = true
 		}
 	}
-	for gen, foreign := range rep.foreign {
-		if foreign {
-			r.s.cfg.Logger.Error("a journal segment is not encrypted, though all that this spool writes is: somebody else put it there, and it is not believed", "name", segmentName(gen))
-		}
+	for gen := range rep.foreign {
+		r.s.cfg.Logger.Error("a journal segment is not encrypted, though all that this spool writes is: somebody else put it there, and it is not believed", "name", segmentName(gen))
 	}
 	if rep.holes > 0 {
 		r.s.cfg.Logger.Error("journal is damaged: everything not archived is offered again", "places", rep.holes)
@@ -362,14 +360,25 @@ func inspect(b *blob, seq uint64) (*container, error) {
 // setAside moves a file that is not a whole object to the quarantine folder. It
 // is not deleted: it could be an acknowledged object that the disk damaged.
 //
-// Never over one there that is whole: then it stays.
+// Never over one there that is whole: then it stays. It stays also when the name
+// finds no room in that folder, not even that of the ballast: it is told as damaged
+// where it is, and the next start moves it (P7).
 func (r *recovery) setAside(seq uint64, why error) error {
 	name := path.Base(objectName(seq))
 	if _, err := r.prove(asideName(seq), seq); err == nil {
 		r.unread[seq] = why
 		return nil
 	}
-	if err := r.s.fs.Rename(objectName(seq), asideName(seq)); err != nil {
+	err := r.s.fs.Rename(objectName(seq), asideName(seq))
+	if noSpace(err) && r.s.yieldBallast() {
+		err = r.s.fs.Rename(objectName(seq), asideName(seq))
+	}
+	if noSpace(err) {
+		r.unread[seq] = why
+		r.s.cfg.Logger.Warn("no room to set a file aside", "name", name, "reason", why)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	r.rep.Quarantined = append(r.rep.Quarantined, name)
