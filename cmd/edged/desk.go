@@ -94,6 +94,8 @@ func (d desk) mayGo(id spool.ID, rq discardRequest) error {
 	switch {
 	case strings.TrimSpace(rq.Reason) == "":
 		return refusef("a discard needs a reason")
+	case rq.Raw && !o.Lost && !o.Damaged:
+		return refusef("the copy is of the raw bytes, and nothing says that the object is damaged: try again, or look with `edged spool verify`")
 	case rq.Export == "" && d.hasFile(o):
 		return refusef("a discard needs an export: there is a file to copy")
 	case rq.Export != "" && (err != nil || len(sum) != 32 || !filepath.IsAbs(rq.Export)):
@@ -104,10 +106,9 @@ func (d desk) mayGo(id spool.ID, rq discardRequest) error {
 	return nil
 }
 
+// hasFile asks the disk: the file of an object that nobody calls lost may have
+// vanished since the start.
 func (d desk) hasFile(o spool.Object) bool {
-	if !o.Lost {
-		return true
-	}
 	f, err := d.spool.Raw(o.Seq)
 	if err == nil {
 		f.Close()
@@ -129,6 +130,7 @@ func (d desk) bySeq(seq uint64, id spool.ID) (spool.Object, error) {
 type opened struct {
 	desk
 	who string
+	way *giveWay
 }
 
 func (o *opened) Close() error { return o.spool.Close() }
@@ -152,7 +154,10 @@ func (o *opened) studies(ctx context.Context, visit func(studyRow) error) error 
 	return eachStudy(ctx, o.spool, visit)
 }
 
-func (o *opened) file(_ context.Context, r objectRow, w io.Writer) error {
+func (o *opened) file(ctx context.Context, r objectRow, w io.Writer) error {
+	if err := o.way.look(ctx); err != nil {
+		return err
+	}
 	id, err := spool.ParseID(r.ID)
 	if err != nil {
 		return err

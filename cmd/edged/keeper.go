@@ -64,14 +64,29 @@ func (k *keeper) recovering() *status.Recovering {
 // reopenPause bounds how fast a disk that fails again and again is tried.
 const reopenPause = 5 * time.Second
 
+// What has the spool open when the daemon starts is a command that reads it, or a
+// daemon that is ending: both end. A command gives way; see giveWay.
+const (
+	lockedPause    = 2 * time.Second
+	lockedPatience = 10 * time.Second // from then on the page says what is in the way
+)
+
+var errInTheWay = errors.New("another process has the spool open, and nothing can be received until it ends (`fuser` on the spool's file `lock` names it)")
+
 // run keeps the spool until ctx ends. It gives up only on what waiting does not
-// mend: another process in the way, or a file system that loses data.
+// mend: a file system that loses data.
 func (k *keeper) run(ctx context.Context) error {
+	var blocked time.Time // since when somebody has been in the way
 	for ctx.Err() == nil {
 		err := k.once(ctx)
-		if errors.Is(err, spool.ErrLocked) || errors.Is(err, spool.ErrUnsafe) {
+		if errors.Is(err, spool.ErrUnsafe) {
 			return err
 		}
+		if errors.Is(err, spool.ErrLocked) {
+			blocked = k.outwait(ctx, blocked)
+			continue
+		}
+		blocked = time.Time{}
 		if ctx.Err() == nil {
 			k.set(nil, fmt.Errorf("the spool is stopped: %w", err))
 			k.log.Error("spool stopped, opening it again", "err", err, "in", reopenPause)
@@ -79,6 +94,20 @@ func (k *keeper) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// outwait waits a moment for another process.
+func (k *keeper) outwait(ctx context.Context, since time.Time) time.Time {
+	if since.IsZero() {
+		since = time.Now()
+		k.log.Warn("another process has the spool open, waiting for it to end")
+	}
+	if _, why := k.get(); time.Since(since) > lockedPatience && why != errInTheWay {
+		k.set(nil, errInTheWay)
+		k.log.Error("spool cannot be opened", "err", errInTheWay)
+	}
+	pause(ctx, lockedPause)
+	return since
 }
 
 // once opens, runs and closes one spool.

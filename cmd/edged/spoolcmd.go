@@ -67,25 +67,29 @@ func (c *configFlag) openInside(ctx context.Context) (inside, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stopped{r, newTrail(&cfg, key)}, nil
+	return stopped{r, newTrail(&cfg, key), newGiveWay(&cfg)}, nil
 }
 
 // stopped is the spool of a daemon that is not running.
 type stopped struct {
 	*spool.Reader
 	trail *audit.Log
+	way   *giveWay
 }
 
 func (s stopped) objects(ctx context.Context, visit func(objectRow) error) error {
 	return s.Each(func(o spool.Object) error {
-		if err := ctx.Err(); err != nil {
+		if err := errors.Join(ctx.Err(), s.way.look(ctx)); err != nil {
 			return err
 		}
 		return visit(rowOf(o))
 	})
 }
 
-func (s stopped) file(_ context.Context, o objectRow, w io.Writer) error {
+func (s stopped) file(ctx context.Context, o objectRow, w io.Writer) error {
+	if err := s.way.look(ctx); err != nil {
+		return err
+	}
 	c, err := s.Open(o.Seq)
 	if err != nil {
 		return err
@@ -102,7 +106,12 @@ func (s stopped) exported(_ context.Context, n exportNote) (uint64, error) {
 	return s.trail.Append(n.event(whoami()))
 }
 
-func (s stopped) verify(ctx context.Context, o objectRow) error { return s.Verify(ctx, o.Seq) }
+func (s stopped) verify(ctx context.Context, o objectRow) error {
+	if err := s.way.look(ctx); err != nil {
+		return err
+	}
+	return s.Verify(ctx, o.Seq)
+}
 
 // file, verify and Close make the running daemon an inside.
 func (c *client) file(ctx context.Context, o objectRow, w io.Writer) error {
@@ -263,7 +272,7 @@ func (c *verifyCmd) Run(p *process) error {
 	damaged, bytes := 0, int64(0)
 	for _, o := range rows {
 		if err := verify(p.ctx, in, o); err != nil {
-			if p.ctx.Err() != nil {
+			if p.ctx.Err() != nil || errors.Is(err, errDaemonStarts) {
 				return err
 			}
 			damaged++

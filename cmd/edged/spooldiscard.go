@@ -137,8 +137,8 @@ func (c *discardCmd) Run(p *process) error {
 		if err != nil {
 			failed++
 			fmt.Fprintf(p.stderr, "edged: seq %d %s: not discarded: %v\n", o.Seq, o.ID, err)
-			if p.ctx.Err() != nil {
-				return p.ctx.Err()
+			if p.ctx.Err() != nil || errors.Is(err, errDaemonStarts) {
+				return err
 			}
 			continue
 		}
@@ -174,6 +174,9 @@ func (e *exporter) keep(ctx context.Context, o objectRow) (x exported, err error
 	whole := errors.New("damaged")
 	if !o.Lost && o.ID != noID {
 		x, whole = e.object(ctx, o)
+	}
+	if errors.Is(whole, errDaemonStarts) {
+		return x, whole
 	}
 	if whole != nil {
 		if !o.Lost && !o.Damaged && e.in.verify(ctx, o) == nil {
@@ -249,5 +252,5 @@ func openStopped(ctx context.Context, cfg *Config) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &opened{desk{s, newTrail(cfg, key)}, cmp.Or(whoami(), "unknown")}, nil
+	return &opened{desk{s, newTrail(cfg, key)}, cmp.Or(whoami(), "unknown"), newGiveWay(cfg)}, nil
 }

@@ -89,7 +89,7 @@ func (c *exportCmd) copy(p *process, e *exporter, rows []objectRow) (copies []ex
 		}
 		if err != nil {
 			fmt.Fprintf(p.stderr, "edged: %s: %v\n", o.ID, err)
-			if failed++; errors.Is(err, unix.ENOSPC) || p.ctx.Err() != nil {
+			if failed++; errors.Is(err, unix.ENOSPC) || errors.Is(err, errDaemonStarts) || p.ctx.Err() != nil {
 				return copies, fmt.Errorf("export stopped after %d of %d objects: %w; the same command goes on from there", len(copies), len(rows), err)
 			}
 			continue
