@@ -163,7 +163,8 @@ func actionOf(s status.Status, state status.State, w *words) string {
 		return ""
 	}
 	for _, r := range s.Reasons {
-		if r.Code == status.SpoolFailed || r.Code == status.SpoolFull {
+		switch r.Code {
+		case status.SpoolFailed, status.SpoolFull, status.KeyMissing:
 			return w.Say("action.resend")
 		}
 	}

@@ -8,6 +8,7 @@ type Facts struct {
 
 	Starting    bool  // the spool is being read after a start, and nothing can be received yet
 	SpoolFailed bool  // a write or flush failed; nothing can be received (P8)
+	KeyMissing  bool  // nothing here opens what is on the disk; nothing can be received
 	SpoolFull   bool  // new images are refused (P7)
 	FreeBytes   int64 // what the spool may still take
 
@@ -89,6 +90,9 @@ func Derive(f Facts, limits Limits) (State, []Reason) {
 func stoppedReasons(f Facts, l Limits) (out []Reason) {
 	if f.SpoolFailed {
 		out = append(out, Reason{Code: SpoolFailed})
+	}
+	if f.KeyMissing {
+		out = append(out, Reason{Code: KeyMissing})
 	}
 	if f.SpoolFull {
 		out = append(out, Reason{Code: SpoolFull})

@@ -57,6 +57,7 @@ func TestStateFollowsFacts(t *testing.T) {
 		}, Stopped, LinkDown},
 		{"the line is gone, nothing waits", func(f *Facts) { f.Connected, f.LinkSince = false, ago(5*time.Minute) }, Attention, LinkDown},
 		{"never connected counts as gone", func(f *Facts) { f.Connected, f.LinkSince, f.BacklogObjects = false, time.Time{}, 1 }, Stopped, LinkDown},
+		{"the key is gone", func(f *Facts) { f.KeyMissing = true }, Stopped, KeyMissing},
 		{"the disk failed", func(f *Facts) { f.SpoolFailed = true }, Stopped, SpoolFailed},
 		{"after a start nothing is received yet", func(f *Facts) { f.Starting = true }, CatchingUp, Starting},
 		{"after a start, without a hub", func(f *Facts) { f.Starting, f.Shadow, f.Connected = true, true, false }, CatchingUp, Starting},

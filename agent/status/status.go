@@ -49,7 +49,7 @@ type Counters struct {
 	AtHub       int64 `json:"at_hub"`
 	Archived    int64 `json:"archived"`
 	Refused     int64 `json:"refused"`     // instances answered with a failure, and refused associations
-	Quarantined int64 `json:"quarantined"` // ever; Facts.Quarantined says how many are there now
+	Quarantined int64 `json:"quarantined"` // ever; Spool.Quarantined says how many are there now
 	Discarded   int64 `json:"discarded"`   // deleted here by somebody with a name and a reason (P2)
 }
 
@@ -66,10 +66,12 @@ type Spool struct {
 	Bytes     int64 `json:"bytes"`
 	FreeBytes int64 `json:"free_bytes"` // what the spool may still take, reserve excluded
 
-	DaysLeft   *float64 `json:"days_left"`  // until it is full, if images come as in the last 24 hours of running and none leave; null: not known
-	Unfinished int64    `json:"unfinished"` // files that a power cut left half written; never acknowledged unless the disk lies
-	Damage     Damage   `json:"damage"`
-	Scrub      Scrub    `json:"scrub"`
+	DaysLeft    *float64 `json:"days_left"`   // until it is full, if images come as in the last 24 hours of running and none leave; null: not known
+	Quarantined int64    `json:"quarantined"` // set aside and waiting for a decision, now; Counters.Quarantined says how many ever
+
+	Unfinished int64  `json:"unfinished"` // files that a power cut left half written; never acknowledged unless the disk lies
+	Damage     Damage `json:"damage"`
+	Scrub      Scrub  `json:"scrub"`
 }
 
 // Damage counts the images whose bytes here are not what was stored, or gone (P14).
@@ -133,6 +135,7 @@ type ReasonCode string
 
 const (
 	SpoolFailed    ReasonCode = "spool_failed"      // stopped: the disk refused a write or a flush (P8)
+	KeyMissing     ReasonCode = "key_missing"       // stopped: nothing here opens what is on the disk: its key is gone, or another one
 	SpoolFull      ReasonCode = "spool_full"        // stopped: new images are refused (P7)
 	LinkDown       ReasonCode = "link_down"         // stopped with a backlog, attention without
 	BacklogStuck   ReasonCode = "backlog_stuck"     // attention: connected, but nothing moves
@@ -154,7 +157,7 @@ const (
 
 // ReasonCodes lists all of them.
 var ReasonCodes = []ReasonCode{
-	SpoolFailed, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Lost, Damaged, HeldBack, Quarantined,
+	SpoolFailed, KeyMissing, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Lost, Damaged, HeldBack, Quarantined,
 	UnknownCallers, CertEnds, ArchiveLate, SpaceLow, Starting, LinkAway, Backlog, Shadow,
 }
 

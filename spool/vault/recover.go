@@ -160,7 +160,8 @@ func RecoveryKey(dir string) ([]byte, error) {
 }
 
 // Recoverable reports whether the key that is in use is wrapped to the recovery
-// key that was given last. It needs no TPM.
+// key that was given last. It needs no TPM. Where no copy says which key is in use,
+// a wrapped key is all that there is to go by, and Recover goes by it.
 func Recoverable(dir string) bool {
 	c, err := Config{Dir: dir}.withDefaults()
 	if err != nil {
@@ -169,6 +170,10 @@ func Recoverable(dir string) bool {
 	held, err := c.read()
 	if err != nil {
 		return false
+	}
+	if held[0].key == nil && held[1].key == nil {
+		_, err := c.wrapped()
+		return err == nil
 	}
 	public, err := RecoveryKey(dir)
 	if err != nil {

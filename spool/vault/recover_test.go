@@ -58,8 +58,15 @@ func TestAWrappedKeyOpensTheDiskInAnotherBox(t *testing.T) {
 		t.Error("not recoverable")
 	}
 	there := moveDisk(t, dir)
-	if Recoverable(there) {
-		t.Error("no key is here, so none is known to be wrapped")
+	if !Recoverable(there) {
+		t.Error("its copies are gone, and what brings them back is not told")
+	}
+	bare := moveDisk(t, dir)
+	if err := os.Remove(filepath.Join(bare, wrappedFile)); err != nil {
+		t.Fatal(err)
+	}
+	if Recoverable(bare) {
+		t.Error("nothing brings the key back, and it is called recoverable")
 	}
 	if _, err := Open(Config{Dir: there, Needed: true}); !errors.Is(err, ErrNoKey) {
 		t.Fatalf("without its copies: %v", err)

@@ -89,13 +89,13 @@ func parseBlob(der []byte) (k *keyfile.TPMKey, err error) {
 func withSRK(path string, do func(transport.TPMCloser, *tpm2.AuthHandle, *keyfile.TPMSession) error) error {
 	t, err := openTPM(path)
 	if err != nil {
-		return fmt.Errorf("spool.tpm: %w: is the TPM switched on, and may this user open %s?", err, path)
+		return fmt.Errorf("%w: %w: is the TPM switched on, and may this user open %s?", ErrNoTPM, err, path)
 	}
 	defer t.Close()
 	s := keyfile.NewTPMSession(t)
 	srk, public, err := keyfile.CreateSRK(s, tpm2.TPMRHOwner, nil)
 	if err != nil {
-		return fmt.Errorf("spool.tpm: %s: %w", path, err)
+		return fmt.Errorf("%w: %s: %w", ErrNoTPM, path, err)
 	}
 	defer flush(t, srk.Handle)
 	s.SetSalted(srk.Handle, *public)

@@ -29,6 +29,7 @@ var (
 	ErrNoKey    = errors.New("the key of the spool is gone: put back keys/1/spool.key or keys/2/spool.key, or give the region's recovery key (`edged spool recover-key --recovery-key FILE`)")
 	ErrDisagree = errors.New("keys/1/spool.key and keys/2/spool.key are two different keys: one of them was copied here from elsewhere; take it away")
 	ErrTPM      = errors.New("the TPM does not open the key of the spool: either it is not the TPM of this disk, or it was cleared; give the region's recovery key (`edged spool recover-key --recovery-key FILE`)")
+	ErrNoTPM    = errors.New("spool.tpm") // no TPM answers there; the words around it say why
 )
 
 var errDiskLies = errors.New("it does not read as it was written: the disk is not to be trusted")
