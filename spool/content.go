@@ -205,7 +205,8 @@ func (k *checked) finish() error {
 }
 
 // Verify reads the object again and checks seal and digest (P14). A mismatch is
-// ErrCorrupt, and the object is quarantined.
+// ErrCorrupt, and the object is quarantined. One that was taken for damaged and is
+// whole is an object again.
 func (s *Spool) Verify(ctx context.Context, id ID) error {
 	s.mu.Lock()
 	e, err := s.find(id)
@@ -222,6 +223,7 @@ func (s *Spool) Verify(ctx context.Context, id ID) error {
 	if err != nil {
 		return fmt.Errorf("verify object %s: %w", id, err)
 	}
+	s.provedWhole(id, c.c.seq)
 	return nil
 }
 

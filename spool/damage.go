@@ -1,5 +1,21 @@
 package spool
 
+// provedWhole ends damage that is none: a loose cable passes, and the bytes alone say
+// whether they are what was stored. Whoever calls it has just read all of them from
+// the disk. It is not written to the journal, and need not be: the next start reads
+// what the journal takes for damaged, and comes to the same end or to a true one.
+// While a good copy is on its way, or here, that one takes over (Healing).
+func (s *Spool) provedWhole(id ID, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.atSeq(seq)
+	if e == nil || e != s.byID[id] || s.pending[id] != nil || !e.damaged || e.fate != inPlace {
+		return
+	}
+	s.change(e, func() { e.facts = e.facts.healed() })
+	s.cfg.Logger.Info("object that was taken for damaged is whole", "seq", seq, "id", id)
+}
+
 // Damage counts the objects whose bytes are not what was stored, or whose file was
 // set aside or is gone, by whether there is another copy.
 type Damage struct {

@@ -304,7 +304,8 @@
 // lists, and at a start it is a witness: see What is lost. No promise depends on it,
 // nothing waits for it. A fault in its mapped file while it is open leaves that file
 // alone, mapped until the process ends, and a new one is made; after eight there is
-// none until the next start.
+// none until the next start. Writing it never holds up Run for more than a fraction of a
+// second at once, and stops below ReserveBytes free.
 //
 //	bucket "objects 1"   sequence number, 8 bytes -> CRC-32C of key and value | ID | Meta
 //	bucket "objects 2"   AES("edgedrow" | sequence number) -> nonce, 12 bytes | sealed row of "objects 1"
@@ -342,7 +343,9 @@
 // or file is damage. A read error is damage when two opens meet it and another
 // object behind it can be read; else it is the disk's, is told, and the next pass
 // comes by again. Wherever damage is found, the reason says whether the hub has a
-// good copy.
+// good copy. What was taken for damaged and is in its place is read as well, and is an
+// object again when it proves whole, as by Verify: no row says so, because the next
+// start reads it anyhow.
 //
 // # Healing
 //

@@ -35,7 +35,8 @@ const (
 // damage, a loose cable is none, and quarantining all that is behind it would
 // stop what may go on by itself. So an object is damaged only when it cannot be
 // read by two opens while another one behind it can; otherwise it is told, and
-// the next pass comes by again. Too few descriptors or too little memory say
+// the next pass comes by again. A pass reads what was taken for damaged, too: what
+// proves whole is an object again. Too few descriptors or too little memory say
 // nothing about the disk.
 func (s *Spool) Scrub(ctx context.Context) error {
 	k := scrubber{s: s, rate: s.cfg.ScrubRate, buf: make([]byte, scrubStep), noted: time.Now()}
@@ -108,7 +109,7 @@ func (s *Spool) nextToScrub() *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := s.at(s.scrub.Position); i < len(s.order); i++ {
-		if e := s.order[i]; !e.gone && !e.damaged && e.fate == inPlace {
+		if e := s.order[i]; !e.gone && e.fate == inPlace {
 			return e
 		}
 	}
@@ -167,13 +168,14 @@ func (k *scrubber) pause(ctx context.Context, n int) bool {
 func (k *scrubber) judge(e *entry, err error) {
 	s := k.s
 	s.mu.Lock()
-	gone := e.gone
+	gone, known := e.gone, e.damaged
 	s.scrub.Position = e.seq
 	s.scrub.Objects++
 	s.mu.Unlock()
 	switch {
-	case gone || starved(err): // says nothing
+	case gone || starved(err) || known && err != nil: // says nothing
 	case err == nil:
+		s.provedWhole(e.id, e.seq)
 		for _, d := range k.doubt {
 			k.condemn(d.e, fmt.Errorf("%w: cannot be read: %w", ErrCorrupt, d.err))
 		}
