@@ -129,6 +129,9 @@ func (x *index) compare(s *Spool) error {
 		}
 	}
 	s.stale = missing
+	if !s.roomForIndex() {
+		return nil // they prove nothing, the next start sees them again
+	}
 	return x.write(extra, nil)
 }
 
@@ -211,8 +214,13 @@ func (x *index) look(seq uint64) (meta []byte, err error) {
 	return meta, err
 }
 
-// update writes rows for new objects and deletes those of forgotten ones.
-// Called by Run's goroutine.
+// indexTurn is how long update may hold up what else Run does. Two batches it always
+// does, more than are forgotten between two of its calls.
+const indexTurn = 200 * time.Millisecond
+
+// update writes rows for new objects and deletes those of forgotten ones, for a
+// turn; then Run comes back for the rest. It eats nothing of the reserve: that is for
+// receipts, and bbolt takes new pages even for a deletion. Called by Run's goroutine.
 func (x *index) update(ctx context.Context, s *Spool) {
 	x.mu.RLock()
 	doubt := x.doubt
@@ -220,7 +228,11 @@ func (x *index) update(ctx context.Context, s *Spool) {
 	if doubt {
 		x.remake(s)
 	}
-	for ctx.Err() == nil {
+	for began, batch := time.Now(), 0; ctx.Err() == nil && s.roomForIndex(); batch++ {
+		if batch >= 2 && time.Since(began) > indexTurn {
+			s.wakeRun()
+			return
+		}
 		put, del, n := s.staleRows(x.rows)
 		if n == 0 {
 			return
@@ -231,6 +243,11 @@ func (x *index) update(ctx context.Context, s *Spool) {
 			return
 		}
 	}
+}
+
+func (s *Spool) roomForIndex() bool {
+	free, err := s.fs.Free()
+	return err == nil && free >= s.cfg.ReserveBytes
 }
 
 // indexAhead is what the mutant of that name does.
