@@ -76,6 +76,7 @@ func (r *Reader) Close() error {
 }
 
 // Each calls f with every object, oldest first, until f returns an error. What
+// nobody has proved yet, from the mark on, is read and compared as a start would. What
 // is no whole container comes as an Object in state Quarantined, Damaged, with
 // the reason and the ID that the journal has, else zero. Files of forgotten
 // objects that are still there do not come. What is lost comes last.
@@ -134,7 +135,10 @@ func (r *Reader) object(seq uint64) (o Object, forgotten bool, err error) {
 	if b == nil {
 		return o, false, fmt.Errorf("%w: %w", errClosed, err)
 	}
-	b.Close()
+	defer b.Close()
+	if err == nil && seq >= r.book.standing.mark && r.tomb[seq] != c.id {
+		err = c.proveContent(b, nil) // as a start does: behind the mark a seal proves nothing
+	}
 	if notOurs(err) {
 		return o, false, err
 	}
