@@ -72,9 +72,22 @@ func (s *Spool) ExpectGroup(name string, n int64) {
 	if g := s.groups[name]; g != nil {
 		g.expected = n
 		s.wakeIfCalm(g)
-	} else if _, known := s.expected[name]; known || len(s.expected) < maxExpected {
-		s.expected[name] = n
+	} else if delete(s.expected, name); n > 0 {
+		s.expect(name, n)
 	}
+}
+
+// expect notes what is to come for a group of which nothing is here. When it is too
+// much to remember any one of them goes, so that groups of which nothing ever came
+// do not end this for all others; quiet decides for that one. Guarded by mu.
+func (s *Spool) expect(name string, n int64) {
+	for old := range s.expected {
+		if len(s.expected) < maxExpected {
+			break
+		}
+		delete(s.expected, old)
+	}
+	s.expected[name] = n
 }
 
 // wakeIfCalm: Run writes the event, so that nobody waits for its flush here.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 )
 
 // Admission is what the spool can take at the moment (P7).
@@ -26,7 +27,16 @@ type space struct {
 
 	ballastMu sync.Mutex // guards ballast, held while it is made or removed
 	ballast   bool       // the file is there
+	retry     int64      // Spool.age before which it is not tried again,
+	retryFree int64      // unless so much is free
+	backoff   time.Duration
 }
+
+// ballastPause is how long a ballast that could not be made is left alone, twice as
+// long each time up to an hour: under a quota statfs promises room that is not there,
+// and each try would write up to the last byte of it. It does not wait where as much
+// became free as it takes.
+const ballastPause = time.Minute
 
 // Admission says what Create would say. It costs one statfs.
 //
@@ -97,17 +107,22 @@ func (s *Spool) yieldBallast() bool {
 // the reserve. Zeros are written, not only allocated: a file with holes is no
 // ballast. Its content never matters, so it is not synced.
 func (s *Spool) restoreBallast() {
+	s.mu.Lock()
+	age := s.age
+	s.mu.Unlock()
 	s.space.ballastMu.Lock()
 	defer s.space.ballastMu.Unlock()
 	free, err := s.fs.Free()
-	if s.space.ballast || s.cfg.BallastBytes == 0 || err != nil || free < s.cfg.ReserveBytes+s.cfg.BallastBytes {
+	if s.space.ballast || s.cfg.BallastBytes == 0 || err != nil || age < s.space.retry && free < s.space.retryFree || free < s.cfg.ReserveBytes+s.cfg.BallastBytes {
 		return
 	}
 	if err := s.writeBallast(); err != nil {
-		s.cfg.Logger.Warn("ballast not made", "error", err)
+		s.space.backoff = min(max(2*s.space.backoff, ballastPause), time.Hour)
+		s.space.retry, s.space.retryFree = age+int64(s.space.backoff), free+s.cfg.BallastBytes
+		s.cfg.Logger.Warn("ballast not made", "again_in", s.space.backoff, "error", err)
 		return
 	}
-	s.space.ballast = true
+	s.space.ballast, s.space.backoff = true, 0
 }
 
 func (s *Spool) writeBallast() error {
