@@ -113,7 +113,9 @@ func (k second) takeIn(name string) (bool, error) {
 	if err != nil || k.gone(c.seq, c) || k.occupied(c) || exists(k.s.fs, asideName(c.seq)) {
 		return false, nil
 	}
-	if err := k.s.fs.Rename(name, asideName(c.seq)); err != nil {
+	if err := k.s.fs.Rename(name, asideName(c.seq)); noSpace(err) {
+		return false, nil
+	} else if err != nil {
 		return false, err
 	}
 	return true, synced(k.s.fs.SyncDir(quarantineDir))

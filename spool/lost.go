@@ -20,7 +20,7 @@ const (
 	inPlace  fate = iota
 	setAside      // in the quarantine folder
 	missing       // nowhere
-	unread        // in its place, and it cannot be opened
+	unread        // in its place, and it cannot be opened, or not be set aside
 )
 
 func asideName(seq uint64) string { return path.Join(quarantineDir, path.Base(objectName(seq))) }
@@ -60,6 +60,12 @@ func findLost(ctx context.Context, fs FS, keys *keyring, b *book, here map[uint6
 		all = append(all, l)
 	}
 	for seq, why := range closed {
+		if isDamage(why) { // there was no room to set it aside
+			l := lostAside(ctx, fs, keys, objectName(seq), seq, b)
+			l.fate = unread
+			all = append(all, l)
+			continue
+		}
 		f := b.facts[seq]
 		if f == nil {
 			f = &facts{}

@@ -54,7 +54,7 @@ type recovery struct {
 	suspect bool // a sync failed since the last recovery
 	found   []found
 	aside   []damagedFile
-	unread  map[uint64]error // files that cannot be opened
+	unread  map[uint64]error // files that cannot be opened, or not be set aside
 	empty   []string         // directories without files
 	foreign []string         // names that no object of ours has
 	lost    []lost
