@@ -53,6 +53,7 @@
 //	quarantine/                       files that did not prove to be whole; see What is lost
 //	index.db                          bbolt, a cache, may be deleted at any time
 //	ballast                           zeros, given up when the journal needs room
+//	calm                              empty; becomes suspect by a rename, which needs no room
 //	suspect                           there after a failed sync: the next recovery rewrites
 //
 // # The container, version 2
@@ -277,8 +278,8 @@
 //
 // Open always runs it; killed anywhere and run again it ends the same
 // (SPOOL-14, 15). In this order: compare keys; make directories; read the journal;
-// read every file, prove those from the mark on; ask the index who is missing; move
-// what failed to quarantine; empty tmp; look again at what was taken for damaged;
+// read every file, prove those from the mark on; ask the index who is missing; empty
+// tmp; move what failed to quarantine; look again at what was taken for damaged;
 // after a failed sync rewrite those from the mark on to new files, each copy proved
 // before it replaces anything; find out what is lost; begin a new journal segment;
 // unlink again what was forgotten; syncfs. Before that last
@@ -292,10 +293,18 @@
 // next start tries again. Only the folders themselves, the journal, and a lack of
 // descriptors end a start.
 //
+// What failed and finds no room in the quarantine folder, not even that of the ballast,
+// stays in its place, is told as missing, and is moved by a start that has room.
+//
 // The marker "suspect" needs no sync: it has to live exactly as long as the page
-// cache that it warns of. If not even it can be written, the kernel still
+// cache that it warns of. It needs no room either: it is a file that is always there
+// and changes its name, because every error of a sync is final, also ENOSPC, which is
+// how a thin pool refuses one. If not even that works, the kernel still
 // reports the error of the failed writeback to the first syncfs afterwards, the
 // start fails, and that leaves the marker.
+//
+// A failed sync ends the spool before anybody else's turn comes: Linux tells an error
+// once, and would say yes to the next who asks about the same directory.
 //
 // # The index
 //
