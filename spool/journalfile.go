@@ -62,7 +62,11 @@ func (j *journal) begin(st standing, snapshot []op) error {
 	}
 	err = synced(f.Sync())
 	if err == nil {
-		err = j.fs.Rename(tmp, segmentName(gen))
+		err = j.place(tmp, segmentName(gen))
+	}
+	if errors.Is(err, ErrFull) { // it has no name, so nothing has changed
+		f.Close()
+		return errors.Join(fmt.Errorf("journal segment %d: %w", gen, err), j.fs.Remove(tmp))
 	}
 	if err == nil {
 		err = synced(j.fs.SyncDir(journalDir))
@@ -90,6 +94,15 @@ func (j *journal) create(name string) (File, error) {
 		return j.fs.Create(name)
 	}
 	return f, err
+}
+
+// place gives up the ballast when the directory has no room for another name.
+func (j *journal) place(tmp, name string) error {
+	err := j.fs.Rename(tmp, name)
+	if noSpace(err) && j.yield() {
+		err = j.fs.Rename(tmp, name)
+	}
+	return fullOr(err)
 }
 
 func (j *journal) dropOlder() error {
