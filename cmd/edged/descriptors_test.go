@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -17,7 +19,7 @@ import (
 func TestPagePortTakesNoDescriptorsFromImages(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, alone, "")
-	r.edged = start(t, "/bin/sh", "-c", `ulimit -Sn 300; exec "$0" run -c "$1"`, bin(t, "edged"), r.path("edged.yaml"))
+	r.edged = start(t, "/bin/sh", "-c", `ulimit -Sn 300; ulimit -Sc "$(ulimit -Hc)"; exec "$0" run -c "$1"`, bin(t, "edged"), r.path("edged.yaml"))
 	r.await("the appliance to be ready", func() bool { st, err := r.control().status(t.Context()); return err == nil && st.DICOM.Ready })
 	proc := fmt.Sprintf("/proc/%d/", r.edged.cmd.Process.Pid)
 	limits, err := os.ReadFile(proc + "limits")
@@ -28,6 +30,12 @@ func TestPagePortTakesNoDescriptorsFromImages(t *testing.T) {
 		if f := strings.Fields(line); strings.HasPrefix(line, "Max open files") && f[3] == "300" && f[4] != "300" {
 			t.Errorf("open files: soft limit %s, hard limit %s", f[3], f[4])
 		}
+		if f := strings.Fields(line); strings.HasPrefix(line, "Max core file size") && (f[4] != "0" || f[5] != "0") {
+			t.Errorf("core dumps: soft limit %s, hard limit %s", f[4], f[5])
+		}
+	}
+	if _, err := os.ReadDir(proc + "fd"); errors.Is(err, fs.ErrPermission) {
+		t.Skip("only root may look at the descriptors of a process that leaves no core")
 	}
 	for _, at := range []struct{ network, address string }{{"tcp", r.page}, {"unix", r.path("edge/" + controlSocket)}} {
 		for range 500 {

@@ -63,6 +63,9 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 
 func main() {
 	spool.ProbeMain() // the child that opens a doubtful index ends here
+	if err := leaveNoCore(); err != nil {
+		fmt.Fprintln(os.Stderr, "edged:", err) // no reason to take no images
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
