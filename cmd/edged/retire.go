@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -98,44 +96,13 @@ func (c *Config) retire(out io.Writer) error {
 	if err := vault.Erase(c.keysDir()); err != nil {
 		return err
 	}
-	plain, err := plainFiles(c.spoolDir())
+	plain, err := c.plainFiles()
 	switch {
 	case err != nil:
-		return err
-	case plain > 0 || !encrypted:
-		return fmt.Errorf("retire: the keys are erased, but %d files of the spool were never encrypted and can be read by anybody: destroy the disk, or overwrite it whole", plain)
+		return fmt.Errorf("retire: the keys are erased, but whether all was encrypted is not known: destroy the disk, or overwrite it whole (%w)", err)
+	case len(plain) > 0 || !encrypted:
+		return fmt.Errorf("retire: the keys are erased, but %d files are not encrypted and can be read by anybody (%s): destroy the disk, or overwrite it whole", len(plain), someOf(plain))
 	}
 	_, err = fmt.Fprintln(out, "the keys of the spool and of the certificate are erased: what is on the disk is worthless now, and no hub lets this appliance in; let the hub's administrator revoke it (hubd devices revoke)")
 	return err
-}
-
-// plainMagic begins a container that is not encrypted; spool/doc.go draws it.
-const plainMagic = "EDGEDOBJ"
-
-// plainFiles counts the containers that came before encryption was switched on.
-func plainFiles(dir string) (n int, err error) { return filesWith(plainMagic, dir) }
-
-func filesWith(magic, dir string) (n int, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		begins, err := beginsWith(magic, path)
-		if begins {
-			n++
-		}
-		return err
-	})
-	return n, err
-}
-
-func beginsWith(magic, path string) (bool, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	head := make([]byte, len(magic))
-	_, err = io.ReadFull(f, head)
-	return err == nil && string(head) == magic, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,8 +76,42 @@ func TestRetireSaysThatAPlainDiskStaysReadable(t *testing.T) {
 	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
 	r.mustArriveOnce(r.keep(objects...))
 	r.edged.stop()
-	if said, code := r.retire("--yes"); code != 1 || !strings.Contains(said, "2 files of the spool were never encrypted") {
+	if said, code := r.retire("--yes"); code != 1 || !strings.Contains(said, "files are not encrypted and can be read by anybody") || !strings.Contains(said, "objects/") || !strings.Contains(said, "destroy the disk") {
 		t.Errorf("exit %d, %s", code, said)
 	}
 	r.mustHaveKeys(false)
+}
+
+// Whatever of a spool or of its audit log is plain is found: after the key is gone,
+// it is what is left for somebody to read.
+func TestWhatIsNotEncryptedIsFound(t *testing.T) {
+	c := &Config{DataDir: t.TempDir()}
+	plain := map[string]string{
+		"spool/objects/00/1.obj": "EDGEDOBJ and more", "spool/objects/00/short": "x", "spool/journal/1.jnl": "EDGEDJNL\x00\x00\x00\x01 and more", "spool/left over": "PROVA^MARIA",
+		"spool/index.db": strings.Repeat("x", 256<<10-4) + "objects 1" + "behind", "audit/2026-11.log": `{"seq":1,"prev":"00","event":{}}`,
+	}
+	sealed := map[string]string{
+		"spool/objects/00/2.obj": "EDGEDENC and more", "spool/journal/2.jnl": "EDGEDJNL\x00\x00\x00\x02 and more", "spool/lock": "", "spool/ballast": "\x00\x00", "spool/tmp/empty": "",
+		"spool/quarantine/3.obj": "EDGEDENC", "audit/2026-12.log": `{"seq":2,"prev":"00","sealed":"AAAA"}`, "keys/other": "not looked at",
+	}
+	for _, files := range []map[string]string{sealed, plain} {
+		for name, text := range files {
+			name = filepath.Join(c.DataDir, name)
+			ok(t, os.MkdirAll(filepath.Dir(name), 0o700))
+			ok(t, os.WriteFile(name, []byte(text), 0o600))
+		}
+	}
+	found, err := c.plainFiles()
+	ok(t, err)
+	for name := range plain {
+		if !slices.Contains(found, filepath.Join(c.DataDir, name)) {
+			t.Errorf("%s is not found", name)
+		}
+	}
+	if len(found) != len(plain) {
+		t.Errorf("found %q", found)
+	}
+	if found, err := (&Config{DataDir: t.TempDir()}).plainFiles(); err != nil || len(found) != 0 {
+		t.Errorf("where there is nothing: %q, %v", found, err)
+	}
 }

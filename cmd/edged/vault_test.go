@@ -222,8 +222,8 @@ func TestAPlainSpoolGoesOnEncrypted(t *testing.T) {
 		t.Error("not told that the spool stays encrypted")
 	}
 	c := r.config()
-	if n, err := plainFiles(filepath.Join(c.spoolDir(), "objects")); err != nil || n != 1 {
-		t.Errorf("%d objects are plain, want 1; %v", n, err)
+	if plain, err := filesThat(notSealed, filepath.Join(c.spoolDir(), "objects")); err != nil || len(plain) != 1 {
+		t.Errorf("%d objects are plain, want 1; %v", len(plain), err)
 	}
 	r.startEdged()
 	r.mustHold(objects)
