@@ -13,7 +13,7 @@ func (r *recovery) beginJournal() error {
 	for name, n := range r.book.standing.counters {
 		s.counters[name] = n
 	}
-	s.next, s.age = r.maxSeq+1, r.book.standing.age
+	s.next, s.age = r.nextSeq(), r.book.standing.age
 	for _, t := range r.book.tombs {
 		s.bury(t)
 		if t.seq >= r.book.standing.mark && !t.test {
@@ -33,6 +33,32 @@ func (r *recovery) beginJournal() error {
 	s.adoptScrub(r.book.scrubbed)
 	r.rep.Objects = len(r.found)
 	return r.firstSegment()
+}
+
+// nextSeq is above every number that was ever given away. A name that the disk or
+// somebody altered may say one so high that the next start would take no file behind
+// it for an object: such a number was never given away here, and is left where it is.
+func (r *recovery) nextSeq() uint64 {
+	if r.maxSeq < maxSeq/2 {
+		return r.maxSeq + 1
+	}
+	var top uint64
+	see := func(seq uint64) {
+		if seq < maxSeq/2 {
+			top = max(top, seq)
+		}
+	}
+	see(r.book.standing.next - 1)
+	for _, o := range r.found {
+		see(o.seq)
+	}
+	for _, l := range r.lost {
+		see(l.seq)
+	}
+	for _, t := range r.book.tombs {
+		see(t.seq)
+	}
+	return top + 1
 }
 
 // adopt makes an entry of a file and of what the journal knows of it.

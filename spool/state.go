@@ -322,7 +322,7 @@ func (s *Spool) standingWith(gained map[string]uint64) standing {
 	// Objects from the mark on are counted by recovery, which sees their files,
 	// or the rows that let them go.
 	for i := len(s.order) - 1; i >= 0 && s.order[i].seq >= st.mark; i-- {
-		if e := s.order[i]; !e.test && !e.again {
+		if e := s.order[i]; !e.test && !e.again && e.id != (ID{}) {
 			st.counters[CountReceived]--
 		}
 	}
