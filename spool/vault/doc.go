@@ -35,7 +35,8 @@
 // know which is right, and the wrong one would make the right one look superfluous.
 //
 // A copy whose fsync failed is in doubt for ever, whatever a second fsync says (P8):
-// it is taken away, and the next Open writes a new file.
+// it is taken away, and the next Open, Recover or Wrap writes a new file. A directory
+// above the copies is changed instead, so that its next fsync has something to write.
 //
 // The mark is HMAC-SHA256 of the 32 bytes of the public key, under HKDF(key, "",
 // "edged recovery public key mark 1"): who can write the disk, and has not the key, cannot

@@ -184,7 +184,7 @@ func (c *Config) settle(key []byte) error {
 	}
 	for _, dir := range []string{c.Dir, filepath.Dir(c.Dir)} {
 		if err := durable.SyncDir(dir); err != nil {
-			return err
+			return &dirError{dir, err}
 		}
 	}
 	return c.prove(key)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func mustOpen(t *testing.T, c Config) []byte {
@@ -282,4 +283,35 @@ func FuzzParseBlob(f *testing.F) {
 			t.Error("neither key nor error")
 		}
 	})
+}
+
+// P8: a directory above the copies whose fsync failed is changed, so that the next
+// fsync writes something; the copies, which may be all there is of a key in use, stay.
+func TestADirectoryThatDidNotSyncIsWrittenAnew(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		c, err := Config{Dir: filepath.Join(t.TempDir(), "keys")}.withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := mustOpen(t, c)
+		for _, dir := range []string{c.Dir, filepath.Dir(c.Dir)} {
+			if left { // by a cut
+				if err := os.Mkdir(filepath.Join(dir, ".sync"), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			long := time.Now().Add(-time.Hour)
+			if err := os.Chtimes(dir, long, long); err != nil {
+				t.Fatal(err)
+			}
+			c.withdraw(fmt.Errorf("x: %w", &dirError{dir, errCut}), false)
+			if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) > time.Minute {
+				t.Errorf("%s was not changed: %v", dir, err)
+			}
+			if _, err := os.Lstat(filepath.Join(dir, ".sync")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("a trace is left: %v", err)
+			}
+		}
+		mustBeInBoth(t, c.Dir, key)
+	}
 }

@@ -21,6 +21,30 @@ type copyError struct {
 func (e *copyError) Error() string { return fmt.Sprintf("key copy %d: %v", e.which+1, e.err) }
 func (e *copyError) Unwrap() error { return e.err }
 
+// dirError is a directory above the copies that could not be synced.
+type dirError struct {
+	dir string
+	err error
+}
+
+func (e *dirError) Error() string { return e.err.Error() }
+func (e *dirError) Unwrap() error { return e.err }
+
+// touch changes a directory without a trace: the next fsync then has a change of its
+// own to write, and with it the block in which the names of the copies stand. It does
+// not only repeat what was said of the one that failed (P8).
+func (c *Config) touch(dir string) {
+	name := filepath.Join(dir, ".sync")
+	c.takeAway(errors.Join(unlessExists(os.Mkdir(name, 0o700)), os.Remove(name)))
+}
+
+func unlessExists(err error) error {
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	return err
+}
+
 // withdraw takes away what a failed Open leaves in doubt. After a failed fsync the
 // kernel may call the pages clean that never reached the disk, and the next fsync,
 // of this process or of another one, would return nothing wrong (P8). So the next
@@ -34,6 +58,7 @@ func (c *Config) withdraw(cause error, made bool) {
 		return
 	}
 	var failed *copyError
+	var above *dirError
 	switch {
 	case made:
 		for i, p := range paths(c.Dir) {
@@ -42,6 +67,8 @@ func (c *Config) withdraw(cause error, made bool) {
 		}
 	case errors.As(cause, &failed) && c.stands(1-failed.which):
 		c.takeAway(os.Remove(paths(c.Dir)[failed.which]))
+	case errors.As(cause, &above):
+		c.touch(above.dir)
 	}
 }
 
