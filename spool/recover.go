@@ -225,7 +225,7 @@ func (r *recovery) listFiles() ([]uint64, error) {
 		}
 		if err != nil { // its numbers are not given away again, nor is anything new put there
 			r.s.cfg.Logger.Error("directory of objects cannot be read", "name", dir, "error", err)
-			r.maxSeq = max(r.maxSeq, first|1<<shardBits-1)
+			r.maxSeq = max(r.maxSeq, first+1<<shardBits-1)
 			return nil
 		}
 		if len(names) == 0 && shard {
