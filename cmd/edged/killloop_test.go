@@ -1,16 +1,18 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,27 +22,33 @@ import (
 // What a modality was told is safe survives the death of the program, at any
 // moment (P1), also while it recovers, and while it uploads: nothing torn is ever
 // offered to the hub, and everything arrives as it was (P3, P14). The modality is
-// DCMTK's storescu; what it says it received is believed and nothing else; what it
-// put on the wire is what DCMTK's own storescp keeps of it, byte for byte.
+// DCMTK's dcmsend, and at least 100 of the kills cut an association of it; what it
+// says was received is believed and nothing else; what it put on the wire is what
+// DCMTK's own storescp keeps of it, byte for byte.
 func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
-	needs(t, "storescu", "storescp")
-	const kills, files = 52, 400 // and as many kills while it recovers
+	needs(t, "dcmsend", "storescu", "storescp")
+	const cuts, most, files = 100, 150, 240
 	r := newRig(t, "", "").up()
 	names := r.make("bench:"+fmt.Sprint(files)+"x96KiB", files)
-	m := &modality{r: r, acked: make(map[string]bool)}
+	m := &modality{r: r, acked: make(map[string]bool), cut: make(map[int]bool)}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	for part := range 2 {
 		wg.Go(func() { m.loop(names[part*files/2:(part+1)*files/2], stop) })
 	}
 	var starts []time.Duration
-	for range kills {
-		moment(50, 250)
+	for n := 0; n < most && m.cutAssociations() < cuts; n++ {
+		r.await("an association", func() bool {
+			st, err := r.control().status(context.Background())
+			return err == nil && st.DICOM.Associations > 0
+		})
+		moment(1, 60)
+		m.kills.Add(1)
 		r.edged.kill()
-		start(t, bin(t, "edged"), "run", "-c", r.path("edged.yaml")).killAfter(1, 80) // also while it recovers
-		began := time.Now()
-		r.startEdged()
-		starts = append(starts, time.Since(began))
+		if n%8 == 0 {
+			start(t, bin(t, "edged"), "run", "-c", r.path("edged.yaml")).killAfter(1, 80) // also while it recovers
+		}
+		starts = append(starts, r.mustStartSoon())
 	}
 	close(stop)
 	wg.Wait()
@@ -57,15 +65,35 @@ func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
 			altered++
 		}
 	}
-	slices.Sort(starts)
 	if lost > 0 || altered > 0 || len(m.files()) < 40 || len(truth) != len(m.files()) {
 		t.Errorf("of %d acknowledged (%d compared) %d are lost, %d altered", len(m.files()), len(truth), lost, altered)
 	}
-	if starts[kills/2] > 2*time.Second { // the middle one: the slowest may be the machine's fault
-		t.Errorf("a start takes %v", starts[kills/2])
+	if m.cutAssociations() < cuts {
+		t.Errorf("%d of %d kills cut an association, want %d: this proves too little", m.cutAssociations(), len(starts), cuts)
 	}
-	t.Logf("kills=%d acked=%d lost=%d altered=%d start median=%v slowest=%v", 2*kills, len(m.files()), lost, altered,
-		starts[kills/2].Round(time.Millisecond), starts[kills-1].Round(time.Millisecond))
+	slices.Sort(starts)
+	t.Logf("kills=%d of them in an association=%d acked=%d lost=%d altered=%d start median=%v slowest=%v", len(starts), m.cutAssociations(),
+		len(m.files()), lost, altered, starts[len(starts)/2].Round(time.Millisecond), starts[len(starts)-1].Round(time.Millisecond))
+}
+
+// mustStartSoon starts the appliance after a kill: every start is ready to take
+// images within two seconds. Where more wants to run than there are processors it
+// gets four: then the clock measures the others as well.
+func (r *rig) mustStartSoon() time.Duration {
+	r.t.Helper()
+	began := time.Now()
+	r.startEdged()
+	took, limit := time.Since(began), 2*time.Second
+	if text, _ := os.ReadFile("/proc/loadavg"); took > limit {
+		var load float64
+		if _, err := fmt.Sscan(string(text), &load); err == nil && load > float64(runtime.NumCPU()) {
+			limit *= 2
+		}
+	}
+	if took > limit {
+		r.t.Errorf("a start takes %v, want at most %v", took, limit)
+	}
+	return took
 }
 
 // mustBeWhole waits until all is in the archive; by then each object has left the
@@ -112,30 +140,58 @@ func (r *rig) make(profile string, n int) []string {
 	return names
 }
 
-// modality sends one file after the other with storescu, each by itself.
+// modality sends with dcmsend, many files in each association.
 type modality struct {
 	r     *rig
-	mu    sync.Mutex // guards acked
+	kills atomic.Int64
+	mu    sync.Mutex // guards acked and cut
 	acked map[string]bool
+	cut   map[int]bool // the kills that ended an association
 }
 
+// loop sends files round and round; each association goes on where the last ended.
 func (m *modality) loop(files []string, stop chan struct{}) {
 	host, port, _ := net.SplitHostPort(m.r.dicom)
-	for {
-		for _, f := range files {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			out, _ := exec.Command("storescu", "-v", "-to", "5", "-td", "5", "-ta", "5", "-aet", "CT1", "-aec", "EDGED", host, port, f).CombinedOutput()
-			if bytes.Contains(out, []byte("Received Store Response (Success)")) {
-				m.mu.Lock()
-				m.acked[f] = true
-				m.mu.Unlock()
-			}
+	for next := 0; ; {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		batch := slices.Concat(files[next:], files[:next])
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		said, _ := exec.CommandContext(ctx, "dcmsend", append([]string{"-d", "-to", "5", "-td", "5", "-ta", "5", "-aet", "CT1", "-aec", "EDGED", host, port}, batch...)...).CombinedOutput()
+		cancel()
+		next = (next + m.note(string(said))) % len(files)
+	}
+}
+
+// note reads what dcmsend said: which file it sent, what it was answered, and
+// whether the association was ended for it. It returns how many were stored.
+func (m *modality) note(said string) (stored int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var file string
+	for _, line := range strings.Split(said, "\n") {
+		if _, name, ok := strings.Cut(line, "sending SOP instance from file: "); ok {
+			file = name
+		}
+		if strings.Contains(line, "DIMSE Status") && strings.Contains(line, "0x0000: Success") && file != "" {
+			m.acked[file] = true
+			stored++
+			file = ""
 		}
 	}
+	if strings.Contains(said, "Sending C-STORE Request") && !strings.Contains(said, "Releasing Association") {
+		m.cut[int(m.kills.Load())] = true
+	}
+	return stored
+}
+
+func (m *modality) cutAssociations() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.cut)
 }
 
 // files are those that were acknowledged at least once.
