@@ -64,7 +64,34 @@ func TestFailedSyncIsFinal(t *testing.T) {
 		if err := l.check(again.powerCut(0, rand.New(rand.NewPCG(1, 1)))); err != nil {
 			t.Fatalf("sync %d failed, then restart, then power cut: %v", n, err)
 		}
+		if err := storyGoesOn(again, l); err != nil {
+			t.Fatalf("sync %d (%s) failed, then restart, and the next objects: %v", n, fs.log[len(fs.log)-1], err)
+		}
+		if err := l.check(again.powerCut(0, rand.New(rand.NewPCG(1, 1)))); err != nil {
+			t.Fatalf("sync %d failed, then restart, then success, then power cut: %v", n, err)
+		}
 	}
+}
+
+// storyGoesOn sends everything again after the restart, what was refused too.
+func storyGoesOn(fs *memFS, l *ledger) error {
+	s, err := Open(context.Background(), memConfig(fs))
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for n := range 24 {
+		body := sample(n, 3000+n*100)
+		if id := idOf(testSeed, body); l.asked[id] {
+			continue // forgotten, perhaps
+		}
+		o, _, err := tryPut(s, newSample(n), body)
+		if err != nil {
+			return err
+		}
+		l.acked[o.ID] = body
+	}
+	return nil
 }
 
 // P8: after the failure every door is shut, within the same instance.

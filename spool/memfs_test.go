@@ -15,7 +15,9 @@ import (
 // that forgets the second part when told to crash. It is stricter than ext4 or
 // XFS: a synced file whose name was not synced is gone, a directory whose
 // parent was not synced is gone with all that is in it, a rename may lose both
-// names, unsynced content may be any mixture of blocks.
+// names, unsynced content may be any mixture of blocks. What a failed sync was to
+// make durable no later one does, syncfs neither: the kernel takes it for written.
+// Only what is changed anew, a file or a name, has another chance.
 //
 // Operations that change something are counted; after crashAt of them nothing
 // works any more. fault may fail any of them first.
@@ -27,7 +29,7 @@ type memFS struct {
 	fault       func(kind, name string) error
 	log         []string   // kind and name of every operation
 	made        []*memNode // every file that was ever created, by this life
-	secondSyncs int        // of files of which a sync had failed
+	secondSyncs int        // of files, and by this life of directories, of which a sync had failed
 	key         []byte     // for the spools on it; nil: they are plain. It outlives the crash
 	free        int64      // bytes that can still be written; negative: no limit
 	locked      bool
@@ -40,6 +42,8 @@ type memNode struct {
 	bad     bool   // a sync of it failed: later ones say yes and do nothing, as Linux does
 	names   map[string]*memNode
 	durable map[string]*memNode // what a power cut leaves of names
+	lost    map[string]*memNode // names that a failed sync was to make durable; nil: that they are gone
+	failed  *memFS              // the life in which that was
 }
 
 var errPower = errors.New("power is gone")
@@ -143,6 +147,9 @@ func (m *memFS) Remove(name string) error {
 	if err != nil || dir.names[base] == nil {
 		return os.ErrNotExist
 	}
+	if len(dir.names[base].names) > 0 {
+		return syscall.ENOTEMPTY
+	}
 	if m.free >= 0 {
 		m.free += int64(len(dir.names[base].data))
 	}
@@ -183,20 +190,64 @@ func (m *memFS) ReadDir(name string) ([]string, error) {
 func (m *memFS) SyncDir(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.begin("syncdir", name); err != nil {
-		return err
-	}
-	n, err := m.walk(name)
-	if err == nil {
+	err := m.begin("syncdir", name)
+	n, werr := m.walk(name)
+	switch {
+	case err == nil && werr == nil:
+		if n.failed == m {
+			m.secondSyncs++
+		}
 		n.syncNames()
+	case werr == nil && !errors.Is(err, errPower):
+		n.failed = m
+		n.loseNames()
 	}
-	return err
+	return errors.Join(err, werr)
 }
 
 func (n *memNode) syncNames() {
-	n.durable = map[string]*memNode{}
-	for base, child := range n.names {
-		n.durable[base] = child
+	next := map[string]*memNode{}
+	for _, base := range bases(n) {
+		is := n.names[base]
+		if n.isLost(base) {
+			is = n.durable[base]
+		} else {
+			delete(n.lost, base)
+		}
+		if is != nil {
+			next[base] = is
+		}
+	}
+	n.durable = next
+}
+
+// loseNames is what a failed sync does to the names that are not durable.
+func (n *memNode) loseNames() {
+	for _, base := range bases(n) {
+		if n.names[base] == n.durable[base] {
+			continue
+		}
+		if n.lost == nil {
+			n.lost = map[string]*memNode{}
+		}
+		n.lost[base] = n.names[base]
+	}
+}
+
+func (n *memNode) isLost(base string) bool {
+	was, lost := n.lost[base]
+	return lost && was == n.names[base]
+}
+
+// lose is loseNames for all that is below n, and for the bytes of files.
+func (n *memNode) lose() {
+	if !n.dir {
+		n.bad = n.bad || string(n.data) != string(n.synced)
+		return
+	}
+	n.loseNames()
+	for _, child := range n.names {
+		child.lose()
 	}
 }
 
@@ -204,6 +255,9 @@ func (m *memFS) SyncFS() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.begin("syncfs", "."); err != nil {
+		if !errors.Is(err, errPower) {
+			m.root.lose()
+		}
 		return err
 	}
 	m.root.syncAll()
@@ -354,7 +408,7 @@ func (c *crasher) node(n *memNode) *memNode {
 	out.names = map[string]*memNode{}
 	for _, base := range bases(n) {
 		was, is := n.durable[base], n.names[base]
-		if was != is && c.luck() {
+		if was != is && !n.isLost(base) && c.luck() {
 			was = is
 		}
 		if was != nil {

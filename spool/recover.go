@@ -106,22 +106,40 @@ func (s *Spool) recover(ctx context.Context) error {
 	return nil
 }
 
-// layout makes the directories, each durable in its parent before it is used (SPOOL-3).
+// layout makes the directories, each durable in its parent before it is used
+// (SPOOL-3). After a failed sync the empty ones are made anew: that of their names may
+// have been the one that failed, and is not believed the second time (SPOOL-4). None
+// was used if so, because nothing goes on behind that sync.
 func (r *recovery) layout() error {
-	for _, dir := range []string{objectsDir, tmpDir, journalDir, quarantineDir} {
-		if err := r.s.fs.Mkdir(dir); err != nil {
-			return err
-		}
-	}
-	r.s.findBallast()
-	f, err := r.s.fs.Open(suspectName)
-	if err == nil {
-		r.suspect = true
-		f.Close()
-	} else if !errors.Is(err, os.ErrNotExist) {
+	if err := r.findMarker(); err != nil {
 		return err
 	}
+	r.s.findBallast()
+	for _, dir := range []string{objectsDir, tmpDir, journalDir, quarantineDir} {
+		if r.suspect {
+			_ = r.s.fs.Remove(dir) // in use, or not there: both are well
+		}
+		err := r.s.fs.Mkdir(dir)
+		if noSpace(err) && r.s.yieldBallast() {
+			err = r.s.fs.Mkdir(dir)
+		}
+		if err != nil {
+			return fullOr(err)
+		}
+	}
 	return synced(r.s.fs.SyncDir("."))
+}
+
+func (r *recovery) findMarker() error {
+	f, err := r.s.fs.Open(suspectName)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.suspect = true
+	return f.Close()
 }
 
 func (r *recovery) readJournal() error {

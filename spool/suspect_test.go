@@ -10,18 +10,6 @@ import (
 	"testing"
 )
 
-// refuse has writeback fail for all that is not on the disk: Linux drops the pages'
-// dirty marks, so no later sync writes them.
-func refuse(n *memNode) {
-	if !n.dir {
-		n.bad = string(n.data) != string(n.synced)
-		return
-	}
-	for _, c := range n.names {
-		refuse(c)
-	}
-}
-
 // once fails the first operation of that kind whose name begins so, and with it
 // the writeback of everything.
 func once(fs *memFS, kind, prefix string, err error) func(string, string) error {
@@ -31,7 +19,7 @@ func once(fs *memFS, kind, prefix string, err error) func(string, string) error 
 			return nil
 		}
 		done = true
-		refuse(fs.root)
+		fs.root.lose()
 		return err
 	}
 }
