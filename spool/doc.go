@@ -304,7 +304,8 @@
 // start fails, and that leaves the marker.
 //
 // A failed sync ends the spool before anybody else's turn comes: Linux tells an error
-// once, and would say yes to the next who asks about the same directory.
+// once, and would say yes to the next who asks about the same directory. The start
+// after it makes names anew as well: those of rewritten files, and of empty folders.
 //
 // # The index
 //
