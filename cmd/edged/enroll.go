@@ -26,6 +26,9 @@ func (c *enrollCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.mustNotBeRetired(); err != nil {
+		return err
+	}
 	id, err := enrol.Enrol(p.ctx, enrol.Config{Hub: c.Hub, Code: c.Code, Dir: cfg.identityDir()})
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ func (c *Config) plainFiles() (all []string, err error) {
 	for dir, plain := range map[string]func(path string) (bool, error){
 		c.spoolDir():                       c.plainInSpool,
 		filepath.Join(c.DataDir, auditDir): func(path string) (bool, error) { return holds(path, plainEvent) },
+		c.DataDir:                          c.readableElsewhere,
 	} {
 		some, err := filesThat(plain, dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -43,8 +44,9 @@ func (c *Config) plainFiles() (all []string, err error) {
 	return all, nil
 }
 
+// filesThat looks through dir, also where that is a link to another disk.
 func filesThat(are func(path string) (bool, error), dir string) (all []string, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir+"/", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}

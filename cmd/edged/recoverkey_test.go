@@ -4,11 +4,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"edged/agent/status"
+	"edged/internal/audit"
 	"edged/internal/synth"
 	"edged/spool/vault"
 )
@@ -83,11 +86,23 @@ func TestADiskInAnotherMachineOpensWithTheRecoveryKey(t *testing.T) {
 	// A daemon that waits for its key finds it.
 	there.edged = start(t, bin(t, "edged"), "run", "-c", there.path("edged.yaml"))
 	there.mustSayNotReady("recover-key")
+	if st := there.status(); len(st.Reasons) == 0 || st.Reasons[0].Code != status.KeyMissing || slices.Contains(st.Warnings, status.NotRecoverable) {
+		t.Errorf("with its key gone, and wrapped: %v, warnings %v", st.Reasons, st.Warnings)
+	}
+	there.await("the log to say what is wrapped", func() bool {
+		return strings.Contains(there.edged.said.String(), "stays wrapped to the recovery key")
+	})
+	if strings.Contains(there.edged.said.String(), "is not wrapped to a recovery key of the hub") {
+		t.Error("the log says that the key is not wrapped, and it is")
+	}
 	if said, code := recover(private); code != 0 {
 		t.Fatalf("exit %d, %s", code, said)
 	}
 	there.mustBecomeReady()
 	there.mustHold(objects)
+	if all := there.events(); len(all) < 2 || all[0].Action != "spool recover-key" || all[0].Outcome != audit.Intended || all[1].Outcome != audit.Done || all[1].Of != all[0].Seq {
+		t.Errorf("the audit log has %+v", all)
+	}
 	if said, code := recover(private); code != 1 || !strings.Contains(said, "it has its key") {
 		t.Errorf("beside a daemon that has its key: exit %d, %s", code, said)
 	}

@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"edged/agent/enrol"
+	"edged/internal/audit"
 	"edged/spool"
 	"edged/spool/vault"
 )
@@ -49,7 +51,7 @@ func (c *retireCmd) Run(p *process) error {
 		_, err = fmt.Fprintf(p.stdout, "everything that was received here is archived, %d objects are still here; `edged retire --yes` erases the keys, and nothing brings them back\n", archived)
 		return err
 	}
-	return cfg.retire(p.stdout)
+	return cfg.retire(p, key, archived)
 }
 
 // allArchived refuses as long as one object is here, or lost here, that the archive
@@ -86,23 +88,50 @@ func waitsAs(o spool.Object) string {
 	return o.State.String()
 }
 
-// retire erases. The key of the spool goes last: when the power fails before, run
-// again can prove again that everything is archived.
-func (c *Config) retire(out io.Writer) error {
-	encrypted := vault.Exists(c.keysDir())
+// retire erases.
+//
+// Order: the row of the audit log, the marker, the certificate, the wrapped key, the
+// copies of the key. While one copy is there, whoever was cut short runs it again, and
+// it proves again that everything is archived.
+func (c *Config) retire(p *process, key []byte, archived int) error {
+	trail := newTrail(c, key)
+	e := audit.Event{Who: whoami(), Action: "retire", Object: fmt.Sprintf("%d objects, all archived", archived), Outcome: audit.Intended}
+	seq, err := trail.Append(e)
+	if err != nil {
+		return fmt.Errorf("retire: this cannot be recorded, so nothing is erased: %w", err)
+	}
+	if err := c.eraseKeys(); err != nil {
+		return err
+	}
+	if key == nil { // else there is nothing any more to seal the outcome with
+		e.Outcome, e.Of = audit.Done, seq
+		if _, err := trail.Append(e); err != nil {
+			fmt.Fprintf(p.stderr, "edged: the end of it is not in the audit log: %v\n", err)
+		}
+	}
+	plain, err := c.plainFiles()
+	return tellErased(p.stdout, plain, err)
+}
+
+func (c *Config) eraseKeys() error {
+	if err := c.markRetired(time.Now()); err != nil {
+		return err
+	}
 	if err := enrol.Forget(c.identityDir()); err != nil {
 		return err
 	}
-	if err := vault.Erase(c.keysDir()); err != nil {
-		return err
-	}
-	plain, err := c.plainFiles()
+	return vault.Erase(c.keysDir())
+}
+
+// tellErased calls a disk worthless only when every file was looked into and none
+// of them tells of an image.
+func tellErased(out io.Writer, plain []string, looked error) error {
 	switch {
-	case err != nil:
-		return fmt.Errorf("retire: the keys are erased, but whether all was encrypted is not known: destroy the disk, or overwrite it whole (%w)", err)
-	case len(plain) > 0 || !encrypted:
+	case looked != nil:
+		return fmt.Errorf("retire: the keys are erased, but whether all was encrypted is not known: destroy the disk, or overwrite it whole (%w)", looked)
+	case len(plain) > 0:
 		return fmt.Errorf("retire: the keys are erased, but %d files are not encrypted and can be read by anybody (%s): destroy the disk, or overwrite it whole", len(plain), someOf(plain))
 	}
-	_, err = fmt.Fprintln(out, "the keys of the spool and of the certificate are erased: what is on the disk is worthless now, and no hub lets this appliance in; let the hub's administrator revoke it (hubd devices revoke)")
+	_, err := fmt.Fprintln(out, "the keys of the spool and of the certificate are erased: what is on the disk is worthless now, and no hub lets this appliance in; let the hub's administrator revoke it (hubd devices revoke)")
 	return err
 }

@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"edged/agent/enrol"
+	"edged/internal/audit"
 	"edged/internal/synth"
 	"edged/spool/vault"
 )
@@ -54,14 +56,26 @@ func TestRetireErasesTheKeysOnlyWhenAllIsArchived(t *testing.T) {
 		t.Errorf("asked whether: exit %d, %s", code, said)
 	}
 	r.mustHaveKeys(true)
+	c := r.config()
+	key, err := c.spoolKey()
+	ok(t, err)
 	if said, code := r.retire("--yes"); code != 0 || !strings.Contains(said, "worthless now") {
 		t.Fatalf("exit %d, %s", code, said)
 	}
 	r.mustHaveKeys(false)
 	for _, args := range [][]string{{"spool", "ls"}, {"spool", "export", r.path("out")}, {"retire"}} {
-		if said, code := r.call("edged", append(args, "-c", r.path("edged.yaml"))...); code != 1 {
+		if said, code := r.call("edged", append(args, "-c", r.path("edged.yaml"))...); code != 2 || !strings.Contains(said, "was retired on ") {
 			t.Errorf("%s afterwards: exit %d, %s", args, code, said)
 		}
+	}
+	for _, args := range [][]string{{"run"}, {"enroll", "--hub", r.hub, "--code", "x"}, {"spool", "recover-key", "--recovery-key", "x"}} {
+		if said, code := r.call("edged", append(args, "-c", r.path("edged.yaml"))...); code != 2 || !strings.Contains(said, "to begin anew") {
+			t.Errorf("%s afterwards: exit %d, %s", args, code, said)
+		}
+	}
+	var rows []audit.Event
+	if _, err := audit.Read(filepath.Join(c.DataDir, auditDir), key, func(e audit.Event) error { rows = append(rows, e); return nil }); err != nil || len(rows) != 1 || rows[0].Action != "retire" || rows[0].Who == "" {
+		t.Errorf("the audit log has %+v, %v", rows, err)
 	}
 	if files, _ := filepath.Glob(r.path("out/*")); len(files) > 0 {
 		t.Errorf("exported: %s", files)
@@ -113,5 +127,22 @@ func TestWhatIsNotEncryptedIsFound(t *testing.T) {
 	}
 	if found, err := (&Config{DataDir: t.TempDir()}).plainFiles(); err != nil || len(found) != 0 {
 		t.Errorf("where there is nothing: %q, %v", found, err)
+	}
+}
+
+// A retirement that was cut before the last copy of the key went is no retirement:
+// the appliance starts, and can be retired again.
+func TestARetirementThatWasCutIsNone(t *testing.T) {
+	t.Parallel()
+	c := &Config{DataDir: t.TempDir()}
+	_, err := vault.Open(c.vault(nil))
+	ok(t, err)
+	ok(t, c.markRetired(time.Now()))
+	ok(t, c.mustNotBeRetired())
+	ok(t, os.RemoveAll(filepath.Join(c.keysDir(), "1")))
+	ok(t, c.mustNotBeRetired())
+	ok(t, vault.Erase(c.keysDir()))
+	if err := c.mustNotBeRetired(); err == nil || !strings.Contains(err.Error(), time.Now().UTC().Format(time.DateOnly)) {
+		t.Errorf("retired: %v", err)
 	}
 }

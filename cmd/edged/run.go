@@ -72,6 +72,9 @@ func (c *runCmd) Run(p *process) error {
 // mayRun says what would end the daemon soon anyhow, before it makes a directory
 // or opens a port.
 func (c *Config) mayRun() error {
+	if err := c.mustNotBeRetired(); err != nil {
+		return err
+	}
 	for _, path := range append(c.sockets(), c.socketPath()) {
 		if err := nobodyOn(path); err != nil {
 			return err

@@ -211,8 +211,11 @@ func (o objectRow) named(name string) bool {
 		seq, err := strconv.ParseUint(n, 10, 64)
 		return err == nil && seq == o.Seq
 	}
-	return len(name) >= 4 && strings.HasPrefix(o.ID, name) && o.ID != noID
+	return len(name) >= minDigits && strings.HasPrefix(o.ID, name) && o.ID != noID
 }
+
+// minDigits of an ID name an object: fewer are a slip, and fit too many.
+const minDigits = 4
 
 // noID is the ID of a file of which nobody knows what it was.
 var noID = spool.ID{}.String()
@@ -220,6 +223,11 @@ var noID = spool.ID{}.String()
 // pick finds the objects that are named, each by its number or an unambiguous
 // beginning of its ID; all of them when none is named.
 func pick(ctx context.Context, in inside, names []string) (rows []objectRow, err error) {
+	for _, n := range names {
+		if !strings.HasPrefix(n, "seq:") && len(n) < minDigits {
+			return nil, usagef("object %q: give at least %d digits of its ID, or seq:N", n, minDigits)
+		}
+	}
 	found := make([]int, len(names))
 	err = in.objects(ctx, func(o objectRow) error {
 		if len(names) == 0 {

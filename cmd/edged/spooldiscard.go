@@ -70,7 +70,9 @@ func (c *releaseCmd) Run(p *process) error {
 		}
 		fmt.Fprintf(p.stdout, "seq %d %s: was %s, is %s\n", o.Seq, o.ID, a.Was, a.State)
 	}
-	fmt.Fprintln(p.stdout, "released on this appliance only: what the hub holds back, `hubd objects release` lets go there")
+	if failed < len(rows) {
+		fmt.Fprintln(p.stdout, "released on this appliance only: what the hub holds back, `hubd objects release` lets go there")
+	}
 	if failed > 0 {
 		return fmt.Errorf("release: %d of %d objects could not be released", failed, len(rows))
 	}
@@ -99,8 +101,8 @@ func (c *discardCmd) check() error {
 	if err != nil {
 		return err
 	}
-	if rel, err := filepath.Rel(cfg.DataDir, c.Export); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
-		return usagef("discard: --export %s is inside data_dir; take a folder or a disk outside", c.Export)
+	if err := cfg.mayExportTo(c.Export); err != nil {
+		return err
 	}
 	return c.lasts(&cfg)
 }

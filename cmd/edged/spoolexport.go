@@ -22,11 +22,18 @@ import (
 type exportCmd struct {
 	configFlag
 	Receipts bool     `help:"Beside each file an ID.json, and for the whole export a RECEIPT.txt and receipts.json; every file is read back."`
-	Dir      string   `arg:"" help:"Folder for the files, also on a USB disk; made if it is missing." type:"path"`
+	Dir      string   `arg:"" help:"Folder for the files, also on a USB disk, outside data_dir; made if it is missing." type:"path"`
 	IDs      []string `arg:"" optional:"" name:"ID" help:"Objects, by ID or its first digits, or seq:N."`
 }
 
 func (c *exportCmd) Run(p *process) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	if err := cfg.mayExportTo(c.Dir); err != nil {
+		return err
+	}
 	in, rows, err := c.openPicked(p.ctx, c.IDs)
 	if err != nil {
 		return err

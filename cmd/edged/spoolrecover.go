@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 
+	"edged/internal/audit"
 	"edged/spool"
 	"edged/spool/vault"
 	"edged/spool/vault/recovery"
@@ -25,14 +26,48 @@ func (c *recoverKeyCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.mustNotBeRetired(); err != nil {
+		return err
+	}
 	private, err := readKeyFile(c.RecoveryKey)
 	if err != nil {
 		return usageError{err}
 	}
-	if err := vault.Recover(cfg.vault(cfg.Log.logger()), private, cfg.opens); err != nil {
+	if err := cfg.recoverKey(p, private); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(p.stdout, "the key of the spool is in %s again; take the recovery key away and keep it offline\n", cfg.keysDir())
+	return err
+}
+
+// recoverKey notes in the audit log that somebody does this, as soon as there is the
+// key to seal the row with, and how it ended. A disk that cannot take the row gets
+// its key back all the same: images wait for it.
+func (c *Config) recoverKey(p *process, private []byte) error {
+	var trail *audit.Log
+	e := audit.Event{Who: whoami(), Action: "spool recover-key", Object: "key of the spool", Outcome: audit.Intended}
+	note := func() (seq uint64) {
+		seq, err := trail.Append(e)
+		if err != nil {
+			fmt.Fprintf(p.stderr, "edged: this is not in the audit log: %v\n", err)
+		}
+		return seq
+	}
+	err := vault.Recover(c.vault(c.Log.logger()), private, func(key []byte) error {
+		if err := c.opens(key); err != nil {
+			return err
+		}
+		trail = newTrail(c, key)
+		e.Of = note()
+		return nil
+	})
+	if e.Of == 0 { // it was not begun, or that could not be noted
+		return err
+	}
+	if e.Outcome = audit.Done; err != nil {
+		e.Outcome = "failed: " + err.Error()
+	}
+	note()
 	return err
 }
 

@@ -56,7 +56,7 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 	c := st.Counters
-	row("images", "%d received, %d at the hub, %d archived, %d refused, %d in quarantine", c.Received, c.AtHub, c.Archived, c.Refused, c.Quarantined)
+	row("images", "%d received, %d at the hub, %d archived, %d refused, %d discarded", c.Received, c.AtHub, c.Archived, c.Refused, c.Discarded)
 	if n := st.Findings.Unreadable; n > 0 {
 		row("findings", "header not readable: %d, handled like all others; `edged spool ls` shows which", n)
 	}
@@ -64,7 +64,7 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 		row("conflicts", "%d images share a SOP Instance UID with another one of other contents; all are kept, the hub holds the later ones; `edged spool ls` shows which", n)
 	}
 	row("last", "received %s, archived %s", ago(st.LastReceivedAt, now), ago(st.LastArchivedAt, now))
-	row("spool", "%d objects, %s, %s", st.Spool.Objects, inBytes(st.Spool.Bytes), room(st.Spool))
+	row("spool", "%d objects, %s, %d of them in quarantine, %s", st.Spool.Objects, inBytes(st.Spool.Bytes), st.Spool.Quarantined, room(st.Spool))
 	if r := st.Recovering; r != nil {
 		row("starting", "%d of %d files read", r.Done, r.Total)
 	}

@@ -32,6 +32,9 @@ func (c *Config) spoolKey() ([]byte, error) {
 		if needed, nerr := c.needsKey(); nerr != nil || !needed {
 			return nil, nerr
 		}
+		if rerr := c.mustNotBeRetired(); rerr != nil {
+			return nil, rerr
+		}
 	}
 	return key, err
 }
@@ -114,12 +117,22 @@ func (s *sender) recovery(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil && err.Error() != said {
 			said = err.Error()
-			s.log.Warn("the key of the spool is not wrapped to a recovery key of the hub", "err", err)
+			s.cfg.tellNotWrapped(s.log, err)
 		}
 		if !pause(ctx, rest) {
 			return nil
 		}
 	}
+}
+
+// tellNotWrapped is true to what is on the disk: a hub that does not answer, or
+// copies that are gone, take nothing from what was wrapped before.
+func (c *Config) tellNotWrapped(log *slog.Logger, err error) {
+	if c.recoverable() {
+		log.Warn("the key of the spool stays wrapped to the recovery key that the hub gave last; whether that is still the right one is not known", "err", err)
+		return
+	}
+	log.Warn("the key of the spool is not wrapped to a recovery key of the hub", "err", err)
 }
 
 // wrapToHub asks one hub node after the other for the recovery key, and wraps.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"edged/agent/status"
 	"edged/internal/synth"
 	"edged/spool/vault"
 )
@@ -161,6 +162,12 @@ func TestAMissingKeyIsWaitedForAndNeverReplaced(t *testing.T) {
 	before := contentsOf(t, c.spoolDir())
 	r.edged = start(t, bin(t, "edged"), "run", "-c", r.path("edged.yaml"))
 	r.mustSayNotReady("recover-key")
+	if st := r.status(); len(st.Reasons) == 0 || st.State != status.Stopped || st.Reasons[0].Code != status.KeyMissing {
+		t.Errorf("without the key it is %s %v", st.State, st.Reasons)
+	}
+	if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "put back keys/1/spool.key") || strings.Contains(said, "fault") {
+		t.Errorf("the terminal says %s", said)
+	}
 	for _, args := range [][]string{{"spool", "ls"}, {"spool", "export", r.path("out")}, {"retire", "--yes"}} {
 		if said, code := r.call("edged", append(args, "-c", r.path("edged.yaml"))...); code == 0 {
 			t.Errorf("%s without the key: exit 0, %s", args, said)

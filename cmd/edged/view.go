@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
 	"edged/agent/page"
 	"edged/agent/status"
 	"edged/spool"
+	"edged/spool/vault"
 	"edged/uplink"
 )
 
@@ -75,7 +78,8 @@ func (v *view) Status() status.Status {
 	}
 	s, err := v.keeper.get()
 	if err != nil {
-		st.DICOM.NotReady, facts.Starting, facts.SpoolFailed = err.Error(), err == errOpening, err != errOpening
+		st.DICOM.NotReady, facts.Starting, facts.KeyMissing = err.Error(), err == errOpening, isOfKey(err)
+		facts.SpoolFailed = !facts.Starting && !facts.KeyMissing
 		st.Recovering = v.keeper.recovering()
 		facts.FreeBytes = 1 << 62 // not known, and not what matters now
 	} else {
@@ -85,6 +89,13 @@ func (v *view) Status() status.Status {
 	st.DICOM.Ready = st.DICOM.NotReady == ""
 	st.State, st.Reasons = status.Derive(facts, status.Limits{})
 	return st
+}
+
+// isOfKey tells a key that is not there, or not that of this disk, from a disk that
+// fails: the one is put back, the other is replaced.
+func isOfKey(err error) bool {
+	return slices.ContainsFunc([]error{vault.ErrNoKey, vault.ErrTPM, vault.ErrNoTPM, vault.ErrDisagree, spool.ErrKey},
+		func(of error) bool { return errors.Is(err, of) })
 }
 
 func transport(up uplink.Status) status.Transport {
@@ -100,7 +111,7 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 		Archived: int64(counters[spool.CountArchived]), Refused: int64(counters[spool.CountRefused]), Quarantined: int64(counters[spool.CountQuarantined]),
 		Discarded: int64(counters[spool.CountDiscarded])}
 	st.Findings = status.Findings{Unreadable: int64(counters[countUnreadable]), Conflicts: stats.Conflicts}
-	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats), Unfinished: stats.Unfinished,
+	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats), Quarantined: stats.ByState[spool.Quarantined], Unfinished: stats.Unfinished,
 		Scrub: scrubOf(stats.Scrub)}
 	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes = stats.BacklogObjects, stats.BacklogBytes
 	v.mu.Lock()
