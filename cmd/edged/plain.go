@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -28,7 +29,7 @@ var (
 )
 
 // plainFiles lists the files of the appliance that show images or names without a
-// key.
+// key, images first: a message names only a few.
 func (c *Config) plainFiles() (all []string, err error) {
 	for dir, plain := range map[string]func(path string) (bool, error){
 		c.spoolDir():                       c.plainInSpool,
@@ -41,6 +42,13 @@ func (c *Config) plainFiles() (all []string, err error) {
 		}
 		all = append(all, some...)
 	}
+	images := filepath.Join(c.spoolDir(), "objects") + "/"
+	slices.SortFunc(all, func(a, b string) int {
+		if first := strings.HasPrefix(a, images); first != strings.HasPrefix(b, images) {
+			return map[bool]int{true: -1, false: 1}[first]
+		}
+		return strings.Compare(a, b)
+	})
 	return all, nil
 }
 

@@ -69,6 +69,12 @@ func TestWhatIsReadableBesideTheSpoolIsFound(t *testing.T) {
 			t.Errorf("%s is not found", name)
 		}
 	}
+	ok(t, os.MkdirAll(filepath.Join(c.spoolDir(), "objects/00"), 0o700))
+	image := filepath.Join(c.spoolDir(), "objects/00/1.obj")
+	ok(t, os.WriteFile(image, []byte("EDGEDOBJ"), 0o600))
+	if again, err := c.plainFiles(); err != nil || again[0] != image {
+		t.Errorf("an image is not told first: %q, %v", again, err)
+	}
 	if len(found) != len(readable) {
 		t.Errorf("found %q", found)
 	}
