@@ -43,6 +43,26 @@
 //
 // CheckFilesystem refuses file systems that are known to break 1 (D-S9).
 //
+// # A disk that lies
+//
+// It answers a flush and keeps nothing, or gives back later what was never written.
+// Then P1 cannot hold; what is left to do is to see it, tell it, and pass nothing on.
+//
+//	what it lost or changed               who sees it, and when
+//	bytes of an object, from the mark on  the next start; the file goes to quarantine and alarms, unless
+//	                                      its ID cannot be told: then it looks like what a power cut
+//	                                      leaves of an object that was being stored, and counts as Unfinished
+//	bytes of an object, below the mark    header and seal: the next start; content: Scrub, or Checked
+//	                                      before its last byte leaves, whichever comes first
+//	an object's name                      the next start, if the journal or the index knows the object; its
+//	                                      row in the index follows the commit within a second
+//	the end of the journal                nobody: it looks like an unfinished write. Receipts are asked for
+//	                                      again, holds and quarantines are forgotten, nothing is deleted by it
+//	the middle of the journal             the next start: it is told, and everything not archived is offered again
+//	the whole journal                     nobody; everything is offered again, counters begin anew
+//	a forgotten file comes back           the next start, from its tombstone; after that it is offered again
+//	the index                             the probe, or a row's checksum; it is made again
+//
 // # The directory
 //
 //	lock                              flock: one owner
