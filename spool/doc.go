@@ -59,7 +59,8 @@
 //	the end of the journal                nobody: it looks like an unfinished write. Receipts are asked for
 //	                                      again, holds and quarantines are forgotten, nothing is deleted by it
 //	the middle of the journal             the next start: it is told, and everything not archived is offered again
-//	the whole journal                     nobody; everything is offered again, counters begin anew
+//	the whole journal                     every object is proved and offered again, counters begin anew; that it
+//	                                      was there is not known
 //	a forgotten file comes back           the next start, from its tombstone; after that it is offered again
 //	the index                             the probe, or a row's checksum; it is made again
 //
