@@ -150,3 +150,32 @@ func TestAPoisonObjectIsNotLostOnAFullDisk(t *testing.T) {
 	}
 	wantState(t, s, o.ID, Quarantined)
 }
+
+// P14: somebody else finds an object damaged while it is being read, and what is read
+// is still whole. The finding is newer: it stays until a later reading says otherwise.
+func TestDamageFoundMeanwhileIsNotTakenBack(t *testing.T) {
+	b := &betweenFS{memFS: newMemFS()}
+	s := open(t, memConfig(b))
+	o, _ := put(t, s, newSample(1), sample(1, 5000))
+	if err := s.markDamaged(o.ID, o.Seq, errors.New("a first time")); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	b.opened = func(name string, f File) (File, error) {
+		if name == objectName(o.Seq) && !found {
+			found = true
+			if err := s.markDamaged(o.ID, o.Seq, errors.New("found meanwhile")); err != nil {
+				t.Error(err)
+			}
+		}
+		return f, nil
+	}
+	if err := s.Verify(context.Background(), o.ID); err != nil || !found {
+		t.Fatalf("%v, found %v", err, found)
+	}
+	wantState(t, s, o.ID, Quarantined)
+	if err := s.Verify(context.Background(), o.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, s, o.ID, Received)
+}

@@ -210,6 +210,10 @@ func (k *checked) finish() error {
 func (s *Spool) Verify(ctx context.Context, id ID) error {
 	s.mu.Lock()
 	e, err := s.find(id)
+	wrong := 0
+	if err == nil {
+		wrong = e.wrong
+	}
 	s.mu.Unlock()
 	if err == nil {
 		askDisk(s.fs, e.seq)
@@ -223,7 +227,7 @@ func (s *Spool) Verify(ctx context.Context, id ID) error {
 	if err != nil {
 		return fmt.Errorf("verify object %s: %w", id, err)
 	}
-	s.provedWhole(id, c.c.seq)
+	s.provedWhole(id, c.c.seq, wrong)
 	return nil
 }
 

@@ -5,11 +5,14 @@ package spool
 // the disk. It is not written to the journal, and need not be: the next start reads
 // what the journal takes for damaged, and comes to the same end or to a true one.
 // While a good copy is on its way, or here, that one takes over (Healing).
-func (s *Spool) provedWhole(id ID, seq uint64) {
+//
+// wrong is e.wrong before the reading began: what somebody else found wrong meanwhile
+// is newer than these bytes.
+func (s *Spool) provedWhole(id ID, seq uint64, wrong int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.atSeq(seq)
-	if e == nil || e != s.byID[id] || s.pending[id] != nil || !e.damaged || e.fate != inPlace {
+	if e == nil || e.wrong != wrong || e != s.byID[id] || s.pending[id] != nil || !e.damaged || e.fate != inPlace {
 		return
 	}
 	s.change(e, func() { e.facts = e.facts.healed() })

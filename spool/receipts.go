@@ -167,6 +167,9 @@ func (s *Spool) markDamaged(id ID, seq uint64, why error) error {
 	s.mu.Lock()
 	e := s.atSeq(seq)
 	safe := e != nil && e.hubHasCopy()
+	if e != nil {
+		e.wrong++
+	}
 	s.mu.Unlock()
 	s.cfg.Logger.Error("object is damaged on the disk", "seq", seq, "hub_has_copy", safe, "error", why)
 	return s.oblige(op{kind: opQuarantined, seq: seq, id: id, damaged: true, reason: clip("damaged: " + why.Error())})

@@ -85,11 +85,12 @@ type doubted struct {
 // pass reads everything once; false when it is over.
 func (k *scrubber) pass(ctx context.Context) bool {
 	for e := k.s.nextToScrub(); e != nil; e = k.s.nextToScrub() {
+		wrong := k.s.wrongSoFar(e)
 		err := k.object(ctx, e)
 		if ctx.Err() != nil || k.s.Err() != nil {
 			return false
 		}
-		k.judge(e, err)
+		k.judge(e, err, wrong)
 		if len(k.doubt) > maxDoubt {
 			k.s.cfg.Logger.Error("the disk cannot be read", "objects", len(k.doubt), "error", err)
 			k.doubt = nil
@@ -114,6 +115,12 @@ func (s *Spool) nextToScrub() *entry {
 		}
 	}
 	return nil
+}
+
+func (s *Spool) wrongSoFar(e *entry) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return e.wrong
 }
 
 // object reads one, by a second open if the first fails. No lock is held.
@@ -165,7 +172,7 @@ func (k *scrubber) pause(ctx context.Context, n int) bool {
 }
 
 // judge notes what reading e said.
-func (k *scrubber) judge(e *entry, err error) {
+func (k *scrubber) judge(e *entry, err error, wrong int) {
 	s := k.s
 	s.mu.Lock()
 	gone, known := e.gone, e.damaged
@@ -175,7 +182,7 @@ func (k *scrubber) judge(e *entry, err error) {
 	switch {
 	case gone || starved(err) || known && err != nil: // says nothing
 	case err == nil:
-		s.provedWhole(e.id, e.seq)
+		s.provedWhole(e.id, e.seq, wrong)
 		for _, d := range k.doubt {
 			k.condemn(d.e, fmt.Errorf("%w: cannot be read: %w", ErrCorrupt, d.err))
 		}

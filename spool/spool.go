@@ -111,6 +111,7 @@ type entry struct {
 	again     bool // the good copy of a damaged object: not counted as received, that one was
 	tries     uint8
 	lease     *lease
+	wrong     int // how often its bytes were found damaged since the start
 	name      nameSum
 	older     *entry // of the same name
 	newer     *entry
