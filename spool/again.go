@@ -167,7 +167,14 @@ func (k second) twice(name string, c *container) (bool, error) {
 	if _, err := k.prove(objectName(c.seq), c.seq); err != nil {
 		return false, k.ctx.Err()
 	}
-	if err := synced(k.s.fs.SyncDir(shardName(c.seq))); err != nil {
+	if k.suspect { // the sync that failed may have been that of its name: it is made anew
+		switch err := k.copyToPlace(name, c.seq); {
+		case errors.Is(err, errSync):
+			return false, err
+		case err != nil:
+			return false, k.ctx.Err()
+		}
+	} else if err := synced(k.s.fs.SyncDir(shardName(c.seq))); err != nil {
 		return false, err
 	}
 	k.spare = append(k.spare, name)
