@@ -25,7 +25,7 @@ func (c *Config) markRetired(at time.Time) error {
 // anew.
 func (c *Config) mustNotBeRetired() error {
 	text, err := os.ReadFile(filepath.Join(c.DataDir, retiredFile))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && vault.Exists(c.keysDir()) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && c.keyMayComeBack() {
 		return nil
 	}
 	if err != nil {
@@ -36,4 +36,11 @@ func (c *Config) mustNotBeRetired() error {
 		when = " on " + at.Format(time.DateOnly)
 	}
 	return usagef("this appliance was retired%s: its keys are erased, and %s is not gone on with; to begin anew, delete everything in that folder, then `edged enroll` with a new code", when, c.DataDir)
+}
+
+// keyMayComeBack: a retirement that was cut before it erased everything is none, and
+// must not bar the way to images that a copy, or the recovery key, still opens.
+func (c *Config) keyMayComeBack() bool {
+	_, err := os.Lstat(filepath.Join(c.keysDir(), "recovery.wrapped"))
+	return err == nil || vault.Exists(c.keysDir())
 }
