@@ -22,6 +22,15 @@ type ServerConfig struct {
 	Admit func(Peer) *Reject
 	// Accepts decides about abstract syntaxes; see Policy.Accepts.
 	Accepts func(abstractSyntax string) bool
+	// Commitment is the Storage Commitment SCP. If nil, the service is not offered.
+	Commitment CommitmentSCP
+	// CommitmentSCU takes reports that answer our own requests, on associations
+	// that the peer opens in the SCP role. If nil, none are taken.
+	CommitmentSCU CommitmentSCU
+	// Steps is Modality Performed Procedure Step. If nil, it is not offered.
+	Steps StepSCP
+	// Query is query and retrieve. If nil, it is not offered.
+	Query QuerySCP
 	// Observer is told about associations. If nil, nobody is.
 	Observer Observer
 	// Log gets a line an association, without patient data. If nil, nothing is logged.
