@@ -21,6 +21,8 @@ type Association struct {
 	out *pdataWriter
 	set []byte  // the command set under way
 	in  dataSet // the data set under way
+
+	messageID uint16 // of our last request
 }
 
 type counters struct{ stored, failed, bytes atomic.Int64 }
@@ -93,4 +95,12 @@ func (a *Association) writeCommand(id byte, c command) error {
 		return err
 	}
 	return a.out.Close()
+}
+
+// nextMessageID numbers our own requests, from either side of an association.
+func (a *Association) nextMessageID() uint16 {
+	if a.messageID++; a.messageID == 0 {
+		a.messageID = 1
+	}
+	return a.messageID
 }

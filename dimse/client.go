@@ -124,9 +124,8 @@ func Propose(needs ...Need) (proposals []Proposal, rest []Need) {
 // is over; Release and Abort are then harmless.
 type Client struct {
 	Association
-	cfg       ClientConfig
-	messageID uint16
-	over      error
+	cfg  ClientConfig
+	over error
 }
 
 var clientIDs atomic.Uint64
@@ -278,13 +277,6 @@ func (c *Client) contextFor(class, syntax string) (Context, bool) {
 		}
 	}
 	return Context{}, false
-}
-
-func (c *Client) nextMessageID() uint16 {
-	if c.messageID++; c.messageID == 0 {
-		c.messageID = 1
-	}
-	return c.messageID
 }
 
 // operate sends a request with its data set, if any, and waits for the response.

@@ -15,21 +15,38 @@ const (
 	tagCommandField     = 0x0100
 	tagMessageID        = 0x0110
 	tagRespondedTo      = 0x0120
+	tagMoveDestination  = 0x0600
 	tagPriority         = 0x0700
 	tagDataSetType      = 0x0800
 	tagStatus           = 0x0900
+	tagOffending        = 0x0901
 	tagErrorComment     = 0x0902
+	tagErrorID          = 0x0903
 	tagAffectedInstance = 0x1000
+	tagRequestedInst    = 0x1001
+	tagEventType        = 0x1002
+	tagActionType       = 0x1008
+	tagRemaining        = 0x1020
+	tagCompleted        = 0x1021
+	tagFailed           = 0x1022
+	tagWarning          = 0x1023
 	tagMoveOriginator   = 0x1030
 	tagMoveOriginatorID = 0x1031
 )
 
 // Command fields (PS3.7 §E.1). A response is its request with the top bit set.
 const (
-	cStoreRQ    = 0x0001
-	cEchoRQ     = 0x0030
-	cCancelRQ   = 0x0FFF
-	responseBit = 0x8000
+	cStoreRQ       = 0x0001
+	cGetRQ         = 0x0010
+	cFindRQ        = 0x0020
+	cMoveRQ        = 0x0021
+	cEchoRQ        = 0x0030
+	nEventReportRQ = 0x0100
+	nSetRQ         = 0x0120
+	nActionRQ      = 0x0130
+	nCreateRQ      = 0x0140
+	cCancelRQ      = 0x0FFF
+	responseBit    = 0x8000
 )
 
 const (

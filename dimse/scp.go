@@ -115,15 +115,18 @@ func (s *Server) dispatch(ctx context.Context, a *Association, presentation Cont
 		return s.store(ctx, a, presentation, cmd)
 	case field == cEchoRQ:
 		return s.echo(ctx, a, presentation, cmd)
+	case field == cFindRQ && s.cfg.Query != nil:
+		return s.find(ctx, a, presentation, cmd.clone())
+	case field == cMoveRQ && s.cfg.Query != nil:
+		return s.move(ctx, a, presentation, cmd.clone())
+	case field == cGetRQ && s.cfg.Query != nil:
+		return s.get(ctx, a, presentation, cmd.clone())
 	case field == cCancelRQ:
 		return a.skipData(cmd) // nothing is under way; it has no response (PS3.7 §9.3.2.3)
 	case field&responseBit != 0:
 		return a.up.violation(abortUnexpectedParam, fmt.Sprintf("response %04XH to nothing", field))
 	}
-	if err := a.skipData(cmd); err != nil {
-		return err
-	}
-	return a.writeCommand(presentation.ID, response(cmd, StatusUnrecognizedOperation))
+	return a.refuse(presentation, cmd, StatusUnrecognizedOperation) // PS3.7 Annex C, 0211
 }
 
 func (a *Association) skipData(cmd command) error {

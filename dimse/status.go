@@ -17,6 +17,7 @@ const (
 	StatusDuplicateInvocation     Status = 0x0210
 	StatusUnrecognizedOperation   Status = 0x0211
 	StatusMistypedArgument        Status = 0x0212
+	StatusResourceLimitation      Status = 0x0213
 	StatusOutOfResources          Status = 0xA700 // transient: the peer may send the instance again later
 	StatusDataSetDoesNotMatch     Status = 0xA900 // data set does not match SOP class, refused
 	StatusCoercion                Status = 0xB000 // warning: stored, elements were changed
@@ -61,6 +62,7 @@ var statusWords = map[Status]string{
 	StatusDuplicateInvocation:     "duplicate invocation",
 	StatusUnrecognizedOperation:   "unrecognized operation",
 	StatusMistypedArgument:        "mistyped argument",
+	StatusResourceLimitation:      "resource limitation",
 	StatusOutOfResources:          "out of resources",
 	StatusDataSetDoesNotMatch:     "data set does not match SOP class",
 	StatusCoercion:                "coercion of data elements",
