@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,33 +41,8 @@ type Dicom struct {
 	AcceptUnknown   bool     `yaml:"accept_unknown"`
 	Devices         []Device `yaml:"devices"`
 	MaxAssociations int      `yaml:"max_associations"`
+	MaxPerDevice    int      `yaml:"max_associations_per_device"`
 	TLS             DicomTLS `yaml:"tls"`
-}
-
-// Title is a further called AE title and the priority it stands for.
-type Title struct {
-	Title    string `yaml:"title"`
-	Priority string `yaml:"priority" allowed:"urgent|routine|backfill"`
-}
-
-// Device is a modality that may store.
-type Device struct {
-	AETitle    string   `yaml:"ae_title"`
-	Address    string   `yaml:"address"`
-	Port       int      `yaml:"port"`
-	Name       string   `yaml:"name"`
-	Priority   string   `yaml:"priority" allowed:"urgent|routine|backfill"`
-	Services   []string `yaml:"services"`
-	Commitment string   `yaml:"commitment" allowed:"archived"`
-
-	Quiet time.Duration `yaml:"quiet"` // nothing for so long after the association: the study is complete
-}
-
-type DicomTLS struct {
-	Listen   string `yaml:"listen"`
-	Cert     string `yaml:"cert"`
-	Key      string `yaml:"key"`
-	ClientCA string `yaml:"client_ca"`
 }
 
 type Spool struct {
@@ -125,24 +99,13 @@ type Log struct {
 	Format string `yaml:"format" allowed:"text|json"`
 }
 
-// SetDefaults are the values of a title that is listed without them.
-func (t *Title) SetDefaults() { t.Priority = "routine" }
-
-// SetDefaults are the values of a device that is listed without them.
-func (d *Device) SetDefaults() {
-	d.Priority, d.Services, d.Commitment, d.Quiet = "routine", []string{"store"}, "archived", defaultQuiet
-}
-
-// defaultQuiet is a pause that modalities do not make within a study.
-const defaultQuiet = time.Minute
-
 const defaultDataDir = "/var/lib/edged"
 
 func defaultConfig() Config {
 	return Config{
 		DataDir:  defaultDataDir,
 		Facility: Facility{TimeZone: "Europe/Rome"},
-		Dicom:    Dicom{Listen: ":11112", AETitle: "EDGED", MaxAssociations: 64},
+		Dicom:    Dicom{Listen: ":11112", AETitle: "EDGED", MaxAssociations: 64, MaxPerDevice: 32},
 		Spool:    Spool{ReserveBytes: 2 << 30, Keep: "archived", RetainArchived: 72 * time.Hour, Encryption: true, KeyProtection: vault.File},
 		Uplink:   Uplink{Transport: "auto", Lanes: Lanes{Min: 1, Max: 32}},
 		Page:     Page{Listen: "127.0.0.1:8080", Anonymous: "state"},
@@ -217,51 +180,6 @@ func (c *Config) later(bad complain) {
 	}
 }
 
-func (d *Dicom) check(bad complain) {
-	address(bad, "dicom.listen", d.Listen, d.TLS.Listen != "")
-	address(bad, "dicom.tls.listen", d.TLS.Listen, true)
-	if d.TLS.Listen != "" && (d.TLS.Cert == "" || d.TLS.Key == "") {
-		bad("dicom.tls", "listen needs cert and key")
-	}
-	aeTitle(bad, "dicom.ae_title", d.AETitle)
-	for i, t := range d.AETitles {
-		aeTitle(bad, fmt.Sprintf("dicom.ae_titles[%d].title", i), t.Title)
-	}
-	for i, dev := range d.Devices {
-		dev.check(bad, fmt.Sprintf("dicom.devices[%d]", i))
-	}
-	if d.MaxAssociations < 1 || d.MaxAssociations > 4096 {
-		bad("dicom.max_associations", "%d is not between 1 and 4096", d.MaxAssociations)
-	}
-}
-
-func (d *Device) check(bad complain, key string) {
-	aeTitle(bad, key+".ae_title", d.AETitle)
-	if _, err := parseNet(d.Address); d.Address != "" && err != nil {
-		bad(key+".address", "%q is not an IP address or network, as 10.0.0.5 or 10.0.0.0/24", d.Address)
-	}
-	if d.Port < 0 || d.Port > 65535 {
-		bad(key+".port", "%d is not a port", d.Port)
-	}
-	if d.Quiet < time.Second || d.Quiet > 24*time.Hour {
-		bad(key+".quiet", "%s is not between 1s and 24h", d.Quiet)
-	}
-	for _, s := range d.Services {
-		if s != "store" {
-			bad(key+".services", "%q is not a service of this version; allowed: store", s)
-		}
-	}
-}
-
-// aeTitle checks PS3.5 §6.2: 1 to 16 characters, no backslash, no control
-// characters, not only blanks.
-func aeTitle(bad complain, key, s string) {
-	wrong := func(r rune) bool { return r < ' ' || r == '\\' || r > '~' }
-	if strings.TrimSpace(s) == "" || len(s) > 16 || strings.IndexFunc(s, wrong) >= 0 {
-		bad(key, "%q is not an AE title: 1 to 16 printable ASCII characters, no backslash", s)
-	}
-}
-
 func address(bad complain, key, s string, mayBeEmpty bool) {
 	if s == "" && mayBeEmpty {
 		return
@@ -269,17 +187,6 @@ func address(bad complain, key, s string, mayBeEmpty bool) {
 	if _, port, err := net.SplitHostPort(s); err != nil || port == "" {
 		bad(key, "%q is not an address to listen on, as :11112 or 127.0.0.1:8080", s)
 	}
-}
-
-func parseNet(s string) (netip.Prefix, error) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p, nil
-	}
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()), nil
 }
 
 func (u *Uplink) check(bad complain) {
@@ -306,5 +213,5 @@ func (c *Config) warnings() (out []string) {
 	add(c.Dicom.AcceptUnknown, "dicom.accept_unknown is true: any AE title may store; for a bench only")
 	add(!c.Spool.Encryption, "spool.encryption is false: who gets the disk gets the images")
 	add(len(c.Uplink.Hubs) == 0, "uplink.hubs is empty: images are received and kept, nothing is sent")
-	return out
+	return append(out, c.Dicom.warnings(c.Spool.Keep, len(c.Uplink.Hubs) == 0)...)
 }

@@ -23,18 +23,26 @@ func TestExampleConfigurationIsTheDefault(t *testing.T) {
 // An error in a configuration names file, line, key, and what is allowed.
 func TestConfigurationErrorsSayWhatIsAllowed(t *testing.T) {
 	for text, want := range map[string]string{
-		"dicom:\n  lisen: x":                                   ":2: dicom.lisen: unknown key; did you mean listen?",
-		"dicom:\n  ae_title: much_too_long_for_a_title":        ":2: dicom.ae_title: ",
-		"dicom:\n  devices:\n    - {ae_title: A, port: 99999}": ":3: dicom.devices[0].port: 99999 is not a port",
-		"dicom:\n  devices:\n    - {ae_title: A, address: x}":  ":3: dicom.devices[0].address: ",
-		"dicom:\n  devices:\n    - {ae_title: A, quiet: 0s}":   ":3: dicom.devices[0].quiet: 0s is not between 1s and 24h",
-		"spool: {keep: recycle}":                               ":1: spool.keep: ",
-		"spool: {key_protection: paper}":                       ":1: spool.key_protection: ",
-		"discovery: {enabled: true}":                           ":1: discovery.enabled: discovery.enabled: true is not in this version yet",
-		"uplink: {hubs: [nowhere]}":                            `:1: uplink.hubs[0]: "nowhere" is not HOST:PORT`,
-		"uplink: {rate: 800}":                                  ":1: uplink.rate: ",
-		"page: {listen: here}":                                 ":1: page.listen: ",
-		"facility: {time_zone: Roma}":                          ":1: facility.time_zone: ",
+		"dicom:\n  lisen: x":                                                                      ":2: dicom.lisen: unknown key; did you mean listen?",
+		"dicom:\n  ae_title: much_too_long_for_a_title":                                           ":2: dicom.ae_title: ",
+		"dicom:\n  devices:\n    - {ae_title: A, port: 99999}":                                    ":3: dicom.devices[0].port: 99999 is not a port",
+		"dicom:\n  devices:\n    - {ae_title: A, address: x}":                                     ":3: dicom.devices[0].address: ",
+		"dicom:\n  devices:\n    - {ae_title: A, quiet: 0s}":                                      ":3: dicom.devices[0].quiet: 0s is not between 1s and 24h",
+		"dicom:\n  devices:\n    - {ae_title: A, services: [store, print]}":                       `:3: dicom.devices[0].services[1]: "print" is not one of store, query, move, get`,
+		"dicom:\n  devices:\n    - {ae_title: A, services: [query]}":                              ":3: dicom.devices[0].services: query, move and get show persons",
+		"dicom:\n  devices:\n    - {ae_title: A, commitment: soon}":                               `:3: dicom.devices[0].commitment: "soon" is not one of archived, received, off`,
+		"dicom:\n  devices:\n    - {ae_title: A, quirks: [odd]}":                                  `:3: dicom.devices[0].quirks[0]: "odd" is not one of report-on-new-association, any-called-title`,
+		"dicom:\n  devices:\n    - {ae_title: A, tls: server}":                                    ":3: dicom.devices[0].tls: server needs dicom.tls.listen",
+		"dicom:\n  devices:\n    - {ae_title: A, address: 10.0.0.0/24, port: 104}":                ":3: dicom.devices[0].port: 104 is of no use with a network",
+		"dicom:\n  tls: {listen: ':1', cert: a, key: b}\n  devices: [{ae_title: A, tls: mutual}]": ":3: dicom.devices[0].tls: mutual needs dicom.tls.client_ca",
+		"dicom:\n  max_associations_per_device: 0":                                                ":2: dicom.max_associations_per_device: 0 is not between 1 and 4096",
+		"spool: {keep: recycle}":                                                                  ":1: spool.keep: ",
+		"spool: {key_protection: paper}":                                                          ":1: spool.key_protection: ",
+		"discovery: {enabled: true}":                                                              ":1: discovery.enabled: discovery.enabled: true is not in this version yet",
+		"uplink: {hubs: [nowhere]}":                                                               `:1: uplink.hubs[0]: "nowhere" is not HOST:PORT`,
+		"uplink: {rate: 800}":                                                                     ":1: uplink.rate: ",
+		"page: {listen: here}":                                                                    ":1: page.listen: ",
+		"facility: {time_zone: Roma}":                                                             ":1: facility.time_zone: ",
 	} {
 		file := filepath.Join(t.TempDir(), "edged.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
