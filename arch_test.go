@@ -51,7 +51,7 @@ var goroutines = map[string]int{
 	"hub/forward":             2,
 	"hub/objects":             1,
 	"hub/receive":             4,
-	"internal/tools/bench":    1, // spoolcell.go: writers, each waited for
+	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/powercut": 3, // senders, loaders, a file system each
 	"uplink":                  1,
 }

@@ -1,7 +1,8 @@
 // Bench measures the speed of the product against real peers and writes what it
-// found as Markdown tables: C-STORE against DCMTK's storescp and Orthanc, the spool
-// against a naive store and against none that flushes, the way from the spool to
-// the hub against a plain TLS copy, and memory. It is what `make bench` calls.
+// found as Markdown tables: C-STORE against DCMTK's storescp and Orthanc, and
+// against more peers without a disk, the spool against a naive store and against
+// none that flushes, the way from the spool to the hub against a plain TLS copy,
+// and memory. It is what `make bench` calls.
 //
 // It promises that both sides of a ratio were measured in the same run, on the
 // same file system, with the peer set up for its best; that every object counted
@@ -41,7 +42,7 @@ func parseFlags() (o options) {
 	flag.StringVar(&o.bin, "bin", "bin", "`folder` of edged, hubd and modsim")
 	flag.StringVar(&o.loop, "loop", "", "measure C-STORE on a new loop-mounted, journalled `ext4 or xfs` too, and the spool there (needs root); the spool is measured on ext4 else")
 	flag.StringVar(&o.write, "write", "", "put the tables between the markers of this `file`")
-	flag.StringVar(&o.only, "only", "cstore,spool,e2e,memory", "`sections` to run")
+	flag.StringVar(&o.only, "only", "cstore,dimse,spool,e2e,memory", "`sections` to run")
 	flag.StringVar(&o.large, "large", "4095MiB,4100MiB", "`sizes` of the large objects; from 4 GiB they are encapsulated")
 	flag.IntVar(&o.objects, "objects", 300, "objects of 512 KiB of a run of C-STORE or of the spool")
 	flag.IntVar(&o.runs, "runs", 3, "runs of each cell of C-STORE and of the spool; the median counts")
@@ -54,7 +55,7 @@ func parseFlags() (o options) {
 }
 
 // children are what bench starts of itself.
-var children = map[string]func([]string) error{tlsCopyVerb: tlsCopy, slowDiskVerb: slowDisk}
+var children = map[string]func([]string) error{tlsCopyVerb: tlsCopy, slowDiskVerb: slowDisk, sinkVerb: sink, blastVerb: blast}
 
 func main() {
 	spool.ProbeMain()
@@ -89,7 +90,7 @@ func run(ctx context.Context, o options) (err error) {
 	for _, part := range []struct {
 		name string
 		do   func(context.Context, *lab, options, *report) error
-	}{{"cstore", cstore}, {"spool", spoolSection}, {"e2e", endToEnd}, {"memory", memory}} {
+	}{{"cstore", cstore}, {"dimse", dimseSection}, {"spool", spoolSection}, {"e2e", endToEnd}, {"memory", memory}} {
 		if !slices.Contains(strings.Split(o.only, ","), part.name) {
 			continue
 		}

@@ -24,18 +24,35 @@ func (p *process) cpu() (time.Duration, error) {
 	return parseCPU(string(b))
 }
 
-// parseCPU reads fields 14 and 15 of /proc/PID/stat, proc_pid_stat(5). The name
-// in field 2 may contain blanks and brackets.
-func parseCPU(stat string) (time.Duration, error) {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("%d fields after the name are no /proc/PID/stat", len(fields))
-	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
+// cpuWithChildren counts those that it started and waited for, too.
+func (p *process) cpuWithChildren() (time.Duration, error) {
+	b, err := os.ReadFile(p.file("stat"))
 	if err != nil {
 		return 0, err
 	}
-	system, err := strconv.ParseInt(fields[12], 10, 64)
+	own, err := parseCPU(string(b))
+	if err != nil {
+		return 0, err
+	}
+	children, err := parseTicks(string(b), 13) // cutime, cstime
+	return own + children, err
+}
+
+// parseCPU reads fields 14 and 15 of /proc/PID/stat, proc_pid_stat(5). The name
+// in field 2 may contain blanks and brackets.
+func parseCPU(stat string) (time.Duration, error) { return parseTicks(stat, 11) }
+
+// parseTicks adds the two counts of ticks at a place behind the name.
+func parseTicks(stat string, at int) (time.Duration, error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < at+2 {
+		return 0, fmt.Errorf("%d fields after the name are no /proc/PID/stat", len(fields))
+	}
+	user, err := strconv.ParseInt(fields[at], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	system, err := strconv.ParseInt(fields[at+1], 10, 64)
 	return time.Duration(user+system) * time.Second / clockTicks, err
 }
 

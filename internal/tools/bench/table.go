@@ -57,7 +57,7 @@ func (r *report) markdown() string {
 }
 
 // figureNames are the figures of the last line, in order.
-var figureNames = []string{"storescp_ratio", "orthanc_ratio", "slow_per_s",
+var figureNames = []string{"storescp_ratio", "orthanc_ratio", "slow_per_s", "sink_cpu_s_per_GB", "sink_storescp_ratio",
 	"spool_flushes_1", "spool_flushes_16", "spool_naive_1", "spool_naive_16", "spool_slow_per_s", "spool_slow_p99_ms",
 	"encrypted_flushes_1", "encrypted_flushes_16", "encrypted_naive_1", "encrypted_naive_16", "encrypted_slow_per_s", "encrypted_slow_p99_ms",
 	"e2e_MBps", "rss_16", "rss_4GiB"}

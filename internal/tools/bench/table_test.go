@@ -47,7 +47,7 @@ func TestSectionIsATable(t *testing.T) {
 // What was not measured is a dash in the last line, never a number.
 func TestLastLineHasEveryFigure(t *testing.T) {
 	r := report{figures: map[string]string{"slow_per_s": "200"}}
-	want := "storescp_ratio=- orthanc_ratio=- slow_per_s=200" +
+	want := "storescp_ratio=- orthanc_ratio=- slow_per_s=200 sink_cpu_s_per_GB=- sink_storescp_ratio=-" +
 		" spool_flushes_1=- spool_flushes_16=- spool_naive_1=- spool_naive_16=- spool_slow_per_s=- spool_slow_p99_ms=-" +
 		" encrypted_flushes_1=- encrypted_flushes_16=- encrypted_naive_1=- encrypted_naive_16=- encrypted_slow_per_s=- encrypted_slow_p99_ms=-" +
 		" e2e_MBps=- rss_16=- rss_4GiB=-"
