@@ -13,7 +13,7 @@ type Association struct {
 	id       uint64
 	peer     Peer
 	user     UserInfo // of the peer
-	proposed int
+	talk     Negotiation
 	contexts []Context
 	counts   counters
 
@@ -53,7 +53,11 @@ func (a *Association) MaxPDU() uint32 { return a.user.MaxPDU }
 func (a *Association) Contexts() []Context { return a.contexts }
 
 // Proposed is how many presentation contexts were proposed.
-func (a *Association) Proposed() int { return a.proposed }
+func (a *Association) Proposed() int { return len(a.talk.Request.Contexts) }
+
+// Negotiation is what was proposed and answered when the association was opened.
+// It must not be changed.
+func (a *Association) Negotiation() Negotiation { return a.talk }
 
 // Counts returns what went over the association so far.
 func (a *Association) Counts() Counts {

@@ -24,6 +24,11 @@ type ClientConfig struct {
 	TLS *tls.Config
 	// DialContext opens the transport. If nil, a net.Dialer does.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// Roles are proposed (PS3.7 §D.3.3.4). Without one for a class, the requestor
+	// is its SCU.
+	Roles []Role
+	// Extended is proposed (PS3.7 §D.3.3.5). If empty, nothing is.
+	Extended []Extended
 	// Identity is offered (PS3.7 §D.3.3.7). If nil, none is.
 	Identity *UserIdentity
 
@@ -192,7 +197,7 @@ func (c *Client) associate() error {
 		return p.reject
 	}
 	u.established(16 << 10)
-	c.user, c.proposed = p.ac.User.kept(), len(c.cfg.Contexts)
+	c.user, c.talk = p.ac.User.kept(), Negotiation{*c.cfg.request(), p.ac}.kept()
 	c.contexts = agreed(c.cfg.Contexts, p.ac.Contexts)
 	c.out = newPDataWriter(u, c.user.MaxPDU, c.cfg.MaxSend)
 	return nil
@@ -209,6 +214,8 @@ func (c *ClientConfig) request() *AssociateRQ {
 			MaxPDU:                 c.MaxPDU,
 			ImplementationClassUID: c.ImplementationClassUID,
 			ImplementationVersion:  c.ImplementationVersion,
+			Roles:                  c.Roles,
+			Extended:               c.Extended,
 			Identity:               c.Identity,
 		},
 	}

@@ -163,7 +163,7 @@ func TestDialFails(t *testing.T) {
 // and the association lives.
 func TestNoContext(t *testing.T) {
 	archive(t, func(s *script, rq *AssociateRQ) {
-		ac, _ := Negotiate(rq, Peer{}, Policy{Accepts: func(uid string) bool { return uid == Verification }, ImplementationClassUID: "1"})
+		ac, _ := Negotiate(rq, Peer{}, Policy{Accepts: func(_ Peer, uid string) bool { return uid == Verification }, ImplementationClassUID: "1"})
 		s.send(ac.append(nil))
 		s.expect(typeData)
 		s.send(pdata(pdv(1, isCommand|isLast, response(mustParse(echoCommand(1)), StatusSuccess).append(nil))))

@@ -72,7 +72,7 @@ type watcher struct {
 	counts  []Counts
 }
 
-func (w *watcher) Refused(_ Peer, r Reject) {
+func (w *watcher) Refused(_ Peer, r Reject, _ Negotiation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.refused = append(w.refused, r)

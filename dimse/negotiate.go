@@ -23,9 +23,12 @@ type Policy struct {
 	// accepts it. If Admit is nil, everybody is admitted. It is also the place
 	// for transient refusals. Called on the association's goroutine.
 	Admit func(Peer) *Reject
-	// Accepts decides about an abstract syntax. If nil, Verification and
-	// everything that IsStorage.
-	Accepts func(abstractSyntax string) bool
+	// Accepts decides about an abstract syntax for a peer. If nil, Verification
+	// and everything that IsStorage.
+	Accepts func(p Peer, abstractSyntax string) bool
+	// TakesReports: a requestor may be the SCP of Storage Commitment, that is,
+	// open an association to send us N-EVENT-REPORT (PS3.4 §J.3.3.1.2).
+	TakesReports bool
 	// MaxPDU is what we can receive. If zero, 128 KiB.
 	MaxPDU uint32
 	// ImplementationClassUID and ImplementationVersion are ours (PS3.7 §D.3.3.2).
@@ -52,10 +55,11 @@ func Negotiate(rq *AssociateRQ, peer Peer, p Policy) (*AssociateAC, *Reject) {
 	}
 	for _, proposal := range rq.Contexts {
 		if !slices.ContainsFunc(ac.Contexts, func(c ContextAnswer) bool { return c.ID == proposal.ID }) {
-			ac.Contexts = append(ac.Contexts, answerContext(proposal, p))
+			ac.Contexts = append(ac.Contexts, answerContext(proposal, peer, p))
 		}
 	}
 	ac.User = answerUser(rq, p)
+	ac.User.Roles = answerRoles(rq.User.Roles, agreed(rq.Contexts, ac.Contexts), p)
 	return ac, nil
 }
 
@@ -73,7 +77,7 @@ func refuse(rq *AssociateRQ, peer Peer, p Policy) *Reject {
 	return nil
 }
 
-func answerContext(proposal Proposal, p Policy) ContextAnswer {
+func answerContext(proposal Proposal, peer Peer, p Policy) ContextAnswer {
 	accepts := p.Accepts
 	if accepts == nil {
 		accepts = acceptsByDefault
@@ -82,7 +86,7 @@ func answerContext(proposal Proposal, p Policy) ContextAnswer {
 	switch {
 	case proposal.ID%2 == 0: // PS3.8 §9.3.2.2: odd
 		c.Result = ContextNoReason
-	case !accepts(proposal.AbstractSyntax):
+	case !accepts(peer, proposal.AbstractSyntax):
 		c.Result = ContextAbstractSyntaxUnsupported
 	case len(proposal.TransferSyntaxes) == 0:
 		c.Result = ContextTransferSyntaxUnsupported
@@ -92,7 +96,7 @@ func answerContext(proposal Proposal, p Policy) ContextAnswer {
 	return c
 }
 
-func acceptsByDefault(abstractSyntax string) bool {
+func acceptsByDefault(_ Peer, abstractSyntax string) bool {
 	return abstractSyntax == Verification || IsStorage(abstractSyntax)
 }
 
@@ -119,10 +123,6 @@ func answerUser(rq *AssociateRQ, p Policy) UserInfo {
 	if rq.User.Async != nil {
 		u.Async = &AsyncWindow{1, 1} // one at a time (PS3.7 §D.3.3.3)
 	}
-	for _, role := range rq.User.Roles {
-		// The requestor sends; we do not send to it on its own association.
-		u.Roles = append(u.Roles, Role{SOPClassUID: role.SOPClassUID, SCU: role.SCU})
-	}
 	for _, x := range rq.User.Extended {
 		if proposes(rq, x.SOPClassUID) && IsStorage(x.SOPClassUID) {
 			u.Extended = append(u.Extended, Extended{x.SOPClassUID, storageSupport()})
@@ -132,6 +132,63 @@ func answerUser(rq *AssociateRQ, p Policy) UserInfo {
 		u.IdentityResponse = []byte{} // tolerated; it grants nothing (PS3.7 §D.3.3.7.2)
 	}
 	return u
+}
+
+// answerRoles answers each role selection whose class has a context, once. We
+// may say no to what was proposed, never yes to what was not; a class without an
+// item has the default roles (PS3.7 §D.3.3.4).
+func answerRoles(proposed []Role, contexts []Context, p Policy) (roles []Role) {
+	for _, r := range proposed {
+		accepted := slices.ContainsFunc(contexts, func(c Context) bool { return c.AbstractSyntax == r.SOPClassUID })
+		twice := slices.ContainsFunc(roles, func(x Role) bool { return x.SOPClassUID == r.SOPClassUID })
+		if accepted && !twice {
+			r.SCP = r.SCP && requestorServes(r.SOPClassUID, contexts, p)
+			roles = append(roles, r)
+		}
+	}
+	return roles
+}
+
+// requestorServes: who opened the association is SCU, but for the instances that
+// a C-GET brings it, and for the reports that answer our own requests.
+func requestorServes(class string, contexts []Context, p Policy) bool {
+	switch {
+	case class == StorageCommitmentPush:
+		return p.TakesReports // PS3.4 §J.3.3.1.2
+	case IsStorage(class):
+		return slices.ContainsFunc(contexts, func(c Context) bool { return isGet(c.AbstractSyntax) }) // PS3.4 §C.5.3.1
+	}
+	return false
+}
+
+func isGet(class string) bool { return class == PatientRootGet || class == StudyRootGet }
+
+// Negotiation is what was proposed and what was answered; Answer is nil when the
+// answer was a rejection. It holds no secrets and is bounded: of an identity
+// only its type, of a proposal at most 64 transfer syntaxes, of an extended
+// negotiation at most 64 bytes.
+type Negotiation struct {
+	Request AssociateRQ
+	Answer  *AssociateAC
+}
+
+const keptSyntaxes, keptInfo = 64, 64
+
+// kept makes the bounded copy that is kept as long as the association is.
+func (n Negotiation) kept() Negotiation {
+	rq := n.Request
+	rq.Contexts = slices.Clone(rq.Contexts)
+	for i, c := range rq.Contexts {
+		rq.Contexts[i].TransferSyntaxes = slices.Clone(c.TransferSyntaxes[:min(len(c.TransferSyntaxes), keptSyntaxes)])
+	}
+	rq.User.Extended = slices.Clone(rq.User.Extended)
+	for i, x := range rq.User.Extended {
+		rq.User.Extended[i].Info = slices.Clone(x.Info[:min(len(x.Info), keptInfo)])
+	}
+	if id := rq.User.Identity; id != nil {
+		rq.User.Identity = &UserIdentity{Type: id.Type, ResponseRequested: id.ResponseRequested}
+	}
+	return Negotiation{rq, n.Answer}
 }
 
 // storageSupport is the application information of the Storage service: level

@@ -29,8 +29,9 @@ type Handler interface {
 // Observer is told about associations. Its methods are called on the goroutine
 // of the connection and must be quick.
 type Observer interface {
-	// Refused: a peer was rejected, by Admit, by name, or by a limit.
-	Refused(Peer, Reject)
+	// Refused: a peer was rejected, by Admit, by name, or by a limit. The
+	// negotiation says what it proposed.
+	Refused(Peer, Reject, Negotiation)
 	// Opened: an association is established.
 	Opened(*Association)
 	// Closed: it is over; err is nil after an orderly release.
@@ -54,10 +55,11 @@ func (s *Server) handshake(c *connection) (*Association, error) {
 		reject = RejectLocalLimit.pointer()
 	}
 	if reject != nil {
-		return nil, s.reject(u, peer, *reject)
+		return nil, s.reject(u, peer, p.rq, *reject)
 	}
 	peer.Identity = nil // secrets are not kept once Admit has seen them
-	a := &Association{up: u, id: c.id, peer: peer, user: p.rq.User.kept(), proposed: len(p.rq.Contexts), contexts: agreed(p.rq.Contexts, ac.Contexts)}
+	a := &Association{up: u, id: c.id, peer: peer, talk: Negotiation{*p.rq, ac}.kept(), contexts: agreed(p.rq.Contexts, ac.Contexts)}
+	a.user = p.rq.User.kept()
 	u.out = ac.append(nil)
 	if err := u.step(evtAccept); err != nil {
 		return nil, err
@@ -71,10 +73,11 @@ func (s *Server) handshake(c *connection) (*Association, error) {
 // responsePDU bounds what we send as acceptor: responses without data sets.
 const responsePDU = 4 << 10
 
-func (s *Server) reject(u *upper, peer Peer, r Reject) error {
+func (s *Server) reject(u *upper, peer Peer, rq *AssociateRQ, r Reject) error {
 	s.cfg.Log.Info("association rejected", "calling", peer.Calling, "called", peer.Called, "remote", peer.Addr, "why", r.Error())
 	if s.cfg.Observer != nil {
-		s.cfg.Observer.Refused(peer, r)
+		peer.Identity = nil
+		s.cfg.Observer.Refused(peer, r, Negotiation{Request: *rq}.kept())
 	}
 	u.out = shortPDU(typeRJ, r.Result, r.Source, r.Reason)
 	return u.step(evtReject)

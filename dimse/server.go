@@ -20,8 +20,9 @@ type ServerConfig struct {
 	Titles []string
 	// Admit decides about a peer; see Policy.Admit. If nil, everybody is admitted.
 	Admit func(Peer) *Reject
-	// Accepts decides about abstract syntaxes; see Policy.Accepts.
-	Accepts func(abstractSyntax string) bool
+	// Accepts decides about an abstract syntax for a peer. If nil, Verification,
+	// everything that IsStorage, and the services below that are not nil.
+	Accepts func(p Peer, abstractSyntax string) bool
 	// Commitment is the Storage Commitment SCP. If nil, the service is not offered.
 	Commitment CommitmentSCP
 	// CommitmentSCU takes reports that answer our own requests, on associations
@@ -96,6 +97,19 @@ func (c *ServerConfig) validate() error {
 	return nil
 }
 
+// serves says which classes have a service behind them.
+func (c *ServerConfig) serves(_ Peer, class string) bool {
+	switch class {
+	case StorageCommitmentPush:
+		return c.Commitment != nil || c.CommitmentSCU != nil
+	case PerformedProcedureStep:
+		return c.Steps != nil
+	case PatientRootFind, PatientRootMove, PatientRootGet, StudyRootFind, StudyRootMove, StudyRootGet:
+		return c.Query != nil
+	}
+	return acceptsByDefault(Peer{}, class)
+}
+
 func fits(s string, most int) bool { return len(s) >= 1 && len(s) <= most }
 
 // Server accepts associations.
@@ -128,10 +142,13 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	if cfg.Accepts == nil {
+		cfg.Accepts = cfg.serves
+	}
 	return &Server{
 		cfg: cfg,
 		policy: Policy{
-			Titles: cfg.Titles, Admit: cfg.Admit, Accepts: cfg.Accepts, MaxPDU: cfg.MaxPDU,
+			Titles: cfg.Titles, Admit: cfg.Admit, Accepts: cfg.Accepts, TakesReports: cfg.CommitmentSCU != nil, MaxPDU: cfg.MaxPDU,
 			ImplementationClassUID: cfg.ImplementationClassUID, ImplementationVersion: cfg.ImplementationVersion,
 		},
 		listeners: map[net.Listener]struct{}{},
@@ -261,7 +278,7 @@ func (s *Server) serveAssociation(ctx context.Context, a *Association) {
 	err := s.serve(ctx, a)
 	counts := a.Counts()
 	s.cfg.Log.Info("association closed", "association", a.id, "calling", a.peer.Calling, "called", a.peer.Called, "remote", a.peer.Addr,
-		"contexts", len(a.contexts), "proposed", a.proposed, "stored", counts.Stored, "failed", counts.Failed, "bytes", counts.Bytes,
+		"contexts", len(a.contexts), "proposed", a.Proposed(), "stored", counts.Stored, "failed", counts.Failed, "bytes", counts.Bytes,
 		"duration", time.Since(start), "err", err)
 	if s.cfg.Observer != nil {
 		s.cfg.Observer.Closed(a, err)

@@ -537,9 +537,9 @@ func TestObserverSeesThePeer(t *testing.T) {
 
 type openedOnly struct{ open func(*Association) }
 
-func (o *openedOnly) Refused(Peer, Reject)       {}
-func (o *openedOnly) Opened(a *Association)      { o.open(a) }
-func (o *openedOnly) Closed(*Association, error) {}
+func (o *openedOnly) Refused(Peer, Reject, Negotiation) {}
+func (o *openedOnly) Opened(a *Association)             { o.open(a) }
+func (o *openedOnly) Closed(*Association, error)        {}
 
 // TestAcceptSurvivesShortage: running out of file descriptors passes; another
 // error of the listener ends Serve and is returned.

@@ -64,7 +64,7 @@ func (d *door) admit(p dimse.Peer) *dimse.Reject {
 }
 
 // Refused is told of every rejection; admit has noted its own in better words.
-func (d *door) Refused(p dimse.Peer, r dimse.Reject) {
+func (d *door) Refused(p dimse.Peer, r dimse.Reject, _ dimse.Negotiation) {
 	d.refuse()
 	switch r {
 	case dimse.RejectCalled:

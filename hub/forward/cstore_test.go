@@ -82,7 +82,7 @@ func TestRefusedObjectsDelayNobodyElse(t *testing.T) {
 	}
 	var kept received
 	var full atomic.Int32
-	a := &archive{accepts: func(class string) bool { return class != mr }}
+	a := &archive{accepts: func(_ dimse.Peer, class string) bool { return class != mr }}
 	a.store = func(rq dimse.StoreRequest, data []byte) dimse.Status {
 		if rq.SOPClassUID == us {
 			return 0xC001

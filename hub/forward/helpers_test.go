@@ -197,7 +197,7 @@ func small() []synth.Instance { return synth.Instances(synth.Studies(7, synth.Sm
 // archive is a DICOM archive whose answers a test decides.
 type archive struct {
 	store   func(rq dimse.StoreRequest, data []byte) dimse.Status
-	accepts func(class string) bool
+	accepts func(p dimse.Peer, class string) bool
 	admit   func(dimse.Peer) *dimse.Reject
 	raw     func(data io.Reader) dimse.Status // in place of store, to leave off in the middle
 }
