@@ -37,8 +37,8 @@ var notStorage = []string{
 	"1.2.840.10008.5.1.4.31",   // modality worklist
 	"1.2.840.10008.5.1.4.32",   // general purpose worklist
 	"1.2.840.10008.5.1.4.32.",
-	"1.2.840.10008.5.1.4.33",                                                           // instance availability notification
-	"1.2.840.10008.5.1.4.34.1", "1.2.840.10008.5.1.4.34.2", "1.2.840.10008.5.1.4.34.3", // trial, retired
+	"1.2.840.10008.5.1.4.33",                               // instance availability notification
+	"1.2.840.10008.5.1.4.34.2", "1.2.840.10008.5.1.4.34.3", // RT machine verification, trial, retired; 34.1 is a storage class
 	"1.2.840.10008.5.1.4.34.4", "1.2.840.10008.5.1.4.34.4.", "1.2.840.10008.5.1.4.34.5", "1.2.840.10008.5.1.4.34.5.", // unified procedure step
 	"1.2.840.10008.5.1.4.34.6", "1.2.840.10008.5.1.4.34.6.", // unified procedure step
 	"1.2.840.10008.5.1.4.34.8", "1.2.840.10008.5.1.4.34.9", // RT machine verification
