@@ -18,9 +18,10 @@ type Association struct {
 	counts   counters
 
 	// owned by the association's goroutine
-	out *pdataWriter
-	set []byte  // the command set under way
-	in  dataSet // the data set under way
+	out  *pdataWriter
+	set  []byte   // the command set under way
+	in   dataSet  // the data set under way
+	held *message // read while an operation was under way, not served yet
 
 	messageID uint16 // of our last request
 }
@@ -75,6 +76,10 @@ func (a *Association) context(id byte) (Context, bool) {
 
 // readMessage waits for a command and prepares a.in for its data set.
 func (a *Association) readMessage() (Context, command, error) {
+	if m := a.held; m != nil {
+		a.held = nil
+		return m.presentation, m.cmd, nil
+	}
 	id, set, err := a.up.data.readCommand(a.set[:0])
 	a.set = set
 	if err != nil {

@@ -95,13 +95,14 @@ func (s *Server) serve(ctx context.Context, a *Association) (err error) {
 	}()
 	for {
 		presentation, cmd, err := a.readMessage()
-		if err == ErrReleased {
-			return a.up.answerRelease()
-		}
 		if err == nil {
 			err = s.dispatch(ctx, a, presentation, cmd)
 		}
-		if err != nil {
+		switch err {
+		case nil:
+		case ErrReleased: // also in the middle of an operation, which ends it
+			return a.up.answerRelease()
+		default:
 			return err
 		}
 		a.up.setBusy(false)

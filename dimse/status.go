@@ -19,6 +19,9 @@ const (
 	StatusMistypedArgument        Status = 0x0212
 	StatusResourceLimitation      Status = 0x0213
 	StatusOutOfResources          Status = 0xA700 // transient: the peer may send the instance again later
+	StatusCannotCount             Status = 0xA701 // retrieve: the number of matches cannot be told
+	StatusCannotMove              Status = 0xA702 // retrieve: the sub-operations cannot be performed
+	StatusUnknownDestination      Status = 0xA801 // C-MOVE: no such move destination
 	StatusDataSetDoesNotMatch     Status = 0xA900 // data set does not match SOP class, refused
 	StatusCoercion                Status = 0xB000 // warning: stored, elements were changed
 	StatusElementsDiscarded       Status = 0xB006 // warning: stored, elements were left out
@@ -64,6 +67,9 @@ var statusWords = map[Status]string{
 	StatusMistypedArgument:        "mistyped argument",
 	StatusResourceLimitation:      "resource limitation",
 	StatusOutOfResources:          "out of resources",
+	StatusCannotCount:             "out of resources: cannot count matches",
+	StatusCannotMove:              "out of resources: cannot perform sub-operations",
+	StatusUnknownDestination:      "move destination unknown",
 	StatusDataSetDoesNotMatch:     "data set does not match SOP class",
 	StatusCoercion:                "coercion of data elements",
 	StatusElementsDiscarded:       "elements discarded",

@@ -1,0 +1,140 @@
+package dimse
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// operation is a C-FIND, C-MOVE or C-GET that a peer asked for and that is under
+// way. Its responses go out on the goroutine of the association, which looks
+// between them for what the peer says meanwhile: C-CANCEL above all (PS3.7
+// §9.3.2.3).
+type operation struct {
+	a            *Association
+	presentation Context
+	rq           command
+	query        Query
+	keys         []requestedKey // of a C-FIND
+	looked       time.Time
+
+	ctx  context.Context // ends with the operation
+	end  context.CancelCauseFunc
+	over error // errCancelled, or why the association is over
+}
+
+// errCancelled is what found returns, and the cause of ctx, after a C-CANCEL.
+var errCancelled = errors.New("cancelled by the peer")
+
+// Looking costs lookFor when there is nothing to see, so it is done rarely; what
+// is in the read buffer already is seen at once.
+const (
+	lookEvery = 100 * time.Millisecond
+	lookFor   = time.Millisecond
+)
+
+// look takes what the peer has sent since the operation began, and returns why
+// it must not go on.
+func (o *operation) look() error {
+	for o.over == nil {
+		there, err := o.arriving()
+		if err == nil && !there {
+			return context.Cause(o.ctx)
+		}
+		if err == nil {
+			err = o.take()
+		}
+		o.stop(err)
+	}
+	return o.over
+}
+
+// stop ends the operation, if err is a reason.
+func (o *operation) stop(err error) {
+	if err != nil && o.over == nil {
+		o.over = err
+		o.end(err)
+	}
+}
+
+// arriving reports whether a message of the peer is there. While one is held we
+// do not look: it is in the way of what comes behind it.
+func (o *operation) arriving() (bool, error) {
+	u := o.a.up
+	switch {
+	case o.a.held != nil:
+		return false, nil
+	case u.data.pduLeft > 0 || u.br.Buffered() > 0:
+		return true, nil
+	case time.Since(o.looked) < lookEvery:
+		return false, nil
+	}
+	there, err := u.peek(lookFor)
+	o.looked = time.Now()
+	return there, err
+}
+
+// peek waits for a byte of a PDU for at most d and leaves it where it is, so that
+// nothing is lost when the time is over.
+func (u *upper) peek(d time.Duration) (bool, error) {
+	before := u.limit
+	u.limit = time.Now().Add(d)
+	_, err := u.br.Peek(1)
+	u.limit = before
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, ErrTimeout):
+		return false, nil
+	}
+	return false, u.lost(err)
+}
+
+// message is a command that was read; its data set may not have been.
+type message struct {
+	presentation Context
+	cmd          command
+}
+
+// take reads a command. C-CANCEL ends the operation that it names; one that
+// names another comes too late and means nothing (PS3.7 §9.3.2.3). Anything else
+// breaks the window of one operation at a time that we negotiate (PS3.7
+// §D.3.3.3); it is held, and served when this operation has ended.
+func (o *operation) take() error {
+	presentation, cmd, err := o.a.readMessage()
+	if err != nil {
+		return err
+	}
+	if cmd.uint16(tagCommandField) != cCancelRQ {
+		o.a.held = &message{presentation, cmd}
+		return nil
+	}
+	return o.cancel(cmd)
+}
+
+func (o *operation) cancel(cmd command) error {
+	if err := o.a.skipData(cmd); err != nil {
+		return err
+	}
+	if cmd.uint16(tagRespondedTo) == o.query.MessageID {
+		return errCancelled
+	}
+	return nil
+}
+
+// finish sends the last response, if there is still somebody to take it.
+func (o *operation) finish(answer Answer) error {
+	switch {
+	case o.over == errCancelled:
+		answer.Status = StatusCancel
+	case o.over != nil:
+		return o.over
+	case answer.Status.IsPending():
+		answer.Status = StatusCannotUnderstand // nothing may be pending at the end
+	}
+	return o.respond(answer)
+}
+
+func (o *operation) respond(answer Answer) error {
+	return o.a.reply(o.presentation.ID, o.rq, answer)
+}
