@@ -254,6 +254,9 @@ func (s *Server) run(c *connection) {
 	a, err := s.handshake(c)
 	if err != nil {
 		s.cfg.Log.Info("no association", "remote", c.conn.RemoteAddr(), "err", err)
+		if o, ok := s.cfg.Observer.(StrangerObserver); ok {
+			o.Strange(c.conn.RemoteAddr(), err)
+		}
 	}
 	if a == nil {
 		return
