@@ -47,8 +47,12 @@ type ClientConfig struct {
 	// Response is how long a response may take. If zero, 10 min: an archive
 	// that is busy answers late, and to abort means to send everything again.
 	Response time.Duration
-	// Stall is how long a PDU may stand still while it is sent. If zero, 60 s.
-	Stall time.Duration
+	// Stall and StallBytes are the least pace inside a message, of ours and of
+	// the peer's: in each Stall of waiting for the peer StallBytes must move, and
+	// a message that is shorter must be whole within one Stall. If zero, 60 s
+	// and 64 KiB.
+	Stall      time.Duration
+	StallBytes int64
 }
 
 func (c *ClientConfig) setDefaults() {
@@ -57,6 +61,7 @@ func (c *ClientConfig) setDefaults() {
 	orDefault(&c.Associate, 30*time.Second)
 	orDefault(&c.Response, 10*time.Minute)
 	orDefault(&c.Stall, 60*time.Second)
+	orDefault(&c.StallBytes, defaultFloor)
 	if c.DialContext == nil {
 		c.DialContext = (&net.Dialer{}).DialContext
 	}
@@ -148,6 +153,7 @@ func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 	}
 	c := &Client{cfg: cfg}
 	c.up = newUpper(newWire(conn, cfg.Response, cfg.Stall), true, cfg.Associate, 1<<20)
+	c.up.demand(cfg.Stall, cfg.StallBytes)
 	c.id = clientIDs.Add(1)
 	c.peer = Peer{Calling: cfg.Calling, Called: cfg.Called, Addr: conn.RemoteAddr()}
 	done := c.watch(ctx)

@@ -374,32 +374,3 @@ func TestLastWords(t *testing.T) {
 	}
 	<-ended
 }
-
-// TestSlowButMovingIsNotStalled: a link that takes a byte in fifty seconds is
-// waited for; one that takes none for a minute is not, and as a PDU is out in
-// part, nothing follows it.
-func TestSlowButMovingIsNotStalled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		w := newWire(ours, time.Minute, time.Minute)
-		done := make(chan error, 1)
-		go func() { _, err := w.Write(releaseRQ); done <- err }()
-		for range releaseRQ {
-			time.Sleep(50 * time.Second)
-			theirs.Read(make([]byte, 1))
-		}
-		if err := <-done; err != nil || w.torn {
-			t.Errorf("slow: %v", err)
-		}
-		go func() { _, err := w.Write(releaseRQ); done <- err }()
-		theirs.Read(make([]byte, 3))
-		if err := <-done; err != ErrTimeout || !w.torn {
-			t.Errorf("stalled: %v, torn %v", err, w.torn)
-		}
-		w.farewell(abortPDU) // would block for a second if it wrote
-		ours.Close()
-		if n, _ := theirs.Read(make([]byte, 1)); n != 0 {
-			t.Error("something follows half a PDU")
-		}
-	})
-}

@@ -133,8 +133,8 @@ func FuzzServe(f *testing.F) {
 		conn := newByteConn(b)
 		c := s.admitConnection(conn)
 		s.run(c)
-		if !conn.closed || s.Established() != 0 || len(s.live) != 0 || len(s.waiting) != 0 {
-			t.Errorf("closed %v, %d established, %d live, %d waiting", conn.closed, s.Established(), len(s.live), len(s.waiting))
+		if !conn.closed || s.Established() != 0 || len(s.live) != 0 || len(s.crowd.waiting) != 0 {
+			t.Errorf("closed %v, %d established, %d live, %d waiting", conn.closed, s.Established(), len(s.live), len(s.crowd.waiting))
 		}
 		if kept > int64(len(b)) {
 			t.Errorf("%d bytes kept of %d received", kept, len(b))

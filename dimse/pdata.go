@@ -27,8 +27,13 @@ type pdataReader struct {
 	pdvLeft int64 // of the fragment
 	context byte
 	control byte
+	empty   int // fragments without content, less those with
 	hdr     [pdvHeader]byte
 }
+
+// maxEmpty bounds fragments without content. They are legal (PS3.8 Annex E sets
+// no minimum), but who sends nothing else sends no message.
+const maxEmpty = 1024
 
 // nextPDV goes on to the next fragment. The one before must have been read.
 func (r *pdataReader) nextPDV() error {
@@ -50,6 +55,17 @@ func (r *pdataReader) nextPDV() error {
 	r.pduLeft -= length + 4
 	r.pdvLeft = length - 2
 	r.context, r.control = r.hdr[4], r.hdr[5]
+	return r.countEmpty()
+}
+
+func (r *pdataReader) countEmpty() error {
+	if r.pdvLeft > 0 {
+		r.empty = max(r.empty-1, 0)
+		return nil
+	}
+	if r.empty++; r.empty > maxEmpty {
+		return r.u.violation(abortInvalidParameter, fmt.Sprintf("more than %d empty fragments", maxEmpty))
+	}
 	return nil
 }
 
@@ -84,6 +100,11 @@ func (r *pdataReader) readFragment(p []byte) (int, error) {
 // readCommand reads a command set, which may be spread over fragments and PDUs,
 // into buf and returns it with its presentation context.
 func (r *pdataReader) readCommand(buf []byte) (context byte, set []byte, err error) {
+	r.u.between()
+	if r.pduLeft > 0 { // in the same PDU as the message before
+		r.u.begun()
+	}
+	r.empty = 0
 	for first := true; ; first = false {
 		if err := r.nextPDV(); err != nil {
 			return 0, buf, err
@@ -249,6 +270,9 @@ func newPDataWriter(u *upper, peerMax, ourMost uint32) *pdataWriter {
 func (w *pdataWriter) begin(context, control byte) {
 	w.context, w.control = context, control
 	w.buf = w.buf[:dataHeader]
+	if control&isCommand != 0 { // a message begins with its command
+		w.u.going.restart()
+	}
 }
 
 // ReadFrom takes all of r. A fragment goes out when one byte more than it holds

@@ -51,7 +51,7 @@ func (s *Server) handshake(c *connection) (*Association, error) {
 	}
 	peer := peerOf(c.conn, p.rq)
 	ac, reject := Negotiate(p.rq, peer, s.policy)
-	if reject == nil && !s.enter(c) {
+	if reject == nil && !s.enter(c, peer.Calling) {
 		reject = RejectLocalLimit.pointer()
 	}
 	if reject != nil {

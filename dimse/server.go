@@ -44,9 +44,14 @@ type ServerConfig struct {
 	// MaxAssociations is how many may be established at a time; more are
 	// rejected with RejectLocalLimit. If zero, 64.
 	MaxAssociations int
+	// MaxPerAddress and MaxPerTitle are how many of them one address, and one
+	// calling AE title, may have; more are rejected with RejectLocalLimit. If
+	// zero, as many as there are: behind a gateway all modalities have one
+	// address, and some fleets one title.
+	MaxPerAddress, MaxPerTitle int
 	// MaxWaiting is how many connections may wait for their association. When
-	// one more comes, the one that waited longest is closed: a modality asks
-	// at once. If zero, 256.
+	// one more comes, one is closed: of the address that has the most waiting,
+	// the one that waited longest. A modality asks at once. If zero, 256.
 	MaxWaiting int
 	// MaxPDU is what we receive in one P-DATA-TF. If zero, 128 KiB.
 	MaxPDU uint32
@@ -55,13 +60,18 @@ type ServerConfig struct {
 	// ReadBuffer is the memory of an association, in bytes. If zero, 128 KiB.
 	ReadBuffer int
 
-	// ARTIM bounds the time from the connection to our answer, and the wait for
-	// the peer to close after a rejection or release. If zero, 30 s.
+	// ARTIM bounds the time from the connection until the peer has our answer,
+	// the handshake of TLS included, and the wait for the peer to close after a
+	// rejection or release. If zero, 30 s.
 	ARTIM time.Duration
 	// Idle is how long an association may wait between messages. If zero, 10 min.
 	Idle time.Duration
-	// Stall is how long a message may stand still. If zero, 60 s.
-	Stall time.Duration
+	// Stall and StallBytes are the least pace inside a message, of the peer's
+	// and of ours: in each Stall of waiting for the peer StallBytes must move,
+	// and a message that is shorter must be whole within one Stall. The time
+	// that a Handler takes does not count. If zero, 60 s and 64 KiB.
+	Stall      time.Duration
+	StallBytes int64
 }
 
 func orDefault[T comparable](v *T, fallback T) {
@@ -81,6 +91,7 @@ func (c *ServerConfig) setDefaults() {
 	orDefault(&c.ARTIM, 30*time.Second)
 	orDefault(&c.Idle, 10*time.Minute)
 	orDefault(&c.Stall, 60*time.Second)
+	orDefault(&c.StallBytes, defaultFloor)
 }
 
 func (c *ServerConfig) validate() error {
@@ -91,7 +102,7 @@ func (c *ServerConfig) validate() error {
 		return errors.New("dimse: ImplementationClassUID must have 1 to 64 bytes")
 	case !fits(c.ImplementationVersion, 16):
 		return errors.New("dimse: ImplementationVersion must have 1 to 16 bytes")
-	case c.MaxAssociations < 0 || c.MaxWaiting < 0 || c.ReadBuffer < 0:
+	case min(c.MaxAssociations, c.MaxPerAddress, c.MaxPerTitle, c.MaxWaiting, c.ReadBuffer) < 0 || c.StallBytes < 0:
 		return errors.New("dimse: limits must not be negative")
 	}
 	return nil
@@ -122,8 +133,7 @@ type Server struct {
 	closed    bool
 	listeners map[net.Listener]struct{}
 	live      map[*connection]struct{}
-	waiting   []*connection // not established yet, oldest first
-	entered   int           // established
+	crowd     crowd
 	empty     chan struct{} // closed when the last connection is gone; made by Shutdown
 }
 
@@ -133,7 +143,9 @@ type connection struct {
 	conn    net.Conn
 	up      *upper
 	cancel  context.CancelFunc
-	entered bool // guarded by Server.mu: holds one of MaxAssociations
+	address string
+	entered bool   // guarded by Server.mu: holds one of MaxAssociations
+	title   string // guarded by Server.mu: under this name
 }
 
 // NewServer makes a server. It starts nothing.
@@ -151,6 +163,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 			Titles: cfg.Titles, Admit: cfg.Admit, Accepts: cfg.Accepts, TakesReports: cfg.CommitmentSCU != nil, MaxPDU: cfg.MaxPDU,
 			ImplementationClassUID: cfg.ImplementationClassUID, ImplementationVersion: cfg.ImplementationVersion,
 		},
+		crowd:     newCrowd(&cfg),
 		listeners: map[net.Listener]struct{}{},
 		live:      map[*connection]struct{}{},
 	}, nil
@@ -208,7 +221,8 @@ func temporary(err error) bool {
 func (s *Server) admitConnection(conn net.Conn) *connection {
 	tune(conn)
 	u := newUpper(newWire(conn, s.cfg.Idle, s.cfg.Stall), false, s.cfg.ARTIM, s.cfg.MaxRequest)
-	c := &connection{id: s.ids.Add(1), conn: conn, up: u}
+	u.demand(s.cfg.Stall, s.cfg.StallBytes)
+	c := &connection{id: s.ids.Add(1), conn: conn, up: u, address: addressOf(conn.RemoteAddr())}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -220,13 +234,11 @@ func (s *Server) admitConnection(conn net.Conn) *connection {
 	return c
 }
 
-// wait puts c behind those that wait, and out the one that waited longest.
+// wait lets c wait, and whoever must go for it go.
 func (s *Server) wait(c *connection) {
-	if len(s.waiting) >= s.cfg.MaxWaiting {
-		s.waiting[0].up.interrupt(ErrTimeout)
-		s.waiting = s.waiting[1:]
+	if gone := s.crowd.wait(c); gone != nil {
+		gone.up.interrupt(ErrTimeout)
 	}
-	s.waiting = append(s.waiting, c)
 }
 
 // tune sets what the kernel should do with the connection: send small answers
@@ -288,18 +300,11 @@ func (s *Server) serveAssociation(ctx context.Context, a *Association) {
 	}
 }
 
-// enter takes one of MaxAssociations. A slot belongs to an established
-// association, never to somebody who only connected.
-func (s *Server) enter(c *connection) bool {
+// enter takes one of MaxAssociations for a calling title; see crowd.
+func (s *Server) enter(c *connection, title string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.entered >= s.cfg.MaxAssociations {
-		return false
-	}
-	s.entered++
-	c.entered = true
-	s.stopWaiting(c)
-	return true
+	return s.crowd.enter(c, title)
 }
 
 // giveBack frees the slot of an association that is over. Its connection waits
@@ -307,8 +312,7 @@ func (s *Server) enter(c *connection) bool {
 func (s *Server) giveBack(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.entered--
-	c.entered = false
+	s.crowd.giveBack(c)
 	s.wait(c)
 }
 
@@ -316,10 +320,8 @@ func (s *Server) giveBack(c *connection) {
 func (s *Server) leave(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.entered { // a callback panicked
-		s.entered--
-	}
-	s.stopWaiting(c)
+	s.crowd.giveBack(c) // a callback panicked
+	s.crowd.stopWaiting(c)
 	delete(s.live, c)
 	if len(s.live) == 0 && s.empty != nil {
 		close(s.empty)
@@ -327,20 +329,11 @@ func (s *Server) leave(c *connection) {
 	}
 }
 
-func (s *Server) stopWaiting(c *connection) {
-	for i, w := range s.waiting {
-		if w == c {
-			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
-			return
-		}
-	}
-}
-
 // Established is how many associations are established.
 func (s *Server) Established() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.entered
+	return s.crowd.entered
 }
 
 // Shutdown stops accepting and lets every association finish the message that

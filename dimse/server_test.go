@@ -228,7 +228,7 @@ func TestPeerGoesInMidObject(t *testing.T) {
 	}
 }
 
-// TestProgressNotTotal: a sender that is slow but moves is never cut off, and
+// TestProgressNotTotal: a sender that keeps the least pace is never cut off, and
 // the handler's own time does not count.
 func TestProgressNotTotal(t *testing.T) {
 	slow := handlerFunc(func(_ context.Context, _ *Association, _ StoreRequest, data io.Reader) Status {
@@ -240,7 +240,7 @@ func TestProgressNotTotal(t *testing.T) {
 		s := play(t, l).associate().send(pdata(pdv(3, isCommand|isLast, storeCommand(7, "2.25.1"))))
 		for range 30 {
 			time.Sleep(59 * time.Second)
-			s.send(pdata(pdv(3, 0, []byte("drop"))))
+			s.send(pdata(pdv(3, 0, make([]byte, defaultFloor))))
 		}
 		s.send(pdata(pdv(3, isLast, nil)))
 		s.conn.SetReadDeadline(time.Time{})

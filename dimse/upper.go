@@ -61,10 +61,15 @@ func (u *upper) step(ev event) error {
 // indication there is a return value of the callers here.
 func (u *upper) perform(a action) error {
 	switch a {
-	case ae2, ae7, dt1, ar1, ar7, ar9: // send what is prepared
-		u.stopTimer(a)
+	case dt1, ar7: // send what is prepared, a part of a message
 		return u.send()
-	case ae8, ar4: // the same, then wait for the peer to close
+	case ae2, ar1, ar9: // the same, all of it
+		u.going.restart()
+		return u.send()
+	case ae7:
+		return u.sendAccept()
+	case ae8, ar4: // then wait for the peer to close
+		u.going.restart()
 		err := u.send()
 		u.limit = time.Now().Add(u.artim)
 		return err
@@ -81,13 +86,15 @@ func (u *upper) perform(a action) error {
 	return nil // ae1, ae6, dt2, ar2, ar6, ar8, ar10, aa6 change the state only
 }
 
-// stopTimer: the limit on establishing ends with the answer. ARTIM itself stops
-// at ae6 in the standard; we let it run until our answer is out, so that what
-// happens in between is bounded too.
-func (u *upper) stopTimer(a action) {
-	if a == ae7 {
+// sendAccept: ARTIM stops at ae6 in the standard (PS3.8 §9.1.5); we let it run
+// until our answer is out, so that all of it has one limit, the handshake of TLS
+// and a peer that does not take the answer included.
+func (u *upper) sendAccept() error {
+	err := u.send()
+	if err == nil {
 		u.limit = time.Time{}
 	}
+	return err
 }
 
 // send writes the prepared PDU. When that fails the association is over.
@@ -147,6 +154,7 @@ func (u *upper) next() (pdu, error) {
 	if err != nil {
 		return pdu{}, u.lost(err)
 	}
+	u.begun()
 	if err := u.checkType(u.head[0]); err != nil {
 		return pdu{}, err
 	}

@@ -1,7 +1,9 @@
 package dimse
 
 import (
+	"crypto/tls"
 	"errors"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -9,16 +11,20 @@ import (
 )
 
 // wire is a connection whose every wait is bounded and can be ended from
-// another goroutine. Reads and writes belong to the association's goroutine;
+// another goroutine (P9). Reads and writes belong to the association's goroutine;
 // interrupt and interruptIdle may be called from anywhere.
 type wire struct {
 	conn     net.Conn
 	quickAck func()        // asks the kernel to acknowledge at once; see quickack_linux.go
+	most     int           // bytes of one write
 	idle     time.Duration // without a byte between messages
-	stall    time.Duration // without a byte inside a message
 
-	limit time.Time // owned by the association: absolute end of waiting, zero for none
-	torn  bool      // owned by the association: a PDU went out in part, nothing may follow
+	// owned by the association
+	limit  time.Time // absolute end of waiting, zero for none
+	torn   bool      // a PDU went out in part, nothing may follow
+	inside bool      // inside a message of the peer: the pace counts
+	coming pace      // of the message that comes
+	going  pace      // of the message that goes
 
 	mu    sync.Mutex // guards what follows, and the setting of deadlines
 	busy  bool       // inside a message
@@ -26,8 +32,20 @@ type wire struct {
 	drain error      // why nothing new may begin
 }
 
+// newWire makes a wire on which a message may stand still for stall; whoever
+// wants another floor than defaultFloor says so with demand.
 func newWire(conn net.Conn, idle, stall time.Duration) *wire {
-	return &wire{conn: conn, quickAck: quickAck(conn), idle: idle, stall: stall}
+	w := &wire{conn: conn, quickAck: quickAck(conn), idle: idle, most: math.MaxInt}
+	if _, ok := conn.(*tls.Conn); ok {
+		w.most = defaultFloor // TLS cannot go on after a write that ran out of time, so each must be one that the pace allows
+	}
+	w.demand(stall, defaultFloor)
+	return w
+}
+
+// demand sets the least pace of messages: floor bytes in each stall.
+func (w *wire) demand(stall time.Duration, floor int64) {
+	w.coming, w.going = newPace(stall, floor), newPace(stall, floor)
 }
 
 var longAgo = time.Unix(1, 0)
@@ -72,32 +90,44 @@ func (w *wire) ended() error {
 	return w.cause
 }
 
-// arm sets the read deadline for one read. Under mu, so that an interrupt comes
-// either before, and is seen, or after, and wins.
-func (w *wire) arm() error {
+// arm sets the deadline for one read. Under mu, so that an interrupt comes
+// either before, and is seen, or after, and wins. Before the association stands
+// a read may have to write, too: the handshake of TLS.
+func (w *wire) arm(now time.Time) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.ended(); err != nil {
+	switch err := w.ended(); {
+	case err != nil:
 		return err
+	case !w.limit.IsZero():
+		return w.conn.SetDeadline(w.limit)
+	case w.inside:
+		return w.conn.SetReadDeadline(w.coming.deadline(now))
 	}
-	deadline := w.limit
-	if deadline.IsZero() {
-		patience := w.idle
-		if w.busy {
-			patience = w.stall
-		}
-		deadline = time.Now().Add(patience)
-	}
-	return w.conn.SetReadDeadline(deadline)
+	return w.conn.SetReadDeadline(now.Add(w.idle))
 }
+
+// between says that the next byte begins a message. What was waited before does
+// not count any more.
+func (w *wire) between() {
+	w.inside = false
+	w.coming.restart()
+}
+
+// begun says that a message is under way, and must move.
+func (w *wire) begun() { w.inside = true }
 
 // Read reads what is there, waiting as long as the phase allows.
 func (w *wire) Read(p []byte) (int, error) {
-	if err := w.arm(); err != nil {
+	began := time.Now()
+	if err := w.arm(began); err != nil {
 		return 0, err
 	}
 	w.quickAck()
 	n, err := w.conn.Read(p)
+	if w.inside {
+		w.coming.moved(n, time.Since(began))
+	}
 	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
 		if stopped := w.stopped(); stopped != nil {
 			return n, stopped
@@ -107,15 +137,16 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes one whole PDU. It gives up when not a byte moved for w.stall.
+// Write writes one whole PDU. It gives up when the peer takes less than the
+// floor, or when w.limit is over.
 func (w *wire) Write(p []byte) (int, error) {
 	sent := 0
 	for sent < len(p) {
-		n, err := w.writeOnce(p[sent:], time.Now().Add(w.stall))
+		n, err := w.writeOnce(p[sent:min(len(p), sent+min(w.most, len(p)))])
 		sent += n
 		stalled := errors.Is(err, os.ErrDeadlineExceeded)
-		if stalled && n > 0 && w.stopped() == nil {
-			continue // slow, but moving
+		if stalled && w.stopped() == nil && w.limit.IsZero() && w.going.left > 0 {
+			continue // slow, but fast enough
 		}
 		if err != nil {
 			w.torn = w.torn || sent > 0
@@ -128,7 +159,12 @@ func (w *wire) Write(p []byte) (int, error) {
 	return sent, nil
 }
 
-func (w *wire) writeOnce(p []byte, deadline time.Time) (int, error) {
+func (w *wire) writeOnce(p []byte) (int, error) {
+	began := time.Now()
+	deadline := w.limit
+	if deadline.IsZero() {
+		deadline = w.going.deadline(began)
+	}
 	w.mu.Lock()
 	if w.cause != nil {
 		defer w.mu.Unlock()
@@ -136,7 +172,9 @@ func (w *wire) writeOnce(p []byte, deadline time.Time) (int, error) {
 	}
 	w.conn.SetWriteDeadline(deadline)
 	w.mu.Unlock()
-	return w.conn.Write(p)
+	n, err := w.conn.Write(p)
+	w.going.moved(n, time.Since(began))
+	return n, err
 }
 
 // farewell sends a last PDU even when interrupted, but not into the middle of another.
