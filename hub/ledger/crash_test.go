@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // printed after Receive has returned.
 func receiveUntilKilled(path string) {
 	ctx := context.Background()
-	l, err := Open(ctx, Config{Path: path, Destinations: []Destination{{"vna", true}}})
+	l, err := Open(ctx, Config{Path: path, Destinations: []Destination{{Name: "vna", Required: true}}})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

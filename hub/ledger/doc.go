@@ -16,6 +16,13 @@
 //   - Archived means: every required destination is done. Confirmations for all
 //     appliances with a receipt come in the same transaction, and stay in the
 //     outbox until each has acknowledged.
+//   - Where a destination confirms by storage commitment, what it answered with
+//     Success is stored, not done. A transaction is durable before it is asked
+//     for; only its report about an instance that was asked for in it makes a job
+//     done; a report is durable before it is answered, and settles nothing twice.
+//   - A commitment speaks of a UID. It confirms no object whose UID has other
+//     contents (P5), unless Config says deliver: that one stays unconfirmed until
+//     an administrator, having compared, says so (Confirm).
 //   - The row says that an object's file goes before it goes (Expired), and stays:
 //     who offers the object later has its receipt as before.
 //   - What the hub lost is asked for again (Lost): no appliance is told any more
@@ -33,9 +40,12 @@
 //	codes          hash of the secret, facility, until when, used by whom
 //	objects        seq, id, names, length, study, priority, archived_at
 //	receipts       (device, id)                     what one appliance may rely on, unless lost
-//	jobs           (object, destination): pending -> leased -> done
-//	                                       held ^     |  \-> permanent
-//	                                          pending <- later
+//	jobs           (object, destination): pending -> leased -> [stored ->] done
+//	                                       held ^     |  \        |  \-> unconfirmed -> done
+//	                                          pending <- later   |-> permanent
+//	                                          pending <----------/  not there after all
+//	transactions   uid, destination, asked_at, reported_at   of storage commitment
+//	asked          (job, uid)                                not reported yet
 //	confirmations  seq, device, id                  outbox, until acknowledged
 //	troubles       seq, device, id, destination     outbox, until acknowledged
 //	audit          seq, at, actor, action, subject  append only

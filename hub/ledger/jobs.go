@@ -35,13 +35,18 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 // Start is called once by the one process that forwards, before it leases: what
 // an earlier process had leased is free again. When the destinations are not
 // those of the last time, objects get jobs for the new ones, and what only a
-// removed one held up is archived.
+// removed one held up is archived. What was stored and waits for a commitment
+// counts, when a destination now confirms by success, or is delivered anew, when
+// it is now of another kind.
 func (l *SQLite) Start(ctx context.Context) error {
 	err := l.change(ctx, func(b *batch) error {
 		if _, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE state = 'leased'`); err != nil {
 			return err
 		}
-		return b.destinationsChanged()
+		if err := b.destinationsChanged(); err != nil {
+			return err
+		}
+		return b.confirmChanged()
 	})
 	if err != nil {
 		return fmt.Errorf("start of the ledger: %w", err)
@@ -184,12 +189,8 @@ func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
 // the job is lent again, and says so then.
 func (l *SQLite) Done(ctx context.Context, j Job, words string) error {
 	return l.settleJob(ctx, "done", j, func(b *batch) error {
-		if j.Duplicate {
-			n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0 WHERE seq = ? AND state <> 'done'
-				AND EXISTS (SELECT 1 FROM objects o WHERE o.seq = jobs.object AND `+conflicting+`)`, j.Seq)
-			if b.jobsGrew = b.jobsGrew || n > 0; err != nil || n > 0 {
-				return err
-			}
+		if doubtful, err := b.doubtful(j); err != nil || doubtful {
+			return err
 		}
 		var object int64
 		err := b.row(`UPDATE jobs SET state = 'done', attempts = attempts + 1, words = ? WHERE seq = ? AND state <> 'done' RETURNING object`, words, j.Seq).Scan(&object)
@@ -201,6 +202,18 @@ func (l *SQLite) Done(ctx context.Context, j Job, words string) error {
 		}
 		return b.archive(object)
 	})
+}
+
+// doubtful lends the job of a duplicate again when other contents under its UID
+// came since the lease.
+func (b *batch) doubtful(j Job) (bool, error) {
+	if !j.Duplicate {
+		return false, nil
+	}
+	n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0 WHERE seq = ? AND state NOT IN ('done', 'stored', 'unconfirmed')
+		AND EXISTS (SELECT 1 FROM objects o WHERE o.seq = jobs.object AND `+conflicting+`)`, j.Seq)
+	b.jobsGrew = b.jobsGrew || n > 0
+	return n > 0, err
 }
 
 // Later gives the job back to be tried again after a time. With tried it counts
@@ -314,7 +327,7 @@ func (l *SQLite) free(ctx context.Context, id hub.ID, action, from, actor string
 		if removed {
 			return fmt.Errorf("%s %s: %w", action, id, errRemoved)
 		}
-		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '', lost = 0 WHERE state = ? AND object = (SELECT seq FROM objects WHERE id = ?)`, from, id[:])
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '', lost = 0, resends = 0 WHERE state = ? AND object = (SELECT seq FROM objects WHERE id = ?)`, from, id[:])
 		if err != nil {
 			return err
 		}
@@ -333,14 +346,14 @@ type Stuck struct {
 	ID          hub.ID
 	SOPInstance string
 	Destination string
-	State       string // held | permanent
+	State       string // held | permanent | unconfirmed
 	Words       string
 }
 
-// Stuck lists at most limit jobs that Release or Retry would free.
+// Stuck lists at most limit jobs that Release, Retry or Confirm would free.
 func (l *SQLite) Stuck(ctx context.Context, limit int) ([]Stuck, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT o.id, o.sop_instance, j.destination, j.state, j.words
-		FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.state IN ('held', 'permanent') ORDER BY j.seq LIMIT ?`, min(limit, maxPage))
+		FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.state IN ('held', 'permanent', 'unconfirmed') ORDER BY j.seq LIMIT ?`, min(limit, maxPage))
 	if err != nil {
 		return nil, fmt.Errorf("stuck jobs: %w", err)
 	}

@@ -31,7 +31,7 @@ func start(t *testing.T, config Config) *world {
 		config.Path = filepath.Join(t.TempDir(), "ledger.db")
 	}
 	if config.Destinations == nil {
-		config.Destinations = []Destination{{"vna", true}}
+		config.Destinations = []Destination{{Name: "vna", Required: true}}
 	}
 	config.Now = func() time.Time { return w.now }
 	l, err := Open(w.ctx, config)
@@ -152,7 +152,7 @@ var stories = map[string]struct {
 		w.want("b", len(w.confirmed("b")), 1)
 	}},
 	"archived waits for every required destination and for no other": {
-		config: Config{Destinations: []Destination{{"vna", true}, {"copy", true}, {"extra", false}}},
+		config: Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy", Required: true}, {Name: "extra", Required: false}}},
 		tell: func(w *world) {
 			w.receive(object("a", 1, "x"))
 			w.must(w.Done(w.ctx, w.one("vna"), ""))
@@ -161,7 +161,7 @@ var stories = map[string]struct {
 			w.want("after both", len(w.confirmed("a")), 1)
 		}},
 	"without a required destination nothing is archived": {
-		config: Config{Destinations: []Destination{{"extra", false}}},
+		config: Config{Destinations: []Destination{{Name: "extra", Required: false}}},
 		tell: func(w *world) {
 			w.receive(object("a", 1, "x"))
 			w.must(w.Done(w.ctx, w.one("extra"), ""))
@@ -407,13 +407,13 @@ func TestDestinationsMayComeAndGo(t *testing.T) {
 	config := Config{Path: filepath.Join(t.TempDir(), "ledger.db"), Destinations: []Destination{}}
 	w := start(t, config)
 	w.receive(object("a", 1, "x"), object("a", 2, "x"), object("b", 2, "y"))
-	config.Destinations = []Destination{{"vna", true}, {"old", true}}
+	config.Destinations = []Destination{{Name: "vna", Required: true}, {Name: "old", Required: true}}
 	w = start(t, config)
 	for _, j := range w.lease("vna", 9) {
 		w.must(w.Done(w.ctx, j, ""))
 	}
 	w.want("two jobs, the conflict is held", []int64{w.stats().Held, w.stats().Archived}, []int64{1, 0})
-	config.Destinations = []Destination{{"vna", true}}
+	config.Destinations = []Destination{{Name: "vna", Required: true}}
 	w = start(t, config)
 	w.want("archived without the old one", []any{w.stats().Archived, len(w.confirmed("a"))}, []any{2, 2})
 }
@@ -477,7 +477,7 @@ func ioError(t *testing.T) error {
 func BenchmarkReceive(b *testing.B) {
 	for _, devices := range []int{1, 16, 128} {
 		b.Run(fmt.Sprintf("appliances=%d", devices), func(b *testing.B) {
-			l, err := Open(b.Context(), Config{Path: filepath.Join(b.TempDir(), "l.db"), Destinations: []Destination{{"vna", true}}})
+			l, err := Open(b.Context(), Config{Path: filepath.Join(b.TempDir(), "l.db"), Destinations: []Destination{{Name: "vna", Required: true}}})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -47,7 +47,7 @@ func TestWhatTheHubLostIsAskedForAgain(t *testing.T) {
 
 // An archive's own refusal stays one when the object comes again.
 func TestARefusalIsNotUndoneByALoss(t *testing.T) {
-	w := start(t, Config{Destinations: []Destination{{"vna", true}, {"copy", true}}})
+	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy", Required: true}}})
 	o := object("A", 1, "x")
 	w.receive(o)
 	w.must(w.Refuse(w.ctx, w.one("vna"), "A900 wrong class"))
@@ -60,7 +60,7 @@ func TestARefusalIsNotUndoneByALoss(t *testing.T) {
 // An appliance may have forgotten what is archived: it is not asked, and what it
 // was told stays true.
 func TestALossAfterTheArchiveHasItIsOnlyTold(t *testing.T) {
-	w := start(t, Config{Destinations: []Destination{{"vna", true}, {"copy", false}}})
+	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy", Required: false}}})
 	o := object("A", 1, "x")
 	w.receive(o)
 	w.must(w.Done(w.ctx, w.one("vna"), ""))

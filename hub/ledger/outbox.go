@@ -104,7 +104,7 @@ func (b *batch) troublesOf(device string, object int64) error {
 	n, err := b.exec(`INSERT OR REPLACE INTO troubles (device, id, destination, permanent, words)
 		SELECT DISTINCT ?, o.id, iif(j.state = 'held', '', j.destination), j.state = 'permanent', j.words
 		FROM jobs j JOIN objects o ON o.seq = j.object
-		WHERE j.object = ? AND j.state IN ('held', 'permanent')`, device, object)
+		WHERE j.object = ? AND j.state IN ('held', 'permanent', 'unconfirmed')`, device, object)
 	if n > 0 {
 		b.awake[device] = struct{}{}
 	}

@@ -10,14 +10,14 @@ import (
 
 // Expired returns at most limit archived objects whose files are not needed any
 // more, and records that they go: row before unlink. They are archived for at
-// least age and no destination waits for them; a destination that is not required
+// least age and no destination waits for them, or may ask for them again; a destination that is not required
 // and has refused does not keep them. What a crash left half done comes first.
 // A clock that jumps forward lets archived files go early, nothing else.
 func (l *SQLite) Expired(ctx context.Context, age time.Duration, limit int) (ids []hub.ID, err error) {
 	err = l.change(ctx, func(b *batch) error {
 		s, err := b.stmt(`SELECT id FROM objects WHERE archived_at IS NOT NULL AND file = 1
 			UNION ALL SELECT id FROM (SELECT o.id FROM objects o WHERE o.archived_at IS NOT NULL AND o.file = 0 AND o.archived_at <= ?
-			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased', 'held')) ORDER BY o.archived_at)
+			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased', 'stored', 'held')) ORDER BY o.archived_at)
 			LIMIT ?`)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ func (w *world) expired(age time.Duration) []hub.ID {
 // P2: only what every required destination has, for long enough, and nobody
 // waits for, may lose its file.
 func TestOnlyArchivedFilesThatNobodyWaitsForGo(t *testing.T) {
-	w := start(t, Config{Destinations: []Destination{{"vna", true}, {"copy", false}}})
+	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy", Required: false}}})
 	o, open := object("A", 1, "x"), object("A", 2, "y")
 	w.receive(o, open)
 	w.want("before anything", len(w.expired(0)), 0)
@@ -79,7 +79,7 @@ func TestAnObjectReceivedWhileItIsRemovedIsNotCountedAsGone(t *testing.T) {
 // What the hub has no copy of any more cannot be tried again: whoever asks is
 // told so, and nothing is looked for in vain. When it has come again it can.
 func TestRetryOfWhatWasRemovedIsRefusedWithWords(t *testing.T) {
-	w := start(t, Config{Destinations: []Destination{{"vna", true}, {"copy", false}}})
+	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy", Required: false}}})
 	o := object("A", 1, "x")
 	w.receive(o)
 	w.must(w.Done(w.ctx, w.one("vna"), ""))

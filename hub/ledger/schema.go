@@ -91,6 +91,45 @@ ALTER TABLE objects ADD COLUMN file INTEGER NOT NULL DEFAULT 0; -- 0 in the stor
 CREATE INDEX objects_retained ON objects (file, archived_at) WHERE archived_at IS NOT NULL AND file < 2;
 `, `
 ALTER TABLE devices ADD COLUMN previous_key BLOB; -- hash of the key before the present one
+`, `
+-- A CHECK cannot be altered, so jobs is made anew with the states of storage commitment.
+CREATE TABLE jobs_new (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT,
+	object INTEGER NOT NULL REFERENCES objects (seq),
+	destination TEXT NOT NULL,
+	state TEXT NOT NULL CHECK (state IN ('pending', 'leased', 'stored', 'unconfirmed', 'done', 'permanent', 'held')),
+	priority INTEGER NOT NULL,
+	attempts INTEGER NOT NULL DEFAULT 0,
+	next_at INTEGER NOT NULL DEFAULT 0,             -- of a stored one: when commitment is asked for
+	lease INTEGER NOT NULL DEFAULT 0, lease_until INTEGER NOT NULL DEFAULT 0,
+	words TEXT NOT NULL DEFAULT '',
+	unanswered INTEGER NOT NULL DEFAULT 0,
+	lost INTEGER NOT NULL DEFAULT 0,
+	stored_at INTEGER NOT NULL DEFAULT 0,           -- when the archive answered Success last
+	asked_at INTEGER NOT NULL DEFAULT 0,            -- when commitment was asked for last
+	asks INTEGER NOT NULL DEFAULT 0,                -- how often since it was stored
+	resends INTEGER NOT NULL DEFAULT 0,             -- how often the archive did not have it after all
+	UNIQUE (object, destination)
+) STRICT;
+INSERT INTO jobs_new (seq, object, destination, state, priority, attempts, next_at, lease, lease_until, words, unanswered, lost)
+	SELECT seq, object, destination, state, priority, attempts, next_at, lease, lease_until, words, unanswered, lost FROM jobs;
+DROP TABLE jobs;
+ALTER TABLE jobs_new RENAME TO jobs;
+CREATE INDEX jobs_queue ON jobs (destination, state, priority, seq, next_at);
+CREATE INDEX jobs_stuck ON jobs (seq) WHERE state IN ('held', 'permanent', 'unconfirmed');
+CREATE INDEX jobs_stored ON jobs (destination, next_at, seq) WHERE state = 'stored';
+
+CREATE TABLE transactions (
+	uid TEXT PRIMARY KEY, destination TEXT NOT NULL,
+	asked_at INTEGER NOT NULL, reported_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX transactions_old ON transactions (asked_at);
+-- What was asked for and not answered yet; an older transaction may still be.
+CREATE TABLE asked (
+	job INTEGER NOT NULL REFERENCES jobs (seq), uid TEXT NOT NULL REFERENCES transactions (uid) ON DELETE CASCADE,
+	PRIMARY KEY (job, uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX asked_uid ON asked (uid);
 `}
 
 // migrate brings the schema to this program's version, all of it or nothing.

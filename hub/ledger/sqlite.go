@@ -20,11 +20,12 @@ import (
 	"edged/internal/durable"
 )
 
-// Destination is what the ledger must know of one: its name, and whether
-// *archived* waits for it.
+// Destination is what the ledger must know of one: its name, whether *archived*
+// waits for it, and what it confirms by.
 type Destination struct {
 	Name     string
 	Required bool
+	Confirm  string // commitment | success | dir; see Start for what a change of it means
 }
 
 // Config says where the ledger lies and what it waits for.

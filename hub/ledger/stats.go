@@ -23,6 +23,9 @@ type Backlog struct {
 	Held        int64
 	Quarantined int64         // refused for good
 	Oldest      time.Duration // age of the oldest pending object
+	Uncommitted int64         // answered with Success, the commitment is missing
+	Waited      time.Duration // since the oldest of them was stored
+	Unconfirmed int64         // no commitment can confirm them (P5)
 }
 
 // Stats counts. It costs a walk over the open jobs: ask every few seconds.
@@ -78,6 +81,12 @@ func (l *SQLite) backlog(ctx context.Context, destination string) (Backlog, erro
 	b.Oldest = time.Duration(max(0, now-oldest)) * time.Millisecond
 	err = l.read.QueryRowContext(ctx, `SELECT
 		(SELECT count(*) FROM jobs WHERE destination = ?1 AND state = 'held'),
-		(SELECT count(*) FROM jobs WHERE destination = ?1 AND state = 'permanent')`, destination).Scan(&b.Held, &b.Quarantined)
+		(SELECT count(*) FROM jobs WHERE destination = ?1 AND state = 'permanent'),
+		(SELECT count(*) FROM jobs WHERE destination = ?1 AND state = 'unconfirmed')`, destination).Scan(&b.Held, &b.Quarantined, &b.Unconfirmed)
+	if err != nil {
+		return b, err
+	}
+	err = l.read.QueryRowContext(ctx, `SELECT count(*), coalesce(min(stored_at), ?1) FROM jobs WHERE destination = ?2 AND state = 'stored'`, now, destination).Scan(&b.Uncommitted, &oldest)
+	b.Waited = time.Duration(max(0, now-oldest)) * time.Millisecond
 	return b, err
 }
