@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"edged/dimse/dataset"
 )
 
 // operation is a C-FIND, C-MOVE or C-GET that a peer asked for and that is under
@@ -15,8 +17,9 @@ type operation struct {
 	presentation Context
 	rq           command
 	query        Query
-	keys         []requestedKey // of a C-FIND
 	looked       time.Time
+	keys         []dataset.Tag // that a C-FIND asks for
+	failed       error         // of a C-FIND: why a match could not be sent
 
 	ctx  context.Context // ends with the operation
 	end  context.CancelCauseFunc
