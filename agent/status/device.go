@@ -5,7 +5,7 @@ import "time"
 // Device is one line of /api/v1/devices: a configured modality, or a caller
 // that was met and refused.
 type Device struct {
-	AETitle     string    `json:"ae_title"` // as it calls itself: hostile text when not known
+	AETitle     string    `json:"ae_title"` // as it calls itself: hostile text when not known, "" when it never said
 	Address     string    `json:"address"`  // without port
 	Name        string    `json:"name"`     // given by people, may be empty
 	Known       bool      `json:"known"`    // configured here
@@ -13,6 +13,9 @@ type Device struct {
 	Stored      int64     `json:"stored"`  // instances
 	Refused     int64     `json:"refused"` // associations and instances
 	LastRefusal *Refusal  `json:"last_refusal,omitempty"`
+
+	Implementation *Implementation `json:"implementation,omitempty"` // what it says it is; absent when nothing is known
+	Negotiation    *Negotiation    `json:"negotiation,omitempty"`    // of its last association, also of one that was refused
 }
 
 // RefusalCode says why a device was refused.
@@ -22,6 +25,9 @@ const (
 	UnknownCalling  RefusalCode = "unknown_calling"   // A-ASSOCIATE-RJ 1/1/3
 	WrongCalled     RefusalCode = "wrong_called"      // A-ASSOCIATE-RJ 1/1/7; Detail is what it called
 	WrongAddress    RefusalCode = "wrong_address"     // known AE title from another address
+	NeedsTLS        RefusalCode = "needs_tls"         // it came without TLS and has to come with it
+	NoCertificate   RefusalCode = "no_certificate"    // it came by TLS and showed no certificate
+	TLSFailed       RefusalCode = "tls_failed"        // no agreement on TLS: too old a version, or a certificate of somebody else
 	TooMany         RefusalCode = "too_many"          // A-ASSOCIATE-RJ 2/3/2
 	NoSpace         RefusalCode = "no_space"          // A-ASSOCIATE-RJ 2/3/1 or status A700 (P7)
 	NotReady        RefusalCode = "not_ready"         // the spool is stopped (P8)
@@ -32,7 +38,7 @@ const (
 
 // RefusalCodes lists all of them.
 var RefusalCodes = []RefusalCode{
-	UnknownCalling, WrongCalled, WrongAddress, TooMany, NoSpace, NotReady, NothingInCommon, NotDICOM, BadData,
+	UnknownCalling, WrongCalled, WrongAddress, NeedsTLS, NoCertificate, TLSFailed, TooMany, NoSpace, NotReady, NothingInCommon, NotDICOM, BadData,
 }
 
 // Refusal is the last one of a device.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"edged/dimse"
@@ -15,6 +16,7 @@ type scuFlags struct {
 	To      string        `required:"" placeholder:"AET@HOST:PORT" help:"The node to call."`
 	Calling string        `default:"EDGED" help:"The AE title to call with."`
 	Timeout time.Duration `default:"30s" help:"For connecting and negotiating."`
+	tlsFlags
 }
 
 // dial opens an association.
@@ -22,8 +24,13 @@ func (f *scuFlags) dial(ctx context.Context, to target, contexts []dimse.Proposa
 	if len(f.Calling) == 0 || len(f.Calling) > 16 {
 		return nil, usagef("--calling %q: an AE title has 1 to 16 characters", f.Calling)
 	}
+	host, _, _ := net.SplitHostPort(to.address)
+	over, err := f.config(host)
+	if err != nil {
+		return nil, err
+	}
 	a, err := dimse.Dial(ctx, dimse.ClientConfig{
-		Address: to.address, Called: to.title, Calling: f.Calling, Contexts: contexts, Associate: f.Timeout,
+		Address: to.address, TLS: over, Called: to.title, Calling: f.Calling, Contexts: contexts, Associate: f.Timeout,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
 	return a, f.advise(to, err)

@@ -3,10 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 
 	"edged/agent/status"
@@ -25,16 +28,24 @@ type door struct {
 }
 
 var (
-	_ dimse.Handler  = (*door)(nil)
-	_ dimse.Observer = (*door)(nil)
+	_ dimse.Handler          = (*door)(nil)
+	_ dimse.StrangerObserver = (*door)(nil)
 )
 
 func callerOf(p dimse.Peer) caller {
-	host, _, err := net.SplitHostPort(p.Addr.String())
-	if err != nil {
-		host = p.Addr.String()
+	c := caller{calling: p.Calling, called: p.Called, address: hostOf(p.Addr)}
+	if p.TLS != nil {
+		c.secure, c.proved = true, len(p.TLS.VerifiedChains) > 0
 	}
-	return caller{calling: p.Calling, called: p.Called, address: host}
+	return c
+}
+
+func hostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
 }
 
 // admit decides about an association: who may store, and whether there is room
@@ -43,7 +54,7 @@ func (d *door) admit(p dimse.Peer) *dimse.Reject {
 	c := callerOf(p)
 	if code := d.roster.judge(c); code != "" {
 		d.roster.refused(c, code, c.called)
-		return &dimse.RejectCalling
+		return rejection(code)
 	}
 	s, err := d.keeper.get()
 	if err != nil {
@@ -63,21 +74,77 @@ func (d *door) admit(p dimse.Peer) *dimse.Reject {
 	return nil
 }
 
+// rejection is what the standard has for it (PS3.8 Table 9-21): for how a device
+// has to come it has no reason.
+func rejection(code status.RefusalCode) *dimse.Reject {
+	switch code {
+	case status.WrongCalled:
+		return &dimse.RejectCalled
+	case status.NeedsTLS, status.NoCertificate:
+		return &dimse.RejectNoReason
+	}
+	return &dimse.RejectCalling
+}
+
+// accepts decides about a presentation context.
+func (d *door) accepts(p dimse.Peer, class string) bool { return d.roster.offers(callerOf(p), class) }
+
 // Refused is told of every rejection; admit has noted its own in better words.
-func (d *door) Refused(p dimse.Peer, r dimse.Reject, _ dimse.Negotiation) {
+func (d *door) Refused(p dimse.Peer, r dimse.Reject, n dimse.Negotiation) {
 	d.refuse()
+	c := callerOf(p)
 	switch r {
-	case dimse.RejectCalled:
-		d.roster.refused(callerOf(p), status.WrongCalled, p.Called)
 	case dimse.RejectLocalLimit:
-		d.roster.refused(callerOf(p), status.TooMany, "")
+		d.roster.refused(c, status.TooMany, "")
+	case dimse.RejectApplicationName, dimse.RejectProtocolVersion:
+		d.roster.refused(c, status.BadData, r.Error())
+	}
+	i, said := negotiationOf(p, n)
+	d.roster.negotiated(c, i, said)
+}
+
+// Strange is told of connections that came to nothing. One that only opened and
+// went away, as a port scan does, is no news.
+func (d *door) Strange(from net.Addr, err error) {
+	if code, detail := strangeness(err); code != "" {
+		d.roster.refused(caller{address: hostOf(from)}, code, detail)
 	}
 }
 
-func (d *door) Opened(a *dimse.Association) { d.roster.met(callerOf(a.Peer())) }
+func strangeness(err error) (code status.RefusalCode, detail string) {
+	var plain tls.RecordHeaderError
+	var broken *dimse.AbortError
+	switch {
+	case errors.As(err, &plain):
+		return status.NeedsTLS, ""
+	case errors.As(err, &broken) && !broken.ByPeer:
+		return status.NotDICOM, ""
+	case strings.Contains(err.Error(), "tls: "):
+		_, words, _ := strings.Cut(err.Error(), "tls: ") // crypto/tls has no type for most of it
+		return status.TLSFailed, visible(words, 64)
+	}
+	return "", ""
+}
+
+func (d *door) Opened(a *dimse.Association) {
+	c := callerOf(a.Peer())
+	d.roster.met(c)
+	i, said := negotiationOf(a.Peer(), a.Negotiation())
+	d.roster.negotiated(c, i, said)
+	if len(a.Contexts()) == 0 {
+		d.roster.refused(c, status.NothingInCommon, "")
+		d.refuse()
+	}
+}
 
 // Closed ends what the association had open, however it ended.
-func (d *door) Closed(a *dimse.Association, _ error) { d.open.end(a.ID()) }
+func (d *door) Closed(a *dimse.Association, err error) {
+	d.open.end(a.ID())
+	var broken *dimse.AbortError
+	if errors.As(err, &broken) && !broken.ByPeer {
+		d.roster.refused(callerOf(a.Peer()), status.BadData, visible(broken.Detail, 64))
+	}
+}
 
 // Echo answers C-ECHO: whoever got as far as an association hears that we live.
 func (d *door) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
@@ -105,6 +172,9 @@ func (d *door) Store(ctx context.Context, a *dimse.Association, rq dimse.StoreRe
 }
 
 func (d *door) store(ctx context.Context, association uint64, c caller, rq dimse.StoreRequest, data io.Reader) (dimse.Status, error) {
+	if dev := d.roster.device(c); !dev.has(serviceStore) {
+		return dimse.StatusNotAuthorized, fmt.Errorf("%s is not offered to it: services are %s", serviceStore, strings.Join(dev.Services, ", "))
+	}
 	names := dicom.Names{TransferSyntax: rq.TransferSyntaxUID, SOPClass: rq.SOPClassUID, SOPInstance: rq.SOPInstanceUID}
 	if err := names.Check(); err != nil {
 		return dimse.StatusInvalidInstance, err

@@ -58,7 +58,12 @@ func newMeta(n dicom.Names, h dicom.Header, p caller) Meta {
 }
 
 // caller is who is on the other end of an association.
-type caller struct{ calling, called, address string }
+type caller struct {
+	calling, called, address string
+
+	secure bool // it came by TLS
+	proved bool // and showed a certificate that was verified
+}
 
 // Findings about an object that travel beside it; the hub knows the same bits.
 const (

@@ -4,43 +4,48 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"edged/agent/status"
+	"edged/dimse"
 )
 
-// maxStrangers bounds how many callers are remembered that are not configured.
-const maxStrangers = 256
-
-// roster knows the devices: who may store, and who was seen.
+// roster knows the devices: who may do what, and who was seen.
 type roster struct {
-	unknown bool // accept_unknown
-	titles  map[string]uint8
-	devices []Device
-	nets    []netip.Prefix // of devices, zero value: any address
-	now     func() time.Time
-	changed func()
-	file    string // see keepIn
-	log     *slog.Logger
-	dirty   atomic.Bool // something was met since the file was written
+	unknown   bool // accept_unknown
+	titles    map[string]uint8
+	devices   []Device
+	nets      []netip.Prefix // of devices, zero value: any address
+	clientCA  bool           // by TLS, a certificate is demanded
+	now       func() time.Time
+	changed   func()
+	file      string // see keepIn
+	log       *slog.Logger
+	dirty     atomic.Bool           // something was met since the file was written
+	addresses map[netip.Addr]string // AE title of the only device at an address
 
 	mu   sync.Mutex // guards seen
-	seen map[string]*status.Device
+	seen map[seenKey]*status.Device
 }
 
 func newRoster(c Dicom, now func() time.Time, changed func()) *roster {
-	r := &roster{unknown: c.AcceptUnknown, devices: c.Devices, now: now, changed: changed,
-		titles: map[string]uint8{c.AETitle: priorityOf("routine")}, seen: make(map[string]*status.Device)}
+	r := &roster{unknown: c.AcceptUnknown, devices: c.Devices, clientCA: c.TLS.ClientCA != "", now: now, changed: changed,
+		titles: map[string]uint8{c.AETitle: priorityOf("routine")}, seen: make(map[seenKey]*status.Device), addresses: make(map[netip.Addr]string)}
 	for _, t := range c.AETitles {
 		r.titles[t.Title] = priorityOf(t.Priority)
 	}
 	for _, d := range c.Devices {
 		p, _ := parseNet(d.Address) // validated; empty gives the zero prefix
 		r.nets = append(r.nets, p)
-		r.seen[d.AETitle] = &status.Device{AETitle: d.AETitle, Name: d.Name, Address: d.Address, Known: true}
+		r.seen[seenKey{title: d.AETitle}] = &status.Device{AETitle: d.AETitle, Name: d.Name, Address: d.Address, Known: true}
+		if a, one := d.single(); one {
+			if title, taken := r.addresses[a]; taken && title != d.AETitle {
+				d.AETitle = "" // two share it: who it was, nobody knows
+			}
+			r.addresses[a] = d.AETitle
+		}
 	}
 	return r
 }
@@ -50,27 +55,54 @@ func priorityOf(name string) uint8 {
 	return uint8(max(0, slices.Index([]string{"urgent", "routine", "backfill"}, name)))
 }
 
-// judge says whether c may open an association, "" if so.
-func (r *roster) judge(c caller) status.RefusalCode {
-	if _, ok := r.titles[c.called]; !ok {
-		return status.WrongCalled
-	}
-	known := false
+// stranger is what a caller may do that is not configured, where any may call.
+var stranger = func() Device { var d Device; d.SetDefaults(); return d }()
+
+// find is the device that c is; known says that the AE title is configured, if
+// only for another address.
+func (r *roster) find(c caller) (d Device, found, known bool) {
 	for i, d := range r.devices {
 		if d.AETitle == c.calling {
 			known = true
 			if r.allowsAddress(i, c.address) {
-				return ""
+				return d, true, true
 			}
 		}
 	}
+	return stranger, !known && r.unknown, known
+}
+
+// device is find for who was admitted.
+func (r *roster) device(c caller) Device {
+	d, _, _ := r.find(c)
+	return d
+}
+
+// judge says whether c may open an association, "" if so.
+func (r *roster) judge(c caller) status.RefusalCode {
+	d, found, known := r.find(c)
+	_, ours := r.titles[c.called]
 	switch {
+	case !ours && !(found && d.quirk(quirkAnyCalled)):
+		return status.WrongCalled
+	case found:
+		return r.judgeTLS(c, d)
 	case known:
 		return status.WrongAddress
-	case r.unknown:
-		return ""
 	}
 	return status.UnknownCalling
+}
+
+// judgeTLS: a certificate that was shown has been verified by the handshake.
+func (r *roster) judgeTLS(c caller, d Device) status.RefusalCode {
+	demanded := d.TLS == tlsMutual || r.clientCA && d.TLS != tlsServer
+	switch {
+	case !c.secure && (d.TLS == tlsServer || d.TLS == tlsMutual):
+		return status.NeedsTLS
+	case c.secure && demanded && !c.proved:
+		return status.NoCertificate
+	}
+	return ""
 }
 
 func (r *roster) allowsAddress(i int, address string) bool {
@@ -81,113 +113,40 @@ func (r *roster) allowsAddress(i int, address string) bool {
 // priority of what c sends: that of the title it calls or its own, whichever is
 // more urgent, unless it is known to back-fill.
 func (r *roster) priority(c caller) uint8 {
-	called := r.titles[c.called]
-	for i, d := range r.devices {
-		if d.AETitle == c.calling && r.allowsAddress(i, c.address) {
-			own := priorityOf(d.Priority)
-			if called == priorityOf("routine") {
-				return own
-			}
-			return min(called, own)
-		}
+	called, ours := r.titles[c.called]
+	if !ours {
+		called = priorityOf("routine") // quirkAnyCalled
 	}
-	return called
+	d, found, known := r.find(c)
+	if !found || !known {
+		return called
+	}
+	own := priorityOf(d.Priority)
+	if called == priorityOf("routine") {
+		return own
+	}
+	return min(called, own)
 }
 
 // quiet is how long nothing may come from c before its study counts as complete.
-func (r *roster) quiet(c caller) time.Duration {
-	for i, d := range r.devices {
-		if d.AETitle == c.calling && r.allowsAddress(i, c.address) {
-			return d.Quiet
-		}
+func (r *roster) quiet(c caller) time.Duration { return r.device(c).Quiet }
+
+// offers says which services c is offered, by their classes.
+func (r *roster) offers(c caller, class string) bool {
+	d := r.device(c)
+	switch class {
+	case dimse.Verification:
+		return true
+	case dimse.StorageCommitmentPush:
+		return d.has(serviceStore) && d.Commitment != commitOff
+	case dimse.PerformedProcedureStep:
+		return d.has(serviceStore)
+	case dimse.PatientRootFind, dimse.StudyRootFind:
+		return d.has(serviceQuery)
+	case dimse.PatientRootMove, dimse.StudyRootMove:
+		return d.has(serviceMove)
+	case dimse.PatientRootGet, dimse.StudyRootGet:
+		return d.has(serviceGet)
 	}
-	return defaultQuiet
-}
-
-// refused remembers that c was turned away.
-func (r *roster) refused(c caller, code status.RefusalCode, detail string) {
-	r.note(c, func(d *status.Device) {
-		d.Refused++
-		d.LastRefusal = &status.Refusal{Code: code, Detail: clip(detail, 64), At: r.now()}
-	})
-}
-
-// met remembers that c opened an association.
-func (r *roster) met(c caller) { r.note(c, func(*status.Device) {}) }
-
-// stored remembers that c stored an instance.
-func (r *roster) stored(c caller) { r.note(c, func(d *status.Device) { d.Stored++ }) }
-
-func (r *roster) note(c caller, change func(*status.Device)) {
-	r.mu.Lock()
-	d := r.seen[c.calling]
-	if d == nil {
-		r.forgetOldest()
-		d = &status.Device{AETitle: c.calling}
-		r.seen[c.calling] = d
-	}
-	d.LastSeen, d.Address = r.now(), c.address
-	change(d)
-	r.mu.Unlock()
-	r.dirty.Store(true)
-	r.changed()
-}
-
-// forgetOldest makes room for one more stranger. mu is held.
-func (r *roster) forgetOldest() {
-	var oldest *status.Device
-	strangers := 0
-	for _, d := range r.seen {
-		if !d.Known {
-			strangers++
-			if oldest == nil || d.LastSeen.Before(oldest.LastSeen) {
-				oldest = d
-			}
-		}
-	}
-	if strangers >= maxStrangers {
-		delete(r.seen, oldest.AETitle)
-	}
-}
-
-// list is a copy, the known first, then by when they were last seen.
-func (r *roster) list() []status.Device {
-	r.mu.Lock()
-	out := make([]status.Device, 0, len(r.seen))
-	for _, d := range r.seen {
-		out = append(out, *d)
-	}
-	r.mu.Unlock()
-	slices.SortFunc(out, func(a, b status.Device) int {
-		if a.Known != b.Known {
-			if a.Known {
-				return -1
-			}
-			return 1
-		}
-		if c := b.LastSeen.Compare(a.LastSeen); c != 0 {
-			return c
-		}
-		return strings.Compare(a.AETitle, b.AETitle)
-	})
-	return out
-}
-
-// strangersSince counts callers that are not configured and were refused since t.
-func (r *roster) strangersSince(t time.Time) (n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, d := range r.seen {
-		if d.LastRefusal != nil && d.LastRefusal.Code == status.UnknownCalling && d.LastRefusal.At.After(t) {
-			n++
-		}
-	}
-	return n
-}
-
-func clip(s string, n int) string {
-	if len(s) > n {
-		return s[:n]
-	}
-	return s
+	return dimse.IsStorage(class) && (d.has(serviceStore) || d.has(serviceGet)) // what C-GET brings comes in contexts of its own
 }

@@ -24,7 +24,8 @@ const devicesFile = "devices.json"
 
 const (
 	rosterEvery = 30 * time.Second // what a crash may forget
-	maxRoster   = 8 << 20          // bytes; 4096 devices in the most spacious spelling are less
+	maxRoster   = 8 << 20          // bytes; 4096 devices in the most spacious spelling, and maxTalk, are less
+	maxTalk     = 4 << 20          // bytes of negotiations in the file; those seen last are kept
 	maxMet      = 4096             // devices in the file
 )
 
@@ -51,11 +52,11 @@ func (r *roster) keepIn(file string, log *slog.Logger) {
 
 // recall adds what is remembered of a device to what is configured. mu is held.
 func (r *roster) recall(d status.Device) {
-	known := r.seen[d.AETitle]
+	known := r.seen[keyOfDevice(d)]
 	if known == nil {
 		r.forgetOldest()
 		d.Known, d.Name = false, "" // names come from the configuration
-		r.seen[d.AETitle] = &d
+		r.seen[keyOfDevice(d)] = &d
 		return
 	}
 	d.Known, d.Name = known.Known, known.Name
@@ -91,11 +92,31 @@ func parseRoster(text []byte) ([]status.Device, error) {
 		return nil, fmt.Errorf("%s: version %d with %d devices; want version 1 with at most %d", devicesFile, in.Version, len(in.Devices), maxMet)
 	}
 	for _, d := range in.Devices {
-		if len(d.AETitle) > 64 || len(d.Address) > 64 || d.Stored < 0 || d.Refused < 0 || d.LastRefusal != nil && len(d.LastRefusal.Detail) > 256 {
+		if len(d.AETitle) > 64 || len(d.Address) > 64 || d.Stored < 0 || d.Refused < 0 || d.LastRefusal != nil && len(d.LastRefusal.Detail) > 256 || tooMuch(d) {
 			return nil, fmt.Errorf("%s: a device that cannot be", devicesFile)
 		}
 	}
 	return in.Devices, nil
+}
+
+// tooMuch says that a device has more of a negotiation than this ever wrote.
+func tooMuch(d status.Device) bool {
+	if i := d.Implementation; i != nil && len(i.ClassUID)+len(i.Version) > 256 {
+		return true
+	}
+	n := d.Negotiation
+	if n == nil {
+		return false
+	}
+	size, syntaxes := len(n.Called)+len(n.TLS), 0
+	for _, c := range n.Contexts {
+		size += len(c.AbstractSyntax) + len(c.TransferSyntax) + len(c.Result)
+		for _, s := range c.TransferSyntaxes {
+			size += len(s)
+		}
+		syntaxes += len(c.TransferSyntaxes)
+	}
+	return len(n.Contexts) > 128 || syntaxes > maxSyntaxes || size > 64<<10
 }
 
 // run writes the roster when it has changed, at most every half minute, and at
@@ -122,10 +143,19 @@ func (r *roster) save() {
 
 func (r *roster) write() error {
 	out := rosterFile{Version: 1, Devices: []status.Device{}}
+	talk := maxTalk
 	for _, d := range r.list() {
-		if !d.LastSeen.IsZero() && len(out.Devices) < maxMet {
-			out.Devices = append(out.Devices, d)
+		if d.LastSeen.IsZero() || len(out.Devices) == maxMet {
+			continue
 		}
+		text, err := json.Marshal(d.Negotiation)
+		if err != nil {
+			return err
+		}
+		if talk -= len(text); talk < 0 {
+			d.Negotiation = nil
+		}
+		out.Devices = append(out.Devices, d)
 	}
 	text, err := json.Marshal(out)
 	if err != nil {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -149,13 +147,8 @@ func orNone[T ~int64](v T) T {
 }
 
 func (a *appliance) newServer() (*dimse.Server, error) {
-	d := a.cfg.Dicom
-	titles := []string{d.AETitle}
-	for _, t := range d.AETitles {
-		titles = append(titles, t.Title)
-	}
 	return dimse.NewServer(dimse.ServerConfig{
-		Handler: a.door, Observer: a.door, Admit: a.door.admit, Titles: titles, MaxAssociations: d.MaxAssociations, Log: a.log,
+		Handler: a.door, Observer: a.door, Admit: a.door.admit, Accepts: a.door.accepts, MaxAssociations: a.cfg.Dicom.MaxAssociations, Log: a.log,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
 }
@@ -225,11 +218,11 @@ func (a *appliance) listen() (all []listener, err error) {
 		add("dicom", nil, func() (net.Listener, error) { return listenTCP("dicom.listen", d.Listen) })
 	}
 	if d.TLS.Listen != "" {
-		add("dicom-tls", nil, func() (net.Listener, error) { return listenTLS("dicom.tls", d.TLS, listenTCP) })
+		add("dicom-tls", nil, func() (net.Listener, error) { return listenTLS("dicom.tls", d.TLS, a.log, listenTCP) })
 	}
 	if p := a.cfg.Page; p.Listen != "" {
 		add("page", a.page, func() (net.Listener, error) {
-			return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key}, listenHTTP)
+			return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key}, a.log, listenHTTP)
 		})
 	}
 	add("control", control.handler(), func() (net.Listener, error) {
@@ -263,34 +256,6 @@ func bounded(l net.Listener, err error) (net.Listener, error) {
 		return nil, err
 	}
 	return netutil.LimitListener(l, maxHTTP), nil
-}
-
-// listenTLS speaks TLS over what open listens on, if there is a certificate
-// (PS3.15 §B.12: 1.2 or newer).
-func listenTLS(key string, c DicomTLS, open func(key, address string) (net.Listener, error)) (net.Listener, error) {
-	if c.Cert == "" {
-		return open(key, c.Listen)
-	}
-	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("%s.cert: %w", key, err)
-	}
-	wrap := &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
-	if c.ClientCA != "" {
-		text, err := os.ReadFile(c.ClientCA)
-		if err != nil {
-			return nil, fmt.Errorf("%s.client_ca: %w", key, err)
-		}
-		wrap.ClientCAs, wrap.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-		if !wrap.ClientCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s.client_ca: no certificate in %s", key, c.ClientCA)
-		}
-	}
-	l, err := open(key, c.Listen)
-	if err != nil {
-		return nil, err
-	}
-	return tls.NewListener(l, wrap), nil
 }
 
 // stopWithin bounds how long an orderly stop may wait for associations.
