@@ -51,7 +51,7 @@ type ServerConfig struct {
 	MaxPerAddress, MaxPerTitle int
 	// MaxWaiting is how many connections may wait for their association. When
 	// one more comes, one is closed: of the address that has the most waiting,
-	// the one that waited longest. A modality asks at once. If zero, 256.
+	// the one that waited longest. A modality asks at once. If zero, 512.
 	MaxWaiting int
 	// MaxPDU is what we receive in one P-DATA-TF. If zero, 128 KiB.
 	MaxPDU uint32
@@ -84,7 +84,7 @@ func orDefault[T comparable](v *T, fallback T) {
 func (c *ServerConfig) setDefaults() {
 	orDefault(&c.Log, slog.New(slog.DiscardHandler))
 	orDefault(&c.MaxAssociations, 64)
-	orDefault(&c.MaxWaiting, 256)
+	orDefault(&c.MaxWaiting, 512)
 	orDefault(&c.MaxPDU, defaultMaxPDU)
 	orDefault(&c.MaxRequest, 256<<10)
 	orDefault(&c.ReadBuffer, 128<<10)
