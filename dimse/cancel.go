@@ -18,6 +18,7 @@ type operation struct {
 	rq           command
 	query        Query
 	looked       time.Time
+	declines     bool          // of a C-GET: see decline
 	keys         []dataset.Tag // that a C-FIND asks for
 	failed       error         // of a C-FIND: why a match could not be sent
 
@@ -99,22 +100,32 @@ type message struct {
 	cmd          command
 }
 
-// take reads a command. C-CANCEL ends the operation that it names; one that
-// names another comes too late and means nothing (PS3.7 §9.3.2.3). Anything else
-// breaks the window of one operation at a time that we negotiate (PS3.7
-// §D.3.3.3); it is held, and served when this operation has ended.
+// take reads a command and does what has to be done about it.
 func (o *operation) take() error {
 	presentation, cmd, err := o.a.readMessage()
 	if err != nil {
 		return err
 	}
-	if cmd.uint16(tagCommandField) != cCancelRQ {
-		o.a.held = &message{presentation, cmd}
-		return nil
-	}
-	return o.cancel(cmd)
+	return o.meanwhile(presentation, cmd)
 }
 
+// meanwhile: C-CANCEL ends the operation that it names. Anything else breaks the
+// window of one operation at a time that we negotiate (PS3.7 §D.3.3.3). During a
+// C-FIND or C-MOVE it is held, and served when that has ended: some peers send
+// ahead (dimse/COMPAT.md).
+func (o *operation) meanwhile(presentation Context, cmd command) error {
+	switch {
+	case cmd.uint16(tagCommandField) == cCancelRQ:
+		return o.cancel(cmd)
+	case o.declines:
+		return o.decline(presentation, cmd)
+	}
+	o.a.held = &message{presentation, cmd}
+	return nil
+}
+
+// cancel: a C-CANCEL that names another operation comes too late and means
+// nothing (PS3.7 §9.3.2.3).
 func (o *operation) cancel(cmd command) error {
 	if err := o.a.skipData(cmd); err != nil {
 		return err

@@ -29,6 +29,9 @@ type ClientConfig struct {
 	Roles []Role
 	// Extended is proposed (PS3.7 §D.3.3.5). If empty, nothing is.
 	Extended []Extended
+	// CommitmentSCU takes reports that come while something else is waited for. If
+	// nil, they are kept for AwaitCommitment.
+	CommitmentSCU CommitmentSCU
 	// Identity is offered (PS3.7 §D.3.3.7). If nil, none is.
 	Identity *UserIdentity
 
@@ -136,6 +139,10 @@ type Client struct {
 	Association
 	cfg  ClientConfig
 	over error
+
+	asked     string   // the transaction that the peer has taken and not answered yet
+	requested bool     // there was one
+	reports   []report // read, and for AwaitCommitment to answer
 }
 
 var clientIDs atomic.Uint64
@@ -240,8 +247,10 @@ func (c *Client) end(err error) {
 
 // Response is what the peer answered.
 type Response struct {
-	Status  Status
-	Comment string // the peer's own words (0000,0902), often empty; they may name anything
+	Status      Status
+	Comment     string // the peer's own words (0000,0902), often empty; they may name anything
+	ErrorID     uint16 // (0000,0903), zero when absent
+	InstanceUID string // the affected SOP instance, as of an N-CREATE that left its name to the peer
 }
 
 // Echo asks the peer for a sign of life (PS3.4 Annex A).
@@ -301,23 +310,25 @@ func (c *Client) operate(ctx context.Context, id byte, rq command, data io.Reade
 		return Response{}, err
 	}
 	defer c.watch(ctx)()
-	rsp, err := c.exchange(id, rq, data)
+	rsp, err := c.exchange(ctx, id, rq, data)
 	if err != nil {
 		c.end(err)
 	}
 	return rsp, err
 }
 
-func (c *Client) exchange(id byte, rq command, data io.Reader) (Response, error) {
+func (c *Client) exchange(ctx context.Context, id byte, rq command, data io.Reader) (Response, error) {
 	if err := c.writeCommand(id, rq); err != nil {
 		return Response{}, err
 	}
 	if data != nil {
-		if err := c.writeData(id, data); err != nil {
+		n, err := c.writeData(c.out, id, data)
+		c.counts.bytes.Add(n)
+		if err != nil {
 			return Response{}, err
 		}
 	}
-	rsp, err := c.response(rq)
+	rsp, err := c.response(ctx, rq)
 	if err == ErrReleased {
 		if err := c.up.answerRelease(); err != nil {
 			return rsp, err
@@ -327,42 +338,42 @@ func (c *Client) exchange(id byte, rq command, data io.Reader) (Response, error)
 }
 
 // writeData sends the data set, straight from data into the PDU.
-func (c *Client) writeData(id byte, data io.Reader) error {
-	c.out.begin(id, 0)
-	n, err := c.out.ReadFrom(data)
-	c.counts.bytes.Add(n)
+func (a *Association) writeData(out *pdataWriter, id byte, data io.Reader) (int64, error) {
+	out.begin(id, 0)
+	n, err := out.ReadFrom(data)
 	var sending *sendError
 	if errors.As(err, &sending) {
-		return sending.err
+		return n, sending.err
 	}
 	if err != nil {
-		c.up.abort()
-		return fmt.Errorf("read the instance: %w", err)
+		a.up.abort()
+		return n, fmt.Errorf("read the instance: %w", err)
 	}
-	return c.out.Close()
+	return n, out.Close()
 }
 
 // maxStrays bounds what a peer may ask of us while we wait for its answer.
 const maxStrays = 16
 
-// response waits for the answer to rq. A request that comes in between is
-// answered: not recognized.
-func (c *Client) response(rq command) (Response, error) {
+// response waits for the answer to rq and serves what comes in between.
+func (c *Client) response(ctx context.Context, rq command) (Response, error) {
 	for range maxStrays {
-		ctx, cmd, err := c.readMessage()
+		presentation, cmd, err := c.readMessage()
 		if err != nil {
 			return Response{}, err
 		}
-		if err := c.skipData(cmd); err != nil {
+		if cmd.uint16(tagCommandField)&responseBit != 0 {
+			err := c.skipData(cmd)
+			c.up.setBusy(false)
+			if err != nil {
+				return Response{}, err
+			}
+			return c.checkResponse(rq, cmd)
+		}
+		if err := c.serveStray(ctx, presentation, cmd, c.cfg.CommitmentSCU); err != nil {
 			return Response{}, err
 		}
 		c.up.setBusy(false)
-		if cmd.uint16(tagCommandField)&responseBit != 0 {
-			return c.checkResponse(rq, cmd)
-		}
-		if err := c.writeCommand(ctx.ID, response(cmd, StatusUnrecognizedOperation)); err != nil {
-			return Response{}, err
-		}
 	}
 	return Response{}, c.up.violation(abortUnexpectedParam, "requests instead of a response")
 }
@@ -372,11 +383,10 @@ func (c *Client) checkResponse(rq, rsp command) (Response, error) {
 	if rsp.uint16(tagCommandField) != rq.uint16(tagCommandField)|responseBit || rsp.uint16(tagRespondedTo) != rq.uint16(tagMessageID) {
 		return Response{}, c.up.violation(abortUnexpectedParam, "a response to another request")
 	}
-	status, ok := rsp.number(tagStatus)
-	if !ok {
+	if _, ok := rsp.number(tagStatus); !ok {
 		return Response{}, c.up.violation(abortInvalidParameter, "a response without status")
 	}
-	return Response{Status(status), rsp.text(tagErrorComment)}, nil
+	return responseOf(rsp), nil
 }
 
 // Release ends the association in order. It closes the connection whatever happens.

@@ -2,18 +2,173 @@ package dimse
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"edged/dimse/dataset"
 )
 
-// move answers a C-MOVE-RQ.
-func (s *Server) move(_ context.Context, a *Association, presentation Context, cmd command) error {
-	return a.refuse(presentation, cmd, StatusUnrecognizedOperation) // Gap: not built yet
+// C-MOVE and C-GET as their SCP: an operation whose work is sub-operations, one
+// C-STORE for each instance (PS3.4 §C.4.2, §C.4.3).
+
+// move answers a C-MOVE-RQ (PS3.7 §9.1.4, §9.3.4): the instances go to another
+// application entity, over associations of our own.
+func (s *Server) move(ctx context.Context, a *Association, presentation Context, cmd command) error {
+	o, err := begin(ctx, a, presentation, cmd)
+	if o == nil {
+		return err
+	}
+	defer o.end(nil)
+	cfg, answer := s.cfg.Query.Destination(o.ctx, a, o.query.Destination)
+	if answer.Status != StatusSuccess {
+		return o.refused(answer)
+	}
+	instances, answer := s.cfg.Query.Select(o.ctx, a, o.query)
+	if answer.Status != StatusSuccess {
+		return o.refused(answer)
+	}
+	instances = slices.Clone(instances)
+	c := newCourier(o, cfg, instances)
+	defer c.dismiss()
+	return s.retrieve(o, instances, c.carry)
 }
 
-// get answers a C-GET-RQ.
-func (s *Server) get(_ context.Context, a *Association, presentation Context, cmd command) error {
-	return a.refuse(presentation, cmd, StatusUnrecognizedOperation) // Gap: not built yet
+// get answers a C-GET-RQ (PS3.7 §9.1.3, §9.3.3): the instances go to the peer,
+// on the association that it opened.
+func (s *Server) get(ctx context.Context, a *Association, presentation Context, cmd command) error {
+	o, err := begin(ctx, a, presentation, cmd)
+	if o == nil {
+		return err
+	}
+	defer o.end(nil)
+	o.declines = true
+	instances, answer := s.cfg.Query.Select(o.ctx, a, o.query)
+	if answer.Status != StatusSuccess {
+		return o.refused(answer)
+	}
+	g := &giver{o: o, out: newPDataWriter(a.up, a.user.MaxPDU, givenPDU)}
+	return s.retrieve(o, instances, g.carry)
 }
+
+// refused is the only response to a retrieve that does not begin.
+func (o *operation) refused(answer Answer) error {
+	answer.DataSet = nil
+	return o.finish(answer)
+}
+
+// retrieval counts the sub-operations of a C-MOVE or C-GET.
+type retrieval struct {
+	*operation
+	counts SubOperations
+	failed []string // SOP Instance UIDs
+	told   time.Time
+}
+
+// progressEvery is how often a requestor hears how far we are.
+const progressEvery = time.Second
+
+// retrieve performs the sub-operations, one after the other; one that fails does
+// not stop the others.
+func (s *Server) retrieve(o *operation, instances []Instance, carry func(Instance) Status) error {
+	r := &retrieval{operation: o, counts: SubOperations{Remaining: len(instances)}, told: time.Now()}
+	for _, i := range instances {
+		if r.look() != nil {
+			break
+		}
+		r.count(i, carry(i))
+		r.tell()
+	}
+	err := r.last()
+	s.cfg.Log.Info("retrieve ended", "association", o.a.id, "calling", o.a.peer.Calling, "destination", o.query.Destination,
+		"completed", r.counts.Completed, "failed", r.counts.Failed, "warning", r.counts.Warning, "remaining", r.counts.Remaining, "err", o.over)
+	return err
+}
+
+func (r *retrieval) count(i Instance, status Status) {
+	r.counts.Remaining--
+	switch {
+	case status == StatusSuccess:
+		r.counts.Completed++
+	case status.IsWarning():
+		r.counts.Warning++
+	default:
+		r.counts.Failed++
+		r.failed = append(r.failed, i.SOPInstanceUID)
+	}
+}
+
+// tell sends a pending response, now and then.
+func (r *retrieval) tell() {
+	if r.over == nil && time.Since(r.told) >= progressEvery {
+		r.told = time.Now()
+		r.stop(r.report(StatusPending, nil))
+	}
+}
+
+// last sends the response that ends it, with the instances that failed (PS3.4
+// §C.4.2.1.4.2).
+func (r *retrieval) last() error {
+	status := r.counts.status()
+	switch {
+	case r.over == errCancelled:
+		status = StatusCancel
+	case r.over != nil:
+		return r.over
+	}
+	d, err := uidList(failedUIDList, r.failed, r.presentation.TransferSyntax)
+	if err != nil {
+		return err
+	}
+	return r.report(status, d)
+}
+
+// status is the outcome in PS3.4 Tables C.4-2 and C.4-3.
+func (c SubOperations) status() Status {
+	switch {
+	case c.Remaining > 0: // the server ends
+		return StatusCannotMove
+	case c.Failed == 0 && c.Warning == 0:
+		return StatusSuccess
+	case c.Completed == 0 && c.Warning == 0:
+		return StatusCannotMove
+	}
+	return StatusCoercion // B000 is here: one or more failures or warnings
+}
+
+// report sends a response with the counts. What remains is told while something
+// may (PS3.7 §9.1.3.1.6, §9.1.4.1.7).
+func (r *retrieval) report(status Status, d *DataSet) error {
+	c := answered(r.rq, Answer{Status: status})
+	if status.IsPending() || status.IsCancel() {
+		c.setCount(tagRemaining, r.counts.Remaining)
+	}
+	c.setCount(tagCompleted, r.counts.Completed)
+	c.setCount(tagFailed, r.counts.Failed)
+	c.setCount(tagWarning, r.counts.Warning)
+	return r.a.send(r.presentation.ID, c, d)
+}
+
+// setCount: the wire has 16 bits for it (PS3.7 §E.1), so more is told as the most.
+func (c *command) setCount(tag uint16, n int) { c.setUint16(tag, uint16(min(n, 0xFFFF))) }
 
 const failedUIDList dataset.Tag = 0x00080058 // Failed SOP Instance UID List
+
+// maxUIDList: a value of an explicit VR with a length of 16 bits (PS3.5 §7.1.2).
+const maxUIDList = 0xFFFE
+
+// uidList is an identifier with one list; nil when there is nothing in it.
+// Gap: UIDs that do not fit (PS3.5 §7.1.2) are left out; the counts have them.
+func uidList(tag dataset.Tag, uids []string, transferSyntax string) (*DataSet, error) {
+	if len(uids) == 0 {
+		return nil, nil
+	}
+	size, n := 0, 0
+	for n < len(uids) && size+len(uids[n])+1 <= maxUIDList {
+		size += len(uids[n]) + 1
+		n++
+	}
+	var set dataset.Set
+	set.Set(tag, "UI", uids[:n]...)
+	b, err := set.Append(nil, transferSyntax)
+	return &DataSet{transferSyntax, b}, err
+}
