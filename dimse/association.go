@@ -24,6 +24,8 @@ type Association struct {
 	held *message // read while an operation was under way, not served yet
 
 	messageID uint16 // of our last request
+
+	errands errands // guarded by wire.mu
 }
 
 type counters struct{ stored, failed, bytes atomic.Int64 }

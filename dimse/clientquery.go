@@ -64,7 +64,7 @@ func countsOf(c command) SubOperations {
 }
 
 func responseOf(c command) Response {
-	return Response{Status(c.uint16(tagStatus)), c.text(tagErrorComment)}
+	return Response{Status(c.uint16(tagStatus)), c.text(tagErrorComment), c.uint16(tagErrorID), c.uid(tagAffectedInstance)}
 }
 
 func retrieved(last command, identifier DataSet) Retrieved {

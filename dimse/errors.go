@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What a caller decides on. All but ErrNoContext mean that the association is
+// What a caller decides on. All but ErrNoContext and ErrNoRole mean that the association is
 // over; what was answered before stays answered.
 var (
 	// ErrAborted is what every *AbortError is.
@@ -21,6 +21,9 @@ var (
 	// ErrNoContext means that the peer accepted no presentation context for the
 	// SOP class in the transfer syntax of the instance. The association lives.
 	ErrNoContext = errors.New("no presentation context accepted")
+	// ErrNoRole means that the peer refused the role that the operation needs
+	// (PS3.7 §D.3.3.4). The association lives.
+	ErrNoRole = errors.New("role not accepted")
 )
 
 // AbortError says who aborted an association and why.

@@ -92,12 +92,10 @@ func (s *Server) serve(ctx context.Context, a *Association) (err error) {
 			s.cfg.Log.Error("handler panicked, association closed", "association", a.id, "panic", v, "stack", string(debug.Stack()))
 			a.up.abort()
 		}
+		a.endErrands(err)
 	}()
 	for {
-		presentation, cmd, err := a.readMessage()
-		if err == nil {
-			err = s.dispatch(ctx, a, presentation, cmd)
-		}
+		err := s.serveMessage(ctx, a)
 		switch err {
 		case nil:
 		case ErrReleased: // also in the middle of an operation, which ends it
@@ -109,7 +107,20 @@ func (s *Server) serve(ctx context.Context, a *Association) (err error) {
 	}
 }
 
-// dispatch is where further services will hang: one case a command field.
+// serveMessage waits for a message, does our errands meanwhile, and serves it.
+func (s *Server) serveMessage(ctx context.Context, a *Association) error {
+	if err := a.awaitServing(); err != nil {
+		return err
+	}
+	presentation, cmd, err := a.readMessage()
+	if err != nil {
+		return err
+	}
+	return s.dispatch(ctx, a, presentation, cmd)
+}
+
+// dispatch finds the service of a command field (PS3.7 §E.1). What there is none
+// for is answered 0211, never with a hang-up (PS3.7 Annex C).
 func (s *Server) dispatch(ctx context.Context, a *Association, presentation Context, cmd command) error {
 	field, ok := cmd.number(tagCommandField)
 	switch {
@@ -125,12 +136,22 @@ func (s *Server) dispatch(ctx context.Context, a *Association, presentation Cont
 		return s.move(ctx, a, presentation, cmd.clone())
 	case field == cGetRQ && s.cfg.Query != nil:
 		return s.get(ctx, a, presentation, cmd.clone())
+	case field == nActionRQ:
+		return s.action(ctx, a, presentation, cmd)
+	case field == nEventReportRQ:
+		return s.event(ctx, a, presentation, cmd)
+	case field == nCreateRQ:
+		return s.create(ctx, a, presentation, cmd)
+	case field == nSetRQ:
+		return s.set(ctx, a, presentation, cmd)
 	case field == cCancelRQ:
 		return a.skipData(cmd) // nothing is under way; it has no response (PS3.7 §9.3.2.3)
+	case a.settle(cmd):
+		return a.skipData(cmd)
 	case field&responseBit != 0:
 		return a.up.violation(abortUnexpectedParam, fmt.Sprintf("response %04XH to nothing", field))
 	}
-	return a.refuse(presentation, cmd, StatusUnrecognizedOperation) // PS3.7 Annex C, 0211
+	return a.refuse(presentation, cmd, StatusUnrecognizedOperation)
 }
 
 func (a *Association) skipData(cmd command) error {

@@ -9,12 +9,21 @@ type Status uint16
 // Annex C) that this package or its users answer with.
 const (
 	StatusSuccess                 Status = 0x0000
+	StatusInvalidValue            Status = 0x0106 // of an attribute
 	StatusProcessingFailure       Status = 0x0110 // what went wrong fits nothing else
 	StatusDuplicateInstance       Status = 0x0111
+	StatusNoSuchInstance          Status = 0x0112
+	StatusNoSuchEvent             Status = 0x0113
+	StatusInvalidArgument         Status = 0x0115 // of an action or event
 	StatusInvalidInstance         Status = 0x0117 // the SOP Instance UID is missing or not acceptable
+	StatusNoSuchClass             Status = 0x0118
+	StatusMissingAttribute        Status = 0x0120
+	StatusMissingValue            Status = 0x0121 // of an attribute that must have one
 	StatusSOPClassNotSupported    Status = 0x0122
+	StatusNoSuchAction            Status = 0x0123
 	StatusNotAuthorized           Status = 0x0124
-	StatusDuplicateInvocation     Status = 0x0210
+	StatusDuplicateTransaction    Status = 0x0131 // of a commitment, with other instances
+	StatusDuplicateInvocation     Status = 0x0210 // never ours: one operation at a time, so none can be under way twice
 	StatusUnrecognizedOperation   Status = 0x0211
 	StatusMistypedArgument        Status = 0x0212
 	StatusResourceLimitation      Status = 0x0213
@@ -52,12 +61,21 @@ func (s Status) IsFailure() bool {
 }
 
 // IsTransient reports whether the same request may succeed later: the A7xx
-// range, out of resources (PS3.4 §B.2.3).
-func (s Status) IsTransient() bool { return s>>8 == 0xA7 }
+// range, out of resources (PS3.4 §B.2.3), and 0213 of the N-services.
+func (s Status) IsTransient() bool { return s>>8 == 0xA7 || s == StatusResourceLimitation }
 
 var statusWords = map[Status]string{
 	StatusSuccess:                 "success",
+	StatusInvalidValue:            "invalid attribute value",
 	StatusProcessingFailure:       "processing failure",
+	StatusNoSuchInstance:          "no such SOP instance",
+	StatusNoSuchEvent:             "no such event type",
+	StatusInvalidArgument:         "invalid argument value",
+	StatusNoSuchClass:             "no such SOP class",
+	StatusMissingAttribute:        "missing attribute",
+	StatusMissingValue:            "missing attribute value",
+	StatusNoSuchAction:            "no such action",
+	StatusDuplicateTransaction:    "duplicate transaction UID",
 	StatusDuplicateInstance:       "duplicate SOP instance",
 	StatusInvalidInstance:         "invalid SOP instance UID",
 	StatusSOPClassNotSupported:    "SOP class not supported",
