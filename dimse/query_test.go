@@ -1,12 +1,13 @@
 package dimse
 
 import (
-	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"slices"
+	"sync"
 	"testing"
 
 	"edged/dimse/dataset"
@@ -21,11 +22,19 @@ type shelf struct {
 	instances []Instance
 	peers     map[string]ClientConfig
 	find      func(ctx context.Context, q Query, found func(DataSet) error) Answer // instead of matches
-	asked     []Query                                                              // owned by the association
+
+	mu    sync.Mutex
+	asked []Query
+}
+
+func (s *shelf) note(q Query) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, q)
 }
 
 func (s *shelf) Find(ctx context.Context, _ *Association, q Query, found func(DataSet) error) Answer {
-	s.asked = append(s.asked, q)
+	s.note(q)
 	if s.find != nil {
 		return s.find(ctx, q, found)
 	}
@@ -38,7 +47,7 @@ func (s *shelf) Find(ctx context.Context, _ *Association, q Query, found func(Da
 }
 
 func (s *shelf) Select(_ context.Context, _ *Association, q Query) ([]Instance, Answer) {
-	s.asked = append(s.asked, q)
+	s.note(q)
 	return s.instances, Answer{}
 }
 
@@ -129,4 +138,95 @@ func findAll(t *testing.T, context, matches, query string) {
 	}
 }
 
-var _ = []any{bytes.Equal, errors.Is, io.EOF}
+// endless gives matches until it is told to stop.
+func (s *shelf) endless() *shelf {
+	match := identifier(s.t, ExplicitVRLE, map[dataset.Tag]string{patientName: "TEST", studyUID: "2.25.7"})
+	s.find = func(ctx context.Context, _ Query, found func(DataSet) error) Answer {
+		for {
+			if err := found(match); err != nil {
+				if ctx.Err() == nil {
+					s.t.Error("found returned an error and ctx goes on")
+				}
+				return Answer{Status: StatusCannotUnderstand}
+			}
+		}
+	}
+	return s
+}
+
+// TestErrStopCancels: who has enough ends the operation and not the association,
+// over TCP and over TLS; a match is never cut (PS3.7 §9.3.2.3).
+func TestErrStopCancels(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		cfg := ServerConfig{Handler: &keeper{}, Query: (&shelf{t: t}).endless()}
+		c := dialQuery(t, cfg, secure)
+		for round := range 2 {
+			n := 0
+			rsp, err := c.Find(t.Context(), studyQuery(t, ExplicitVRLE), func(d DataSet) error {
+				if n++; textOf(t, d, patientName) != "TEST" {
+					t.Error("a match is damaged")
+				}
+				if n == 10 {
+					return ErrStop
+				}
+				return nil
+			})
+			if err != nil || rsp.Status != StatusCancel || n != 10 {
+				t.Errorf("TLS %v, round %d: got %v, %v after %d matches, want %v after 10", secure, round, rsp, err, n, StatusCancel)
+			}
+		}
+		if rsp, err := c.Echo(t.Context()); err != nil || rsp.Status != StatusSuccess {
+			t.Errorf("echo after the cancel: %v, %v", rsp, err)
+		}
+		if err := c.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// dialQuery opens an association with a server of cfg, with TLS or without.
+func dialQuery(t *testing.T, cfg ServerConfig, secure bool) *Client {
+	t.Helper()
+	verification := Proposal{AbstractSyntax: Verification, TransferSyntaxes: []string{ImplicitVRLE}}
+	if !secure {
+		_, port := serveTCP(t, cfg)
+		return testDial(t, port, verification, findProposal(ExplicitVRLE))
+	}
+	cert, pool := selfSigned(t)
+	port := serveTLS(t, cfg, cert)
+	d := clientConfig(port, verification, findProposal(ExplicitVRLE))
+	d.TLS = &tls.Config{RootCAs: pool, ServerName: "pacs"}
+	c, err := Dial(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func serveTLS(t *testing.T, cfg ServerConfig, cert tls.Certificate) (port string) {
+	t.Helper()
+	s := newTestServer(t, cfg)
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	t.Cleanup(func() { s.Close(); <-ended })
+	_, port, _ = net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// TestFoundsErrorComesBack: an error of the caller's is the caller's, and the
+// association goes on.
+func TestFoundsErrorComesBack(t *testing.T) {
+	c := dialQuery(t, ServerConfig{Handler: &keeper{}, Query: (&shelf{t: t}).endless()}, false)
+	mine := errors.New("mine")
+	if rsp, err := c.Find(t.Context(), studyQuery(t, ExplicitVRLE), func(DataSet) error { return mine }); err != mine || rsp.Status != StatusCancel {
+		t.Errorf("got %v, %v", rsp, err)
+	}
+	if _, err := c.Echo(t.Context()); err != nil {
+		t.Error(err)
+	}
+	c.Abort()
+}
