@@ -17,6 +17,22 @@ type deviceView struct {
 	Seen    string
 	Refused string // how often
 	Why     string // in a sentence
+	Talk    *talkView
+}
+
+// talkView is the last negotiation in words.
+type talkView struct {
+	ID       string   // of the element, so that it stays open when the page is fresh
+	Lines    []string // about the whole
+	Contexts []contextView
+	Left     string // contexts that are not shown
+}
+
+type contextView struct {
+	Name   string // of what was asked for, or its UID
+	Says   string // what it was answered
+	Good   bool
+	Syntax string // chosen, by name or UID
 }
 
 // refusalShown is how long a known device's refusal stays in view.
@@ -60,7 +76,7 @@ func kindOf(d status.Device, now time.Time) string {
 func deviceOf(d status.Device, f facts, w *words) deviceView {
 	v := deviceView{Kind: kindOf(d, f.Now), Seen: w.Say("devices.never")}
 	v.Says = w.Say("devices." + v.Kind)
-	v.Name, v.Title = status.Shown(cmp.Or(d.Name, d.AETitle)), status.Shown(d.AETitle)
+	v.Name, v.Title = cmp.Or(status.Shown(cmp.Or(d.Name, d.AETitle)), w.Say("devices.noname")), status.Shown(d.AETitle)
 	if v.Name == v.Title {
 		v.Title = ""
 	}
@@ -73,6 +89,44 @@ func deviceOf(d status.Device, f facts, w *words) deviceView {
 	if v.Kind != "known" {
 		v.Refused, v.Why = refusalOf(d, f, w)
 	}
+	if d.Negotiation != nil {
+		v.Talk = talkOf(d, f, w)
+	}
+	return v
+}
+
+// shownContexts bounds what one device takes of the page.
+const shownContexts = 24
+
+func talkOf(d status.Device, f facts, w *words) *talkView {
+	n := d.Negotiation
+	v := &talkView{ID: "talk-" + status.StudyKey([]byte("device"), d.AETitle+"|"+d.Address)[:12]}
+	v.Lines = append(v.Lines, w.Say("devices.said", "time", f.moment(w, n.At), "called", status.Shown(n.Called)))
+	if i := d.Implementation; i != nil {
+		v.Lines = append(v.Lines, w.Say("devices.program", "version", status.Shown(i.Version), "uid", status.Shown(i.ClassUID)))
+	}
+	if n.TLS != "" {
+		v.Lines = append(v.Lines, w.Say("devices.tls", "tls", status.Shown(n.TLS)))
+	} else {
+		v.Lines = append(v.Lines, w.Say("devices.plain"))
+	}
+	shown := min(len(n.Contexts), shownContexts)
+	for _, c := range n.Contexts[:shown] {
+		v.Contexts = append(v.Contexts, contextOf(c, w))
+	}
+	if left := n.Left + int64(len(n.Contexts)-shown); left > 0 {
+		v.Left = w.Count("devices.left", left)
+	}
+	return v
+}
+
+func contextOf(c status.Context, w *words) contextView {
+	v := contextView{Name: status.Shown(cmp.Or(c.Name, c.AbstractSyntax)), Good: c.Result == status.ContextAccepted, Syntax: status.Shown(cmp.Or(c.SyntaxName, c.TransferSyntax))}
+	id := "context." + string(c.Result)
+	if !w.has(id) {
+		id = "context." + string(status.ContextRefused)
+	}
+	v.Says = w.Say(id)
 	return v
 }
 

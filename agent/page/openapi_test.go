@@ -20,13 +20,14 @@ type object = map[string]any
 
 // enums are the values that a type may have, as the package status lists them.
 var enums = map[reflect.Type]any{
-	reflect.TypeFor[status.State]():       status.States,
-	reflect.TypeFor[status.ReasonCode]():  status.ReasonCodes,
-	reflect.TypeFor[status.Warning]():     status.Warnings,
-	reflect.TypeFor[status.Hop]():         status.AllHops,
-	reflect.TypeFor[status.RefusalCode](): status.RefusalCodes,
-	reflect.TypeFor[status.Transport]():   []status.Transport{status.QUIC, status.TCP, status.NoTransport},
-	reflect.TypeFor[status.EventKind]():   []status.EventKind{status.StatusChanged, status.StudiesChanged, status.DevicesChanged},
+	reflect.TypeFor[status.State]():         status.States,
+	reflect.TypeFor[status.ReasonCode]():    status.ReasonCodes,
+	reflect.TypeFor[status.Warning]():       status.Warnings,
+	reflect.TypeFor[status.Hop]():           status.AllHops,
+	reflect.TypeFor[status.RefusalCode]():   status.RefusalCodes,
+	reflect.TypeFor[status.ContextResult](): status.ContextResults,
+	reflect.TypeFor[status.Transport]():     []status.Transport{status.QUIC, status.TCP, status.NoTransport},
+	reflect.TypeFor[status.EventKind]():     []status.EventKind{status.StatusChanged, status.StudiesChanged, status.DevicesChanged},
 }
 
 func schema(t reflect.Type) object {

@@ -167,9 +167,29 @@ func hostile(s string) *demo {
 	}
 	for i, code := range []status.RefusalCode{status.WrongCalled, status.RefusalCode(s), status.UnknownCalling} {
 		d.devices[i] = status.Device{AETitle: s, Address: s, Name: s, Known: i == 0, Refused: 1, LastSeen: morning,
-			LastRefusal: &status.Refusal{Code: code, Detail: s, At: morning}}
+			LastRefusal:    &status.Refusal{Code: code, Detail: s, At: morning},
+			Implementation: &status.Implementation{ClassUID: s, Version: s},
+			Negotiation:    &status.Negotiation{At: morning, Called: s, TLS: s, Contexts: []status.Context{{AbstractSyntax: s, Result: status.ContextResult(s), TransferSyntax: s}, {Name: s, SyntaxName: s}}}}
 	}
 	return d
+}
+
+// What a device asked for, and what it was answered, stands below it, whole
+// sentences above and names where the standard has some.
+func TestWhatADeviceAskedForIsShownInPlainWords(t *testing.T) {
+	d := ordinary()
+	d.devices[0] = status.Device{AETitle: "MR1", Known: true, LastSeen: morning, Implementation: &status.Implementation{ClassUID: "1.2.3", Version: "MR_9"},
+		Negotiation: &status.Negotiation{At: morning, Called: "EDGED", Accepted: true, TLS: "TLS 1.2", Contexts: make([]status.Context, 30)}}
+	contexts := d.devices[0].Negotiation.Contexts
+	contexts[0] = status.Context{AbstractSyntax: "1.2.840.10008.5.1.4.1.1.4", Name: "MR Image Storage", Result: status.ContextAccepted, TransferSyntax: "1.2.840.10008.1.2.1", SyntaxName: "Explicit VR Little Endian"}
+	contexts[1] = status.Context{AbstractSyntax: "1.2.3.4.5", Result: status.ContextAbstractSyntax}
+	body := text(t, ask(t, d, "/?lang=en"))
+	for _, want := range []string{"What it asked for", "Connection of 08:42 to “EDGED”", "Program: MR_9 1.2.3", "Encryption: TLS 1.2", "MR Image Storage", "accepted: <bdi>Explicit VR Little Endian</bdi>",
+		"1.2.3.4.5", "service not offered to this device", "and 6 more"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
 }
 
 // Somebody who calls himself CT1 must not put the name of a stranger, or his

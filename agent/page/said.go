@@ -22,3 +22,13 @@ func Say(s status.Status, lang string) Said {
 	h := heroOf(facts{Status: s, Now: s.At}, w)
 	return Said{Word: h.Word, Sentence: h.Sentence, Action: h.Action, Also: h.Also, Warnings: warningsOf(s, w)}
 }
+
+// Refusal puts a refusal into words; ae is our AE title.
+func Refusal(r status.Refusal, ae, lang string) string {
+	w := catalogues[lang]
+	if w == nil {
+		w = catalogues["en"]
+	}
+	_, why := refusalOf(status.Device{LastRefusal: &r}, facts{Status: status.Status{AETitle: ae}}, w)
+	return why
+}

@@ -74,6 +74,9 @@ func TestEveryCodeHasWords(t *testing.T) {
 	for _, r := range status.RefusalCodes {
 		ids = append(ids, "refusal."+string(r))
 	}
+	for _, r := range status.ContextResults {
+		ids = append(ids, "context."+string(r))
+	}
 	for _, id := range ids {
 		if !it.has(id) {
 			t.Errorf("no words for %s", id)
@@ -108,7 +111,7 @@ func TestNoWordIsUnused(t *testing.T) {
 			source.Write(raw)
 		}
 	}
-	built := []string{"state.", "hop.", "warning.", "refusal.", "reason.", "modality.", "step.", "devices."}
+	built := []string{"state.", "hop.", "warning.", "refusal.", "reason.", "modality.", "step.", "devices.", "context."}
 	for id := range catalogues["it"].texts {
 		base := strings.TrimSuffix(strings.TrimSuffix(id, ".one"), ".other")
 		if slices.ContainsFunc(built, func(p string) bool { return strings.HasPrefix(id, p) }) {

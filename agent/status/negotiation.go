@@ -26,9 +26,11 @@ type Negotiation struct {
 type Context struct {
 	ID               int64         `json:"id"`
 	AbstractSyntax   string        `json:"abstract_syntax"`
+	Name             string        `json:"name,omitempty"`    // the standard's, of the abstract syntax; empty for one of its own
 	TransferSyntaxes []string      `json:"transfer_syntaxes"` // proposed; the first ones where there are many
 	Result           ContextResult `json:"result"`
-	TransferSyntax   string        `json:"transfer_syntax,omitempty"` // chosen
+	TransferSyntax   string        `json:"transfer_syntax,omitempty"`      // chosen
+	SyntaxName       string        `json:"transfer_syntax_name,omitempty"` // the standard's
 }
 
 // ContextResult is the answer to a presentation context.

@@ -84,6 +84,7 @@ func nobodyOn(path string) error {
 func (c *control) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("GET /devices", c.devices)
 	mux.HandleFunc("GET /objects", c.objects)
 	mux.HandleFunc("GET /objects/{id}", c.object)
 	mux.HandleFunc("GET /objects/{id}/file", c.file)
@@ -98,6 +99,10 @@ func (c *control) handler() http.Handler {
 
 func (c *control) status(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(c.view.Status()) // the peer is gone when this fails
+}
+
+func (c *control) devices(w http.ResponseWriter, _ *http.Request) {
+	json.NewEncoder(w).Encode(c.view.Devices()) // the peer is gone when this fails
 }
 
 // pageOfObjects is how many rows one answer has.

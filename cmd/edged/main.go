@@ -28,6 +28,7 @@ type commands struct {
 	Echo    echoCmd    `cmd:"" help:"C-ECHO to a DICOM node."`
 	Send    sendCmd    `cmd:"" help:"C-STORE files, folders or media to a DICOM node; goes on where it stopped."`
 	Spool   spoolCmd   `cmd:"" help:"Look into the spool, also while the daemon is down."`
+	Devices devicesCmd `cmd:"" help:"Who calls, what it asked for, and why it was refused."`
 	Audit   auditCmd   `cmd:"" help:"What people did to images here, and whether the record is whole."`
 	Enroll  enrollCmd  `cmd:"" help:"Turn a claim code into this appliance's certificate."`
 	Retire  retireCmd  `cmd:"" help:"The end: prove that everything is archived, and erase the keys."`

@@ -44,14 +44,14 @@ func implementationOf(u dimse.UserInfo) *status.Implementation {
 }
 
 func contextOf(c dimse.Proposal, syntaxes []string, answer dimse.ContextAnswer, answered bool) status.Context {
-	out := status.Context{ID: int64(c.ID), AbstractSyntax: uidText(c.AbstractSyntax), TransferSyntaxes: []string{}, Result: status.ContextUnanswered}
+	out := status.Context{ID: int64(c.ID), AbstractSyntax: uidText(c.AbstractSyntax), Name: dimse.Name(c.AbstractSyntax), TransferSyntaxes: []string{}, Result: status.ContextUnanswered}
 	for _, s := range syntaxes {
 		out.TransferSyntaxes = append(out.TransferSyntaxes, uidText(s))
 	}
 	switch {
 	case !answered:
 	case answer.Result == dimse.ContextAccepted:
-		out.Result, out.TransferSyntax = status.ContextAccepted, uidText(answer.TransferSyntax)
+		out.Result, out.TransferSyntax, out.SyntaxName = status.ContextAccepted, uidText(answer.TransferSyntax), dimse.Name(answer.TransferSyntax)
 	case answer.Result == dimse.ContextAbstractSyntaxUnsupported:
 		out.Result = status.ContextAbstractSyntax
 	case answer.Result == dimse.ContextTransferSyntaxUnsupported:

@@ -110,7 +110,7 @@ func tooMuch(d status.Device) bool {
 	}
 	size, syntaxes := len(n.Called)+len(n.TLS), 0
 	for _, c := range n.Contexts {
-		size += len(c.AbstractSyntax) + len(c.TransferSyntax) + len(c.Result)
+		size += len(c.AbstractSyntax) + len(c.Name) + len(c.TransferSyntax) + len(c.SyntaxName) + len(c.Result)
 		for _, s := range c.TransferSyntaxes {
 			size += len(s)
 		}

@@ -148,7 +148,8 @@ func orNone[T ~int64](v T) T {
 
 func (a *appliance) newServer() (*dimse.Server, error) {
 	return dimse.NewServer(dimse.ServerConfig{
-		Handler: a.door, Observer: a.door, Admit: a.door.admit, Accepts: a.door.accepts, MaxAssociations: a.cfg.Dicom.MaxAssociations, Log: a.log,
+		Handler: a.door, Observer: a.door, Admit: a.door.admit, Accepts: a.door.accepts, Log: a.log,
+		MaxAssociations: a.cfg.Dicom.MaxAssociations, MaxPerAddress: a.cfg.Dicom.MaxPerDevice, MaxPerTitle: a.cfg.Dicom.MaxPerDevice,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
 }

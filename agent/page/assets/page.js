@@ -21,6 +21,7 @@
   function exchange(id, fresh) {
     const here = document.getElementById(id), there = fresh.getElementById(id);
     if (!here || !there) { location.reload(); return; } // another version of the page
+    for (const open of here.querySelectorAll("details[open][id]")) fresh.getElementById(open.id)?.setAttribute("open", "");
     if (here.outerHTML === there.outerHTML) return;
     if (id === "state") {
       here.className = there.className;
