@@ -159,6 +159,14 @@ func (c releaseCmd) Run(e *env) error {
 	})
 }
 
+type confirmCmd struct {
+	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
+}
+
+func (c confirmCmd) Run(e *env) error {
+	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error { return l.Confirm(e.ctx, id, actor()) })
+}
+
 type retryCmd struct {
 	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
 }
@@ -212,7 +220,7 @@ func objectsDir(c Config) string { return filepath.Join(c.DataDir, "objects") }
 func ledgerConfig(c Config) ledger.Config {
 	lc := ledger.Config{Path: filepath.Join(c.DataDir, "ledger.db"), Deliver: c.Conflict == "deliver"}
 	for _, d := range c.Destinations {
-		lc.Destinations = append(lc.Destinations, ledger.Destination{Name: d.Name, Required: d.Required})
+		lc.Destinations = append(lc.Destinations, ledger.Destination{Name: d.Name, Required: d.Required, Confirm: d.Confirm})
 	}
 	return lc
 }

@@ -27,6 +27,7 @@ type Config struct {
 	ReserveBytes   config.ByteSize `yaml:"reserve_bytes"`
 	RetainArchived time.Duration   `yaml:"retain_archived"`
 
+	DICOM        DICOM         `yaml:"dicom"`
 	Destinations []Destination `yaml:"destinations"`
 	Log          Log           `yaml:"log"`
 }
@@ -34,6 +35,12 @@ type Config struct {
 // Console is where the hub's page and API listen.
 type Console struct {
 	Listen string `yaml:"listen"`
+}
+
+// DICOM is where archives report on storage commitment.
+type DICOM struct {
+	Listen  string `yaml:"listen"`
+	AETitle string `yaml:"ae_title"`
 }
 
 // Log says how much is logged and how.
@@ -72,7 +79,8 @@ func Default() Config {
 		ReserveBytes:   2 << 30,
 		RetainArchived: 168 * time.Hour,
 
-		Log: Log{Level: "info", Format: "text"},
+		DICOM: DICOM{AETitle: "HUBD"},
+		Log:   Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -107,6 +115,7 @@ func (c *Config) Validate() error {
 			add(key, "%q is not HOST:PORT, as :8443 or 127.0.0.1:8081", addr)
 		}
 	}
+	c.DICOM.check(add)
 	if c.Database != "" {
 		add("database", "PostgreSQL is not available in this version: leave it empty for SQLite in data_dir")
 	}
@@ -129,6 +138,17 @@ func (c *Config) Validate() error {
 		return bad
 	}
 	return nil
+}
+
+func (d *DICOM) check(add func(key, format string, args ...any)) {
+	if d.Listen != "" {
+		if _, _, err := net.SplitHostPort(d.Listen); err != nil {
+			add("dicom.listen", "%q is not HOST:PORT, as :11113; leave it empty to take reports on our own associations only", d.Listen)
+		}
+	}
+	if !validTitle(d.AETitle) {
+		add("dicom.ae_title", "%q is no AE title: want 1 to 16 printable characters without backslash", d.AETitle)
+	}
 }
 
 var destinationName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
@@ -179,11 +199,9 @@ func (d *Destination) checkCStore(add func(sub, format string, args ...any)) {
 		add(".associations", "%d: want 1 to 64", d.Associations)
 	}
 	switch d.Confirm {
-	case "success":
-	case "commitment":
-		add(".confirm", "storage commitment is not available in this version: write success if a C-STORE Success of this archive means that it has the object safely")
+	case "commitment", "success":
 	default:
-		add(".confirm", "write success if a C-STORE Success of this archive means that it has the object safely; it is never assumed")
+		add(".confirm", "write commitment if the archive offers storage commitment, or success if its C-STORE Success means that it has the object safely; neither is assumed")
 	}
 }
 
@@ -202,12 +220,21 @@ func validTitle(s string) bool {
 // warnings are what an administrator should know though it is allowed.
 func (c *Config) warnings() []string {
 	var out []string
-	required := false
+	required, commitment := false, false
 	for _, d := range c.Destinations {
-		required = required || d.Required
+		required, commitment = required || d.Required, commitment || d.Confirm == "commitment"
 		if d.Confirm == "success" {
 			out = append(out, fmt.Sprintf("destination %s has confirm: success: its C-STORE Success counts as archived, and appliances then forget the object; no storage commitment is asked for", d.Name))
 		}
+	}
+	if commitment && c.DICOM.Listen == "" {
+		out = append(out, "dicom.listen is empty: reports of storage commitment are taken only from an archive that sends them within a minute on the association that asked; most open one of their own")
+	}
+	if !commitment && c.DICOM.Listen != "" {
+		out = append(out, "dicom.listen is set, and no destination has confirm: commitment: nobody is admitted there")
+	}
+	if commitment && c.Conflict == "deliver" {
+		out = append(out, "conflict: deliver: a commitment counts also for a SOP Instance UID with two contents, of which the archive may have kept one")
 	}
 	if c.Recovery == "" {
 		out = append(out, "recovery_key is empty: what is on an appliance whose own key is lost can be read by nobody; make a pair with `hubd recovery new --out DIR`")

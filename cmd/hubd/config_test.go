@@ -39,29 +39,53 @@ func TestExampleDestinationsLoad(t *testing.T) {
 	if err := config.Decode("example", []byte(strings.Join(out, "")), &c); err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Destinations) != 2 || !c.Destinations[0].Required || c.Destinations[1].Required || c.Destinations[1].Confirm != "dir" {
+	if len(c.Destinations) != 2 || !c.Destinations[0].Required || c.Destinations[1].Required || c.Destinations[1].Confirm != "dir" || c.Destinations[0].Confirm != "commitment" {
 		t.Errorf("got %+v", c.Destinations)
 	}
-	if w := strings.Join(c.warnings(), "\n"); !strings.Contains(w, "confirm: success") {
-		t.Errorf("no warning about confirm: success: %q", w)
+	if w := strings.Join(c.warnings(), "\n"); !strings.Contains(w, "dicom.listen is empty") {
+		t.Errorf("no warning that most archives cannot report: %q", w)
+	}
+}
+
+func TestCheckWarnsOfWhatConfirmMeans(t *testing.T) {
+	const vna = "destinations: [{name: a, type: cstore, address: 'h:1', ae_title: A, confirm: "
+	for text, want := range map[string]string{
+		vna + "success}]":                               "its C-STORE Success counts as archived",
+		vna + "commitment}]":                            "dicom.listen is empty: reports of storage commitment are taken only",
+		vna + "success}]\ndicom: {listen: ':11113'}":    "nobody is admitted there",
+		vna + "commitment}]\nconflict: deliver":         "a commitment counts also for a SOP Instance UID with two contents",
+		vna + "commitment}]\ndicom: {listen: ':11113'}": "",
+	} {
+		path := filepath.Join(t.TempDir(), "hubd.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, errOut strings.Builder
+		if code := run(t.Context(), []string{"check", "-c", path}, &out, &errOut); code != exitDone || !strings.Contains(errOut.String(), want) {
+			t.Errorf("%s: exit %d, %s", text, code, errOut.String())
+		}
+		if want == "" && (strings.Contains(errOut.String(), "dicom") || strings.Contains(errOut.String(), "confirm")) {
+			t.Errorf("%s: needless warning: %s", text, errOut.String())
+		}
 	}
 }
 
 func TestConfigurationErrorsNameFileLineKeyAndExitTwo(t *testing.T) {
 	const cstore = "destinations:\n- {name: a, type: cstore, address: 'h:1', ae_title: A"
 	for text, want := range map[string]string{
-		"data_dri: x":                     "1: data_dri: unknown key; did you mean data_dir?",
-		"\nlog: {level: loud}":            `2: log.level: "loud" is not one of debug, info, warn, error`,
-		"database: postgres://x":          "1: database: PostgreSQL is not available",
-		"objects: s3://b":                 "1: objects: S3-compatible storage is not available",
-		"listen: '8443'":                  `1: listen: "8443" is not HOST:PORT`,
-		cstore + "}":                      "2: destinations[0].confirm: write success if",
-		cstore + ", confirm: commitment}": "2: destinations[0].confirm: storage commitment is not available in this version",
-		cstore + ", confirm: success, associations: 0}":                                   "2: destinations[0].associations: 0: want 1 to 64",
-		cstore + ", confirm: success, create: true}":                                      "2: destinations[0].create: is for a dir",
-		"destinations:\n- name: a\n  type: stow":                                          "3: destinations[0].type: stow (DICOMweb) is not available",
-		"destinations:\n- name: a\n  type: dir":                                           "2: destinations[0].path: is missing",
-		"destinations:\n- {name: A, type: dir, path: x}":                                  `2: destinations[0].name: "A": want 1 to 32 small letters`,
+		"data_dri: x":                                    "1: data_dri: unknown key; did you mean data_dir?",
+		"\nlog: {level: loud}":                           `2: log.level: "loud" is not one of debug, info, warn, error`,
+		"database: postgres://x":                         "1: database: PostgreSQL is not available",
+		"objects: s3://b":                                "1: objects: S3-compatible storage is not available",
+		"listen: '8443'":                                 `1: listen: "8443" is not HOST:PORT`,
+		cstore + "}":                                     "2: destinations[0].confirm: write commitment if",
+		"dicom: {listen: '11113'}":                       `1: dicom.listen: "11113" is not HOST:PORT`,
+		`dicom: {ae_title: "A\\B"}`:                      `1: dicom.ae_title: "A\\B" is no AE title`,
+		cstore + ", confirm: success, associations: 0}":  "2: destinations[0].associations: 0: want 1 to 64",
+		cstore + ", confirm: success, create: true}":     "2: destinations[0].create: is for a dir",
+		"destinations:\n- name: a\n  type: stow":         "3: destinations[0].type: stow (DICOMweb) is not available",
+		"destinations:\n- name: a\n  type: dir":          "2: destinations[0].path: is missing",
+		"destinations:\n- {name: A, type: dir, path: x}": `2: destinations[0].name: "A": want 1 to 32 small letters`,
 		"destinations:\n- {name: a, type: dir, path: x}\n- {name: a, type: dir, path: y}": `3: destinations[1].name: "a" is used twice`,
 		"conflict: maybe": `1: conflict: "maybe" is not one of hold, deliver`,
 	} {

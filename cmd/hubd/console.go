@@ -37,7 +37,9 @@ type Counters struct {
 	Archived    int64 `json:"archived"`
 	Held        int64 `json:"held"`
 	Quarantined int64 `json:"quarantined"`
-	Lost        int64 `json:"lost"` // asked for again, the copy here is missing or damaged
+	Lost        int64 `json:"lost"`        // asked for again, the copy here is missing or damaged
+	Uncommitted int64 `json:"uncommitted"` // stored, and the archive has not committed itself yet
+	Unconfirmed int64 `json:"unconfirmed"` // stored, and no commitment can say which of two contents
 	Tests       int64 `json:"tests"`
 }
 
@@ -76,6 +78,12 @@ type DestinationStatus struct {
 	LastWords      string    `json:"last_words,omitempty"` // why the object that was sent back last must wait
 	Error          string    `json:"error,omitempty"`
 	ErrorSince     time.Time `json:"error_since,omitzero"`
+
+	// Of a destination that confirms by storage commitment.
+	Uncommitted     int64   `json:"uncommitted"`
+	WaitedSeconds   float64 `json:"uncommitted_oldest_seconds"`
+	Unconfirmed     int64   `json:"unconfirmed"`
+	CommitmentError string  `json:"commitment_error,omitempty"` // why it cannot be asked for
 }
 
 // console answers on console.listen.
@@ -141,10 +149,13 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 	for i, f := range h.forward.Status() {
 		d, b := h.cfg.Destinations[i], stats.Backlog[f.Name]
 		s.Counters.Quarantined += b.Quarantined
+		s.Counters.Uncommitted += b.Uncommitted
+		s.Counters.Unconfirmed += b.Unconfirmed
 		s.Destinations = append(s.Destinations, DestinationStatus{
 			Name: d.Name, Type: d.Type, Confirm: d.Confirm, Required: d.Required,
 			BacklogObjects: b.Objects, BacklogBytes: b.Bytes, OldestSeconds: b.Oldest.Seconds(),
 			Held: b.Held, Quarantined: b.Quarantined, LastWords: f.Last, Error: f.Error, ErrorSince: f.Since,
+			Uncommitted: b.Uncommitted, WaitedSeconds: b.Waited.Seconds(), Unconfirmed: b.Unconfirmed, CommitmentError: f.Commitment,
 		})
 	}
 	space, err := h.objects.Space()
@@ -159,6 +170,7 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 		if d.stuck() {
 			s.Warnings = append(s.Warnings, d.stuckWords())
 		}
+		s.Warnings = append(s.Warnings, d.commitmentWords()...)
 	}
 	s.State = stateOf(s, h.broken() != nil)
 	return s, nil
@@ -183,6 +195,29 @@ func (d DestinationStatus) stuckWords() string {
 	return words
 }
 
+// uncommittedAfter is how long an archive may take to report on what it stored
+// before somebody must look.
+const uncommittedAfter = 2 * time.Hour
+
+func (d DestinationStatus) uncommitted() bool {
+	return d.CommitmentError != "" || d.WaitedSeconds > uncommittedAfter.Seconds()
+}
+
+// commitmentWords say why what an archive has stored is not archived.
+func (d DestinationStatus) commitmentWords() (words []string) {
+	if d.CommitmentError != "" {
+		words = append(words, fmt.Sprintf("destination %s: %s", d.Name, d.CommitmentError))
+	}
+	if d.WaitedSeconds > uncommittedAfter.Seconds() {
+		words = append(words, fmt.Sprintf("destination %s: it has stored %d objects that it does not commit itself to, the oldest for %s; they are not archived",
+			d.Name, d.Uncommitted, time.Duration(d.WaitedSeconds*float64(time.Second)).Round(time.Minute)))
+	}
+	if d.Unconfirmed > 0 {
+		words = append(words, fmt.Sprintf("destination %s: %d objects share a SOP Instance UID with other contents, so that no storage commitment confirms them: hubd objects ls", d.Name, d.Unconfirmed))
+	}
+	return words
+}
+
 // stateOf is the worst of what there is.
 func stateOf(s Status, broken bool) string {
 	state := "ok"
@@ -192,11 +227,11 @@ func stateOf(s Status, broken bool) string {
 		}
 	}
 	for _, d := range s.Destinations {
-		if d.Error != "" || d.stuck() {
+		if d.Error != "" || d.stuck() || d.uncommitted() {
 			state = "attention"
 		}
 	}
-	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost > 0 || s.Disk.Full {
+	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed > 0 || s.Disk.Full {
 		state = "attention"
 	}
 	if broken {

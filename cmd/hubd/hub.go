@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"edged/dimse"
 	"edged/hub"
 	"edged/hub/enrol"
 	"edged/hub/forward"
@@ -55,11 +56,12 @@ type theHub struct {
 	objects *objects.Store
 	forward *forward.Forwarder
 	receive *receive.Server
+	dicom   *dimse.Server // nil without dicom.listen
 	est     *http.Server
 	console *http.Server
 
-	estListener, consoleListener net.Listener
-	udp                          net.PacketConn
+	estListener, consoleListener, dicomListener net.Listener
+	udp                                         net.PacketConn
 }
 
 // openHub takes the data directory and opens everything in it. On an error what
@@ -108,12 +110,13 @@ func (h *theHub) openObjects(context.Context) (err error) {
 }
 
 func (h *theHub) makeForward(ctx context.Context) error {
-	c := forward.Config{Jobs: h.ledger, Logger: h.log}
+	c := forward.Config{Jobs: h.ledger, Logger: h.log, Listening: h.cfg.DICOM.Listen != ""}
 	c.Open = func(id hub.ID) (forward.Object, error) { return h.objects.Open(id) }
 	for _, d := range h.cfg.Destinations {
 		if d.Type == "cstore" {
 			c.Destinations = append(c.Destinations, forward.NewCStore(forward.CStoreConfig{
-				Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling, Associations: d.Associations}))
+				Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling, Associations: d.Associations,
+				Commitment: d.Confirm == "commitment"}))
 			continue
 		}
 		c.Destinations = append(c.Destinations, forward.NewDir(forward.DirConfig{
@@ -121,7 +124,7 @@ func (h *theHub) makeForward(ctx context.Context) error {
 			Used: func() (bool, error) { return h.ledger.Used(context.WithoutCancel(ctx), d.Name) }}))
 	}
 	h.forward = forward.New(c)
-	return nil
+	return h.makeDICOM()
 }
 
 // makeDoors makes what listens: uplink, enrolment, console.
@@ -191,6 +194,12 @@ func (h *theHub) listen(ctx context.Context) error {
 		return fmt.Errorf("console.listen: %w", err)
 	}
 	h.consoleListener = netutil.LimitListener(console, maxHTTP)
+	if h.dicom == nil {
+		return nil
+	}
+	if h.dicomListener, err = net.Listen("tcp", h.cfg.DICOM.Listen); err != nil {
+		return fmt.Errorf("dicom.listen: %w", err)
+	}
 	return nil
 }
 
@@ -227,6 +236,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"forward": h.forward.Run,
 		"disk":    h.watchDisk,
 		"retain":  h.retain,
+		"dicom":   h.serveDICOM,
 	} {
 		wg.Go(func() {
 			if err := part(ctx); err != nil && ctx.Err() == nil {
@@ -287,6 +297,9 @@ func (h *theHub) close() error {
 	}
 	if h.consoleListener != nil {
 		errs = append(errs, closed(h.consoleListener.Close()))
+	}
+	if h.dicomListener != nil {
+		errs = append(errs, closed(h.dicomListener.Close()))
 	}
 	if h.udp != nil {
 		errs = append(errs, closed(h.udp.Close()))

@@ -57,6 +57,15 @@ var destinationMetrics = []destinationMetric{
 	each("hubd_backlog_bytes", "Bytes of these objects.", func(d DestinationStatus) float64 { return float64(d.BacklogBytes) }),
 	each("hubd_backlog_oldest_seconds", "Age of the oldest of these objects.", func(d DestinationStatus) float64 { return d.OldestSeconds }),
 	each("hubd_quarantined_objects", "Objects that a destination has refused for good.", func(d DestinationStatus) float64 { return float64(d.Quarantined) }),
+	each("hubd_uncommitted_objects", "Objects that a destination has stored and not committed itself to yet.", func(d DestinationStatus) float64 { return float64(d.Uncommitted) }),
+	each("hubd_uncommitted_oldest_seconds", "How long the oldest of these objects is stored.", func(d DestinationStatus) float64 { return d.WaitedSeconds }),
+	each("hubd_unconfirmed_objects", "Objects that no storage commitment can confirm, because other contents have their SOP Instance UID.", func(d DestinationStatus) float64 { return float64(d.Unconfirmed) }),
+	each("hubd_commitment_up", "0 while a destination cannot be asked for storage commitment.", func(d DestinationStatus) float64 {
+		if d.CommitmentError != "" {
+			return 0
+		}
+		return 1
+	}),
 	each("hubd_destination_up", "0 while a destination cannot be reached.", func(d DestinationStatus) float64 {
 		if d.Error != "" {
 			return 0

@@ -19,8 +19,15 @@ type CStoreConfig struct {
 	Called       string // its AE title
 	Calling      string // ours
 	Associations int    // at once. If zero, 2.
+	// Commitment: what it answers with Success is done when it has committed itself.
+	Commitment bool
 	// Idle is how long an association without work is kept. If zero, 10 s.
 	Idle time.Duration
+	// Await is how long a report of commitment is waited for on the association
+	// that asked; twelve times that when there is no other way. If zero, 5 s.
+	Await time.Duration
+	// Response is how long an answer may take. If zero, see dimse.ClientConfig.
+	Response time.Duration
 }
 
 // CStore is a destination over DICOM.
@@ -33,6 +40,9 @@ func NewCStore(c CStoreConfig) *CStore {
 	}
 	if c.Idle == 0 {
 		c.Idle = 10 * time.Second
+	}
+	if c.Await == 0 {
+		c.Await = 5 * time.Second
 	}
 	return &CStore{c}
 }
@@ -105,7 +115,7 @@ func (s *cstoreSession) connect(ctx context.Context, jobs []ledger.Job) error {
 	s.release(ctx)
 	proposals, _ := dimse.Propose(needs...) // what does not fit gets an association of its own, later
 	client, err := dimse.Dial(ctx, dimse.ClientConfig{
-		DialContext: s.dial, Address: s.c.Address, Called: s.c.Called, Calling: s.c.Calling, Contexts: proposals,
+		DialContext: s.dial, Address: s.c.Address, Called: s.c.Called, Calling: s.c.Calling, Contexts: proposals, Response: s.c.Response,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
 	if err != nil {

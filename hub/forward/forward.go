@@ -20,6 +20,7 @@ type Jobs interface {
 	Refuse(ctx context.Context, j ledger.Job, words string) error
 	Lost(ctx context.Context, j ledger.Job, words string) error
 	JobsChanged() <-chan struct{}
+	Commitments
 }
 
 // Object is the whole object as a Part 10 file. hub/objects implements it.
@@ -42,6 +43,10 @@ type Config struct {
 	Lease   time.Duration // how long a job may take. If zero, 1 h.
 	Object  Backoff       // between attempts for one object. If zero, 5 s to 30 min.
 	Connect Backoff       // between attempts to reach a destination. If zero, 1 s to 2 min.
+	Commit  Backoff       // how long a report of storage commitment may take before it is asked for again. If zero, 10 min to 6 h.
+	// Listening: a dimse.Server takes reports for the Forwarder, on associations
+	// that archives open.
+	Listening bool
 }
 
 // Destination is one archive. Dir and CStore make them.
@@ -85,8 +90,9 @@ const (
 // Forwarder hands objects to the destinations.
 type Forwarder struct {
 	Config
-	log   *slog.Logger
-	gates map[string]*gate
+	log        *slog.Logger
+	gates      map[string]*gate
+	committers map[string]*committer // of destinations that confirm by commitment
 }
 
 // New returns a forwarder. It starts nothing.
@@ -102,9 +108,13 @@ func New(c Config) *Forwarder {
 	}
 	c.Object = c.Object.or(5*time.Second, 30*time.Minute)
 	c.Connect = c.Connect.or(time.Second, 2*time.Minute)
-	f := &Forwarder{Config: c, log: c.Logger, gates: map[string]*gate{}}
+	c.Commit = c.Commit.or(10*time.Minute, 6*time.Hour)
+	f := &Forwarder{Config: c, log: c.Logger, gates: map[string]*gate{}, committers: map[string]*committer{}}
 	for _, d := range c.Destinations {
 		f.gates[d.Name()] = &gate{backoff: c.Connect}
+		if store, ok := d.(*CStore); ok && store.c.Commitment {
+			f.committers[d.Name()] = f.committer(store)
+		}
 	}
 	return f
 }
@@ -114,12 +124,23 @@ func New(c Config) *Forwarder {
 func (f *Forwarder) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, d := range f.Destinations {
-		for range d.Workers() {
-			wg.Go(func() { f.work(ctx, d) })
+		for _, part := range f.parts(d) {
+			wg.Go(func() { part(ctx) })
 		}
 	}
 	wg.Wait()
 	return nil
+}
+
+// parts are a destination's workers, and who asks it for commitment.
+func (f *Forwarder) parts(d Destination) (parts []func(context.Context)) {
+	for range d.Workers() {
+		parts = append(parts, func(ctx context.Context) { f.work(ctx, d) })
+	}
+	if c := f.committers[d.Name()]; c != nil {
+		parts = append(parts, c.run)
+	}
+	return parts
 }
 
 // Status is how a destination does.
@@ -128,13 +149,20 @@ type Status struct {
 	Error string    // why it cannot be reached, "" when it can as far as is known
 	Since time.Time // of Error
 	Last  string    // why the object that was sent back last must wait, for the life of the process; names nobody (P10)
+	// Commitment is why storage commitment cannot be asked for, "" when it can as
+	// far as is known. What waits for it is not archived.
+	Commitment string
 }
 
 // Status returns one for each destination, in the order of Config.
 func (f *Forwarder) Status() []Status {
 	var out []Status
 	for _, d := range f.Destinations {
-		out = append(out, f.gates[d.Name()].status(d.Name()))
+		s := f.gates[d.Name()].status(d.Name())
+		if c := f.committers[d.Name()]; c != nil {
+			s.Commitment = c.gate.status(s.Name).Error
+		}
+		out = append(out, s)
 	}
 	return out
 }
@@ -228,7 +256,7 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 	case done:
 		f.log.Debug("forwarded", at...)
 		j.Duplicate = o.duplicate
-		f.record(ctx, j, "done", func(ctx context.Context) error { return f.Jobs.Done(ctx, j, o.words) })
+		f.record(ctx, j, "done", func(ctx context.Context) error { return f.taken(j.Destination)(ctx, j, o.words) })
 	case permanent:
 		f.log.Error("refused for good, quarantined at the hub", at...)
 		f.record(ctx, j, "refuse", func(ctx context.Context) error { return f.Jobs.Refuse(ctx, j, o.words) })
@@ -242,6 +270,15 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 		f.log.Warn("not forwarded, will be tried again", append(at, "again_in", after.Round(time.Millisecond))...)
 		f.record(ctx, j, "later", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, after, true, o.words) })
 	}
+}
+
+// taken is what the destination's Success means: it has the object, or the report
+// that it commits itself to it is still to come.
+func (f *Forwarder) taken(destination string) func(context.Context, ledger.Job, string) error {
+	if f.committers[destination] != nil {
+		return f.Jobs.Stored
+	}
+	return f.Jobs.Done
 }
 
 // record writes to the ledger also while the program stops. What cannot be

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"edged/dimse"
+	"edged/internal/dicom"
+)
+
+// maxArchives bounds the associations of archives that report.
+const maxArchives = 32
+
+// makeDICOM makes the door for archives that report on an association of their
+// own (PS3.4 §J.3.3.1.2). It takes no images and answers no queries.
+func (h *theHub) makeDICOM() (err error) {
+	if h.cfg.DICOM.Listen == "" {
+		return nil
+	}
+	h.dicom, err = dimse.NewServer(dimse.ServerConfig{
+		Handler: noStorage{}, CommitmentSCU: h.forward,
+		Titles: h.cfg.reportTitles(), Admit: h.cfg.admitReporter,
+		Accepts: func(_ dimse.Peer, abstractSyntax string) bool {
+			return abstractSyntax == dimse.Verification || abstractSyntax == dimse.StorageCommitmentPush
+		},
+		Log: h.log, MaxAssociations: maxArchives,
+		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
+	})
+	return err
+}
+
+// reportTitles are ours: that of the door, and those under which we call archives,
+// because an archive calls back whoever asked.
+func (c *Config) reportTitles() []string {
+	titles := []string{c.DICOM.AETitle}
+	for _, d := range c.Destinations {
+		if d.Confirm == "commitment" && !slices.Contains(titles, d.Calling) {
+			titles = append(titles, d.Calling)
+		}
+	}
+	return titles
+}
+
+// admitReporter admits the archives that are asked for commitment, by AE title
+// and, where one is configured with an IP address, from there.
+func (c *Config) admitReporter(p dimse.Peer) *dimse.Reject {
+	for _, d := range c.Destinations {
+		if d.Confirm == "commitment" && d.AETitle == p.Calling && d.mayComeFrom(p.Addr) {
+			return nil
+		}
+	}
+	return &dimse.RejectCalling
+}
+
+func (d *Destination) mayComeFrom(from net.Addr) bool {
+	host, _, err := net.SplitHostPort(d.Address)
+	ip := net.ParseIP(host)
+	if err != nil || ip == nil {
+		return true // a name: it may stand for several machines
+	}
+	tcp, ok := from.(*net.TCPAddr)
+	return ok && tcp.IP.Equal(ip)
+}
+
+// noStorage answers C-ECHO. No storage context is ever accepted.
+type noStorage struct{}
+
+func (noStorage) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
+
+func (noStorage) Store(context.Context, *dimse.Association, dimse.StoreRequest, io.Reader) dimse.Status {
+	return dimse.StatusSOPClassNotSupported
+}
+
+// serveDICOM serves until ctx ends, then lets a report in progress finish.
+func (h *theHub) serveDICOM(ctx context.Context) error {
+	if h.dicom == nil {
+		return nil
+	}
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		defer cancel()
+		stopped <- errors.Join(h.dicom.Shutdown(grace), h.dicom.Close())
+	})
+	err := h.dicom.Serve(h.dicomListener)
+	if stop() {
+		return err // nobody asked for the end
+	}
+	<-stopped
+	return nil
+}
