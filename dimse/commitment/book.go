@@ -1,0 +1,226 @@
+package commitment
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"edged/dimse"
+)
+
+// book is what is pending, in memory: by key, and by device. It is pure, but for
+// being changed in place; Engine.mu guards it.
+type book struct {
+	entries map[string]*entry
+	lanes   map[line]*lane
+	devices map[string]*load // by calling title
+	active  int              // lanes that are served
+}
+
+// line is a device and the title that it called: results go back along it.
+type line struct{ calling, called string }
+
+// load is what a device has pending.
+type load struct{ transactions, references int }
+
+// lane is what goes along a line. Some goroutine serves it, or none.
+type lane struct {
+	line
+	entries map[string]*entry
+	busy    bool
+	after   time.Time // no call before; the device could not be reached
+	tries   int       // calls in vain
+	shy     bool      // it did not take a report on its own association
+	last    error     // of calls
+}
+
+// entry is a transaction. key, packed, since, spent, refs and line do not change;
+// saved belongs to who serves the lane.
+type entry struct {
+	line
+	key    string
+	packed []byte // Transaction.Append
+	refs   int
+	since  time.Time     // when this process learnt of it
+	spent  time.Duration // before that
+	saved  time.Duration // of its age, in the Store
+
+	next   time.Time
+	looked time.Time
+	looks  int // without a decision
+	tries  int // reports that were refused
+	asked  int // repetitions
+	same   *dimse.Association
+}
+
+func newBook() *book {
+	return &book{entries: map[string]*entry{}, lanes: map[line]*lane{}, devices: map[string]*load{}}
+}
+
+// age is for how long a transaction has been here. It counts the monotonic clock
+// of each run, so no wall clock that jumps makes it old.
+func (en *entry) age(now time.Time) time.Duration { return en.spent + now.Sub(en.since) }
+
+// full says why there is no room for a transaction.
+func (b *book) full(t *Transaction, cfg *Config) string {
+	d := b.devices[t.Calling]
+	if d == nil {
+		d = &load{}
+	}
+	switch {
+	case len(b.entries) >= cfg.MaxPending:
+		return "too many commitment requests of all devices"
+	case d.transactions >= cfg.MaxTransactions:
+		return "too many pending commitment requests"
+	case d.references+len(t.References) > cfg.MaxReferences:
+		return "too many instances in pending commitment requests"
+	}
+	return ""
+}
+
+func (b *book) add(t *Transaction, now, next time.Time, a *dimse.Association) {
+	en := &entry{
+		line: line{t.Calling, t.Called}, key: t.Key(), packed: t.Append(nil), refs: len(t.References),
+		since: now, spent: t.Spent, saved: t.Spent, next: next, same: a,
+	}
+	if b.entries[en.key] != nil {
+		return // a Store with two of a key
+	}
+	l := b.lanes[en.line]
+	if l == nil {
+		l = &lane{line: en.line, entries: map[string]*entry{}}
+		b.lanes[en.line] = l
+	}
+	d := b.devices[en.calling]
+	if d == nil {
+		d = &load{}
+		b.devices[en.calling] = d
+	}
+	b.entries[en.key], l.entries[en.key] = en, en
+	d.transactions++
+	d.references += en.refs
+	if a != nil {
+		l.after = time.Time{} // who asks is alive
+	}
+}
+
+// again notes a repetition: the result is to be told once more, there.
+func (b *book) again(en *entry, next time.Time, a *dimse.Association) {
+	en.asked++
+	en.same, en.tries, en.looks = a, 0, 0
+	if en.next.After(next) || en.next.IsZero() {
+		en.next = next
+	}
+	b.lanes[en.line].after = time.Time{}
+}
+
+func (b *book) remove(en *entry) {
+	l, d := b.lanes[en.line], b.devices[en.calling]
+	delete(b.entries, en.key)
+	delete(l.entries, en.key)
+	if d.transactions, d.references = d.transactions-1, d.references-en.refs; d.transactions == 0 {
+		delete(b.devices, en.calling)
+	}
+	if len(l.entries) == 0 && !l.busy {
+		delete(b.lanes, en.line)
+	}
+}
+
+// rest ends the serving of a lane.
+func (b *book) rest(l *lane) {
+	l.busy = false
+	b.active--
+	if len(l.entries) == 0 {
+		delete(b.lanes, l.line)
+	}
+}
+
+// due marks lanes as busy that have something to do, as many as may run, and says
+// for how long there will be nothing else.
+func (b *book) due(now time.Time, most int) (lanes []*lane, wait time.Duration) {
+	wait = time.Hour
+	for _, l := range b.lanes {
+		next := l.next()
+		switch {
+		case l.busy || next.IsZero() || b.active == most: // the end of another wakes us
+		case next.After(now):
+			wait = min(wait, next.Sub(now))
+		default:
+			l.busy = true
+			b.active++
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes, wait
+}
+
+func (l *lane) next() (next time.Time) {
+	for _, en := range l.entries {
+		if next.IsZero() || en.next.Before(next) {
+			next = en.next
+		}
+	}
+	return next
+}
+
+// batchReferences bounds what is judged and held at a time.
+const batchReferences = 20_000
+
+// batch picks what is due, the one that waited longest first.
+func (l *lane) batch(now time.Time) (batch []*entry) {
+	for _, en := range l.entries {
+		if !en.next.After(now) {
+			batch = append(batch, en)
+		}
+	}
+	slices.SortFunc(batch, func(x, y *entry) int { return cmp.Or(x.next.Compare(y.next), cmp.Compare(x.key, y.key)) })
+	refs := 0
+	for i, en := range batch {
+		if refs += en.refs; refs > batchReferences && i > 0 {
+			return batch[:i]
+		}
+	}
+	return batch
+}
+
+// Pauses between looks at what is not decided.
+const firstLook, longestLook = time.Second, time.Minute
+
+func (en *entry) undecided(now time.Time) {
+	en.looks++
+	en.looked = now
+	en.next = now.Add(pause(en.looks, firstLook, longestLook, 0.5))
+	if en.same != nil && en.same.Over() {
+		en.same = nil // its buffers are not held for nothing
+	}
+}
+
+// hurry makes what is undecided due, each at most once a second.
+func (b *book) hurry(now time.Time) {
+	for _, en := range b.entries {
+		if soon := en.looked.Add(firstLook); en.looks > 0 && soon.Before(en.next) {
+			en.next = soon
+		}
+	}
+}
+
+// Line is what is pending for one device.
+type Line struct {
+	Calling, Called          string
+	Transactions, References int
+	Oldest                   time.Duration
+	Err                      error // why the last call was in vain, if it was
+}
+
+func (b *book) lines(now time.Time) (out []Line) {
+	for _, l := range b.lanes {
+		x := Line{Calling: l.calling, Called: l.called, Transactions: len(l.entries), Err: l.last}
+		for _, en := range l.entries {
+			x.References += en.refs
+			x.Oldest = max(x.Oldest, en.age(now))
+		}
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(x, y Line) int { return cmp.Or(cmp.Compare(x.Calling, y.Calling), cmp.Compare(x.Called, y.Called)) })
+	return out
+}

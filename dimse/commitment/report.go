@@ -1,0 +1,190 @@
+package commitment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"edged/dimse"
+)
+
+// maxOnSame is the most that is reported on the association of a device that has
+// an address, too. A larger report fills the buffers of a device that does not
+// read because it is sending: then both would wait for the other.
+const maxOnSame = 400
+
+var errNoWay = errors.New("the device has no association open and no address is configured")
+
+// tellSame reports on the device's own association. It returns false when that
+// has to happen on another one.
+func (e *Engine) tellSame(ctx context.Context, l *lane, j *job) bool {
+	same := e.cfg.Same(l.calling)
+	_, reachable := e.cfg.Reach(l.calling)
+	e.mu.Lock()
+	shy := l.shy
+	e.mu.Unlock()
+	switch {
+	case j.same == nil, same == SameNever, j.same.Over():
+		return false
+	case same == SameIfOpen && reachable && (shy || j.entry.refs > maxOnSame):
+		return false
+	}
+	rsp, err := j.same.ReportCommitment(ctx, j.result)
+	if err != nil {
+		e.cfg.Log.Info("commitment not reported on the device's association", "calling", l.calling, "err", err)
+		e.mu.Lock()
+		l.shy = l.shy || !errors.Is(err, dimse.ErrReleased) && !errors.Is(err, dimse.ErrLost) && ctx.Err() == nil
+		if j.entry.same == j.same {
+			j.entry.same = nil
+		}
+		e.mu.Unlock()
+		return false
+	}
+	e.answered(ctx, j, rsp, "same association")
+	return true
+}
+
+// call opens an association and reports there what is due for a device.
+func (e *Engine) call(ctx context.Context, l *lane, jobs []*job) {
+	cfg, ok := e.cfg.Reach(l.calling)
+	if !ok || e.cfg.Same(l.calling) == SameOnly {
+		for _, j := range jobs {
+			e.refused(ctx, j, errNoWay)
+		}
+		return
+	}
+	if e.tooEarly(l, jobs) {
+		return
+	}
+	c, err := dimse.Dial(ctx, callConfig(cfg, l.line))
+	if err != nil {
+		e.unreachable(ctx, l, jobs, err)
+		return
+	}
+	for i, j := range jobs {
+		rsp, err := c.ReportCommitment(ctx, j.result)
+		if err != nil {
+			e.unreachable(ctx, l, jobs[i:], err)
+			break
+		}
+		e.reached(l)
+		e.answered(ctx, j, rsp, "new association")
+	}
+	if err := c.Release(ctx); err != nil {
+		e.cfg.Log.Debug("release after a commitment report", "calling", l.calling, "err", err)
+	}
+}
+
+// callConfig completes how to reach a device: we call as the title that it called
+// (modalities insist: PS3.4 §J.3.3.1.2), propose to be the SCP, and offer Implicit
+// VR Little Endian, which some modalities alone take, before Explicit.
+func callConfig(cfg dimse.ClientConfig, l line) dimse.ClientConfig {
+	orDefault(&cfg.Called, l.calling)
+	cfg.Calling = l.called
+	cfg.Contexts = []dimse.Proposal{{AbstractSyntax: dimse.StorageCommitmentPush, TransferSyntaxes: []string{dimse.ImplicitVRLE, dimse.ExplicitVRLE}}}
+	cfg.Roles = []dimse.Role{{SOPClassUID: dimse.StorageCommitmentPush, SCP: true}} // PS3.7 §D.3.3.4
+	orDefault(&cfg.Response, time.Minute)
+	return cfg
+}
+
+// tooEarly puts off what is due while the device is given time to come back.
+func (e *Engine) tooEarly(l *lane, jobs []*job) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !l.after.After(time.Now()) {
+		return false
+	}
+	for _, j := range jobs {
+		j.entry.next = l.after
+	}
+	return true
+}
+
+func (e *Engine) reached(l *lane) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.tries, l.last, l.after = 0, nil, time.Time{}
+}
+
+// unreachable puts off everything that is due for a device.
+func (e *Engine) unreachable(ctx context.Context, l *lane, jobs []*job, err error) {
+	if ctx.Err() != nil {
+		return // we are ending
+	}
+	e.mu.Lock()
+	l.tries++
+	l.last = err
+	l.after = time.Now().Add(e.pause(l.tries))
+	for _, j := range jobs {
+		j.entry.next = l.after
+	}
+	e.mu.Unlock()
+	e.cfg.Log.Warn("device not told of commitments", "calling", l.calling, "results", len(jobs), "next", l.after, "err", err)
+	for _, j := range jobs {
+		e.giveUp(ctx, j, err)
+	}
+}
+
+func (e *Engine) pause(n int) time.Duration {
+	return pause(n, e.cfg.FirstPause, e.cfg.LongestPause, rand.Float64())
+}
+
+// refused puts off one result.
+func (e *Engine) refused(ctx context.Context, j *job, err error) {
+	e.mu.Lock()
+	j.entry.tries++
+	j.entry.next = time.Now().Add(e.pause(j.entry.tries))
+	e.mu.Unlock()
+	e.giveUp(ctx, j, err)
+}
+
+// answered takes the device's answer to a report. Success, also with a warning,
+// is the end of the transaction.
+func (e *Engine) answered(ctx context.Context, j *job, rsp dimse.Response, where string) {
+	if rsp.Status.IsFailure() {
+		e.cfg.Log.Warn("device refuses a commitment report", "calling", j.entry.calling, "status", rsp.Status, "where", where)
+		e.refused(ctx, j, fmt.Errorf("the device answered %v", rsp.Status))
+		return
+	}
+	e.cfg.Log.Info("commitment reported", "calling", j.entry.calling, "committed", len(j.result.Committed), "failed", len(j.result.Failed), "where", where)
+	e.drop(ctx, j)
+}
+
+// giveUp drops a transaction whose time is over.
+func (e *Engine) giveUp(ctx context.Context, j *job, last error) {
+	if j.entry.age(time.Now()) < e.cfg.Patience+e.cfg.GiveUp {
+		return
+	}
+	if !e.drop(ctx, j) {
+		return
+	}
+	e.cfg.Log.Error("commitment never reported, given up", "calling", j.entry.calling, "err", last)
+	t, _ := Parse(j.entry.packed) // look has parsed it
+	e.cfg.GivenUp(t, last)
+}
+
+// drop forgets a transaction durably. One that was asked for again meanwhile
+// stays; so does one that could not be forgotten: it is reported once more, which
+// harms nobody.
+func (e *Engine) drop(ctx context.Context, j *job) bool {
+	e.putting.Lock()
+	defer e.putting.Unlock()
+	e.mu.Lock()
+	again := j.entry.asked != j.asked
+	e.mu.Unlock()
+	if again {
+		return false // again has set when
+	}
+	err := e.cfg.Store.Drop(ctx, j.entry.key)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		j.entry.next = time.Now().Add(e.cfg.LongestPause)
+		e.cfg.Log.Error("answered commitment request not forgotten, it will be reported again", "calling", j.entry.calling, "err", err)
+		return false
+	}
+	e.book.remove(j.entry)
+	return true
+}
