@@ -48,6 +48,7 @@ var goroutines = map[string]int{
 	"cmd/hubd":                1,
 	"cmd/modsim":              3,
 	"dimse":                   1, // one an association, in Serve
+	"dimse/commitment":        1, // one a device that is being served, in Run
 	"hub/forward":             2,
 	"hub/objects":             1,
 	"hub/receive":             4,
