@@ -81,10 +81,11 @@ func (o *operation) arriving() (bool, error) {
 // peek waits for a byte of a PDU for at most d and leaves it where it is, so that
 // nothing is lost when the time is over.
 func (u *upper) peek(d time.Duration) (bool, error) {
-	before := u.limit
-	u.limit = time.Now().Add(d)
+	u.between()
+	patience := u.idle
+	u.idle = d
 	_, err := u.br.Peek(1)
-	u.limit = before
+	u.idle = patience
 	switch {
 	case err == nil:
 		return true, nil

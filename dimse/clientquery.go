@@ -19,13 +19,13 @@ import (
 // How many matches there may be is up to the caller. A status that is not success
 // is no error.
 func (c *Client) Find(ctx context.Context, q Query, found func(DataSet) error) (Response, error) {
-	i := &inquiry{c: c, pending: func(_ command, match DataSet) error {
+	i := &inquiry{c: c, ctx: ctx, pending: func(_ command, match DataSet) error {
 		if len(match.Bytes) == 0 {
 			return nil // a match without identifier says nothing
 		}
 		return found(match)
 	}}
-	last, _, err := i.run(ctx, cFindRQ, q)
+	last, _, err := i.run(cFindRQ, q)
 	return responseOf(last), err
 }
 
@@ -33,8 +33,8 @@ func (c *Client) Find(ctx context.Context, q Query, found func(DataSet) error) (
 // progress is called with the counts of each pending response, of which there
 // may be none; nil is fine. Errors are as those of Find.
 func (c *Client) Move(ctx context.Context, q Query, progress func(SubOperations) error) (Retrieved, error) {
-	i := &inquiry{c: c, pending: reporting(progress)}
-	last, identifier, err := i.run(ctx, cMoveRQ, q)
+	i := &inquiry{c: c, ctx: ctx, pending: reporting(progress)}
+	last, identifier, err := i.run(cMoveRQ, q)
 	return retrieved(last, identifier), err
 }
 
@@ -44,9 +44,9 @@ func (c *Client) Move(ctx context.Context, q Query, progress func(SubOperations)
 // still be called after progress has returned an error, until the peer has seen
 // the C-CANCEL. Errors are as those of Find.
 func (c *Client) Get(ctx context.Context, q Query, store func(context.Context, StoreRequest, io.Reader) Status, progress func(SubOperations) error) (Retrieved, error) {
-	i := &inquiry{c: c, pending: reporting(progress)}
+	i := &inquiry{c: c, ctx: ctx, pending: reporting(progress)}
 	i.store = func(rq StoreRequest, data io.Reader) Status { return store(ctx, rq, data) }
-	last, identifier, err := i.run(ctx, cGetRQ, q)
+	last, identifier, err := i.run(cGetRQ, q)
 	return retrieved(last, identifier), err
 }
 
@@ -78,6 +78,7 @@ func retrieved(last command, identifier DataSet) Retrieved {
 // inquiry is a C-FIND, C-MOVE or C-GET of ours that is under way.
 type inquiry struct {
 	c       *Client
+	ctx     context.Context
 	id      byte // of the presentation context
 	rq      command
 	pending func(rsp command, d DataSet) error   // takes each pending response
@@ -86,15 +87,15 @@ type inquiry struct {
 	strays  int
 }
 
-// run asks, and waits for the last response. The error is ErrStop's absence: what
-// pending returned, or why the association is over.
-func (i *inquiry) run(ctx context.Context, field uint16, q Query) (last command, d DataSet, err error) {
+// run asks, and waits for the last response. The error is what pending returned,
+// but for ErrStop, or why the association is over.
+func (i *inquiry) run(field uint16, q Query) (last command, d DataSet, err error) {
 	presentation, identifier, err := i.c.fit(q)
 	if err != nil {
 		return nil, DataSet{}, err
 	}
 	i.id, i.rq = presentation.ID, q.command(field, i.c.nextMessageID())
-	err = i.c.during(ctx, func() error {
+	err = i.c.during(i.ctx, func() error {
 		defer func() { i.c.up.limit = time.Time{} }()
 		if err := i.c.send(i.id, i.rq, &identifier); err != nil {
 			return err
@@ -234,7 +235,7 @@ func (i *inquiry) serve(presentation Context, cmd command) error {
 	if i.strays++; i.strays > maxStrays {
 		return i.c.up.violation(abortUnexpectedParam, "requests instead of a response")
 	}
-	return i.c.refuse(presentation, cmd, StatusUnrecognizedOperation)
+	return i.c.serveStray(i.ctx, presentation, cmd, nil)
 }
 
 // take answers one sub-operation, as Server.store does.

@@ -108,6 +108,8 @@ func (g *giver) status(rsp command) (Status, error) {
 func (o *operation) decline(presentation Context, cmd command) error {
 	field := cmd.uint16(tagCommandField)
 	switch {
+	case o.a.settle(cmd):
+		return o.a.skipData(cmd)
 	case field&responseBit != 0:
 		return o.a.up.violation(abortUnexpectedParam, fmt.Sprintf("response %04XH to nothing", field))
 	case cmd.uint16(tagMessageID) == o.query.MessageID:
