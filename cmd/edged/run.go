@@ -46,6 +46,8 @@ type appliance struct {
 	sender *sender
 	view   *view
 	page   *page.Page
+
+	catalogue *catalogue // nil: no device may query
 }
 
 func (c *runCmd) Run(p *process) error {
@@ -110,6 +112,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	a.roster = newRoster(cfg.Dicom, time.Now, ring(status.DevicesChanged))
 	a.roster.keepIn(filepath.Join(cfg.DataDir, devicesFile), log)
 	a.door = &door{keeper: a.keeper, roster: a.roster, log: log, refuse: a.countRefused}
+	a.catalogue = newCatalogueFor(cfg.Dicom, a.keeper)
 	if a.server, err = a.newServer(); err != nil {
 		return nil, err
 	}
@@ -148,7 +151,7 @@ func orNone[T ~int64](v T) T {
 
 func (a *appliance) newServer() (*dimse.Server, error) {
 	return dimse.NewServer(dimse.ServerConfig{
-		Handler: a.door, Observer: a.door, Admit: a.door.admit, Accepts: a.door.accepts, Log: a.log,
+		Handler: a.door, Observer: a.door, Admit: a.door.admit, Accepts: a.door.accepts, Query: a.querySCP(), Log: a.log,
 		MaxAssociations: a.cfg.Dicom.MaxAssociations, MaxPerAddress: a.cfg.Dicom.MaxPerDevice, MaxPerTitle: a.cfg.Dicom.MaxPerDevice,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
@@ -170,7 +173,7 @@ func (a *appliance) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {

@@ -1,0 +1,343 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"edged/dimse/dataset"
+	"edged/dimse/query"
+	"edged/spool"
+)
+
+// catalogue is what queries are answered from: which studies and series the spool
+// holds, with the attributes of one object of each series. It lies in memory
+// only, so that no name of a person is on the disk but in the objects (P10), and is
+// made again at every start, in the background. It exists only where a device may
+// query or retrieve.
+//
+// What is quarantined, damaged or a test is never offered. Of several objects with
+// one SOP Instance UID and different contents (P5) the first that came is, and the
+// later ones are not, also when the first has gone.
+//
+// Bounds (P9): maxHeldStudies studies and maxHeld objects; beyond either, the study to
+// which nothing has come for longest falls out, and is found again by nobody until
+// something comes for it. A series takes about 1 KiB with what is stored of its
+// header, an object 40 bytes.
+type catalogue struct {
+	keeper *keeper
+
+	mu      sync.Mutex    // guards what follows, and the rows
+	spool   *spool.Spool  // nil: there is none
+	whole   chan struct{} // closed when all of spool has been looked at
+	studies map[string]*heldStudy
+	held    int // objects in all studies
+}
+
+const (
+	maxHeldStudies = 10_000
+	maxHeld    = 1_000_000
+)
+
+// heldStudy is one study. Its attributes are those of its oldest series.
+type heldStudy struct {
+	uid    string
+	series []*heldSeries // by their first object
+	newest uint64       // sequence number
+}
+
+// heldSeries is one series.
+type heldSeries struct {
+	uid      string
+	head     []byte // attributes of patient, study and series, in Explicit VR Little Endian; nil: not read yet
+	thin     bool   // its header could not be read
+	modality string
+	classes  []string
+	objects  []heldObject // by sequence number
+}
+
+// heldObject is one that can be sent.
+type heldObject struct {
+	seq uint64
+	id  spool.ID
+}
+
+func newCatalogue(k *keeper) *catalogue {
+	return &catalogue{keeper: k, whole: make(chan struct{}), studies: make(map[string]*heldStudy)}
+}
+
+// errNoCatalogue is told as a transient failure.
+var errNoCatalogue = errors.New("the list of studies is still being made, try again in a moment")
+
+// await waits until the catalogue is whole, as long as ctx allows.
+func (c *catalogue) await(ctx context.Context) (*spool.Spool, error) {
+	c.mu.Lock()
+	whole := c.whole
+	c.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return nil, errNoCatalogue
+	case <-whole:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.spool == nil {
+		return nil, errNoCatalogue
+	}
+	return c.spool, nil
+}
+
+// reset begins anew with a spool, or with none.
+func (c *catalogue) reset(s *spool.Spool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spool, c.studies, c.held = s, make(map[string]*heldStudy), 0
+	select {
+	case <-c.whole:
+		c.whole = make(chan struct{})
+	default: // whoever waits goes on waiting
+	}
+}
+
+// add notes an object. It reports the series whose header is wanted, if any.
+func (c *catalogue) add(o spool.Object, m Meta) *heldSeries {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st := c.studies[o.Group]
+	if st == nil {
+		st = &heldStudy{uid: o.Group}
+		c.studies[o.Group] = st
+	}
+	st.newest = max(st.newest, o.Seq)
+	se := st.of(o.Part)
+	if !se.hold(heldObject{o.Seq, o.ID}) {
+		return nil
+	}
+	c.held++
+	if se.modality == "" {
+		se.modality = m.Modality
+	}
+	if len(se.classes) < maxClasses && !slices.Contains(se.classes, m.SOPClass) {
+		se.classes = append(se.classes, m.SOPClass)
+	}
+	c.bound()
+	if se.head != nil && !se.thin {
+		return nil
+	}
+	return se
+}
+
+// maxClasses bounds what is told of a series that has them all.
+const maxClasses = 16
+
+func (st *heldStudy) of(series string) *heldSeries {
+	for _, se := range st.series {
+		if se.uid == series {
+			return se
+		}
+	}
+	se := &heldSeries{uid: series}
+	st.series = append(st.series, se)
+	return se
+}
+
+// hold keeps the order; false when it is there already.
+func (se *heldSeries) hold(o heldObject) bool {
+	i, there := se.search(o.seq)
+	if !there {
+		se.objects = slices.Insert(se.objects, i, o)
+	}
+	return !there
+}
+
+func (se *heldSeries) search(seq uint64) (int, bool) {
+	return slices.BinarySearchFunc(se.objects, seq, func(o heldObject, seq uint64) int {
+		switch {
+		case o.seq < seq:
+			return -1
+		case o.seq > seq:
+			return 1
+		}
+		return 0
+	})
+}
+
+// bound lets the oldest studies fall out. Guarded by mu.
+func (c *catalogue) bound() {
+	for len(c.studies) > maxHeldStudies || c.held > maxHeld && len(c.studies) > 1 {
+		var oldest *heldStudy
+		for _, st := range c.studies {
+			if oldest == nil || st.newest < oldest.newest {
+				oldest = st
+			}
+		}
+		for _, se := range oldest.series {
+			c.held -= len(se.objects)
+		}
+		delete(c.studies, oldest.uid)
+	}
+}
+
+// knows says whether an object is held.
+func (c *catalogue) knows(group string, seq uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _, there := c.find(group, seq)
+	return there
+}
+
+func (c *catalogue) find(group string, seq uint64) (*heldSeries, int, bool) {
+	if st := c.studies[group]; st != nil {
+		for _, se := range st.series {
+			if i, there := se.search(seq); there {
+				return se, i, true
+			}
+		}
+	}
+	return nil, 0, false
+}
+
+// drop lets an object go, and with the last one its series and study.
+func (c *catalogue) drop(group string, seq uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	se, i, there := c.find(group, seq)
+	if !there {
+		return
+	}
+	c.held--
+	if se.objects = slices.Delete(se.objects, i, i+1); len(se.objects) > 0 {
+		return
+	}
+	st := c.studies[group]
+	if st.series = slices.DeleteFunc(st.series, func(s *heldSeries) bool { return s == se }); len(st.series) == 0 {
+		delete(c.studies, group)
+	}
+}
+
+// keep drops every object that is not among those seen.
+func (c *catalogue) keep(seen map[uint64]struct{}) {
+	type gone struct {
+		group string
+		seq   uint64
+	}
+	var all []gone
+	c.mu.Lock()
+	for _, st := range c.studies {
+		for _, se := range st.series {
+			for _, o := range se.objects {
+				if _, ok := seen[o.seq]; !ok {
+					all = append(all, gone{st.uid, o.seq})
+				}
+			}
+		}
+	}
+	c.mu.Unlock()
+	for _, g := range all {
+		c.drop(g.group, g.seq)
+	}
+}
+
+// study is a copy of what is known of one, for whoever answers a query.
+type study struct {
+	uid    string
+	newest uint64
+	series []series
+}
+
+type series struct {
+	uid, modality string
+	head          []byte // never changed once it is there
+	classes       []string
+	objects       int
+	held          []heldObject // only where it was asked for
+}
+
+// list copies the studies, newest first, or those of uids. With objects comes
+// what they hold.
+func (c *catalogue) list(uids []string, objects bool) []study {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []study
+	if uids != nil {
+		for _, uid := range slices.Compact(slices.Sorted(slices.Values(uids))) {
+			if st := c.studies[uid]; st != nil {
+				out = append(out, st.copy(objects))
+			}
+		}
+		return out
+	}
+	for _, st := range c.studies {
+		out = append(out, st.copy(objects))
+	}
+	slices.SortFunc(out, func(a, b study) int {
+		if a.newest > b.newest {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+func (st *heldStudy) copy(objects bool) study {
+	out := study{uid: st.uid, newest: st.newest, series: make([]series, 0, len(st.series))}
+	for _, se := range st.series {
+		s := series{uid: se.uid, modality: se.modality, head: se.head, classes: slices.Clone(se.classes), objects: len(se.objects)}
+		if objects {
+			s.held = slices.Clone(se.objects)
+		}
+		out.series = append(out.series, s)
+	}
+	return out
+}
+
+// entity is the series as a flat data set: what its header says, and what we know
+// better.
+func (s series) entity(st study) (dataset.Set, error) {
+	e, err := dataset.Parse(s.head, dataset.ExplicitVRLittleEndian)
+	if err != nil {
+		return nil, fmt.Errorf("catalogue: %w", err)
+	}
+	e.Set(query.StudyInstanceUID, "UI", st.uid)
+	e.Set(query.SeriesInstanceUID, "UI", s.uid)
+	if s.modality != "" {
+		e.Set(query.Modality, "CS", s.modality)
+	}
+	e.Set(query.InstancesOfSeries, "IS", fmt.Sprint(s.objects))
+	st.sums(&e)
+	return e, nil
+}
+
+// sums sets what counts over the whole study (PS3.4 Table C.6-2).
+func (st study) sums(e *dataset.Set) {
+	var modalities, classes []string
+	objects := 0
+	for _, s := range st.series {
+		objects += s.objects
+		if s.modality != "" && !slices.Contains(modalities, s.modality) {
+			modalities = append(modalities, s.modality)
+		}
+		for _, c := range s.classes {
+			if !slices.Contains(classes, c) {
+				classes = append(classes, c)
+			}
+		}
+	}
+	e.Set(query.ModalitiesInStudy, "CS", modalities...)
+	e.Set(query.SOPClassesInStudy, "UI", classes...)
+	e.Set(query.SeriesOfStudy, "IS", fmt.Sprint(len(st.series)))
+	e.Set(query.InstancesOfStudy, "IS", fmt.Sprint(objects))
+}
+
+// entity is the study, as its oldest series with a legible header tells it.
+func (st study) entity() (dataset.Set, error) {
+	best := st.series[0]
+	for _, s := range st.series {
+		if len(s.head) > len(best.head) && len(best.head) == 0 {
+			best = s
+		}
+	}
+	return best.entity(st)
+}

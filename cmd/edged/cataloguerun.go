@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"edged/dimse/dataset"
+	"edged/dimse/query"
+	"edged/internal/dicom"
+	"edged/spool"
+)
+
+// run keeps the catalogue until ctx ends, of one spool after the other.
+func (c *catalogue) run(ctx context.Context) error {
+	if c == nil { // no device may query
+		<-ctx.Done()
+		return nil
+	}
+	for {
+		s, err := c.keeper.await(ctx)
+		if err != nil {
+			return nil
+		}
+		c.reset(s)
+		c.follow(ctx, s)
+		c.reset(nil)
+	}
+}
+
+const (
+	catalogueBuffer = 4096            // events that may wait while headers are read
+	cataloguePause  = 5 * time.Second // before all is looked at again, because events were lost
+	cataloguePage   = 1000
+)
+
+// follow looks at all of a spool, then at what changes.
+func (c *catalogue) follow(ctx context.Context, s *spool.Spool) {
+	w := s.Watch(catalogueBuffer)
+	defer w.Close()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	c.scan(ctx, s)
+	c.markWhole()
+	lost := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case ev := <-w.C:
+			lost = lost || ev.Lost
+			c.take(s, ev)
+		case <-look.C:
+			if now, _ := c.keeper.get(); now != s {
+				return
+			}
+			if lost && len(w.C) == 0 && pause(ctx, cataloguePause) {
+				lost = false
+				c.scan(ctx, s)
+			}
+		}
+	}
+}
+
+func (c *catalogue) markWhole() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.whole:
+	default:
+		close(c.whole)
+	}
+}
+
+// scan looks at every object, then reads the headers of those series that it found:
+// in this order, so that none is read of a study that falls out again.
+func (c *catalogue) scan(ctx context.Context, s *spool.Spool) {
+	seen := make(map[uint64]struct{})
+	for after := uint64(0); ctx.Err() == nil; {
+		page := s.Objects(after, cataloguePage)
+		if len(page) == 0 {
+			break
+		}
+		for _, o := range page {
+			if after = o.Seq; offered(s, o) {
+				seen[o.Seq] = struct{}{}
+				c.note(o)
+			}
+		}
+	}
+	c.keep(seen)
+	for _, se := range c.unread() {
+		if ctx.Err() != nil {
+			return
+		}
+		c.read(s, se)
+	}
+}
+
+// note adds an object.
+func (c *catalogue) note(o spool.Object) *heldSeries {
+	m, err := decodeMeta(o.Meta)
+	if err != nil {
+		return nil // without its UIDs it cannot be sent
+	}
+	return c.add(o, m)
+}
+
+// take follows one event.
+func (c *catalogue) take(s *spool.Spool, ev spool.Event) {
+	switch {
+	case ev.Kind != 0 || ev.Group == "" || ev.Test:
+	case ev.Forgotten || ev.State == spool.Quarantined:
+		c.drop(ev.Group, ev.Seq)
+	case !c.knows(ev.Group, ev.Seq):
+		o, err := s.Object(ev.ID)
+		if err != nil || !offered(s, o) {
+			return
+		}
+		if se := c.note(o); se != nil {
+			c.read(s, se)
+		}
+	}
+}
+
+// offered says whether others may have the object; see catalogue.
+func offered(s *spool.Spool, o spool.Object) bool {
+	if o.Test || o.Damaged || o.Lost || o.State == spool.Quarantined || o.Group == "" {
+		return false
+	}
+	if !o.Conflict {
+		return true
+	}
+	m, err := decodeMeta(o.Meta)
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(s.Named(m.SOPInstance), func(n spool.Object) bool { return n.Seq < o.Seq && n.ID != o.ID }) &&
+		!slices.ContainsFunc(s.ForgottenNamed(m.SOPInstance), func(f spool.Forgotten) bool { return f.Seq < o.Seq && f.ID != o.ID })
+}
+
+func (c *catalogue) unread() (all []*heldSeries) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, st := range c.studies {
+		for _, se := range st.series {
+			if se.head == nil {
+				all = append(all, se)
+			}
+		}
+	}
+	return all
+}
+
+// read takes the attributes of a series from the newest of its objects, which is
+// the first of a new one.
+func (c *catalogue) read(s *spool.Spool, se *heldSeries) {
+	c.mu.Lock()
+	if len(se.objects) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	o := se.objects[len(se.objects)-1]
+	c.mu.Unlock()
+	head, err := headerOf(s, o.id)
+	var b []byte
+	if err == nil {
+		b, err = picked(head, query.Series).Append([]byte{}, dataset.ExplicitVRLittleEndian)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if se.thin = err != nil || len(b) == 0; !se.thin || se.head == nil {
+		se.head = append([]byte{}, b...)
+	}
+}
+
+// headerOf reads the first elements of an object, guarded: at most
+// dicom.HeaderWindow bytes, by a reader that allocates nothing by what they say.
+func headerOf(s *spool.Spool, id spool.ID) (dataset.Set, error) {
+	c, err := s.Open(id)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	m, err := decodeMeta(c.Meta())
+	if err != nil {
+		return nil, err
+	}
+	window := make([]byte, min(dicom.HeaderWindow, c.Size()))
+	n, err := io.ReadFull(c, window)
+	if err != nil {
+		return nil, err
+	}
+	head, err := dataset.Head(window[:n], m.TransferSyntax)
+	if len(head) > 0 {
+		err = nil // what stands before damage is told
+	}
+	head.Set(query.SOPClassUID, "UI", m.SOPClass) // as it is sent (PS3.7 §9.3.1.1)
+	head.Set(query.SOPInstanceUID, "UI", m.SOPInstance)
+	head.Set(query.AvailableSyntax, "UI", m.TransferSyntax)
+	return head, err
+}
+
+// What a value may take in the catalogue.
+const (
+	maxCatalogueValue    = 512
+	maxCatalogueSequence = 4 << 10
+)
+
+// picked are the keys of a level and of those above, with values of a size that is
+// worth keeping.
+func picked(head dataset.Set, level query.Level) (out dataset.Set) {
+	for _, e := range head {
+		if e.Tag != query.CharacterSet && !query.Supported(e.Tag, level) || len(e.Value) > maxCatalogueValue {
+			continue
+		}
+		if e.Items != nil {
+			if b, err := (dataset.Set{e}).Append(nil, dataset.ExplicitVRLittleEndian); err != nil || len(b) > maxCatalogueSequence {
+				continue
+			}
+		}
+		out = append(out, e)
+	}
+	return out
+}
