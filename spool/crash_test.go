@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -23,10 +24,12 @@ type ledger struct {
 	archived map[ID]bool   // Archived returned nil
 	held     map[ID]bool
 	order    []ID
+	notes    map[string]string   // NoteSet returned nil, and NoteDrop did not after it
+	perhaps  map[string][]string // what was asked for since, and not answered well; "" is a drop
 }
 
 func newLedger() *ledger {
-	return &ledger{acked: map[ID][]byte{}, atHub: map[ID]bool{}, asked: map[ID]bool{}, archived: map[ID]bool{}, held: map[ID]bool{}}
+	return &ledger{acked: map[ID][]byte{}, atHub: map[ID]bool{}, asked: map[ID]bool{}, archived: map[ID]bool{}, held: map[ID]bool{}, notes: map[string]string{}, perhaps: map[string][]string{}}
 }
 
 func sha(b []byte) [32]byte { return sha256.Sum256(b) }
@@ -95,6 +98,10 @@ func storyStep(ctx context.Context, s *Spool, l *ledger, n int) error {
 		l.atHub[o.ID] = true
 	}
 	switch n % 6 {
+	case 1:
+		return l.setNote(ctx, s, fmt.Sprint("note ", n%4), string(sample(n, 100+n*60))) // the last ones need a larger ballast
+	case 2:
+		return l.dropNote(ctx, s, fmt.Sprint("note ", (n+1)%4))
 	case 3:
 		old := l.order[n-3]
 		l.asked[old] = true
@@ -113,6 +120,53 @@ func storyStep(ctx context.Context, s *Spool, l *ledger, n int) error {
 	return nil
 }
 
+// setNote takes a full disk for an answer: whoever wanted the note kept asks again.
+func (l *ledger) setNote(ctx context.Context, s *Spool, key, body string) error {
+	l.perhaps[key] = append(l.perhaps[key], body)
+	err := s.NoteSet(ctx, key, []byte(body))
+	if err == nil {
+		l.notes[key] = body
+		delete(l.perhaps, key)
+	}
+	return unlessFull(err)
+}
+
+func (l *ledger) dropNote(ctx context.Context, s *Spool, key string) error {
+	l.perhaps[key] = append(l.perhaps[key], "")
+	err := s.NoteDrop(ctx, key, "a key that has none")
+	if err == nil {
+		delete(l.notes, key)
+		delete(l.perhaps, key)
+	}
+	return unlessFull(err)
+}
+
+func unlessFull(err error) error {
+	if errors.Is(err, ErrFull) {
+		return nil
+	}
+	return err
+}
+
+// checkNotes: what was answered is here, byte for byte, or what was asked for after it.
+func (l *ledger) checkNotes(s *Spool) error {
+	got := map[string]string{}
+	if err := s.Notes("note ", func(key string, body []byte) error { got[key] = string(body); return nil }); err != nil {
+		return err
+	}
+	for n := range 4 {
+		key := fmt.Sprint("note ", n)
+		if got[key] != l.notes[key] && !slices.Contains(l.perhaps[key], got[key]) {
+			return fmt.Errorf("%s reads as %d bytes %.20q, want %d", key, len(got[key]), got[key], len(l.notes[key]))
+		}
+		delete(got, key)
+	}
+	if len(got) > 0 {
+		return fmt.Errorf("%d notes that nobody set", len(got))
+	}
+	return nil
+}
+
 // check opens what a crash left and compares it with what was promised.
 func (l *ledger) check(fs FS) error {
 	s, err := Open(context.Background(), memConfig(fs))
@@ -125,7 +179,7 @@ func (l *ledger) check(fs FS) error {
 			return err
 		}
 	}
-	return l.checkRest(s)
+	return errors.Join(l.checkNotes(s), l.checkRest(s))
 }
 
 func (l *ledger) checkOne(s *Spool, id ID, body []byte) error {

@@ -46,6 +46,7 @@ func (s *Spool) Discard(ctx context.Context, d Discard) error {
 	if e != nil {
 		o = e.letGo(s.cfg.Now().UnixNano())
 		o.discard, o.by, o.reason = true, clip(d.By), clip(d.Reason)
+		o.outside = e.wasAtHub || e.lease != nil
 	}
 	s.mu.Unlock()
 	if e == nil {
@@ -75,5 +76,5 @@ func (s *Spool) named(d Discard) *entry {
 
 // letGo is the row after which the file of e may be unlinked.
 func (e *entry) letGo(at int64) op {
-	return op{kind: opForgot, seq: e.seq, id: e.id, length: e.content, at: at, group: e.group.name, part: e.part.label(), test: e.test, fate: e.fate, lost: e.fate != inPlace}
+	return op{kind: opForgot, seq: e.seq, id: e.id, length: e.content, at: at, group: e.group.name, part: e.part.label(), test: e.test, fate: e.fate, lost: e.fate != inPlace, name: e.name}
 }

@@ -15,6 +15,7 @@
 //     error of an fsync, ends the spool: it has to be opened again (P8).
 //   - Nobody gets all of an object whose bytes are not what was stored (P14).
 //   - Wall-clock time decides neither order nor deletion (D-S7).
+//   - When NoteSet returns without an error, the note is as safe as an object.
 //
 // # What it deliberately does not do
 //
@@ -188,7 +189,7 @@
 // # The journal
 //
 // Receipts, confirmations, holds, quarantine, forgetting, discarding, events of
-// groups, counters. A segment is a header and records; everybody who asks while one flush runs shares the next.
+// groups, notes, counters. A segment is a header and records; everybody who asks while one flush runs shares the next.
 // The commit point is fdatasync of the segment.
 //
 //	segment header                    record
@@ -218,8 +219,9 @@
 //	         2 archived: when u64, age u64
 //	         3 forgotten: content length u64, when u64, bits u8 (1 test, 2 healed: the first
 //	           number is the good copy's sequence number, 4 discarded, 8 its group is not
-//	           known), length u16, group, length u16, part; if discarded: length u16, by whom,
-//	           length u16, reason
+//	           known, 16 it had a name, 32 discarded, and the hub had it or may have),
+//	           length u16, group, length u16, part; if discarded: length u16, by whom,
+//	           length u16, reason; if it had a name: 16 bytes of it, as in the container
 //	         6 quarantined: bits u8 (1 damaged, 2 unfinished), length u16, reason
 //	         11 a group's event (the first number is the newest that it speaks of, the ID
 //	           zero): when u64, revision u32, bits u8 (1 all test, 2 told, 4 moved since),
@@ -230,6 +232,8 @@
 //	           whole pass u64
 //	         14 in snapshots of version 2 (the first number is the lowest from which on every
 //	           object is encrypted; no ID): nothing
+//	         15 note (no number, no ID): length u16, key, and its body up to the end
+//	         16 note gone (no number, no ID): length u16, key
 //
 // Unknown kinds are skipped, and so is what stands behind a body that is known: an
 // earlier version takes a discarded object for a forgotten one. A segment begins with a snapshot of all that
@@ -267,6 +271,31 @@
 //	a crash               leaves
 //	before the row        the object as it was
 //	after it              nothing, or a file that recovery unlinks
+//
+// # Names
+//
+// Of New.Name sixteen bytes are kept, in the container and in the row that lets it go.
+// Objects of one name and different contents are in conflict, all of them (P5). So is one
+// that comes after others of its name went, as long as their rows are remembered
+// (Config.MaxTombstones), because the archive has those; but what was discarded before the
+// hub can have heard of it clashes with nothing. Whether an object is in conflict is not
+// written down: a start finds it out from the same names.
+//
+// # Notes
+//
+// A note is an obligation of the caller's own, a key and a body: who is owed an answer,
+// what was said of a study. It lives in the journal and in memory, is in each snapshot
+// until it is dropped, and is encrypted like the rest. The commit point of NoteSet and
+// NoteDrop is that of receipts, and they share its flush.
+//
+//	a crash                    leaves
+//	before the fdatasync       the note before it, or none, or this one
+//	after it                   this one
+//
+// A key has 1 to 256 bytes, a body at most 256 KiB, and all together take 64 MiB, each
+// 64 bytes more than its key and body: beyond that NoteSet says ErrFull. Damage of the
+// journal can take notes, and can bring dropped ones back: that is told as a damaged
+// journal, and whoever is owed an answer asks again.
 //
 // # Groups
 //
@@ -363,6 +392,11 @@
 //
 // Stats.FillsIn is the room, with what may be forgotten at once, by what came in
 // the last 24 hours of running. It is shown and decides nothing.
+//
+// Notes must not take the room of receipts. NoteSet says ErrFull when less than the
+// reserve is free, or without a ballast, and before it writes it has the ballast made
+// larger by what notes take, in steps that double: a snapshot with all notes in it finds
+// room then, also at a start. It becomes smaller again when it is given up.
 //
 // With the ballast used up, 8 MiB are 40,000 receipts or more, receipts too are
 // answered with ErrFull until somebody makes room; nothing is lost by that.

@@ -99,6 +99,7 @@ type book struct {
 	facts    map[uint64]*facts
 	tombs    []op // opForgot, oldest first
 	groups   map[string]*groupRow
+	notes    notes
 	scrubbed op
 	sealed   uint64 // every object from this number on is encrypted; zero: nothing says so
 	played   bool   // there was a journal
@@ -127,6 +128,8 @@ func (b *book) play(ops []op) {
 			b.groups[o.group] = o.row.of(o)
 		case opGroupTold:
 			b.groups[o.group] = b.groups[o.group].after(o)
+		case opNote, opNoteGone:
+			b.notes.apply(o)
 		case opScrubbed:
 			b.scrubbed = o
 		case opSealedFrom:

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 )
 
@@ -138,20 +139,30 @@ func recordAt(b []byte, gen uint64) (number uint64, payload []byte, ok bool) {
 // encodeRecords frames ops in as many records as needed. All carry the same
 // standing, so a crash between them loses obligations, never consistency.
 func (s *segment) encodeRecords(number *uint64, st standing, ops []op) []byte {
-	base := st.encode()
 	var out []byte
-	payload := append([]byte(nil), base...)
-	for _, o := range ops {
-		if len(payload) > maxRecord/2 {
-			out = appendRecord(out, s.gen, *number, s.seal(*number, payload))
-			*number++
-			payload = append(payload[:0], base...)
-		}
-		payload = o.encode(payload)
+	for payload := range payloads(st, ops) {
+		out = appendRecord(out, s.gen, *number, s.seal(*number, payload))
+		*number++
 	}
-	out = appendRecord(out, s.gen, *number, s.seal(*number, payload))
-	*number++
 	return out
+}
+
+// payloads are those of encodeRecords, one after the other in the same memory.
+func payloads(st standing, ops []op) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		base := st.encode()
+		payload := append([]byte(nil), base...)
+		for _, o := range ops {
+			if len(payload) > maxRecord/2 {
+				if !yield(payload) {
+					return
+				}
+				payload = append(payload[:0], base...)
+			}
+			payload = o.encode(payload)
+		}
+		yield(payload)
+	}
 }
 
 // replayed is what a segment tells.

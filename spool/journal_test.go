@@ -28,6 +28,11 @@ func someOps() []op {
 		{kind: opGroup, seq: 11, at: 12, group: "g", test: true, row: &groupRow{revision: 3, objects: 4, bytes: 1 << 40, told: true, changed: true, parts: []GroupPart{{"p", 1, 2}, {"", 3, 4}}}},
 		{kind: opGroupTold, group: "g", row: &groupRow{revision: 3}},
 		{kind: opScrubbed, seq: 12, at: 13},
+		{kind: opForgot, seq: 14, id: ID{14}, length: 1, at: 8, group: "g", part: "p", name: nameSum{1, 2}},
+		{kind: opForgot, seq: 15, length: 1, at: 8, discard: true, outside: true, by: "who", reason: "why", name: nameSum{3}},
+		{kind: opNote, note: &note{"key", "body\x00\xff"}},
+		{kind: opNote, note: &note{"empty", ""}},
+		{kind: opNoteGone, note: &note{key: "key"}},
 	}
 }
 

@@ -50,13 +50,11 @@ func (j *journal) begin(st standing, snapshot []op) error {
 	if err != nil {
 		return fullOr(fmt.Errorf("journal: %w", err))
 	}
-	var number uint64
 	j.keys.sealFrom(st.next)
-	snapshot = append(snapshot, j.keys.row()...)
+	snapshot = append(append(snapshot, j.keys.row()...), op{kind: opSnapshotEnd})
 	seg := newSegment(j.keys, gen)
-	b := append([]byte(nil), seg.header...)
-	b = append(b, seg.encodeRecords(&number, st, append(snapshot, op{kind: opSnapshotEnd}))...)
-	if _, err := j.write(f, b); err != nil {
+	number, size, err := j.writeSnapshot(f, seg, st, snapshot)
+	if err != nil {
 		f.Close()
 		return errors.Join(fullOr(fmt.Errorf("journal segment %d: %w", gen, err)), j.fs.Remove(tmp))
 	}
@@ -79,11 +77,29 @@ func (j *journal) begin(st standing, snapshot []op) error {
 		j.f.Close()
 	}
 	j.f, j.seg, j.gen, j.number = f, seg, gen, number
-	j.size, j.atStart, j.rest = int64(len(b)), int64(len(b)), nil
+	j.size, j.atStart, j.rest = size, size, nil
 	if err := j.dropOlder(); !starved(err) {
 		return err
 	}
 	return nil // the next one drops them, too; what is in this one overrules them
+}
+
+// writeSnapshot writes in pieces: notes alone may be 64 MiB.
+func (j *journal) writeSnapshot(f File, seg *segment, st standing, ops []op) (number uint64, size int64, err error) {
+	b := append([]byte(nil), seg.header...)
+	for payload := range payloads(st, ops) {
+		if len(b) > maxRecord {
+			n, err := j.write(f, b)
+			size += int64(n)
+			if b = b[:0]; err != nil {
+				return 0, size, err
+			}
+		}
+		b = appendRecord(b, seg.gen, number, seg.seal(number, payload))
+		number++
+	}
+	n, err := j.write(f, b)
+	return number, size + int64(n), err
 }
 
 // create gives up the ballast when there is no room even for a new name: XFS with
@@ -300,8 +316,8 @@ func readSegment(fs FS, keys *keyring, gen uint64) (replayed, error) {
 	if err != nil {
 		return replayed{}, fmt.Errorf("journal segment %d: %w", gen, err)
 	}
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, size))
-	if err != nil {
+	b := make([]byte, size)
+	if _, err := io.ReadFull(io.NewSectionReader(f, 0, size), b); err != nil {
 		return replayed{}, fmt.Errorf("journal segment %d: %w", gen, err)
 	}
 	r, err := replaySegment(b, keys)

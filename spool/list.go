@@ -145,7 +145,7 @@ func (s *Spool) Stats() Stats {
 	}
 	st := Stats{FreeBytes: free, ByState: map[State]int64{}, Admission: s.Admission()}
 	s.space.ballastMu.Lock()
-	st.Ballast = s.space.ballast || s.cfg.BallastBytes == 0
+	st.Ballast = s.space.ballast > 0 || s.cfg.BallastBytes == 0
 	s.space.ballastMu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()

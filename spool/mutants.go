@@ -15,4 +15,5 @@ const (
 	mutantSecondSync   = "secondsync"   // SPOOL-4: a failed sync is tried again and believed
 	mutantIndexAhead   = "indexahead"   // SPOOL-12: a row of the index names what is not durable yet
 	mutantClockOrder   = "clockorder"   // D-S7: order by the wall clock
+	mutantEarlyNote    = "earlynote"    // D-S4: a note is answered before the journal is flushed
 )

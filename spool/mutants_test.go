@@ -33,6 +33,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		{mutantSecondSync, "TestFailedSyncIsFinal"},
 		{mutantIndexAhead, "TestIndexWaitsForTheDisk"},
 		{mutantClockOrder, "TestClockJumpsChangeNothing"},
+		{mutantEarlyNote, "TestAcknowledgedSurvivesEveryCrashPoint"},
 	} {
 		mutantIsCaught(t, m.name, m.tests)
 	}

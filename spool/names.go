@@ -1,6 +1,9 @@
 package spool
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"slices"
+)
 
 // nameSum stands for New.Name, of which nobody needs the letters again: enough of
 // its SHA-256 that two names never meet. Zero: the object has none.
@@ -16,19 +19,22 @@ func sumOf(name string) (n nameSum) {
 
 // called notes an object under its name. Objects of one name and different contents
 // are in conflict, all of them, from here on: somebody has to look, and nothing is
-// overwritten (P5, SPOOL-9). Either all of a name are the same object or all are in
-// conflict, so one look at the newest is enough, however many there are. Guarded by mu.
+// overwritten (P5, SPOOL-9). So is one that comes after others of its name were
+// forgotten, for as long as that is remembered: the archive has them. Either all of a
+// name are the same object or all are in conflict, so one look at the newest is enough,
+// however many there are. Guarded by mu.
 func (s *Spool) called(e *entry) {
 	if e.name == (nameSum{}) {
 		return
 	}
 	last := s.byName[e.name]
 	s.byName[e.name] = e
-	if last == nil {
-		return
+	clash := s.tombs.clashes(e.name, e.id)
+	if last != nil {
+		e.older, last.newer = last, e
+		clash = clash || last.conflict || last.id != e.id
 	}
-	e.older, last.newer = last, e
-	if last.conflict || last.id != e.id {
+	if clash {
 		for o := e; o != nil && !o.conflict; o = o.older {
 			o.conflict = true
 			s.conflicts++
@@ -59,8 +65,41 @@ func (s *Spool) uncalled(e *entry) {
 	}
 }
 
-// meets says whether an object before this one has its name and other contents.
-// Who reads from outside does not know those behind it.
+// maxNamed bounds what one question for a name costs: whoever sends it with other
+// contents again and again is in conflict already.
+const maxNamed = 1000
+
+// Named lists the objects of that New.Name that are here, oldest first; of thousands
+// the newest. Without their Meta: ask Object for it. A lost one is not among them when
+// nobody can read any more what its name was. Nobody has the name of nothing.
+func (s *Spool) Named(name string) []Object {
+	if name == "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Object
+	for e := s.byName[sumOf(name)]; e != nil && len(out) < maxNamed; e = e.older {
+		out = append(out, e.object())
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// ForgottenNamed lists the objects of that New.Name that were let go, newest first, as
+// far as they are remembered (Config.MaxTombstones). Rows of earlier versions have no
+// names.
+func (s *Spool) ForgottenNamed(name string) []Forgotten {
+	if name == "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return forgottenOf(s.tombs.named(sumOf(name)), maxNamed)
+}
+
+// meets says whether an object before this one, here or forgotten, has its name and
+// other contents. Who reads from outside does not know those behind it.
 func (r *Reader) meets(c *container) bool {
 	if c.name == (nameSum{}) || r.names == nil {
 		return false
@@ -69,5 +108,5 @@ func (r *Reader) meets(c *container) bool {
 	if !known {
 		r.names[c.name] = c.id
 	}
-	return known && first != c.id
+	return known && first != c.id || r.past.clashes(c.name, c.id)
 }

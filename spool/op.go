@@ -26,7 +26,9 @@ const (
 	opGroupTold                   // whoever had to know of that knows
 	opScrubbed                    // so far every object was read again
 	opSealedFrom                  // in snapshots: every object from that number on is encrypted
-	lastKind      = opSealedFrom
+	opNote                        // a caller's own obligation
+	opNoteGone                    // the end of one
+	lastKind      = opNoteGone
 )
 
 // op is one obligation. Which fields count depends on the kind.
@@ -48,8 +50,11 @@ type op struct {
 	healed  bool   // forgot: a damaged copy, of which a good one came again
 	lost    bool   // forgot: it was in no group that is known
 	discard bool   // forgot: by an administrator, whatever was confirmed
+	outside bool   // discarded: the hub had it, or may have
 
-	row *groupRow // group, group told
+	name nameSum   // forgot: zero: it had none, or nobody knows
+	row  *groupRow // group, group told
+	note *note     // note, note gone
 }
 
 // standing is what every record carries beside its obligations: the absolute
@@ -95,12 +100,7 @@ func (o op) encode(b []byte) []byte {
 	case opForgot:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.length))
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
-		body = append(body, boolByte(o.test)|boolByte(o.healed)<<1|boolByte(o.discard)<<2|boolByte(o.lost)<<3)
-		body = appendString(body, o.group)
-		body = appendString(body, o.part)
-		if o.discard {
-			body = appendString(appendString(body, o.by), o.reason)
-		}
+		body = o.encodeForgot(body)
 	case opQuarantined:
 		body = append(body, boolByte(o.damaged)|boolByte(o.torn)<<1)
 		body = appendString(body, o.reason)
@@ -110,6 +110,10 @@ func (o op) encode(b []byte) []byte {
 		body = appendString(binary.BigEndian.AppendUint32(body, o.row.revision), o.group)
 	case opScrubbed:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
+	case opNote:
+		body = append(appendString(body, o.note.key), o.note.body...)
+	case opNoteGone:
+		body = appendString(body, o.note.key)
 	}
 	b = append(b, byte(o.kind))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(body)))
@@ -212,21 +216,54 @@ func decodeOp(k kind, body []byte) (op, bool) {
 		o.group = d.str()
 	case opScrubbed:
 		o.at = d.i64()
+	case opNote:
+		o.note = &note{key: d.str()}
+		o.note.body = string(d.take(len(d.b)))
+	case opNoteGone:
+		o.note = &note{key: d.str()}
 	}
 	return o, !d.bad || k > lastKind
 }
 
-// decodeForgot: rows of earlier versions end behind the group. Those versions
-// take a discarded object for a forgotten one, and that is what they have to do:
-// unlink it again when a crash brings it back.
+// What the bits of a row "forgotten" say.
+const (
+	forgotTest    = 1 << 0
+	forgotHealed  = 1 << 1
+	forgotDiscard = 1 << 2
+	forgotLost    = 1 << 3
+	forgotNamed   = 1 << 4
+	forgotOutside = 1 << 5
+)
+
+func (o op) encodeForgot(body []byte) []byte {
+	body = append(body, boolByte(o.test)*forgotTest|boolByte(o.healed)*forgotHealed|boolByte(o.discard)*forgotDiscard|
+		boolByte(o.lost)*forgotLost|boolByte(o.name != nameSum{})*forgotNamed|boolByte(o.outside)*forgotOutside)
+	body = appendString(body, o.group)
+	body = appendString(body, o.part)
+	if o.discard {
+		body = appendString(appendString(body, o.by), o.reason)
+	}
+	if o.name != (nameSum{}) {
+		body = append(body, o.name[:]...)
+	}
+	return body
+}
+
+// decodeForgot: rows of earlier versions end behind the group, or have no name.
+// Those versions take a discarded object for a forgotten one, and that is what they
+// have to do: unlink it again when a crash brings it back.
 func decodeForgot(d *decoder, o *op) {
 	bits := d.u8()
-	o.test, o.healed, o.discard, o.lost = bits&1 != 0, bits&2 != 0, bits&4 != 0, bits&8 != 0
+	o.test, o.healed, o.discard, o.lost = bits&forgotTest != 0, bits&forgotHealed != 0, bits&forgotDiscard != 0, bits&forgotLost != 0
+	o.outside = bits&forgotOutside != 0
 	o.group = d.str()
 	if len(d.b) > 0 {
 		o.part = d.str()
 	}
 	if o.discard {
 		o.by, o.reason = d.str(), d.str()
+	}
+	if bits&forgotNamed != 0 {
+		copy(o.name[:], d.take(len(o.name)))
 	}
 }

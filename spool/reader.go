@@ -22,6 +22,7 @@ type Reader struct {
 	heal map[uint64]bool // damaged copies that were replaced by good ones
 
 	names map[nameSum]ID // of Each: the first object of a name
+	past  tombs          // what was forgotten, by name
 	seqs  []uint64
 }
 
@@ -57,6 +58,9 @@ func (r *Reader) load() (err error) {
 		r.book = newBook() // nothing was ever kept here
 	}
 	r.tomb, r.heal = tombsBySeq(r.book.tombs), healedBySeq(r.book.tombs)
+	for _, o := range r.book.tombs {
+		r.past.add(o, len(r.book.tombs))
+	}
 	shards, err := r.fs.ReadDir(objectsDir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -25,8 +25,8 @@ type space struct {
 	mu      sync.Mutex // guards writing
 	writing int64
 
-	ballastMu sync.Mutex // guards ballast, held while it is made or removed
-	ballast   bool       // the file is there
+	ballastMu sync.Mutex // guards all below, held while the ballast is made or removed
+	ballast   int64      // bytes of the file; zero: it is not there
 	retry     int64      // Spool.age before which it is not tried again,
 	retryFree int64      // unless so much is free
 	backoff   time.Duration
@@ -94,13 +94,40 @@ func (p *space) give(n int64) {
 func (s *Spool) yieldBallast() bool {
 	s.space.ballastMu.Lock()
 	defer s.space.ballastMu.Unlock()
-	if !s.space.ballast {
+	bytes := s.space.ballast
+	if bytes == 0 {
 		return false
 	}
-	s.space.ballast = false
+	s.space.ballast = 0
 	err := s.fs.Remove(ballastName)
-	s.cfg.Logger.Warn("disk is full: gave up the ballast", "bytes", s.cfg.BallastBytes, "error", err)
+	s.cfg.Logger.Warn("disk is full: gave up the ballast", "bytes", bytes, "error", err)
 	return err == nil
+}
+
+// ballastBytes is how large the ballast has to be: BallastBytes for receipts, and as
+// much as notes take for the snapshot that holds them. That part doubles, so that
+// notes which come one by one seldom have it made again.
+func (s *Spool) ballastBytes() int64 {
+	s.mu.Lock()
+	notes := s.notes.bytes + s.notes.asking
+	s.mu.Unlock()
+	step := s.cfg.BallastBytes
+	if notes == 0 || step == 0 {
+		return step
+	}
+	for step < notes {
+		step *= 2
+	}
+	return s.cfg.BallastBytes + step
+}
+
+// enoughBallast has the ballast made larger when there is room.
+func (s *Spool) enoughBallast() bool {
+	s.restoreBallast()
+	want := s.ballastBytes()
+	s.space.ballastMu.Lock()
+	defer s.space.ballastMu.Unlock()
+	return s.space.ballast >= want
 }
 
 // restoreBallast makes the file again as soon as there is room for it beside
@@ -110,22 +137,32 @@ func (s *Spool) restoreBallast() {
 	s.mu.Lock()
 	age := s.age
 	s.mu.Unlock()
+	want := s.ballastBytes()
 	s.space.ballastMu.Lock()
 	defer s.space.ballastMu.Unlock()
-	free, err := s.fs.Free()
-	if s.space.ballast || s.cfg.BallastBytes == 0 || err != nil || age < s.space.retry && free < s.space.retryFree || free < s.cfg.ReserveBytes+s.cfg.BallastBytes {
+	have := s.space.ballast
+	if have >= want {
 		return
 	}
-	if err := s.writeBallast(); err != nil {
+	free, err := s.fs.Free()
+	free += have // it goes before the new one is made
+	if err != nil || age < s.space.retry && free < s.space.retryFree || free < s.cfg.ReserveBytes+want {
+		return
+	}
+	s.space.ballast = 0
+	if err := s.writeBallast(want); err != nil {
+		if have > 0 && s.writeBallast(have) == nil { // what there was at least
+			s.space.ballast = have
+		}
 		s.space.backoff = min(max(2*s.space.backoff, ballastPause), time.Hour)
-		s.space.retry, s.space.retryFree = age+int64(s.space.backoff), free+s.cfg.BallastBytes
+		s.space.retry, s.space.retryFree = age+int64(s.space.backoff), free+want
 		s.cfg.Logger.Warn("ballast not made", "again_in", s.space.backoff, "error", err)
 		return
 	}
-	s.space.ballast, s.space.backoff = true, 0
+	s.space.ballast, s.space.backoff = want, 0
 }
 
-func (s *Spool) writeBallast() error {
+func (s *Spool) writeBallast(bytes int64) error {
 	if err := s.fs.Remove(ballastName); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -134,8 +171,8 @@ func (s *Spool) writeBallast() error {
 		return err
 	}
 	defer f.Close()
-	zeros := make([]byte, min(s.cfg.BallastBytes, 1<<20))
-	for left := s.cfg.BallastBytes; left > 0; left -= int64(len(zeros)) {
+	zeros := make([]byte, min(bytes, 1<<20))
+	for left := bytes; left > 0; left -= int64(len(zeros)) {
 		if _, err := f.Write(zeros[:min(left, int64(len(zeros)))]); err != nil {
 			return errors.Join(err, s.fs.Remove(ballastName))
 		}
@@ -143,7 +180,8 @@ func (s *Spool) writeBallast() error {
 	return nil
 }
 
-// findBallast says whether a whole one is there from the last time.
+// findBallast finds a whole one that is there from the last time, large enough for
+// receipts at least.
 func (s *Spool) findBallast() {
 	f, err := s.fs.Open(ballastName)
 	if err != nil {
@@ -151,5 +189,7 @@ func (s *Spool) findBallast() {
 	}
 	defer f.Close()
 	size, err := f.Size()
-	s.space.ballast = err == nil && size > 0 && size >= s.cfg.BallastBytes
+	if err == nil && size >= s.cfg.BallastBytes {
+		s.space.ballast = size
+	}
 }

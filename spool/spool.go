@@ -70,6 +70,7 @@ type Spool struct {
 
 	scrub ScrubStats
 	day   hours
+	notes notes
 	torn  int64 // files of which a power cut left a part and that nobody was told of
 
 	tombs     tombs
@@ -149,7 +150,7 @@ type Object struct {
 	Lost       bool      // of which nothing can be read: its file was set aside, cannot be opened or is gone; Length and Received are zero
 	Unfinished bool      // Lost, and only a lying disk could have had it acknowledged: no reason to worry
 	HubHasCopy bool      // the hub, or the archive, said so and has not taken it back
-	Conflict   bool      // another object of the same Name has, or had while both were here, other contents
+	Conflict   bool      // another object of the same Name has, or had while that is remembered, other contents
 	Owner      string    // who leased it
 	Tries      int       // poison tries since the start
 }

@@ -244,7 +244,7 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 	gained = map[string]uint64{}
 	seen := map[uint64]*facts{} // what the ops before in this round made of it
 	gone := map[uint64]bool{}   // what they let go
-	reoffered := false
+	reoffered, noted := false, false
 	for _, o := range ops {
 		switch o.kind {
 		case opStanding:
@@ -260,8 +260,13 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 				keep = append(keep, o)
 			}
 			continue
-		case opScrubbed:
-			keep = append(keep, o)
+		case opScrubbed, opNote:
+			keep, noted = append(keep, o), noted || o.kind == opNote
+			continue
+		case opNoteGone:
+			if noted || s.notes.sizeOf(o.note.key) > 0 {
+				keep = append(keep, o)
+			}
 			continue
 		}
 		o = s.forTwin(o)
@@ -334,6 +339,9 @@ func (s *Spool) applyLive(o op) {
 	switch o.kind {
 	case opGroup, opGroupTold:
 		s.applyGroup(o)
+		return
+	case opNote, opNoteGone:
+		s.notes.apply(o)
 		return
 	case opReoffer:
 		for _, e := range s.order {
@@ -424,7 +432,8 @@ func (s *Spool) snapshot() []op {
 			ops = append(ops, e.facts.ops(e.seq)...)
 		}
 	}
-	return append(append(ops, s.groupOps()...), s.scrub.op())
+	ops = append(append(ops, s.groupOps()...), s.notes.ops()...)
+	return append(ops, s.scrub.op())
 }
 
 // writeStanding makes mark, counters and age durable.

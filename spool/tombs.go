@@ -6,13 +6,14 @@ import "time"
 type tombs struct {
 	ring  []op
 	start int
-	ids   map[ID]int // how many tombstones an ID has
+	ids   map[ID]int              // how many tombstones an ID has
+	names map[nameSum]*namedTombs // and which a name has
 }
 
 // add remembers o; the oldest goes when there are more than limit.
 func (t *tombs) add(o op, limit int) (old op, gone bool) {
 	if t.ids == nil {
-		t.ids = map[ID]int{}
+		t.ids, t.names = map[ID]int{}, map[nameSum]*namedTombs{}
 	}
 	if !o.healed && o.id != (ID{}) { // else the object itself is here, or nobody knows which it was
 		t.ids[o.id]++
@@ -21,9 +22,12 @@ func (t *tombs) add(o op, limit int) (old op, gone bool) {
 	switch {
 	case len(t.ring) < limit:
 		t.ring = append(t.ring, o)
+		t.call(len(t.ring) - 1)
 		return op{}, false
 	case limit > 0:
+		t.uncall(t.start)
 		old, t.ring[t.start] = t.ring[t.start], o
+		t.call(t.start)
 		t.start = (t.start + 1) % limit
 	}
 	if old.healed {

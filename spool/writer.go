@@ -16,7 +16,7 @@ import (
 type New struct {
 	Group    string        // what it belongs to (a study); opaque, at most MaxGroup bytes
 	Part     string        // what it belongs to inside Group (a series); opaque, at most MaxGroup bytes
-	Name     string        // what its sender calls it (a SOP Instance UID); not kept, but two of one name and different contents are in conflict. May be empty
+	Name     string        // what its sender calls it (a SOP Instance UID); its letters are not kept, but two of one name and different contents are in conflict. May be empty
 	Quiet    time.Duration // how long nothing may come for Group before that counts as complete. If zero, Config.GroupQuiet
 	Priority Priority
 	Meta     []byte // opaque, at most MaxMeta

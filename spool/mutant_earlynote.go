@@ -1,0 +1,5 @@
+//go:build mutant_earlynote
+
+package spool
+
+const mutant = "earlynote"
