@@ -107,7 +107,9 @@ func admission(all []status.Device, title, address, name string) (string, error)
 	dev := Device{AETitle: title, Address: address, Name: name}
 	dev.SetDefaults()
 	var wrong error
-	dev.check(func(key, format string, args ...any) { wrong = usagef(strings.TrimPrefix(key, ".")+": "+format, args...) }, "")
+	dev.check(func(key, format string, args ...any) {
+		wrong = usagef(strings.TrimPrefix(key, ".")+": "+format, args...)
+	}, "")
 	if wrong != nil {
 		return "", wrong
 	}

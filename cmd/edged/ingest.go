@@ -121,6 +121,7 @@ func strangeness(err error) (code status.RefusalCode, detail string) {
 		return status.NotDICOM, ""
 	case strings.Contains(err.Error(), "tls: "):
 		_, words, _ := strings.Cut(err.Error(), "tls: ") // crypto/tls has no type for most of it
+		words, _, _ = strings.Cut(words, ";")
 		return status.TLSFailed, visible(words, 64)
 	}
 	return "", ""

@@ -38,7 +38,7 @@ const shortestRSA = 2048
 func strongKeys(c tls.ConnectionState) error {
 	for _, cert := range c.PeerCertificates {
 		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < shortestRSA {
-			return fmt.Errorf("the peer's certificate has an RSA key of %d bits, less than %d", key.N.BitLen(), shortestRSA)
+			return fmt.Errorf("tls: the peer's certificate has an RSA key of %d bits, less than %d", key.N.BitLen(), shortestRSA)
 		}
 	}
 	return nil
