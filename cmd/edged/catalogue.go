@@ -38,14 +38,14 @@ type catalogue struct {
 
 const (
 	maxHeldStudies = 10_000
-	maxHeld    = 1_000_000
+	maxHeld        = 1_000_000
 )
 
 // heldStudy is one study. Its attributes are those of its oldest series.
 type heldStudy struct {
 	uid    string
 	series []*heldSeries // by their first object
-	newest uint64       // sequence number
+	newest uint64        // sequence number
 }
 
 // heldSeries is one series.
