@@ -231,7 +231,7 @@ func TestInteropDCMTKOverTLS(t *testing.T) {
 		t.Errorf("storescu without a certificate stored: %s", said)
 	}
 	for _, row := range r.rows() { // storescu may write lengths anew: not the same object
-		if row.SOPInstance != o.names.SOPInstance || row.State != "received" {
+		if row.SOPInstanceUID != o.names.SOPInstance || row.State != "received" {
 			t.Errorf("stored as %+v", row)
 		}
 	}
