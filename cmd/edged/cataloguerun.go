@@ -18,7 +18,7 @@ func (c *catalogue) run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	for {
+	for ctx.Err() == nil {
 		s, err := c.keeper.await(ctx)
 		if err != nil {
 			return nil
@@ -27,6 +27,7 @@ func (c *catalogue) run(ctx context.Context) error {
 		c.follow(ctx, s)
 		c.reset(nil)
 	}
+	return nil
 }
 
 const (
