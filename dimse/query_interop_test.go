@@ -3,15 +3,18 @@ package dimse
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"edged/dimse/dataset"
 )
@@ -255,25 +258,90 @@ func TestDcmqrscpAnswers(t *testing.T) {
 	}
 }
 
-// TestOrthancAnswers: the same of Orthanc.
-func TestOrthancAnswers(t *testing.T) {
+// orthanc starts one that knows WS2 and EDGED, and returns its ports.
+func orthanc(t *testing.T, ws2, edged string) (port, http string) {
+	t.Helper()
 	path, err := exec.LookPath("Orthanc")
 	if err != nil {
 		t.Skip("Orthanc is not installed (package orthanc)")
 	}
-	k := &keeper{}
-	_, mover := serveTCP(t, ServerConfig{Handler: k})
-	dir, port := t.TempDir(), freePort(t)
+	dir := t.TempDir()
+	port, http = freePort(t), freePort(t)
 	cfg := fmt.Sprintf(`{"Name": "peer", "StorageDirectory": %q, "IndexDirectory": %q, "DicomServerEnabled": true, "DicomAet": "ORTHANC", "DicomPort": %s,
-		"HttpServerEnabled": false, "DicomAlwaysAllowStore": true, "DicomAlwaysAllowFind": true, "DicomAlwaysAllowGet": true, "DicomAlwaysAllowMove": true,
-		"DicomModalities": {"ws2": {"AET": "WS2", "Host": "127.0.0.1", "Port": %s}}, "Plugins": []}`, dir, dir, port, mover)
+		"HttpPort": %s, "RemoteAccessAllowed": false, "DicomAlwaysAllowStore": true, "DicomAlwaysAllowFind": true, "DicomAlwaysAllowGet": true, "DicomAlwaysAllowMove": true,
+		"DicomModalities": {"ws2": {"AET": "WS2", "Host": "127.0.0.1", "Port": %s}, "edged": {"AET": "EDGED", "Host": "127.0.0.1", "Port": %s}}, "Plugins": []}`,
+		dir, dir, port, http, ws2, edged)
 	if err := os.WriteFile(filepath.Join(dir, "orthanc.json"), []byte(cfg), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	startPeer(t, port, path, filepath.Join(dir, "orthanc.json"))
+	return port, http
+}
+
+// TestOrthancAnswers: the same of Orthanc.
+func TestOrthancAnswers(t *testing.T) {
+	k := &keeper{}
+	_, mover := serveTCP(t, ServerConfig{Handler: k})
+	port, _ := orthanc(t, mover, "1")
 	files := filesOnShelf(t, &shelf{t: t})[:2]
 	for _, f := range files {
 		mustRun(t, "storescu", "-aec", "ORTHANC", "127.0.0.1", port, f.path)
 	}
 	askArchive(t, "ORTHANC", port, k, files)
+}
+
+// TestOrthancAsks: Orthanc finds a study here and retrieves it into itself, in
+// whatever transfer syntax each instance is.
+func TestOrthancAsks(t *testing.T) {
+	scp := &shelf{t: t, peers: map[string]ClientConfig{}}
+	files := filesOnShelf(t, scp)
+	scp.matches = []DataSet{identifier(t, ExplicitVRLE, map[dataset.Tag]string{queryRetrieveLevel: "STUDY", studyUID: "2.25.4711", patientID: "0001"})}
+	_, edged := serveTCP(t, ServerConfig{Handler: &keeper{}, Query: scp})
+	port, rest := orthanc(t, "1", edged)
+	scp.peers["ORTHANC"] = clientConfig(port)
+	query := post(t, rest, "/modalities/edged/query", `{"Level": "Study", "Query": {"StudyInstanceUID": "2.25.4711", "PatientID": ""}}`)
+	post(t, rest, query+"/retrieve", `{"TargetAet": "ORTHANC", "Synchronous": true}`)
+	found := post(t, rest, "/tools/find", `{"Level": "Instance", "Query": {"StudyInstanceUID": "2.25.4711"}}`)
+	if n := strings.Count(found, `"`) / 2; n != len(files) {
+		t.Errorf("Orthanc has %d instances, want %d: %s", n, len(files), found)
+	}
+}
+
+// post asks Orthanc's interface; of an answer with a path it returns the path.
+func post(t *testing.T, port, path, body string) string {
+	t.Helper()
+	rsp, err := http.Post("http://127.0.0.1:"+port+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rsp.Body.Close()
+	b, err := io.ReadAll(rsp.Body)
+	if err != nil || rsp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %v, %s, %s", path, err, rsp.Status, b)
+	}
+	var created struct{ Path string }
+	if json.Unmarshal(b, &created) == nil && created.Path != "" {
+		return created.Path
+	}
+	return string(b)
+}
+
+// TestMovescuCancels: DCMTK has enough after the first pending response; what
+// was under way is finished, the rest is not sent.
+func TestMovescuCancels(t *testing.T) {
+	slow := &keeper{}
+	h := handlerFunc(func(ctx context.Context, a *Association, rq StoreRequest, data io.Reader) Status {
+		time.Sleep(progressEvery / 4)
+		return slow.Store(ctx, a, rq, data)
+	})
+	_, there := serveTCP(t, ServerConfig{Handler: h})
+	scp := &shelf{t: t, peers: map[string]ClientConfig{"WS2": clientConfig(there)}}
+	for n := range 100 {
+		scp.instances = append(scp.instances, stocked(n, ctImage, ExplicitVRLE, "x"))
+	}
+	_, port := serveTCP(t, ServerConfig{Handler: &keeper{}, Query: scp})
+	out := mustRun(t, "movescu", append(studyKeys, "-v", "--cancel", "1", "-aem", "WS2", "127.0.0.1", port)...)
+	if n := len(slow.all()); n < 3 || n > 20 || !strings.Contains(out, "Cancel") {
+		t.Errorf("%d instances went, movescu said %q", n, out)
+	}
 }
