@@ -22,7 +22,8 @@ type upper struct {
 	r    io.Reader     // the wire, later br
 	br   *bufio.Reader // once the association stands
 	head [headerSize]byte
-	out  []byte // the PDU that the next action sends
+	tail [4]byte // of a short PDU
+	out  []byte  // the PDU that the next action sends
 
 	source, reason byte // of the A-ABORT that the next action sends
 	garbled        bool // the peer's bytes are no PDUs any more
@@ -30,7 +31,10 @@ type upper struct {
 	data pdataReader
 }
 
-const maxLinger = 2 * time.Second
+const (
+	maxLinger = 2 * time.Second
+	maxLate   = 8 << 20 // bytes read in Sta13: what may be under way when we say the last word, so that it is heard
+)
 
 func newUpper(w *wire, requestor bool, artim time.Duration, maxRQ uint32) *upper {
 	u := &upper{wire: w, state: sta1, requestor: requestor, artim: artim, linger: min(artim, maxLinger), maxRQ: maxRQ, r: w}
@@ -200,17 +204,35 @@ func (u *upper) readBody(p pdu) ([]byte, error) {
 	if p.length < least || p.length > most {
 		return nil, u.violation(abortInvalidParameter, fmt.Sprintf("PDU type %02XH of %d bytes, %d to %d are allowed", p.kind, p.length, least, most))
 	}
-	body, err := io.ReadAll(io.LimitReader(u.r, int64(p.length)))
-	if err == nil && len(body) < int(p.length) {
-		err = io.EOF
-	}
+	body, err := u.takeBody(int64(p.length), most == 4)
 	if err != nil {
 		return nil, u.lost(err)
 	}
 	return body, nil
 }
 
+// takeBody: what comes in Sta13 is ignored, whatever it says (AA-6, AA-7), so it
+// is not even kept.
+func (u *upper) takeBody(length int64, isShort bool) ([]byte, error) {
+	switch {
+	case isShort:
+		_, err := io.ReadFull(u.r, u.tail[:])
+		return u.tail[:], err
+	case u.state == sta13:
+		_, err := io.CopyN(io.Discard, u.r, length)
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(u.r, length))
+	if err == nil && int64(len(body)) < length {
+		err = io.EOF
+	}
+	return body, err
+}
+
 func (p *pdu) parse(body []byte) (err error) {
+	if body == nil { // ignored
+		return nil
+	}
 	switch p.kind {
 	case typeRQ:
 		p.rq, err = parseAssociateRQ(body)
@@ -276,6 +298,7 @@ func (u *upper) lost(err error) error {
 
 // abort ends the association from our side, whatever state it is in.
 func (u *upper) abort() {
+	u.garbled = u.garbled || u.inside // what is left of a PDU looks like PDUs; to answer it would be a second A-ABORT (PS3.8 §9.3.8)
 	if _, _, ok := next(u.state, evtAbort, u.requestor); ok {
 		u.step(evtAbort)
 	}
@@ -291,6 +314,7 @@ func (u *upper) finish() {
 	if u.br != nil && u.br.Buffered() == 0 {
 		u.r, u.br = u.wire, nil // waiting costs no buffer
 	}
+	u.r = io.LimitReader(u.r, maxLate)
 	var err error
 	for err == nil && u.state == sta13 && u.stopped() == nil {
 		err = u.ignorePDU()
