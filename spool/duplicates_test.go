@@ -186,19 +186,28 @@ func twins(fs *memFS, body []byte) bool {
 	return answers[0] == nil || answers[1] == nil || answers[2] == nil
 }
 
-// P5, SPOOL-9: other bytes are another object, whatever they are called, and both
-// stay. That two of one name are told is in TestOneNameOtherContentsIsTold.
-func TestSameNameOtherBytesAreTwo(t *testing.T) {
-	s := open(t, Config{Dir: t.TempDir()})
-	a, b := sample(1, 4000), sample(1, 4000)
-	b[3999] ^= 1
-	first, r1 := put(t, s, newSample(1), a)
-	second, r2 := put(t, s, newSample(1), b)
-	if r1 != Fresh || r2 != Fresh || first.ID == second.ID {
-		t.Fatalf("%v %v: want two objects", r1, r2)
-	}
-	wantContent(t, s, first.ID, a)
-	wantContent(t, s, second.ID, b)
+// P5, SPOOL-9: one SOP Instance UID in two series. Other bytes are another object,
+// whatever they are called and wherever they belong: neither overwrites the other, over
+// a start as well, and both are told. More of that is in TestOneNameOtherContentsIsTold.
+func TestDisaster03OneUIDInTwoSeriesAreTwoObjects(t *testing.T) {
+	inBothWays(t, func(t *testing.T, key []byte) {
+		cfg := Config{Dir: t.TempDir(), Key: key}
+		s := open(t, cfg)
+		a, b := sample(1, 4000), sample(1, 4000)
+		b[3999] ^= 1
+		first, r1 := put(t, s, New{Name: "1.2.3", Group: "study", Part: "series 1", Seed: testSeed}, a)
+		second, r2 := put(t, s, New{Name: "1.2.3", Group: "study", Part: "series 2", Seed: testSeed}, b)
+		if r1 != Fresh || r2 != Fresh || first.ID == second.ID {
+			t.Fatalf("%v %v: want two objects", r1, r2)
+		}
+		for range 2 {
+			wantContent(t, s, first.ID, a)
+			wantContent(t, s, second.ID, b)
+			conflicting(t, s, first, second)
+			s.Close()
+			s = open(t, cfg)
+		}
+	})
 }
 
 // P1: a second success is a promise, too. The first copy has rotted and nobody

@@ -58,7 +58,7 @@ func TestNothingIsReadableOnTheDisk(t *testing.T) {
 		o, _ := put(t, s, secretSample(n), bytes.Repeat([]byte(secret+"\n"), 1+n*n*1000))
 		all = append(all, o)
 	}
-	steps := []error{s.AtHub(ctx, receipt(all[0])), s.Hold(ctx, all[1].ID), s.Archived(ctx, receipt(all[2])), s.Sweep(ctx)}
+	steps := []error{s.NoteSet(ctx, "note of "+secret, []byte(strings.Repeat(secret, 100))), s.AtHub(ctx, receipt(all[0])), s.Hold(ctx, all[1].ID), s.Archived(ctx, receipt(all[2])), s.Sweep(ctx)}
 	for range 5 {
 		o, err := s.Lease(ctx, "x")
 		steps = append(steps, err, s.Return(o.ID, 0, Poison(errors.New("refused, says the hub of "+secret))))
@@ -83,7 +83,7 @@ func TestNothingIsReadableOnTheDisk(t *testing.T) {
 	kinds := map[string]int{}
 	for name, b := range tree(t, cfg.Dir) {
 		kinds[filepath.Base(filepath.Dir(name))]++
-		for _, plain := range []string{secret, "study of", "meta ", "preface ", headerMagic, sealMagic, string(all[3].ID[:])} {
+		for _, plain := range []string{secret, "study of", "note of", "meta ", "preface ", headerMagic, sealMagic, string(all[3].ID[:])} {
 			if strings.Contains(b, plain) {
 				t.Errorf("%s holds %q in plain", name, plain)
 			}
