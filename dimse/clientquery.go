@@ -96,11 +96,12 @@ func (i *inquiry) run(field uint16, q Query) (last command, d DataSet, err error
 	}
 	i.id, i.rq = presentation.ID, q.command(field, i.c.nextMessageID())
 	err = i.c.during(i.ctx, func() error {
-		defer func() { i.c.up.limit = time.Time{} }()
 		if err := i.c.send(i.id, i.rq, &identifier); err != nil {
 			return err
 		}
-		last, d, err = i.responses()
+		if last, d, err = i.responses(); err == nil {
+			i.c.up.limit = time.Time{} // after an error it bounds the end of the association
+		}
 		return err
 	})
 	if err == nil && i.stopped != ErrStop {

@@ -67,14 +67,22 @@ func (g *giver) store(presentation Context, i Instance) (Status, error) {
 	return g.response(rq.MessageID)
 }
 
-// response waits for the response to a sub-operation. C-CANCEL may come before
-// it; this one is still waited for.
+// response waits for the response to a sub-operation, for a bounded time.
 func (g *giver) response(id uint16) (Status, error) {
-	a := g.o.a
-	a.up.limit = time.Now().Add(subOperation)
-	defer func() { a.up.limit = time.Time{} }()
+	u := g.o.a.up
+	u.limit = time.Now().Add(subOperation)
+	status, err := g.await(id)
+	if err == nil {
+		u.limit = time.Time{} // after an error it bounds the end of the association
+	}
+	return status, err
+}
+
+// await reads messages until the response is there. C-CANCEL may come before it;
+// this one is still waited for.
+func (g *giver) await(id uint16) (Status, error) {
 	for range maxStrays {
-		presentation, cmd, err := a.readMessage()
+		presentation, cmd, err := g.o.a.readMessage()
 		if err != nil {
 			return 0, err
 		}
@@ -87,7 +95,7 @@ func (g *giver) response(id uint16) (Status, error) {
 			return 0, err
 		}
 	}
-	return 0, a.up.violation(abortUnexpectedParam, "requests instead of a response")
+	return 0, g.o.a.up.violation(abortUnexpectedParam, "requests instead of a response")
 }
 
 func (g *giver) status(rsp command) (Status, error) {

@@ -231,7 +231,7 @@ func TestQueriesAreRefusedByStatus(t *testing.T) {
 				s.send(echoMessage(10)).expectResponse(cEchoRQ|responseBit, 10, StatusSuccess)
 				s.release()
 			})
-			if len(scp.asked) != 0 {
+			if len(scp.heard()) != 0 {
 				t.Error("the QuerySCP was asked")
 			}
 		})

@@ -40,7 +40,7 @@ func TestFindscuFinds(t *testing.T) {
 			t.Errorf("%s: findscu read %q", option, names)
 		}
 	}
-	for _, q := range scp.asked {
+	for _, q := range scp.heard() {
 		if got := textOf(t, q.Identifier, studyUID); got != "2.25.4711" {
 			t.Errorf("asked for %q in %s", got, q.Identifier.TransferSyntaxUID)
 		}
@@ -142,7 +142,7 @@ func TestGetscuGets(t *testing.T) {
 		t.Errorf("getscu was not told of the instance that it has no context for: %q", out)
 	}
 	dir = t.TempDir()
-	scp.instances = scp.instances[2:]
+	_, port = serveTCP(t, ServerConfig{Handler: &keeper{}, Query: &shelf{t: t, instances: scp.instances[2:]}})
 	mustRun(t, "getscu", append(studyKeys, "+xy", "+B", "-od", dir, "127.0.0.1", port)...)
 	arrivedAs(t, dir, files[2:])
 }
@@ -293,12 +293,12 @@ func TestOrthancAnswers(t *testing.T) {
 // TestOrthancAsks: Orthanc finds a study here and retrieves it into itself, in
 // whatever transfer syntax each instance is.
 func TestOrthancAsks(t *testing.T) {
-	scp := &shelf{t: t, peers: map[string]ClientConfig{}}
+	scp := &shelf{t: t}
 	files := filesOnShelf(t, scp)
 	scp.matches = []DataSet{identifier(t, ExplicitVRLE, map[dataset.Tag]string{queryRetrieveLevel: "STUDY", studyUID: "2.25.4711", patientID: "0001"})}
 	_, edged := serveTCP(t, ServerConfig{Handler: &keeper{}, Query: scp})
 	port, rest := orthanc(t, "1", edged)
-	scp.peers["ORTHANC"] = clientConfig(port)
+	scp.know("ORTHANC", clientConfig(port))
 	query := post(t, rest, "/modalities/edged/query", `{"Level": "Study", "Query": {"StudyInstanceUID": "2.25.4711", "PatientID": ""}}`)
 	post(t, rest, query+"/retrieve", `{"TargetAet": "ORTHANC", "Synchronous": true}`)
 	found := post(t, rest, "/tools/find", `{"Level": "Instance", "Query": {"StudyInstanceUID": "2.25.4711"}}`)

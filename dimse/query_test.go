@@ -33,6 +33,18 @@ func (s *shelf) note(q Query) {
 	s.asked = append(s.asked, q)
 }
 
+func (s *shelf) heard() []Query {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+func (s *shelf) know(title string, cfg ClientConfig) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peers = map[string]ClientConfig{title: cfg}
+}
+
 func (s *shelf) Find(ctx context.Context, _ *Association, q Query, found func(DataSet) error) Answer {
 	s.note(q)
 	if s.find != nil {
@@ -52,6 +64,8 @@ func (s *shelf) Select(_ context.Context, _ *Association, q Query) ([]Instance, 
 }
 
 func (s *shelf) Destination(_ context.Context, _ *Association, title string) (ClientConfig, Answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	cfg, ok := s.peers[title]
 	if !ok {
 		return cfg, Answer{Status: StatusUnknownDestination}
@@ -133,7 +147,7 @@ func findAll(t *testing.T, context, matches, query string) {
 	if err := c.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if got := scp.asked[0]; got.SOPClassUID != StudyRootFind || got.Identifier.TransferSyntaxUID != context || textOf(t, got.Identifier, queryRetrieveLevel) != "STUDY" {
+	if got := scp.heard()[0]; got.SOPClassUID != StudyRootFind || got.Identifier.TransferSyntaxUID != context || textOf(t, got.Identifier, queryRetrieveLevel) != "STUDY" {
 		t.Errorf("the SCP was asked %+v", got)
 	}
 }
