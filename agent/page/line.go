@@ -22,6 +22,8 @@ type lineView struct {
 	Full    string // when the space will be used up, "" if nobody knows
 	Broken  string // how many files a power cut left half written, "" if none
 	Checked string // when all images had last been read again, "" if not yet
+	Asked   string // how many storage commitment requests are not answered yet, "" if none
+	Unheard string // how many of them could not be delivered
 	Detail  string // for technicians, as it is
 }
 
@@ -41,6 +43,12 @@ func lineOf(f facts, w *words) lineView {
 	}
 	if n := f.Status.Findings.Conflicts; n > 0 {
 		v.Twice = w.Count("line.images", n)
+	}
+	if c := f.Status.DICOM.Commitments; c.Requests > 0 {
+		v.Asked = w.Count("line.requests", c.Requests)
+		if c.Unreached > 0 {
+			v.Unheard = w.Count("line.unheard", c.Unreached)
+		}
 	}
 	if sp.DaysLeft != nil && *sp.DaysLeft < 3650 {
 		v.Full = w.Say("line.full", "duration", w.duration(days(*sp.DaysLeft)))

@@ -122,6 +122,15 @@ type DICOM struct {
 	Associations int64  `json:"associations"`        // open now
 	Ready        bool   `json:"ready"`               // a C-STORE sent now would be accepted
 	NotReady     string `json:"not_ready,omitempty"` // one line, why not
+
+	Commitments Commitments `json:"commitments"`
+}
+
+// Commitments are storage commitment requests that have not been answered yet.
+type Commitments struct {
+	Requests  int64 `json:"requests"`
+	Instances int64 `json:"instances"` // that they ask for
+	Unreached int64 `json:"unreached"` // requests of devices that did not answer when they were called last
 }
 
 // Facility is where the appliance stands.

@@ -47,7 +47,9 @@ type appliance struct {
 	view   *view
 	page   *page.Page
 
-	catalogue *catalogue // nil: no device may query
+	catalogue   *catalogue // nil: no device may query
+	commitments *commitments
+	steps       *stepNotes
 }
 
 func (c *runCmd) Run(p *process) error {
@@ -113,6 +115,12 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	a.roster.keepIn(filepath.Join(cfg.DataDir, devicesFile), log)
 	a.door = &door{keeper: a.keeper, roster: a.roster, log: log, refuse: a.countRefused}
 	a.catalogue = newCatalogueFor(cfg.Dicom, a.keeper)
+	if a.commitments, err = newCommitments(&a.cfg, a.keeper, a.roster, log); err != nil {
+		return nil, err
+	}
+	if a.steps, err = newStepNotes(a.keeper, log); err != nil {
+		return nil, err
+	}
 	if a.server, err = a.newServer(); err != nil {
 		return nil, err
 	}
@@ -120,7 +128,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	a.sender = newSender(&a.cfg, feed, place, log)
 	v := a.view
 	v.keeper, v.roster, v.sending, v.associations, v.enrolled = a.keeper, a.roster, a.sender.status, a.server.Established, a.sender.enrolled
-	v.certificate = a.sender.certificateUntil
+	v.certificate, v.commitments = a.sender.certificateUntil, a.commitments.pending
 	zone, err := time.LoadLocation(cfg.Facility.TimeZone)
 	if err != nil {
 		return nil, err
@@ -151,7 +159,8 @@ func orNone[T ~int64](v T) T {
 
 func (a *appliance) newServer() (*dimse.Server, error) {
 	return dimse.NewServer(dimse.ServerConfig{
-		Handler: a.door, Observer: a.door, Admit: a.door.admit, Accepts: a.door.accepts, Query: a.querySCP(), Log: a.log,
+		Handler: a.door, Observer: a.door, Admit: a.door.admit, Accepts: a.door.accepts, Log: a.log,
+		Commitment: a.commitments.engine, Steps: a.steps.engine, Query: a.querySCP(),
 		MaxAssociations: a.cfg.Dicom.MaxAssociations, MaxPerAddress: a.cfg.Dicom.MaxPerDevice, MaxPerTitle: a.cfg.Dicom.MaxPerDevice,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
@@ -173,7 +182,7 @@ func (a *appliance) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run, a.commitments.run, a.steps.run} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {

@@ -77,6 +77,9 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 	row("check", "all images last read again %s; %d since the start, %d damaged", ago(st.Spool.Scrub.PassedAt, now), st.Spool.Scrub.Objects, st.Spool.Scrub.Damaged)
 	row("line", "%s", line(st.Uplink))
 	row("DICOM", "AE title %s, %d associations, %s", st.AETitle, st.DICOM.Associations, ready(st.DICOM))
+	if c := st.DICOM.Commitments; c.Requests > 0 {
+		row("commitment", "%d requests of devices are not answered yet, for %d images; %d of them could not be delivered so far", c.Requests, c.Instances, c.Unreached)
+	}
 	for _, x := range said.Warnings {
 		row("warning", "%s", x)
 	}

@@ -26,7 +26,8 @@ type view struct {
 	associations func() int
 	enrolled     func() bool
 	certificate  func() time.Time // its end; zero: there is none
-	secret       []byte           // of study keys
+	commitments  func() status.Commitments
+	secret       []byte // of study keys
 	started      time.Time
 	bell         page.Bell
 
@@ -66,7 +67,7 @@ func (v *view) Status() status.Status {
 	st := status.Status{
 		Facility: status.Facility{Code: v.cfg.Facility.Code, Name: v.cfg.Facility.Name},
 		AETitle:  v.cfg.Dicom.AETitle, Version: version, StartedAt: v.started, At: now,
-		CertificateUntil: v.certificate(), Warnings: v.warnings(), DICOM: status.DICOM{Associations: int64(v.associations())},
+		CertificateUntil: v.certificate(), Warnings: v.warnings(), DICOM: status.DICOM{Associations: int64(v.associations()), Commitments: v.commitments()},
 		Uplink: status.Uplink{Connected: up.Connected, Transport: transport(up), Hub: up.Hub, Since: up.Since,
 			RateBitsPerSecond: up.RateBitsPerSecond, LastError: up.LastError},
 	}
