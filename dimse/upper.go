@@ -188,7 +188,7 @@ func (u *upper) checkType(kind byte) error {
 	switch {
 	case unknown:
 		return u.violation(abortUnrecognizedPDU, fmt.Sprintf("PDU type %02XH", kind))
-	case u.state == sta2 && kind != typeRQ:
+	case u.state == sta2 && kind != typeRQ && kind != typeAbort:
 		return u.violation(abortUnexpectedPDU, fmt.Sprintf("PDU type %02XH before A-ASSOCIATE-RQ", kind))
 	}
 	return nil
