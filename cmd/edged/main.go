@@ -21,18 +21,19 @@ var version = "dev"
 
 // commands are edged's verbs.
 type commands struct {
-	Run     runCmd     `cmd:"" help:"The daemon, in the foreground."`
-	Demo    demoCmd    `cmd:"" help:"Hub, appliance and archive on this machine: sends sample studies and shows each hop."`
-	Check   checkCmd   `cmd:"" help:"Check a configuration."`
-	Status  statusCmd  `cmd:"" help:"What the page shows, in the terminal."`
-	Echo    echoCmd    `cmd:"" help:"C-ECHO to a DICOM node."`
-	Send    sendCmd    `cmd:"" help:"C-STORE files, folders or media to a DICOM node; goes on where it stopped."`
-	Spool   spoolCmd   `cmd:"" help:"Look into the spool, also while the daemon is down."`
-	Devices devicesCmd `cmd:"" help:"Who calls, what it asked for, and why it was refused."`
-	Audit   auditCmd   `cmd:"" help:"What people did to images here, and whether the record is whole."`
-	Enroll  enrollCmd  `cmd:"" help:"Turn a claim code into this appliance's certificate."`
-	Retire  retireCmd  `cmd:"" help:"The end: prove that everything is archived, and erase the keys."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Run      runCmd      `cmd:"" help:"The daemon, in the foreground."`
+	Demo     demoCmd     `cmd:"" help:"Hub, appliance and archive on this machine: sends sample studies and shows each hop."`
+	Check    checkCmd    `cmd:"" help:"Check a configuration."`
+	Status   statusCmd   `cmd:"" help:"What the page shows, in the terminal."`
+	Echo     echoCmd     `cmd:"" help:"C-ECHO to a DICOM node."`
+	Send     sendCmd     `cmd:"" help:"C-STORE files, folders or media to a DICOM node; goes on where it stopped."`
+	Backfill backfillCmd `cmd:"" help:"Bring what an old PACS holds to the appliance, study by study; goes on where it stopped."`
+	Spool    spoolCmd    `cmd:"" help:"Look into the spool, also while the daemon is down."`
+	Devices  devicesCmd  `cmd:"" help:"Who calls, what it asked for, and why it was refused."`
+	Audit    auditCmd    `cmd:"" help:"What people did to images here, and whether the record is whole."`
+	Enroll   enrollCmd   `cmd:"" help:"Turn a claim code into this appliance's certificate."`
+	Retire   retireCmd   `cmd:"" help:"The end: prove that everything is archived, and erase the keys."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // process is what every command gets.
