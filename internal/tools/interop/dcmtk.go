@@ -31,6 +31,7 @@ func dcmtkChecks(ctx context.Context, l *lab) (all []check, stop func(), err err
 		_, err := l.call(ctx, "dcmsend", "-dn", "-aet", "DCMTK", "-aec", ourTitle, "127.0.0.1", port, o.path)
 		return err
 	}})...)
+	all = append(all, l.queryChecks(l.dcmtkQuerier())...)
 	archive, err := l.storescp(ctx, "DCMTK storescp", "+xa", "--promiscuous")
 	if err != nil {
 		return nil, nil, err
@@ -84,7 +85,7 @@ func (l *lab) storescp(ctx context.Context, name string, options ...string) (*ar
 	if err != nil {
 		return nil, err
 	}
-	return &archive{receiver{name, "STORESCP", port, fileIn(dir)}, p.stop}, p.listens(ctx, port)
+	return &archive{receiver{name, "STORESCP", port, fileIn(dir), false}, p.stop}, p.listens(ctx, port)
 }
 
 // fileIn finds the file of an instance, whose name has its UID, in a folder.
@@ -112,4 +113,33 @@ func findIn(dir, uid string) (found string, err error) {
 		err = os.ErrNotExist
 	}
 	return found, err
+}
+
+// dcmtkQuerier is findscu, movescu and getscu.
+func (l *lab) dcmtkQuerier() querier {
+	ask := func(program string) func(ctx context.Context, port string, q question) error {
+		return func(ctx context.Context, port string, q question) error {
+			dir, err := l.folder(program)
+			if err != nil {
+				return err
+			}
+			args := []string{"-S"}
+			if q.patientRoot {
+				args[0] = "-P"
+			}
+			switch program {
+			case "movescu":
+				args = append(args, "-aem", q.destination, "+P", q.listen, "-od", dir)
+			case "getscu":
+				args = append(args, "-od", dir)
+				if q.syntax != explicitLE {
+					args = append(args, "+xy")
+				}
+			}
+			args = append(args, keyed("-k", q.keys)...)
+			_, err = l.call(ctx, program, append(args, "-aet", "DCMTK", "-aec", ourTitle, "127.0.0.1", port)...)
+			return err
+		}
+	}
+	return querier{name: "DCMTK findscu, movescu, getscu", title: "DCMTK", own: true, find: ask("findscu"), move: ask("movescu"), get: ask("getscu")}
 }

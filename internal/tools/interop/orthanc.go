@@ -28,15 +28,11 @@ type server struct {
 }
 
 func orthancChecks(ctx context.Context, l *lab) (all []check, stop func(), err error) {
-	o, err := l.startOrthanc(ctx, l.edged.ports["ORTHANC"], false)
+	o, err := l.startOrthanc(ctx, false)
 	if err != nil {
 		return nil, nil, err
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, nil, err
-	}
-	secure, err := l.startOrthanc(ctx, port, true)
+	secure, err := l.startOrthanc(ctx, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,18 +43,24 @@ func orthancChecks(ctx context.Context, l *lab) (all []check, stop func(), err e
 		l.echoOutTLS("Orthanc", secure.title, secure.port, true),
 	}
 	all = append(all, l.storeChecks(sender{"Orthanc", o.store})...)
-	all = append(all, l.receiveChecks(receiver{"Orthanc", o.title, o.port, o.file})...)
+	all = append(all, l.commitChecks(committer{"Orthanc", "ORTHANC", false, true, func(ctx context.Context, listen string, refs ...string) (string, error) {
+		return o.commit(ctx, l, refs)
+	}})...)
+	all = append(all, l.queryChecks(o.querier())...)
+	all = append(all, l.receiveChecks(receiver{"Orthanc", o.title, o.port, o.file, false})...)
 	return all, func() { o.stop(); secure.stop() }, nil
 }
 
-func (l *lab) startOrthanc(ctx context.Context, port string, tls bool) (*server, error) {
+func (l *lab) startOrthanc(ctx context.Context, tls bool) (*server, error) {
 	dir, err := l.folder("orthanc")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{title: "ORTHANC", port: port}
-	if s.page, err = freePort(); err != nil {
-		return nil, err
+	s := &server{title: "ORTHANC"}
+	for _, p := range []*string{&s.port, &s.page} {
+		if *p, err = freePort(); err != nil {
+			return nil, err
+		}
 	}
 	config := filepath.Join(dir, "orthanc.json")
 	if err := os.WriteFile(config, s.config(l, dir, tls), 0o600); err != nil {

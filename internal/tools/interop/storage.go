@@ -29,7 +29,7 @@ func (l *lab) storeIn(ctx context.Context, s sender, ts syntax) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	t, err := newTap(l.edged.address())
+	t, err := newTap("127.0.0.1:0", l.edged.address())
 	if err != nil {
 		return "", err
 	}
@@ -41,6 +41,9 @@ func (l *lab) storeIn(ctx context.Context, s sender, ts syntax) (string, error) 
 	}
 	if sendErr != nil {
 		return "", sendErr
+	}
+	if err := ended(wire, cStoreResponse); err != nil {
+		return "", err
 	}
 	names, data, err := l.export(ctx, o.SOPInstance)
 	if err != nil {
@@ -65,8 +68,10 @@ func neverSent(wire []dialogue, o object, sendErr error) error {
 			return fmt.Errorf("the association was rejected or cut: %w: %w", d.err, sendErr)
 		}
 	}
-	proposed, accepted := proposes(wire, o.SOPClass, o.TransferSyntax)
+	proposed, accepted, another := proposes(wire, o.SOPClass, o.TransferSyntax)
 	switch {
+	case another:
+		return unable("it let the receiver choose, and could not convert the object to what was chosen")
 	case proposed && !accepted:
 		return fmt.Errorf("proposed and not accepted: %w", sendErr)
 	case proposed:
@@ -82,6 +87,9 @@ type receiver struct {
 	name, title, port string
 	// file gives the Part 10 file of an instance that it has received.
 	file func(ctx context.Context, uid string) ([]byte, error)
+	// converts means that its files are written from what it has decoded, also in
+	// another character set: only the wire and its answer can be looked at.
+	converts bool
 }
 
 // receiveChecks has a row for each transfer syntax.
@@ -99,13 +107,13 @@ func (l *lab) storeOut(ctx context.Context, r receiver, ts syntax) (string, erro
 	if err != nil {
 		return "", err
 	}
-	t, err := newTap("127.0.0.1:" + r.port)
+	t, err := newTap("127.0.0.1:0", "127.0.0.1:"+r.port)
 	if err != nil {
 		return "", err
 	}
 	_, sendErr := l.call(ctx, l.program("edged"), "send", "--retry", "1s", "--to", r.title+"@127.0.0.1:"+t.port(), o.path)
 	wire := t.close()
-	proposed, accepted := proposes(wire, o.SOPClass, o.TransferSyntax)
+	proposed, accepted, _ := proposes(wire, o.SOPClass, o.TransferSyntax)
 	if proposed && !accepted {
 		return "", unable("it does not accept the transfer syntax; `edged send` says so")
 	}
@@ -118,6 +126,12 @@ func (l *lab) storeOut(ctx context.Context, r receiver, ts syntax) (string, erro
 	}
 	if err := same(m.data, o.data); err != nil {
 		return "", fmt.Errorf("on the wire: %w", err)
+	}
+	if err := ended(wire, cStoreResponse); err != nil {
+		return "", err
+	}
+	if r.converts {
+		return "it decodes what it gets, and writes files of its own making; what counts here is what was on the wire, and its success", nil
 	}
 	return l.kept(ctx, r, o)
 }

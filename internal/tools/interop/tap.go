@@ -29,9 +29,9 @@ type tap struct {
 // recording is one connection, both ways.
 type recording struct{ requestor, acceptor bytes.Buffer }
 
-// newTap listens on loopback and passes on to an address until close.
-func newTap(to string) (*tap, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// newTap listens at an address and passes on to an address until close.
+func newTap(at, to string) (*tap, error) {
+	l, err := net.Listen("tcp", at)
 	if err != nil {
 		return nil, err
 	}
@@ -261,15 +261,16 @@ func stored(all []dialogue, uid string) (m message, syntax string, ok bool) {
 }
 
 // proposes says whether an association was asked for with that transfer syntax,
-// accepts whether it was accepted.
-func proposes(all []dialogue, class, syntax string) (proposed, accepted bool) {
+// whether it was accepted, and whether another of the same context was.
+func proposes(all []dialogue, class, syntax string) (proposed, accepted, another bool) {
 	for _, d := range all {
 		for id, p := range d.proposed {
 			if p.abstract == class && slices.Contains(p.syntaxes, syntax) {
 				proposed = true
 				accepted = accepted || d.accepted[id] == syntax
+				another = another || d.accepted[id] != "" && d.accepted[id] != syntax
 			}
 		}
 	}
-	return proposed, accepted
+	return proposed, accepted, another
 }
