@@ -26,9 +26,6 @@ type Commitments interface {
 }
 
 const (
-	// maxReferences bounds a transaction: archives take so many at once, and a
-	// report that is lost costs no more.
-	maxReferences = 500
 	// askAfter is how long what was stored waits to be asked for while the queue
 	// does not pause.
 	askAfter = 30 * time.Second
@@ -56,7 +53,7 @@ type committer struct {
 }
 
 func (f *Forwarder) committer(d *CStore) *committer {
-	return &committer{Forwarder: f, d: d, gate: &gate{backoff: f.Connect}, size: maxReferences}
+	return &committer{Forwarder: f, d: d, gate: &gate{backoff: f.Connect}, size: d.c.References}
 }
 
 // run asks until ctx ends.
@@ -78,11 +75,11 @@ func (c *committer) run(ctx context.Context) {
 // due reports whether to ask now: when a transaction is full, when the queue
 // pauses, or when it has not paused for a while.
 func (c *committer) due(ctx context.Context) bool {
-	d, err := c.Jobs.Due(ctx, c.d.c.Name, maxReferences)
+	d, err := c.Jobs.Due(ctx, c.d.c.Name, c.d.c.References)
 	if err != nil && ctx.Err() == nil {
 		c.log.Error("what is to be committed cannot be read", "destination", c.d.c.Name, "err", err)
 	}
-	return d.Objects > 0 && (d.Paused || d.Objects == maxReferences || d.Waited >= askAfter)
+	return d.Objects > 0 && (d.Paused || d.Objects == c.d.c.References || d.Waited >= askAfter)
 }
 
 func (c *committer) failed(err error) {
@@ -162,7 +159,7 @@ func (c *committer) ask(ctx context.Context, client *dimse.Client) (bool, error)
 	if err != nil {
 		return false, errors.Join(err, c.notAsked(ctx, uid, refused))
 	}
-	c.size = min(2*c.size, maxReferences)
+	c.size = min(2*c.size, c.d.c.References)
 	c.gate.succeeded()
 	c.log.Info("storage commitment asked for", "destination", c.d.c.Name, "objects", len(references))
 	return true, nil
@@ -185,7 +182,7 @@ func (c *committer) await(ctx context.Context, client *dimse.Client) bool {
 	if !c.Listening {
 		patience *= 12 // this association is the only way
 	}
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, min(patience, c.Commit.Min))
 	defer cancel()
 	err := client.AwaitCommitment(limited, c)
 	return err == nil || errors.Is(err, context.DeadlineExceeded)

@@ -21,6 +21,9 @@ type CStoreConfig struct {
 	Associations int    // at once. If zero, 2.
 	// Commitment: what it answers with Success is done when it has committed itself.
 	Commitment bool
+	// References bounds a transaction: archives take so many at once, and a report
+	// that is lost costs no more. If zero, 500.
+	References int
 	// Idle is how long an association without work is kept. If zero, 10 s.
 	Idle time.Duration
 	// Await is how long a report of commitment is waited for on the association
@@ -40,6 +43,9 @@ func NewCStore(c CStoreConfig) *CStore {
 	}
 	if c.Idle == 0 {
 		c.Idle = 10 * time.Second
+	}
+	if c.References == 0 {
+		c.References = 500
 	}
 	if c.Await == 0 {
 		c.Await = 5 * time.Second

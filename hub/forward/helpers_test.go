@@ -36,6 +36,9 @@ type bench struct {
 	log    *slog.Logger
 
 	forwarder *Forwarder // of the run under way
+
+	reports string  // where archives report, "" nowhere
+	commit  Backoff // how long they may take
 }
 
 func newBench(t *testing.T, destinations ...string) *bench {
@@ -134,8 +137,10 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 		},
 		Poll:   20 * time.Millisecond,
 		Object: Backoff{10 * time.Millisecond, 100 * time.Millisecond}, Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
+		Commit: b.commit, Listening: b.reports != "",
 	})
 	b.forwarder = f
+	defer b.takeReports(f)()
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()
@@ -152,6 +157,28 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 		b.Error(err)
 	}
 	return f
+}
+
+// takeReports is the hub's DICOM door.
+func (b *bench) takeReports(f *Forwarder) (stop func()) {
+	b.Helper()
+	if b.reports == "" {
+		return func() {}
+	}
+	s, err := dimse.NewServer(dimse.ServerConfig{Handler: &archive{}, CommitmentSCU: f, ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := net.Listen("tcp", b.reports)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	return func() {
+		s.Close()
+		<-ended
+	}
 }
 
 func (b *bench) stats() ledger.Stats {
@@ -200,6 +227,11 @@ type archive struct {
 	accepts func(p dimse.Peer, class string) bool
 	admit   func(dimse.Peer) *dimse.Reject
 	raw     func(data io.Reader) dimse.Status // in place of store, to leave off in the middle
+	commit  func(*dimse.Association, dimse.CommitmentRequest) dimse.Answer
+}
+
+func (a *archive) RequestCommitment(_ context.Context, on *dimse.Association, rq dimse.CommitmentRequest) dimse.Answer {
+	return a.commit(on, rq)
 }
 
 func (a *archive) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
@@ -218,10 +250,14 @@ func (a *archive) Store(_ context.Context, _ *dimse.Association, rq dimse.StoreR
 // serve listens on address, which may have port 0, and returns where, and how to stop.
 func (a *archive) serve(t *testing.T, address string) (addr string, stop func()) {
 	t.Helper()
-	s, err := dimse.NewServer(dimse.ServerConfig{
+	c := dimse.ServerConfig{
 		Handler: a, Accepts: a.accepts, Admit: a.admit,
 		ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST",
-	})
+	}
+	if a.commit != nil {
+		c.Commitment = a
+	}
+	s, err := dimse.NewServer(c)
 	if err != nil {
 		t.Fatal(err)
 	}
