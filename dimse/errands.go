@@ -6,7 +6,8 @@ import (
 	"fmt"
 )
 
-// An acceptor may ask, too: N-EVENT-REPORT goes against the stream of requests.
+// An acceptor may ask, too: N-EVENT-REPORT goes against the stream of requests
+// (PS3.4 §J.3.3).
 // Other goroutines give such an errand to the association's goroutine, which
 // alone reads and writes. It does one between two messages, never inside one,
 // and goes on serving while it waits for the answer.

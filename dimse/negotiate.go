@@ -42,7 +42,8 @@ const defaultMaxPDU = 128 << 10
 // nil. It is pure, but for what Policy.Admit does.
 //
 // A request with no context that we can accept is accepted all the same, with
-// every context answered: the requestor learns what was wrong with each.
+// every context answered (PS3.8 §9.3.3.2): the requestor learns what was wrong with
+// each. The standard allows a rejection as well (PS3.8 §9.3.4), which says less.
 func Negotiate(rq *AssociateRQ, peer Peer, p Policy) (*AssociateAC, *Reject) {
 	if r := refuse(rq, peer, p); r != nil {
 		return nil, r

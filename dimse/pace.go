@@ -7,7 +7,7 @@ import "time"
 // sends a byte a second to keep a slot is gone after one minute.
 const defaultFloor = 64 << 10
 
-// pace watches that a message moves. It counts the time spent waiting for the
+// pace watches that a message moves (P9). It counts the time spent waiting for the
 // peer, never our own: a handler that is busy for an hour takes nothing from
 // it. In each stall of waiting at least floor bytes must move; when they have,
 // the next stall begins. So a message that is shorter than floor has one stall

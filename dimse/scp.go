@@ -174,7 +174,8 @@ func (s *Server) echo(ctx context.Context, a *Association, presentation Context,
 }
 
 // store answers one C-STORE-RQ. The data set is always read to its end before
-// the answer, whatever the handler did, so that the association survives.
+// the answer, whatever the handler did, so that the association survives (PS3.4
+// §B.2.3 has statuses for it, A7xx among them, and no hang-up).
 func (s *Server) store(ctx context.Context, a *Association, presentation Context, cmd command) error {
 	rq := storeRequest(cmd, presentation)
 	if rq.SOPClassUID == "" {
@@ -209,9 +210,11 @@ func (a *Association) endData(cmd command) (rest int64, err error) {
 	return a.in.drain()
 }
 
-// checkStore looks at the command alone (PS3.7 §9.1.1). A class that differs
-// from the one of the context is let through: the bytes are worth more than the
-// order (dimse/COMPAT.md).
+// checkStore looks at the command alone (PS3.7 §9.1.1).
+//
+// Gap: a class that differs from the one of the context is let through, though the
+// standard wants them equal: the bytes are worth more than the order
+// (dimse/COMPAT.md).
 func checkStore(rq StoreRequest, presentation Context, cmd command) Status {
 	switch {
 	case !cmd.carriesData():
@@ -224,6 +227,8 @@ func checkStore(rq StoreRequest, presentation Context, cmd command) Status {
 	return StatusSuccess
 }
 
+// storeResponse names the message that it answers, the class and the instance
+// (PS3.7 §9.3.1.2).
 func storeResponse(cmd command, rq StoreRequest, status Status) command {
 	c := response(cmd, status)
 	if rq.SOPInstanceUID != "" {

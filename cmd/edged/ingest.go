@@ -154,6 +154,10 @@ func (d *door) Echo(context.Context, *dimse.Association) dimse.Status { return d
 // the header is read from.
 var windows = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, dicom.HeaderWindow) }}
 
+// Gap: the audit messages of PS3.15 §A.5.3 (begin transferring, instances transferred,
+// failures too) are not sent in this version; the log and the page tell what was
+// refused.
+
 // Store takes one instance (PS3.4 §B.2). Success is answered when Commit has
 // returned: the commit point is the flush of the directory that covers it (P1).
 func (d *door) Store(ctx context.Context, a *dimse.Association, rq dimse.StoreRequest, data io.Reader) dimse.Status {

@@ -73,7 +73,8 @@ const (
 	flagTest                          // a self-test object
 )
 
-// findings compares what the command said with what the data set says.
+// findings compares what the command said with what the data set says. A900 would be
+// allowed (PS3.4 §B.2.3); we keep the instance and flag it.
 func findings(n dicom.Names, h dicom.Header, headerErr error) (flags uint32) {
 	if headerErr != nil {
 		flags |= flagUnreadable

@@ -68,6 +68,8 @@ func ReadHeader(window []byte, transferSyntax string) (h Header, err error) {
 	return h, err
 }
 
+// deflated: all of the data set is one deflate stream (PS3.5 §A.5); no tag can be
+// looked for before it is inflated.
 func deflated(ts string) bool {
 	return ts == DeflatedExplicitVRLittleEndian || ts == JPIPReferencedDeflate || ts == JPIPHTJ2KReferencedDeflate
 }
