@@ -52,8 +52,9 @@ func (r *rig) waiting() (n int) {
 	return n
 }
 
-// A hub that dies in mid-object, again and again, costs time and nothing else.
-func TestHubKilledInMidObject(t *testing.T) {
+// A hub that dies in mid-object, again and again, costs time and nothing else: the
+// appliance finds it again by itself, each time.
+func TestDisaster10TheHubGoesAndComesBack(t *testing.T) {
 	r, line := overRelay(t)
 	sent := r.stream()
 	const kills = 5

@@ -57,8 +57,9 @@ func (r *rig) smallDiskOf(folder string, size int64, mkfs ...string) {
 }
 
 // A full disk refuses what is new, in a way that modalities sit out, and harms
-// nothing that was acknowledged (P7). It ends by itself when there is room.
-func TestDiskFull(t *testing.T) {
+// nothing that was acknowledged (P7). It ends by itself when there is room. All that
+// arrives lies on the data's own disk: there is no folder for temporary files.
+func TestDisaster12FullDiskTakesNothingAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "spool: {allow_unsafe_filesystem: true, reserve_bytes: 8MiB}\n"+alone, "")
 	r.smallDisk("edge", 160<<20)
@@ -100,7 +101,7 @@ func TestDiskFull(t *testing.T) {
 
 	// The power goes while the disk is full.
 	r.edged.kill()
-	r.edged = start(t, bin(t, "edged"), "run", "-c", r.path("edged.yaml"))
+	r.edged = startEnv(t, []string{"TMPDIR=" + r.path("nowhere")}, bin(t, "edged"), "run", "-c", r.path("edged.yaml"))
 	r.await("the spool to be recovered on a full disk", func() bool { return len(r.rows()) == len(acknowledged) })
 	r.mustHold(acknowledged)
 	r.rejected(r.dimseConfig("CT1", "EDGED"), dimse.RejectCongestion)

@@ -12,10 +12,11 @@ import (
 	"edged/spool"
 )
 
-// What was acknowledged and is not whole any more is told by the state, the list
+// The obligations know of an image and the disk has it not, or not whole: a start
+// compares the two. What was acknowledged and is not whole any more is told by the state, the list
 // and the proof, over every start, whether the daemon runs or not, until it
 // comes again (P14).
-func TestLostImagesStayInSight(t *testing.T) {
+func TestDisaster09WhatDivergedIsToldByEachStart(t *testing.T) {
 	t.Parallel()
 	// Encrypted, a flipped bit takes the seal along: of such a file nobody knows the
 	// ID, and only a discard ends it; see TestDiscardOfDamagedKeepsTheBytes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ type relay struct {
 	in     *net.UDPConn
 	hub    *net.UDPAddr
 	cut    atomic.Bool
+	delay  atomic.Int64 // nanoseconds that each packet takes, each way
 	toHub  atomic.Int64
 	toEdge atomic.Int64
 	wg     sync.WaitGroup
@@ -59,10 +61,21 @@ func (r *relay) run() {
 			return
 		}
 		if l := r.line(from); l != nil && !r.cut.Load() {
-			l.Write(b[:n]) // what is lost is the line's business
+			r.late(b[:n], func(b []byte) { l.Write(b) }) // what is lost is the line's business
 			r.toHub.Add(int64(n))
 		}
 	}
+}
+
+// late passes a packet on when the line has let it through.
+func (r *relay) late(b []byte, pass func([]byte)) {
+	d := time.Duration(r.delay.Load())
+	if d == 0 {
+		pass(b)
+		return
+	}
+	b = bytes.Clone(b)
+	time.AfterFunc(d, func() { pass(b) })
 }
 
 // line is the socket that stands for one sender.
@@ -93,7 +106,7 @@ func (r *relay) back(l *net.UDPConn, to *net.UDPAddr) {
 			failed++
 			time.Sleep(time.Millisecond)
 		case !r.cut.Load():
-			r.in.WriteToUDP(b[:n], to)
+			r.late(b[:n], func(b []byte) { r.in.WriteToUDP(b, to) })
 			r.toEdge.Add(int64(n))
 		}
 	}

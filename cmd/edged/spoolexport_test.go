@@ -241,9 +241,10 @@ func TestACopyThatIsReadBackWrongIsTold(t *testing.T) {
 	}
 }
 
-// With and without the daemon, the studies show their series and counts; with it,
-// also what is still missing.
-func TestStudiesSayWhatIsComplete(t *testing.T) {
+// A study is not complete while a modality that sent some of it is connected, and what
+// comes late is a change, no error. With and without the daemon, the studies show their
+// series and counts; with it, also what is still missing.
+func TestDisaster21NoStudyIsCompleteWhileItArrives(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, `dicom: {listen: "$DICOM", devices: [{ae_title: CT1, quiet: 1s}]}`+"\n"+alone, "")
 	r.startEdged()

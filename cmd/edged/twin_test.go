@@ -12,8 +12,8 @@ import (
 )
 
 // P1, P4: the same object at the same moment on two associations, again and
-// again. Both hear success, only when it is safe, and there is one object.
-func TestTwinAssociations(t *testing.T) {
+// again: no duplicate's clean-up touches the first copy. Both hear success, only when it is safe, and there is one object.
+func TestDisaster01SameInstanceTwiceKeepsTheFile(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, alone, "")
 	r.startEdged()
