@@ -180,9 +180,19 @@ func TestOrthancGetsTheBytesThatCame(t *testing.T) {
 
 func fetch(t *testing.T, url string) []byte {
 	t.Helper()
+	return ask(t, http.MethodGet, url)
+}
+
+func remove(t *testing.T, url string) {
+	t.Helper()
+	ask(t, http.MethodDelete, url)
+}
+
+func ask(t *testing.T, method, url string) []byte {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	rq, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
