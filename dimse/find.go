@@ -3,6 +3,7 @@ package dimse
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"edged/dimse/dataset"
 )
@@ -49,7 +50,7 @@ func begin(ctx context.Context, a *Association, presentation Context, cmd comman
 	if status != StatusSuccess {
 		return nil, a.reply(presentation.ID, cmd, Answer{Status: unreadable(field, status)})
 	}
-	o := &operation{a: a, presentation: presentation, rq: cmd}
+	o := &operation{a: a, presentation: presentation, rq: cmd, looked: time.Now()}
 	o.query = Query{class, cmd.uint16(tagMessageID), Priority(cmd.uint16(tagPriority)), identifier, cmd.text(tagMoveDestination)}
 	o.ctx, o.end = context.WithCancelCause(ctx)
 	return o, nil

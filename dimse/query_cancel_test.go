@@ -27,7 +27,7 @@ func queryRQ(roles ...Role) []byte {
 		User: UserInfo{MaxPDU: 16384, ImplementationClassUID: "2.25.3", Roles: roles}}).append(nil)
 }
 
-func queryCommand(t *testing.T, field, id uint16, class string) []byte {
+func queryCommand(field, id uint16, class string) []byte {
 	return Query{SOPClassUID: class, Destination: "WS2"}.withData(field, id).append(nil)
 }
 
@@ -37,8 +37,8 @@ func (q Query) withData(field, id uint16) command {
 	return c
 }
 
-func findMessage(t *testing.T, id uint16) []byte {
-	return pdata(pdv(findContext, isCommand|isLast, queryCommand(t, cFindRQ, id, StudyRootFind)), pdv(findContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes))
+func findMessage(t testing.TB, id uint16) []byte {
+	return pdata(pdv(findContext, isCommand|isLast, queryCommand(cFindRQ, id, StudyRootFind)), pdv(findContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes))
 }
 
 func cancelMessage(context byte, id uint16) []byte {
@@ -135,7 +135,7 @@ func TestCancelMayComeByteByByte(t *testing.T) {
 func TestRequestsWaitForTheQuery(t *testing.T) {
 	conversation(t, (&shelf{t: t}).slow(3), func(s *script) {
 		s.send(findMessage(t, 5)).expectMatch(5, StatusPending)
-		s.send(pdata(pdv(3, isCommand|isLast, echoCommand(6)), pdv(findContext, isCommand|isLast, queryCommand(t, cFindRQ, 7, StudyRootFind)),
+		s.send(pdata(pdv(3, isCommand|isLast, echoCommand(6)), pdv(findContext, isCommand|isLast, queryCommand(cFindRQ, 7, StudyRootFind)),
 			pdv(findContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes)))
 		s.expectMatch(5, StatusPending)
 		s.expectMatch(5, StatusPending)
@@ -206,7 +206,7 @@ func TestQueriesAreRefusedByStatus(t *testing.T) {
 	without := Query{SOPClassUID: StudyRootFind}.command(cFindRQ, 9)
 	without.setDataSet(false)
 	long := []byte(strings.Repeat("x", 15<<10))
-	tooLong := [][]byte{pdv(findContext, isCommand|isLast, queryCommand(t, cFindRQ, 9, StudyRootFind))}
+	tooLong := [][]byte{pdv(findContext, isCommand|isLast, queryCommand(cFindRQ, 9, StudyRootFind))}
 	for range MaxSmallDataSet/len(long) + 1 {
 		tooLong = append(tooLong, pdv(findContext, 0, long))
 	}
@@ -216,13 +216,13 @@ func TestQueriesAreRefusedByStatus(t *testing.T) {
 		field   uint16
 		want    Status
 	}{
-		"class of another context":   {pdata(pdv(findContext, isCommand|isLast, queryCommand(t, cFindRQ, 9, PatientRootFind)), pdv(findContext, isLast, id)), cFindRQ, StatusSOPClassNotSupported},
-		"C-FIND for a C-MOVE class":  {pdata(pdv(moveContext, isCommand|isLast, queryCommand(t, cFindRQ, 9, StudyRootMove)), pdv(moveContext, isLast, id)), cFindRQ, StatusSOPClassNotSupported},
-		"C-FIND of a storage class":  {pdata(pdv(9, isCommand|isLast, queryCommand(t, cFindRQ, 9, ctImage)), pdv(9, isLast, id)), cFindRQ, StatusSOPClassNotSupported},
+		"class of another context":   {pdata(pdv(findContext, isCommand|isLast, queryCommand(cFindRQ, 9, PatientRootFind)), pdv(findContext, isLast, id)), cFindRQ, StatusSOPClassNotSupported},
+		"C-FIND for a C-MOVE class":  {pdata(pdv(moveContext, isCommand|isLast, queryCommand(cFindRQ, 9, StudyRootMove)), pdv(moveContext, isLast, id)), cFindRQ, StatusSOPClassNotSupported},
+		"C-FIND of a storage class":  {pdata(pdv(9, isCommand|isLast, queryCommand(cFindRQ, 9, ctImage)), pdv(9, isLast, id)), cFindRQ, StatusSOPClassNotSupported},
 		"no identifier":              {pdata(pdv(findContext, isCommand|isLast, without.append(nil))), cFindRQ, StatusDataSetDoesNotMatch},
 		"too long":                   {slices.Concat(pdata(tooLong[0]), pdatas(tooLong[1:])), cFindRQ, StatusOutOfResources},
-		"C-MOVE to nobody":           {pdata(pdv(moveContext, isCommand|isLast, queryCommand(t, cMoveRQ, 9, StudyRootMove)), pdv(moveContext, isLast, id)), cMoveRQ, StatusUnknownDestination},
-		"C-GET for a C-MOVE context": {pdata(pdv(moveContext, isCommand|isLast, queryCommand(t, cGetRQ, 9, StudyRootGet)), pdv(moveContext, isLast, id)), cGetRQ, StatusSOPClassNotSupported},
+		"C-MOVE to nobody":           {pdata(pdv(moveContext, isCommand|isLast, queryCommand(cMoveRQ, 9, StudyRootMove)), pdv(moveContext, isLast, id)), cMoveRQ, StatusUnknownDestination},
+		"C-GET for a C-MOVE context": {pdata(pdv(moveContext, isCommand|isLast, queryCommand(cGetRQ, 9, StudyRootGet)), pdv(moveContext, isLast, id)), cGetRQ, StatusSOPClassNotSupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			scp := &shelf{t: t}

@@ -173,8 +173,8 @@ func far(t *testing.T, cfg ServerConfig) ClientConfig {
 	return c
 }
 
-func moveMessage(t *testing.T, id uint16) []byte {
-	return pdata(pdv(moveContext, isCommand|isLast, queryCommand(t, cMoveRQ, id, StudyRootMove)), pdv(moveContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes))
+func moveMessage(t testing.TB, id uint16) []byte {
+	return pdata(pdv(moveContext, isCommand|isLast, queryCommand(cMoveRQ, id, StudyRootMove)), pdv(moveContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes))
 }
 
 // expectCounts reads a response to a retrieve.
@@ -349,8 +349,8 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func getMessage(t *testing.T, id uint16) []byte {
-	return pdata(pdv(getContext, isCommand|isLast, queryCommand(t, cGetRQ, id, StudyRootGet)), pdv(getContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes))
+func getMessage(t testing.TB, id uint16) []byte {
+	return pdata(pdv(getContext, isCommand|isLast, queryCommand(cGetRQ, id, StudyRootGet)), pdv(getContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes))
 }
 
 // expectStore reads a sub-operation and returns its message ID.
