@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"edged/dimse"
 	"edged/dimse/dataset"
@@ -125,7 +126,7 @@ func (r *relayed) end() {
 }
 
 // classesOf asks what a study consists of, so that it can be proposed (PS3.4
-// §C.4.3.1.1). A PACS that cannot say so gets the classes of the standard.
+// §C.4.3.1.1). A PACS that cannot say so gets usualClasses.
 func (b *backfill) classesOf(s foundStudy) ([]string, error) {
 	var all, inSeries []string
 	add := func(list *[]string, uid string) {
@@ -149,7 +150,7 @@ func (b *backfill) classesOf(s foundStudy) ([]string, error) {
 	}
 	all = slices.DeleteFunc(all, func(uid string) bool { return !dicom.ValidUID(uid) || !dimse.IsStorage(uid) })
 	if err != nil || len(all) == 0 || len(all) > maxTaken {
-		all = everyClass()
+		all = usualClasses
 	}
 	return all, nil
 }
@@ -161,14 +162,15 @@ const (
 	maxTaken  = 127
 )
 
-func everyClass() (all []string) {
-	for _, c := range dimse.SOPClasses() {
-		if dimse.IsStorage(c.UID) && !c.Retired && len(all) < maxTaken {
-			all = append(all, c.UID)
-		}
+// usualClasses are what archives hold: with these each has room for both encodings
+// without compression, in contexts of their own, and one more.
+var usualClasses = func() (all []string) {
+	for _, suffix := range strings.Fields(`1 1.1 1.1.1 1.2 1.2.1 1.3 2 2.1 2.2 3.1 4 4.1 4.3 6.1 7 7.1 7.2 7.3 7.4 9.1.1 9.1.2 11.1 12.1 12.2
+		13.1.3 20 30 66 66.4 77.1.1 77.1.2 77.1.4 77.1.5.1 88.11 88.22 88.33 88.59 88.67 104.1 128 481.1 481.2`) {
+		all = append(all, "1.2.840.10008.5.1.4.1.1."+suffix)
 	}
 	return all
-}
+}()
 
 // encodings by how likely an old archive holds images in them. The PACS picks one
 // for each context, so each has a context of its own as long as there is room: then

@@ -351,8 +351,9 @@ func TestRetrieveGivesTheFirstOfTwoAndNothingDamaged(t *testing.T) {
 			t.Errorf("%d bytes of a damaged object were passed on as whole", len(o.data))
 		}
 	}
-	if r.Completed != 0 && r.Completed == len(w.of(study)) {
-		t.Errorf("%+v: nothing failed", r.SubOperations)
+	// It failed on the way, or the scrubber was faster and it was not offered any more.
+	if r.Failed > 1 || r.Completed != len(w.of(study))-1 || len(got) != r.Completed {
+		t.Errorf("%+v, %d came, %d are whole", r.SubOperations, len(got), len(w.of(study))-1)
 	}
 }
 
