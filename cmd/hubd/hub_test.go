@@ -43,6 +43,7 @@ type site struct {
 	listen               string // fixed after the first start
 	shadow               bool   // no destinations
 	more                 string // lines of the configuration
+	only                 string // destinations, in place of the directory
 }
 
 func newSite(t *testing.T) *site {
@@ -57,8 +58,8 @@ func (s *site) configure() {
 	s.Helper()
 	text := fmt.Sprintf("data_dir: %s/data\nlisten: %s\nconsole: {listen: '127.0.0.1:0'}\ndestinations:\n- {name: archive, type: dir, path: %s, create: true}\n", s.dir, s.listen, s.archive)
 	text = s.more + text
-	if s.shadow {
-		text = text[:strings.Index(text, "destinations:")]
+	if s.shadow || s.only != "" {
+		text = text[:strings.Index(text, "destinations:")] + s.only
 	}
 	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 		s.Fatal(err)
