@@ -21,20 +21,16 @@ func (s *Spool) twin(e *entry) *entry {
 // mending is what every flush begins with while damaged copies are here of which
 // a good one is durable: a row that gives the good copy what is known of the
 // damaged one and lets that one go. It comes first, so that whatever is said of
-// the good copy afterwards stands behind it in the journal as well. Guarded by mu.
+// the good copy afterwards stands behind it in the journal as well. Those that went
+// with the flush before this one are passed over for good. Guarded by mu.
 func (s *Spool) mending() (ops []op) {
+	s.healed = slices.DeleteFunc(s.healed, func(e *entry) bool { return e.gone })
 	for _, e := range s.healed {
-		if t := s.twin(e); t != nil && !e.gone {
+		if t := s.twin(e); t != nil {
 			ops = append(ops, op{kind: opForgot, seq: e.seq, id: e.id, length: int64(t.seq), group: e.group.name, test: e.test, fate: e.fate, healed: true})
 		}
 	}
 	return ops
-}
-
-// mended is called when that row is durable. Guarded by mu.
-func (s *Spool) mended(e *entry) {
-	s.healed = slices.DeleteFunc(s.healed, func(h *entry) bool { return h.gone })
-	s.dismiss(e.group) // the good copy came in another one
 }
 
 // forTwin turns what is said of an object to its good copy. What is about the

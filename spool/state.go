@@ -379,7 +379,7 @@ func (s *Spool) drop(e *entry, o op) {
 		delete(s.byID, e.id)
 	}
 	if o.healed {
-		s.mended(e)
+		s.dismiss(e.group) // the good copy came in another one
 	}
 	if o.part = e.part.label(); o.discard && o.buried() {
 		s.moved(e.group)
