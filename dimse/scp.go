@@ -61,6 +61,7 @@ func (s *Server) handshake(c *connection) (*Association, error) {
 	a := &Association{up: u, id: c.id, peer: peer, talk: Negotiation{*p.rq, ac}.kept(), contexts: agreed(p.rq.Contexts, ac.Contexts)}
 	a.user = p.rq.User.kept()
 	u.out = ac.append(nil)
+	copy(u.out[headerSize+4:], p.titles) // identical to the request's, blanks and reserved bytes too (PS3.8 §9.3.3)
 	if err := u.step(evtAccept); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ type pdu struct {
 	kind   byte
 	length uint32
 	rq     *AssociateRQ
+	titles []byte // of rq: both AE titles and the 32 reserved bytes, as they came
 	ac     *AssociateAC
 	reject Reject
 }
@@ -235,7 +236,9 @@ func (p *pdu) parse(body []byte) (err error) {
 	}
 	switch p.kind {
 	case typeRQ:
-		p.rq, err = parseAssociateRQ(body)
+		if p.rq, err = parseAssociateRQ(body); err == nil {
+			p.titles = body[4:fixedSize]
+		}
 	case typeAC:
 		p.ac, err = parseAssociateAC(body)
 	case typeRJ, typeAbort:
