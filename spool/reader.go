@@ -24,6 +24,7 @@ type Reader struct {
 	names map[nameSum]ID // of Each: the first object of a name
 	past  tombs          // what was forgotten, by name
 	seqs  []uint64
+	bad   error // directories of objects that cannot be read; nil: none
 }
 
 // OpenReadOnly opens dir. key is that of Config; nil when nothing is encrypted.
@@ -66,12 +67,20 @@ func (r *Reader) load() (err error) {
 		return err
 	}
 	if len(shards) > 0 {
-		r.seqs, err = listObjects(r.fs, func(dir string, _ []string, err error) error {
-			_, ours := shardOf(path.Base(dir))
-			return unlessForeign(ours, err)
-		})
+		r.seqs, err = listObjects(r.fs, r.seeDirectory)
 	}
 	return err
+}
+
+// seeDirectory: one that cannot be read holds nothing up, as at a start (P6); Each
+// tells of it when all others have been seen.
+func (r *Reader) seeDirectory(dir string, _ []string, err error) error {
+	_, ours := shardOf(path.Base(dir))
+	if err == nil || !ours || starved(err) {
+		return unlessForeign(ours, err)
+	}
+	r.bad = errors.Join(r.bad, fmt.Errorf("directory of objects cannot be read: %w", err))
+	return nil
 }
 
 // Close frees the lock.
@@ -83,7 +92,9 @@ func (r *Reader) Close() error {
 // nobody has proved yet, from the mark on, is read and compared as a start would. What
 // is no whole container comes as an Object in state Quarantined, Damaged, with
 // the reason and the ID that the journal has, else zero. Files of forgotten
-// objects that are still there do not come. What is lost comes last.
+// objects that are still there do not come. What is lost comes last, and after it an
+// error if a directory of objects cannot be read: what is in there and not in the
+// journal did not come.
 func (r *Reader) Each(f func(Object) error) error {
 	here, whole, closed := map[uint64]bool{}, map[ID]bool{}, map[uint64]error{}
 	r.names = map[nameSum]ID{}
@@ -105,7 +116,10 @@ func (r *Reader) Each(f func(Object) error) error {
 			return err
 		}
 	}
-	return r.eachLost(here, whole, closed, f)
+	if err := r.eachLost(here, whole, closed, f); err != nil {
+		return err
+	}
+	return r.bad
 }
 
 // eachLost passes over what has come again already, though no row says so yet.
