@@ -199,12 +199,15 @@ func (e *Engine) keep(s *Step, packed []byte) {
 // makeRoom forgets what is too old, and then, as far as needed, steps that have
 // ended, the oldest first.
 func (e *Engine) makeRoom(ctx context.Context, uid string, size int) bool {
-	now := time.Now()
+	now, more := time.Now(), 1
+	if e.steps[uid] != nil {
+		more = 0
+	}
+	room := func() bool { return len(e.steps)+more <= e.cfg.MaxSteps && e.bytes+size <= e.cfg.MaxBytes }
 	for _, old := range e.oldest(now) {
 		k := e.steps[old]
-		room := len(e.steps) < e.cfg.MaxSteps && e.bytes+size <= e.cfg.MaxBytes
 		tooOld := k.age+now.Sub(k.since) >= e.cfg.MaxAge
-		if old == uid || !tooOld && (room || !k.ended) {
+		if old == uid || !tooOld && (room() || !k.ended) {
 			e.saveAge(ctx, k, now)
 			continue
 		}
@@ -215,8 +218,7 @@ func (e *Engine) makeRoom(ctx context.Context, uid string, size int) bool {
 		delete(e.steps, old)
 		e.bytes -= len(k.packed)
 	}
-	_, there := e.steps[uid]
-	return (there || len(e.steps) < e.cfg.MaxSteps) && e.bytes+size <= e.cfg.MaxBytes
+	return room()
 }
 
 // saveEach is how often the age of a step is made durable: a restart takes back
