@@ -24,6 +24,7 @@ import (
 type queries struct {
 	catalogue *catalogue
 	roster    *roster
+	tls       DicomTLS // what we show to a destination that takes TLS
 	log       *slog.Logger
 }
 
@@ -35,7 +36,7 @@ func (a *appliance) querySCP() dimse.QuerySCP {
 	if a.catalogue == nil {
 		return nil
 	}
-	return &queries{catalogue: a.catalogue, roster: a.roster, log: a.log}
+	return &queries{catalogue: a.catalogue, roster: a.roster, tls: a.cfg.Dicom.TLS, log: a.log}
 }
 
 // newCatalogueFor makes the catalogue that the devices need.
@@ -150,18 +151,36 @@ func (q *queries) Destination(_ context.Context, a *dimse.Association, title str
 	if dev := q.roster.device(callerOf(peer)); !dev.has(serviceMove) {
 		return refused("this device may not move")
 	}
-	for _, d := range q.roster.devices {
-		if addr, one := d.single(); d.AETitle == title && one && d.Port > 0 {
-			if d.TLS != tlsAny {
-				return refused("the destination takes TLS only, which is not built for C-MOVE")
-			}
-			return dimse.ClientConfig{
-				Address: net.JoinHostPort(addr.String(), strconv.Itoa(d.Port)), Called: title, Calling: peer.Called,
-				ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
-			}, dimse.Answer{}
+	d, ok := q.destination(title)
+	if !ok {
+		return refused("no device of this title with an address and a port is configured, or two are")
+	}
+	cfg := dimse.ClientConfig{
+		Address: net.JoinHostPort(d.Address, strconv.Itoa(d.Port)), Called: title, Calling: peer.Called,
+		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
+	}
+	if d.TLS == tlsServer || d.TLS == tlsMutual { // who has to come by TLS is called by TLS
+		var err error
+		if cfg.TLS, err = q.tls.callback(); err != nil {
+			q.log.Error("destination cannot be called", "destination", title, "err", err)
+			return refused("this appliance has no certificate for the destination")
 		}
 	}
-	return refused("no device of this title with an address and a port is configured")
+	return cfg, dimse.Answer{}
+}
+
+// destination is the one device that listens under a title.
+func (q *queries) destination(title string) (found Device, ok bool) {
+	for _, d := range q.roster.devices {
+		if addr, one := d.single(); d.AETitle == title && one && d.Port > 0 {
+			if ok {
+				return found, false // which of them?
+			}
+			found, ok = d, true
+			found.Address = addr.String()
+		}
+	}
+	return found, ok
 }
 
 // opener opens the data set of an object for sending. It is read with its digest

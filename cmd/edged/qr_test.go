@@ -409,3 +409,34 @@ func TestCatalogueLetsTheOldestStudiesFallOut(t *testing.T) {
 		t.Error("an empty study stays")
 	}
 }
+
+// A destination that has to come by TLS is called by TLS (PS3.15 §B.12).
+func TestWorkstationIsCalledByTLS(t *testing.T) {
+	t.Parallel()
+	needs(t, "storescp", "movescu")
+	a := newAuthority(t, "hospital")
+	a.issue("ct1", 3, nil)
+	at, dir := testAddress(), t.TempDir()
+	r, address := secureRig(t, a, `{ae_title: CT1, address: 127.0.0.1, port: `+portOf(at)+`, tls: mutual, services: [store]},
+  {ae_title: WS, address: 127.0.0.1, services: [store, move]}`)
+	_ = address
+	w := &workstation{rig: r, objects: plainOf(synthetic(t, 9, synth.Small)), dir: dir}
+	start(t, "storescp", "+B", "-aet", "CT1", "-od", dir, "+tls", a.file("ct1.key"), a.file("ct1.pem"), "+cf", a.file("ca.pem"), portOf(at))
+	w.storeFrom("WS", w.objects)
+	study := w.objects[0].header(t).UID(query.StudyInstanceUID)
+	r.await("the move", func() bool {
+		said, _ := w.tool("movescu", "WS", "-S", "-aem", "CT1", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID="+study)
+		return strings.Contains(said, "Received Final Move Response (Success)")
+	})
+	mustHold(t, dir, w.of(study))
+}
+
+// storeFrom stores as one device.
+func (w *workstation) storeFrom(calling string, objects []object) {
+	w.t.Helper()
+	for _, o := range objects {
+		c := w.associate(calling, o.need())
+		w.mustStore(c, o)
+		c.Release(w.t.Context())
+	}
+}

@@ -140,13 +140,18 @@ func (q *queries) instances(ctx context.Context, s *spool.Spool, r query.Retriev
 	if r.Level == query.Patient {
 		within = nil
 	}
-	for _, st := range q.catalogue.list(within, true) {
-		if mine, err := ofPatient(st, r.PatientID); err != nil || !mine {
-			if err != nil {
-				return nil, err
-			}
-			continue
+	var mine []string // studies; what they hold is copied for these only
+	for _, st := range q.catalogue.list(within, false) {
+		if ok, err := ofPatient(st, r.PatientID); err != nil {
+			return nil, err
+		} else if ok {
+			mine = append(mine, st.uid)
 		}
+	}
+	if mine == nil {
+		return nil, nil
+	}
+	for _, st := range q.catalogue.list(mine, true) {
 		for _, se := range st.series {
 			if r.Level >= query.Series && !slices.Contains(r.Series, se.uid) {
 				continue
