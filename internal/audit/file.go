@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"edged/internal/durable"
 )
 
@@ -73,16 +71,10 @@ func lockDir(dir string) (unlock func(), err error) {
 		f.Close()
 		return nil, err
 	}
-	for deadline := time.Now().Add(lockWait); ; time.Sleep(5 * time.Millisecond) {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
-			f.Close()
-			return nil, fmt.Errorf("lock %s: %w", dir, err)
-		}
+	if err := durable.Lock(f, lockWait); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
+	return func() { f.Close() }, nil
 }
 
 // files are the logs, oldest first.

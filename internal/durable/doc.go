@@ -3,7 +3,8 @@
 //
 // It promises that WriteFile returns only after the bytes and the name are on
 // the disk, and that a reader sees either the old file or the new one, never a
-// mixture. It deliberately does not stream, does not lock, and never tries an
-// fsync a second time: after an error the caller must assume nothing about
-// what is on the disk (P8).
+// mixture. Two who write the same files keep each other out with Lock; nothing
+// here locks by itself. It deliberately does not stream, and never tries an fsync
+// a second time: after an error the caller must assume nothing about what is on
+// the disk (P8).
 package durable

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"edged/internal/durable"
 )
 
@@ -157,16 +155,10 @@ func lock(dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	for deadline := time.Now().Add(lockWait); ; time.Sleep(10 * time.Millisecond) {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
-			f.Close()
-			return nil, fmt.Errorf("keys: %s is in use by another process: %w", dir, err)
-		}
+	if err := durable.Lock(f, lockWait); err != nil {
+		return nil, fmt.Errorf("keys: %s is in use by another process: %w", dir, err)
 	}
+	return func() { f.Close() }, nil
 }
 
 func readFile(name string) ([]byte, error) {
