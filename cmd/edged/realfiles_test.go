@@ -21,7 +21,7 @@ const deliver = "conflict: deliver\n"
 // names, or below one that lies beside the module.
 func realFiles(t *testing.T) (root string, names []string) {
 	t.Helper()
-	if root = os.Getenv("EDGED_DICOM_FILES"); root == "" {
+	if root = realFolder; root == "" {
 		root = filepath.Join("..", "..", "..", "shared", "dicom")
 	}
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {

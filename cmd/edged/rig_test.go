@@ -38,7 +38,12 @@ func build(name string) func() error {
 	})
 }
 
+// realFolder is what EDGED_DICOM_FILES names. The programs that tests start must
+// not see it: for them it would be a key of the configuration that does not exist.
+var realFolder = os.Getenv("EDGED_DICOM_FILES")
+
 func TestMain(m *testing.M) {
+	os.Unsetenv("EDGED_DICOM_FILES")
 	code := m.Run()
 	if dir, err := binDir(); err == nil {
 		os.RemoveAll(dir)

@@ -25,7 +25,7 @@ func toArchive(address string) string {
 // syntaxes, and real uncompressed ones if there are some.
 func everyKind(t *testing.T) []object {
 	all := synthetic(t, 7, synth.Small)
-	root := os.Getenv("EDGED_DICOM_FILES")
+	root := realFolder
 	if root == "" {
 		root = filepath.Join("..", "..", "..", "shared", "dicom")
 	}

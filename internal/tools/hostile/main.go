@@ -7,6 +7,7 @@ package main
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -83,8 +84,24 @@ func kinds() map[string]struct {
 		"markup_and_direction":   {explicit, el(8, 0x1030, "LO", 30, "<b>PROVA</b>\u202ePROVA&\"'       ")[:8+30]},
 		"truncated_in_a_header":  {explicit, []byte{0x28, 0, 0x10}},
 		"group_lengths":          {explicit, append(el(0x28, 0, "UL", 4, "\x0a\x00\x00\x00"), el(0x28, 0x10, "US", 2, "\x01\x00")...)},
+		"deflate_bomb":           {dicom.DeflatedExplicitVRLittleEndian, bomb()}, // 64 MiB out of 64 KiB
+		"escapes_in_a_name":      {explicit, el(0x10, 0x10, "PN", 14, "\x1b[2J\x1b$B\x00\r\nX^ ")},
+		"ten_thousand_elements":  {explicit, bytes.Repeat(el(0x29, 0x1010, "LO", 0, ""), 10_000)},
+		"vr_in_lower_case":       {explicit, el(0x28, 0x10, "us", 2, "\x01\x00")},
+		"meta_in_the_data":       {explicit, el(2, 0x10, "UI", 6, "1.2.3\x00")},
 		"trailing_padding_wrong": {explicit, el(0xFFFC, 0xFFFC, "OB", 7, "padding")},
 	}
+}
+
+// bomb is a deflate stream (RFC 1951) that grows a thousandfold.
+func bomb() []byte {
+	var b bytes.Buffer
+	w, _ := flate.NewWriter(&b, flate.BestCompression) // the level is valid
+	for range 64 {
+		w.Write(make([]byte, 1<<20)) // a Buffer takes everything
+	}
+	w.Close()
+	return b.Bytes()
 }
 
 func main() {
@@ -94,7 +111,10 @@ func main() {
 	for name, k := range kinds() {
 		instance := "2.25.1.1." + fmt.Sprint(len(name))
 		file := dicom.Preface(dicom.Names{TransferSyntax: k.ts, SOPClass: ctImage, SOPInstance: instance + digits(name)})
-		file = append(append(file, head(instance+digits(name))...), k.tail...)
+		if name != "deflate_bomb" { // that is deflated from its first byte on
+			file = append(file, head(instance+digits(name))...)
+		}
+		file = append(file, k.tail...)
 		if err := os.WriteFile(filepath.Join(dir, name+".dcm"), file, 0o644); err != nil {
 			fail(err)
 		}
