@@ -3,10 +3,13 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"edged/internal/durable"
 )
 
 // Outcomes that every log has. A failure is "failed: " and why.
@@ -50,8 +53,9 @@ type Config struct {
 // Log appends. Its methods may be called from any goroutine, and other processes
 // may have the same Dir.
 type Log struct {
-	cfg  Config
-	sync func(syncer) error // of a file; a test makes it fail
+	cfg   Config
+	sync  func(syncer) error                                     // of a file; a test makes it fail
+	place func(name string, data []byte, perm fs.FileMode) error // durable.WriteFile; a test makes it fail
 
 	mu    sync.Mutex // guards what follows, and the file while a row is written
 	dead  error      // of a sync: what is in the file now nobody knows (P8)
@@ -63,7 +67,7 @@ func New(cfg Config) *Log {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Log{cfg: cfg, sync: func(f syncer) error { return f.Sync() }}
+	return &Log{cfg: cfg, sync: func(f syncer) error { return f.Sync() }, place: durable.WriteFile}
 }
 
 // Append writes an event; its time and number are set here. The commit point is

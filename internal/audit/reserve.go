@@ -2,13 +2,12 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-
-	"edged/internal/durable"
 )
 
 // On a full disk somebody has to be able to discard, which needs two rows first.
@@ -40,13 +39,19 @@ func (l *Log) squeeze(f *os.File, line []byte, size int64) error {
 }
 
 // restoreReserve puts it back when there is room. Where there is none, the log goes
-// on without.
+// on without. The row before it stands, but a disk that fails here is not asked for
+// another one: an fsync of this folder that came after would say yes to what this one
+// was refused (P8).
 func (l *Log) restoreReserve() {
 	name := filepath.Join(l.cfg.Dir, reserveName)
 	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) || !roomy(l.cfg.Dir) {
 		return
 	}
-	if durable.WriteFile(name, make([]byte, reserveBytes), 0o600) == nil {
+	err := l.place(name, make([]byte, reserveBytes), 0o600)
+	if errors.Is(err, unix.EIO) {
+		l.dead = fmt.Errorf("%w; restart to go on", err)
+	}
+	if err == nil {
 		_ = own(name, l.cfg.Dir)
 	}
 }

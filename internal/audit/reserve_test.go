@@ -2,6 +2,8 @@ package audit
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,5 +61,23 @@ func TestAFullDiskCanStillBeClearedAway(t *testing.T) {
 	}
 	if _, rep := read(t, dir, key); rep.Seq != 83 || rep.Broken != 0 || rep.Torn != 0 || len(rep.Without) != 0 {
 		t.Errorf("%+v", rep)
+	}
+}
+
+// P8: a disk that refuses the sync of the reserve's name is not asked for the next row:
+// it would say yes. One without room for the reserve is no such disk.
+func TestAFailedSyncOfTheReserveEndsTheLog(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		ends bool
+	}{{syscall.EIO, true}, {syscall.ENOSPC, false}, {syscall.EMFILE, false}} {
+		l := newLog(t.TempDir(), nil)
+		l.place = func(string, []byte, fs.FileMode) error { return fmt.Errorf("sync directory: %w", tc.err) }
+		if _, err := l.Append(discard("a")); err != nil {
+			t.Errorf("%v: the row is durable, and Append says %v", tc.err, err)
+		}
+		if _, err := l.Append(discard("b")); (err != nil) != tc.ends {
+			t.Errorf("%v: the next row: %v", tc.err, err)
+		}
 	}
 }
