@@ -20,10 +20,10 @@ type committer struct {
 
 // The rows of storage commitment and procedure steps.
 const (
-	rowSame    = "report on the same association, event type 1"
-	rowNew     = "report on an association that we open, event type 1"
-	rowMissing = "an instance that was never sent: event type 2, reason 0112"
-	rowStep    = "N-CREATE, N-SET COMPLETED; a further N-SET is refused (0110)"
+	rowSame  = "report on the same association, event type 1"
+	rowNew   = "report on an association that we open, event type 1"
+	rowWrong = "an instance asked for under another class: event type 2, reason 0119"
+	rowStep  = "N-CREATE, N-SET COMPLETED; a further N-SET is refused (0110)"
 )
 
 func (l *lab) commitChecks(c committer) []check {
@@ -38,14 +38,17 @@ func (l *lab) commitChecks(c committer) []check {
 	if !c.same {
 		listen = l.edged.ports[c.title]
 	}
-	return append(all, check{commitIn, rowMissing, c.name, func(ctx context.Context) (string, error) { return l.commit(ctx, c, listen, true) }})
+	return append(all, check{commitIn, rowWrong, c.name, func(ctx context.Context) (string, error) { return l.commit(ctx, c, listen, true) }})
 }
 
-// commit has two instances in the spool, and asks also for one that is not.
-func (l *lab) commit(ctx context.Context, c committer, listen string, missing bool) (string, error) {
+const secondaryCapture = "1.2.840.10008.5.1.4.1.1.7"
+
+// commit has two instances in the spool, and may ask for one as what it is not. One
+// that was never sent would be waited for.
+func (l *lab) commit(ctx context.Context, c committer, listen string, wrong bool) (string, error) {
 	var references, want []string
 	for i := range 2 {
-		o, err := l.object(syntaxes[1], c.name, commitIn, listen, fmt.Sprint(missing, i))
+		o, err := l.object(syntaxes[1], c.name, commitIn, listen, fmt.Sprint(wrong, i))
 		if err != nil {
 			return "", err
 		}
@@ -56,13 +59,9 @@ func (l *lab) commit(ctx context.Context, c committer, listen string, missing bo
 	}
 	slices.Sort(want)
 	said, lines := "type 1", []string{"committed " + strings.Join(want, " ")}
-	if missing {
-		o, err := l.object(syntaxes[1], c.name, commitIn, "missing")
-		if err != nil {
-			return "", err
-		}
-		references = append(references, o.SOPClass, o.SOPInstance)
-		lines, said = append(lines, "failed "+o.SOPInstance+" 0112"), "type 2"
+	if wrong { // the last one is there, but is of another class
+		references[2] = secondaryCapture
+		lines, said = []string{"committed " + references[1], "failed " + references[3] + " 0119"}, "type 2"
 	}
 	out, err := c.ask(ctx, listen, references...)
 	if err != nil {

@@ -40,9 +40,15 @@ func dcmtkChecks(ctx context.Context, l *lab) (all []check, stop func(), err err
 	if err != nil {
 		return nil, nil, err
 	}
+	qr, stopQR, err := l.dcmqrscp(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	all = append(all, l.echoOut(qr.name, qr.title, qr.port))
+	all = append(all, l.askChecks(qr)...)
 	all = append(all, l.echoOut(archive.name, archive.title, archive.port), l.echoOutTLS(secure.name, secure.title, secure.port, true))
 	all = append(all, l.receiveChecks(archive.receiver)...)
-	return all, func() { archive.stop(); secure.stop() }, nil
+	return all, func() { archive.stop(); secure.stop(); stopQR() }, nil
 }
 
 // dcmtkEcho is echoscu on the plain port, and on the TLS port as a device that

@@ -48,6 +48,8 @@ func orthancChecks(ctx context.Context, l *lab) (all []check, stop func(), err e
 	}})...)
 	all = append(all, l.queryChecks(o.querier())...)
 	all = append(all, l.receiveChecks(receiver{"Orthanc", o.title, o.port, o.file, false})...)
+	all = append(all, l.askChecks(pacs{"Orthanc", o.title, o.port, func(ctx context.Context) error { return o.point(ctx, l.edged.port, o.title, false) }})...)
+	all = append(all, check{commitOut, rowCommitNew, "Orthanc", func(ctx context.Context) (string, error) { return byLibrary, o.committed(ctx, l) }})
 	return all, func() { o.stop(); secure.stop() }, nil
 }
 

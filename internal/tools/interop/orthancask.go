@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+
+	"edged/dimse"
 )
 
 // commit asks for storage commitment. Orthanc releases its association at once and
@@ -33,7 +36,7 @@ func (s *server) commit(ctx context.Context, l *lab, references []string) (strin
 		Success  []struct{ SOPInstanceUID string }
 		Failures []struct {
 			SOPInstanceUID string
-			Status         uint16
+			FailureReason  uint16
 		}
 	}
 	err = await(ctx, 60*time.Second, "the report to reach Orthanc", func() bool {
@@ -46,7 +49,7 @@ func (s *server) commit(ctx context.Context, l *lab, references []string) (strin
 	slices.Sort(good)
 	said := "committed " + strings.Join(good, " ")
 	for _, i := range report.Failures {
-		said += fmt.Sprintf("\nfailed %s %04X", i.SOPInstanceUID, i.Status)
+		said += fmt.Sprintf("\nfailed %s %04X", i.SOPInstanceUID, i.FailureReason)
 	}
 	return said + map[string]string{"Success": "\ntype 1", "Failure": "\ntype 2"}[report.Status], err
 }
@@ -82,4 +85,23 @@ func (s *server) query(ctx context.Context, port string, q question) (string, er
 	var made struct{ ID string }
 	err := fetch(ctx, http.MethodPost, s.url("/modalities/edged/query"), map[string]any{"Level": level, "Query": keys}, &made)
 	return made.ID, err
+}
+
+// committed asks Orthanc for commitment; it reports on an association to where it
+// knows our title, some seconds later.
+func (s *server) committed(ctx context.Context, l *lab) error {
+	reports := &heard{}
+	port, stop, err := l.hearing(reports)
+	if err != nil {
+		return err
+	}
+	if err := s.point(ctx, port, s.title, false); err != nil {
+		return errors.Join(err, stop())
+	}
+	err = l.askCommitment(ctx, s.title, s.port, rowCommitNew, func(ctx context.Context, _ *dimse.Client, h *heard) error {
+		err := await(ctx, 60*time.Second, "Orthanc to report", func() bool { return len(reports.all()) > 0 })
+		h.results = reports.all()
+		return err
+	})
+	return errors.Join(err, s.point(ctx, l.edged.port, s.title, false), stop())
 }

@@ -64,6 +64,10 @@ func pynetdicomChecks(ctx context.Context, l *lab) (all []check, stop func(), er
 	if err != nil {
 		return nil, nil, err
 	}
+	qr, stopQR, err := p.qrscp(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	all = p.echoes()
 	all = append(all, l.storeChecks(sender{"pynetdicom", func(ctx context.Context, port string, o object) error {
 		_, err := p.run(ctx, "store", "127.0.0.1", port, "PYNETDICOM", o.path)
@@ -79,7 +83,15 @@ func pynetdicomChecks(ctx context.Context, l *lab) (all []check, stop func(), er
 	all = append(all, l.queryChecks(p.querier())...)
 	all = append(all, l.echoOut("pynetdicom", served.title, served.port))
 	all = append(all, l.receiveChecks(served.receiver)...)
-	return all, served.stop, nil
+	all = append(all,
+		check{commitOut, rowCommitSame, "pynetdicom", func(ctx context.Context) (string, error) {
+			return byLibrary, l.askCommitment(ctx, served.title, served.port, rowCommitSame, onSame)
+		}},
+		check{stepOut, rowStepOut, "pynetdicom", func(ctx context.Context) (string, error) {
+			return byLibrary, l.reportStep(ctx, served.title, served.port)
+		}})
+	all = append(all, l.askChecks(qr)...)
+	return all, func() { served.stop(); stopQR() }, nil
 }
 
 func (p pyScript) echoes() []check {

@@ -52,7 +52,7 @@ const verbs = {
     const keys = Object.fromEntries(pairs.map((p) => [p.slice(0, p.indexOf('=')), p.slice(p.indexOf('=') + 1)]));
     if (level === 'PATIENT') { // there is no maker for Patient Root
       const request = new CFindRequest();
-      request.setAffectedSopClassUid(SopClass.PatientRootQueryRetrieveInformationModelFind);
+      request.setAffectedSopClassUid('1.2.840.10008.5.1.4.1.2.1.1');
       request.setDataset(new Dataset(keys));
       send(host, port, title, [request]);
       return;
