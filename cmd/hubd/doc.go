@@ -6,7 +6,7 @@
 //	hubd code new            a claim code for one appliance
 //	hubd recovery new        the key pair that opens the disks of broken appliances
 //	hubd devices ls|approve|revoke
-//	hubd objects ls|release|retry
+//	hubd objects ls|release|retry|confirm
 //	hubd version
 //
 // All but run may be used while the hub runs, and before it has run for the

@@ -4,7 +4,10 @@
 // It promises:
 //   - A job is done only when the destination has the object: for a dir, file and
 //     names are durable; for a cstore, the archive has answered Success or a
-//     warning (confirm: success).
+//     warning (confirm: success), or has reported by storage commitment that it
+//     commits itself to the object (confirm: commitment). Where an archive does
+//     not offer commitment that is said, and nothing counts: there is no way back
+//     to success but the configuration.
 //   - A dir that is missing, or is another one than was delivered to before, is
 //     away: it is waited for and never made again, because it may be the mount
 //     point of a disk. The folder .incoming marks it.
@@ -39,8 +42,28 @@
 // permanent, an administrator decides. Never the other way round: what counts as
 // archived is forgotten elsewhere.
 //
-// It deliberately does not convert transfer syntaxes, does not decide what is
-// archived (the ledger does), and has no storage commitment yet.
+// With confirm: commitment "done" above means stored, and then (PS3.4 §J.3):
+//
+//	asked for       when the queue pauses, at 500 objects, or after 30 s, on an
+//	                association of its own, so that no store waits for it (P6);
+//	                the transaction is durable before the request goes out
+//	reported        on that association within some seconds, or on one that the
+//	                archive opens to hubd's dicom.listen; answered Success when it
+//	                is durable, 0110 when it could not be, 0115 when nobody asked
+//	committed       done; not where the UID has other contents (P5, see the ledger)
+//	0112, 0110      it is not there after all: sent again, five times, then permanent
+//	0213, 0131      asked for again
+//	other reasons   permanent
+//	no report       asked for again in a new transaction after 10 min, up to 6 h,
+//	                for ever; a late report still counts
+//	request refused asked for again, each time for half as many, so that one
+//	                reference that an archive cannot stand waits alone
+//
+// A report counts only for the instances of its transaction, of their class, from
+// the archive that was asked.
+//
+// It deliberately does not convert transfer syntaxes, and does not decide what is
+// archived (the ledger does).
 //
 //	dir      PATH/STUDY/ID.dcm, by way of PATH/.incoming/
 //	cstore   A-ASSOCIATE, C-STORE ..., kept open while there is work
