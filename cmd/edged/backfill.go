@@ -105,10 +105,10 @@ func (b *backfill) appliance() (target, error) {
 	if strings.Contains(b.To, "@") {
 		return parseTarget(b.To)
 	}
-	cfg, err := loadConfig(b.Config)
-	if err != nil && b.To != "" && b.Method == "move" {
+	if b.To != "" && b.Method == "move" {
 		return target{title: b.To}, nil // only the name matters
 	}
+	cfg, err := loadConfig(b.Config)
 	if err != nil {
 		return target{}, err
 	}
@@ -268,9 +268,18 @@ func (b *backfill) call(cfg dimse.ClientConfig) (a *dimse.Client, err error) {
 	cfg.ImplementationClassUID, cfg.ImplementationVersion = dicom.ImplementationClassUID, dicom.ImplementationVersionName
 	err = b.patiently(func() (err error) {
 		a, err = dimse.Dial(b.p.ctx, cfg)
-		return err
+		return b.pacs.advise(b.from, err)
 	})
 	return a, err
+}
+
+// ours is an association with the appliance.
+func (b *backfill) ours(contexts []dimse.Proposal) (a *dimse.Client, err error) {
+	a, err = dimse.Dial(b.p.ctx, dimse.ClientConfig{
+		Address: b.to.address, Called: b.to.title, Calling: b.As, Contexts: contexts, Associate: b.Timeout,
+		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
+	})
+	return a, (&scuFlags{Calling: b.As}).advise(b.to, err)
 }
 
 // hangUp releases what is open.

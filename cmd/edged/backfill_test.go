@@ -146,6 +146,17 @@ func (o *oldPACS) came(objects []object, identical bool) {
 	}
 }
 
+// ofModality counts the studies that have one.
+func ofModality(t *testing.T, objects []object, modality string) int {
+	var its []object
+	for _, o := range objects {
+		if o.header(t).Text(query.Modality) == modality {
+			its = append(its, o)
+		}
+	}
+	return len(by(t, its, query.StudyInstanceUID))
+}
+
 func explicitOf(all []object) (out []object) {
 	for _, o := range all {
 		if o.names.TransferSyntax == dicom.ExplicitVRLittleEndian {
@@ -177,6 +188,8 @@ func TestBackfillFromAnArchive(t *testing.T) {
 				o.fill(objects)
 				studies := len(by(t, objects, query.StudyInstanceUID))
 				o.mustSay(fmt.Sprintf("%d studies to bring", studies), "--method", method, "--dry-run")
+				modality := objects[0].header(t).Text(query.Modality)
+				o.mustSay(fmt.Sprintf("%d studies to bring", ofModality(t, objects, modality)), "--method", method, "--dry-run", "--modality", modality)
 				o.came(nil, false)
 				o.mustSay(fmt.Sprintf("%d studies brought with %d images, 0 brought earlier, 0 failed", studies, len(objects)), "--method", method)
 				o.came(objects, pacs.identical)
@@ -218,24 +231,29 @@ func TestBackfillGoesOnWhereItWasKilled(t *testing.T) {
 	o.came(objects, true)
 }
 
-// An appliance that is away is waited for.
+// An appliance that is away is waited for, whoever is to call it.
 func TestBackfillWaitsForTheAppliance(t *testing.T) {
 	t.Parallel()
-	o := newOldPACS(t)
-	o.dcmqrscp()
-	objects := explicitOf(synthetic(t, 14, synth.Small))[:2]
-	o.fill(objects)
-	cmd := o.command(t.Context(), "--method", "get")
-	var said lockedBuffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for _, method := range []string{"move", "get"} {
+		t.Run(method, func(t *testing.T) {
+			o := newOldPACS(t)
+			o.dcmqrscp()
+			objects := explicitOf(synthetic(t, 14, synth.Small))[:2]
+			o.fill(objects)
+			cmd := o.command(t.Context(), "--method", method)
+			var said lockedBuffer
+			cmd.Stdout, cmd.Stderr = &said, &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second) // an appliance that is away is what this is about
+			o.startEdged()
+			if err := cmd.Wait(); err != nil {
+				t.Fatalf("%v\n%s", err, said.String())
+			}
+			o.came(objects, true)
+		})
 	}
-	o.startEdged() // takes longer than the first attempts
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, said.String())
-	}
-	o.came(objects, true)
 }
 
 // badPACS has a study that cannot be sent, and refuses questions that are too wide.

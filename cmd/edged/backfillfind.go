@@ -92,6 +92,8 @@ func months(from, to time.Time) (out []window) {
 type foundStudy struct {
 	uid, date string
 	instances int // zero: it does not say
+
+	modalities []string
 }
 
 // maxAnswers bounds one question: a window with more is asked for in halves.
@@ -144,11 +146,37 @@ func (b *backfill) ask(w window) (all []foundStudy, err error) {
 		}
 		seen[f.uid] = true
 		f.instances, _ = strconv.Atoi(s.Text(query.InstancesOfStudy))
+		f.modalities = s.Texts(query.ModalitiesInStudy)
 		all = append(all, f)
 		return nil
 	})
 	slices.SortStableFunc(all, func(a, b foundStudy) int { return cmp.Compare(b.date, a.date) })
+	if err == nil && b.Modality != "" {
+		return b.ofModality(all)
+	}
 	return all, err
+}
+
+// ofModality keeps the studies that have the modality: old archives neither match
+// by Modalities in Study nor return it, and are asked for the series.
+func (b *backfill) ofModality(all []foundStudy) (kept []foundStudy, err error) {
+	for _, f := range all {
+		if len(f.modalities) == 0 {
+			err = b.query(identifier("SERIES", [2]string{"0020000D", f.uid}, [2]string{"0020000E", ""}, [2]string{"00080060", ""}), func(s dataset.Set) error {
+				if len(f.modalities) < maxSeries {
+					f.modalities = append(f.modalities, s.Text(query.Modality))
+				}
+				return nil
+			})
+		}
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(f.modalities, b.Modality) {
+			kept = append(kept, f)
+		}
+	}
+	return kept, nil
 }
 
 // query asks on the association for questions, up to attempts times.

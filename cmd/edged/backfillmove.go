@@ -21,6 +21,9 @@ func studyToRetrieve(s foundStudy) dimse.DataSet {
 // move has the PACS send a study to the appliance (PS3.4 §C.4.2). Each study has
 // an association of its own: old archives end idle ones.
 func (b *backfill) move(s foundStudy) (dimse.Retrieved, error) {
+	if err := b.awaitAppliance(); err != nil {
+		return dimse.Retrieved{}, err
+	}
 	a, err := b.call(dimse.ClientConfig{Contexts: retrieving(dimse.StudyRootMove)})
 	if err != nil {
 		return dimse.Retrieved{}, err
@@ -38,6 +41,27 @@ func (b *backfill) move(s foundStudy) (dimse.Retrieved, error) {
 		return r, &endOfRun{fmt.Errorf("%s does not know %s as a destination: enter it there with this appliance's address and port, or try --method get", b.From, b.to.title)}
 	}
 	return r, nil
+}
+
+// awaitAppliance waits while the appliance is away, or refuses back-filling because
+// its disk is nearly full (P7): what the PACS would send meanwhile would only fail,
+// study after study. It is asked by an association as --as; where that title is not
+// admitted, all it tells is that somebody is there.
+func (b *backfill) awaitAppliance() error {
+	if b.to.address == "" {
+		return nil // --to named it, where it is we were not told
+	}
+	return b.patiently(func() error {
+		a, err := b.ours(nil)
+		var r dimse.Reject
+		if errors.As(err, &r) && !r.Transient() {
+			return nil
+		}
+		if err == nil {
+			a.Release(b.p.ctx)
+		}
+		return err
+	})
 }
 
 // get fetches a study and stores it at the appliance while it comes (PS3.4
@@ -94,10 +118,7 @@ func (r *relayed) open() error {
 	}
 	contexts, _ := dimse.Propose(needs...) // no more than the PACS was offered
 	return r.b.patiently(func() (err error) {
-		r.to, err = dimse.Dial(r.b.p.ctx, dimse.ClientConfig{
-			Address: r.b.to.address, Called: r.b.to.title, Calling: r.b.As, Contexts: contexts, Associate: r.b.Timeout,
-			ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
-		})
+		r.to, err = r.b.ours(contexts)
 		return err
 	})
 }
