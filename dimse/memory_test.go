@@ -108,9 +108,9 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return int(n), nil
 }
 
-// TestMoreThanFourGiB: lengths are 64 bits everywhere, and an object of any
+// TestDisaster18MoreThanFourGiBOverTCP: lengths are 64 bits everywhere, and an object of any
 // size passes in the memory of a small one.
-func TestMoreThanFourGiB(t *testing.T) {
+func TestDisaster18MoreThanFourGiBOverTCP(t *testing.T) {
 	if raceEnabled {
 		t.Skip("four gigabytes take too long under the race detector; the plain run has it")
 	}

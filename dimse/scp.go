@@ -76,6 +76,7 @@ const responsePDU = 4 << 10
 
 func (s *Server) reject(u *upper, peer Peer, rq *AssociateRQ, r Reject) error {
 	s.cfg.Log.Info("association rejected", "calling", peer.Calling, "called", peer.Called, "remote", peer.Addr, "why", r.Error())
+	s.cfg.Log.Debug("what was rejected", "calling", peer.Calling, "negotiation", Negotiation{Request: *rq}.kept())
 	if s.cfg.Observer != nil {
 		peer.Identity = nil
 		s.cfg.Observer.Refused(peer, r, Negotiation{Request: *rq}.kept())

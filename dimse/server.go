@@ -290,11 +290,12 @@ func (s *Server) serveAssociation(ctx context.Context, a *Association) {
 	if s.cfg.Observer != nil {
 		s.cfg.Observer.Opened(a)
 	}
+	s.cfg.Log.Debug("association opened", "association", a.id, "calling", a.peer.Calling, "called", a.peer.Called, "negotiation", a.talk)
 	err := s.serve(ctx, a)
-	counts := a.Counts()
+	counts, took := a.Counts(), time.Since(start)
 	s.cfg.Log.Info("association closed", "association", a.id, "calling", a.peer.Calling, "called", a.peer.Called, "remote", a.peer.Addr,
 		"contexts", len(a.contexts), "proposed", a.Proposed(), "stored", counts.Stored, "failed", counts.Failed, "bytes", counts.Bytes,
-		"duration", time.Since(start), "err", err)
+		"duration", took, "ended", ending(err, took), "err", err)
 	if s.cfg.Observer != nil {
 		s.cfg.Observer.Closed(a, err)
 	}

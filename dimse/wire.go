@@ -30,6 +30,8 @@ type wire struct {
 	busy  bool       // inside a message
 	cause error      // why everything must end now
 	drain error      // why nothing new may begin
+
+	parting bool // the last PDU is going out: nothing may cut it off but its own second
 }
 
 // newWire makes a wire on which a message may stand still for stall; whoever
@@ -57,7 +59,10 @@ func (w *wire) interrupt(cause error) {
 	if w.cause == nil {
 		w.cause = cause
 	}
-	w.conn.SetDeadline(longAgo)
+	w.conn.SetReadDeadline(longAgo)
+	if !w.parting {
+		w.conn.SetWriteDeadline(longAgo)
+	}
 }
 
 // interruptIdle ends the wait for a message, now or after the one under way.
@@ -182,6 +187,9 @@ func (w *wire) farewell(p []byte) {
 	if w.torn {
 		return
 	}
+	w.mu.Lock()
+	w.parting = true
 	w.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	w.mu.Unlock()
 	w.conn.Write(p) // the peer may be gone: nothing is left to do about it
 }
