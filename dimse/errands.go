@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // An acceptor may ask, too: N-EVENT-REPORT goes against the stream of requests
@@ -44,6 +45,8 @@ const maxErrands = 64
 // errWoken: the wait for a message was ended by nudge or by an errand.
 var errWoken = errors.New("woken")
 
+var errBusy = errors.New("the association was busy with something else")
+
 var errDeaf = fmt.Errorf("%w: it left a request of ours without answer", ErrTimeout)
 
 // invoke gives an errand to the association's goroutine and waits for the
@@ -56,8 +59,7 @@ func (a *Association) invoke(ctx context.Context, e *errand) (Response, error) {
 	case o := <-e.done:
 		return o.rsp, o.err
 	case <-ctx.Done():
-		a.withdraw(e)
-		return Response{}, ctx.Err()
+		return Response{}, fmt.Errorf("%w: %w", a.withdraw(e), ctx.Err())
 	}
 }
 
@@ -77,19 +79,19 @@ func (a *Association) order(e *errand) error {
 	return nil
 }
 
-// withdraw forgets an errand that nobody waits for any more. One that is out
-// cannot be taken back: its answer will be ignored, and no other will follow it.
-func (a *Association) withdraw(e *errand) {
+// withdraw forgets an errand that nobody waits for any more, and says what has
+// kept it. One that is out cannot be taken back: its answer will be ignored, and
+// no other will follow it.
+func (a *Association) withdraw(e *errand) error {
 	a.up.mu.Lock()
 	defer a.up.mu.Unlock()
 	x := &a.errands
-	x.deaf = x.deaf || x.asked == e
-	for i, q := range x.queue {
-		if q == e {
-			x.queue = append(x.queue[:i], x.queue[i+1:]...)
-			return
-		}
+	if x.asked == e {
+		x.deaf = true
+		return errDeaf
 	}
+	x.queue = slices.DeleteFunc(x.queue, func(q *errand) bool { return q == e })
+	return errBusy
 }
 
 // nudge makes who waits for a message look around.

@@ -121,8 +121,16 @@ func (b *book) remove(en *entry) {
 	if d.transactions, d.references = d.transactions-1, d.references-en.refs; d.transactions == 0 {
 		delete(b.devices, en.calling)
 	}
-	if len(l.entries) == 0 && !l.busy {
-		delete(b.lanes, en.line)
+	b.tidy(l)
+}
+
+// rememberedLanes bounds what is remembered of devices with nothing pending.
+const rememberedLanes = 1000
+
+// tidy forgets a lane that is empty, unless it has taught us something.
+func (b *book) tidy(l *lane) {
+	if len(l.entries) == 0 && !l.busy && (!l.shy || len(b.lanes) > rememberedLanes) {
+		delete(b.lanes, l.line)
 	}
 }
 
@@ -130,9 +138,7 @@ func (b *book) remove(en *entry) {
 func (b *book) rest(l *lane) {
 	l.busy = false
 	b.active--
-	if len(l.entries) == 0 {
-		delete(b.lanes, l.line)
-	}
+	b.tidy(l)
 }
 
 // due marks lanes as busy that have something to do, as many as may run, and says
@@ -214,6 +220,9 @@ type Line struct {
 
 func (b *book) lines(now time.Time) (out []Line) {
 	for _, l := range b.lanes {
+		if len(l.entries) == 0 {
+			continue
+		}
 		x := Line{Calling: l.calling, Called: l.called, Transactions: len(l.entries), Err: l.last}
 		for _, en := range l.entries {
 			x.References += en.refs

@@ -109,6 +109,16 @@ func TestDeafDeviceIsCalled(t *testing.T) {
 			t.Errorf("heard %+v", got)
 		}
 		c.Abort()
+		c = w.open(d, ourTitle)
+		rq.TransactionUID = "2.25.200"
+		if _, err := c.RequestCommitment(t.Context(), rq); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second) // we have learnt
+		if got := d.reports(); len(got) != 2 || !got[1].alone {
+			t.Errorf("heard %+v", got)
+		}
+		c.Abort()
 	})
 }
 
@@ -298,8 +308,9 @@ func TestDropThatFails(t *testing.T) {
 	})
 }
 
-// A device that hangs delays nobody else (P6).
-func TestDeadDeviceDelaysNobody(t *testing.T) {
+// Disaster 8: what waits for somebody else ends; a device that hangs delays its
+// own results and nobody else's (P6), and shows.
+func TestDisaster08DeviceThatHangsDelaysNobody(t *testing.T) {
 	setup := func(w *world) { w.cfg.Parallel = 2 }
 	inWorld(t, setup, func(t *testing.T, w *world) {
 		dead, d := w.device("CT1"), w.device("CT2")
@@ -312,6 +323,10 @@ func TestDeadDeviceDelaysNobody(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		if got := d.reports(); len(got) != 1 {
 			t.Errorf("%v after the request: %+v", time.Since(start), got)
+		}
+		time.Sleep(time.Minute)
+		if lines := w.engine.Lines(); len(lines) != 1 || lines[0].Calling != "CT1" || lines[0].Err == nil {
+			t.Errorf("what is shown of the device: %+v", lines)
 		}
 	})
 }

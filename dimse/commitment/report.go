@@ -35,7 +35,7 @@ func (e *Engine) tellSame(ctx context.Context, l *lane, j *job) bool {
 	if err != nil {
 		e.cfg.Log.Info("commitment not reported on the device's association", "calling", l.calling, "err", err)
 		e.mu.Lock()
-		l.shy = l.shy || !errors.Is(err, dimse.ErrReleased) && !errors.Is(err, dimse.ErrLost) && ctx.Err() == nil
+		l.shy = l.shy || errors.Is(err, dimse.ErrTimeout) || errors.Is(err, dimse.ErrAborted)
 		if j.entry.same == j.same {
 			j.entry.same = nil
 		}
