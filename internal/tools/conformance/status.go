@@ -18,6 +18,7 @@ func statusTable() string {
 		{dimse.StatusOutOfResources, "the disk is full or the spool is being recovered: nothing of the instance is kept, send it again later"},
 		{dimse.StatusProcessingFailure, "anything else that is not the instance's fault; send it again"},
 		{dimse.StatusInvalidInstance, "no SOP Instance UID, or one of more than 64 bytes"},
+		{dimse.StatusNotAuthorized, "the device may get instances and not store them: its `services` have no `store`"},
 		{dimse.StatusSOPClassNotSupported, "the presentation context or the command names a class that is not stored"},
 		{dimse.StatusCannotUnderstand, "the request carries no data set"},
 		{dimse.StatusUnrecognizedOperation, "an operation that this AE does not know"},
@@ -35,7 +36,8 @@ func rejectTable() string {
 		when string
 	}{
 		{dimse.RejectApplicationName, "the application context is not DICOM's"},
-		{dimse.RejectCalling, "the calling AE title is not a listed device, comes from another address than its own, or not over TLS as it has to"},
+		{dimse.RejectNoReason, "the device has to come by TLS, or to show a certificate there, and does not"},
+		{dimse.RejectCalling, "the calling AE title is not a listed device, or comes from another address than its own"},
 		{dimse.RejectCalled, "the called AE title is not ours"},
 		{dimse.RejectProtocolVersion, "bit 0 of the protocol version is not set"},
 		{dimse.RejectCongestion, "the disk is full, or the spool is being recovered"},
