@@ -64,16 +64,9 @@ func (c *commitments) All(ctx context.Context) (out []commitment.Transaction, er
 	return out, err
 }
 
-// run answers requests until ctx ends.
-func (c *commitments) run(ctx context.Context) error {
-	parts := newGroup(ctx)
-	parts.Go(c.engineRun)
-	parts.Go(c.watch)
-	return parts.Wait()
-}
-
-// engineRun goes on when the spool ended while its notes were read.
-func (c *commitments) engineRun(ctx context.Context) error {
+// answer runs the engine until ctx ends; it goes on when the spool ended while its
+// notes were read.
+func (c *commitments) answer(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := c.engine.Run(ctx); err != nil && ctx.Err() == nil {
 			c.log.Error("commitment requests cannot be read, trying again", "err", err, "in", reopenPause)

@@ -182,7 +182,7 @@ func (a *appliance) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run, a.commitments.run, a.steps.run} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {
