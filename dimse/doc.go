@@ -1,6 +1,7 @@
 // Package dimse speaks DICOM over the network: the upper layer of PS3.8 and, on
-// top of it, the Verification and Storage services of PS3.7 and PS3.4, as
-// acceptor (Server) and as requestor (Client).
+// top of it, the services of PS3.7 and PS3.4 that a node beside modalities needs,
+// as acceptor (Server) and as requestor (Client): Verification, Storage, Storage
+// Commitment, Modality Performed Procedure Step, Query and Retrieve.
 //
 // # What it promises
 //
@@ -21,22 +22,28 @@
 //     request that we do not know is answered with a status.
 //   - A slot of MaxAssociations belongs to an established association. Who only
 //     connects takes none, and gives way to who comes later.
+//   - What an acceptor has to tell goes out between two messages of the peer, never
+//     inside one, from whatever goroutine it comes; a peer that leaves or does not
+//     answer harms nothing.
 //   - New functions start nothing. Serve returns when all it started has ended.
 //
 // # What it deliberately does not do
 //
-// It does not look into data sets, does not know files or Part 10, does not
+// It does not look into instances, does not know files or Part 10, does not
 // pool or retry associations, does not send several requests at a time, and
-// grants nothing by user identity. It knows no other package of this module.
-// Query/retrieve and the N-services are not here; Server.dispatch is where they
-// will hang, one case a command field, with message and data set already read
-// and answered by the same parts.
+// grants nothing by user identity. It knows no other package of this module but
+// dataset below it, for data sets that are no instances. It keeps nothing: what a
+// commitment or a procedure step comes to is up to who implements the services;
+// the packages commitment, steps and query beside this one do.
 //
 // # The layers
 //
-//	Handler            Client.Store, Client.Echo
-//	   |                      |
+//	Handler, CommitmentSCP, StepSCP, QuerySCP       methods of Client
+//	   |                                             |
+//	commitment.go, step.go, find.go, move.go, get.go, clientcommitment.go, clientquery.go
+//	   |
 //	scp.go, association.go, client.go      messages: a command set and, perhaps, a data set
+//	nservice.go, errands.go                small data sets; requests of an acceptor
 //	   |
 //	command.go (pure)                      command sets, Implicit VR Little Endian
 //	pdata.go                               P-DATA-TF as io.Reader and io.Writer
