@@ -170,11 +170,16 @@ func (c *lsCmd) Run(p *process) error {
 		return err
 	}
 	defer in.Close()
-	if c.JSON {
+	return show(p, c.JSON, in.objects, listObjects)
+}
+
+// show prints rows as JSON, one a line, or as a table.
+func show[T any](p *process, asJSON bool, rows func(context.Context, func(T) error) error, table func(io.Writer, func(func(T) error) error) error) error {
+	if asJSON {
 		out := json.NewEncoder(p.stdout)
-		return in.objects(p.ctx, func(o objectRow) error { return out.Encode(o) })
+		return rows(p.ctx, func(row T) error { return out.Encode(row) })
 	}
-	return listObjects(p.stdout, func(visit func(objectRow) error) error { return in.objects(p.ctx, visit) })
+	return table(p.stdout, func(visit func(T) error) error { return rows(p.ctx, visit) })
 }
 
 // listObjects prints a table of all objects that each visits.

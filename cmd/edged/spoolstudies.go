@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -65,11 +64,7 @@ func (c *studiesCmd) Run(p *process) error {
 		return err
 	}
 	defer in.Close()
-	if c.JSON {
-		out := json.NewEncoder(p.stdout)
-		return in.studies(p.ctx, func(s studyRow) error { return out.Encode(s) })
-	}
-	return printStudies(p.stdout, func(visit func(studyRow) error) error { return in.studies(p.ctx, visit) })
+	return show(p, c.JSON, in.studies, printStudies)
 }
 
 func printStudies(out io.Writer, each func(func(studyRow) error) error) error {
