@@ -117,7 +117,7 @@ func chooseSyntax(proposed []string) string {
 // the request must not be in the answer (PS3.7 §D.3.3).
 func answerUser(rq *AssociateRQ, p Policy) UserInfo {
 	u := UserInfo{
-		MaxPDU:                 p.maxPDU(),
+		MaxPDU:                 p.maxPDU(), // what we receive; what we send is bounded by theirs (PS3.8 §D.1)
 		ImplementationClassUID: p.ImplementationClassUID,
 		ImplementationVersion:  p.ImplementationVersion,
 	}
