@@ -173,8 +173,10 @@ func (d *Dicom) warnings(keep string, shadow bool) (out []string) {
 		switch {
 		case dev.has(serviceStore) && dev.Commitment == commitReceived:
 			say("commitment is received: the device is told that images are safe before the archive has them, and may delete its own")
+		case dev.has(serviceStore) && dev.Commitment == commitArchived && keep == "hub":
+			say("commitment is archived, and with spool.keep: hub images leave here before the archive has spoken: requests are answered with a failure; received fits")
 		case dev.has(serviceStore) && dev.Commitment == commitArchived && shadow:
-			say("commitment is archived, and with uplink.hubs empty nothing is ever archived: requests are never answered")
+			say("commitment is archived, and with uplink.hubs empty nothing is ever archived: requests are answered with a failure after 24 hours")
 		}
 		if dev.has(serviceStore) && dev.Commitment != commitOff && dev.Port > 0 && dev.Address == "" {
 			say("port is of no use without address: commitment is answered on the device's own association only")

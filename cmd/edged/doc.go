@@ -2,8 +2,12 @@
 // holds flags, the configuration, the wiring, the door from dimse to spool
 // (ingest.go) and the adapters between rooms, and nothing else:
 //
-//	roster.go   who may store, and who was seen          -> dimse
+//	roster.go   who may do what, and who was seen        -> dimse
+//	secure.go   TLS, and its certificates                -> dimse
 //	ingest.go   an instance becomes an object            dimse -> spool
+//	commitments.go, commitmentjudge.go   when a device may delete its copy   dimse/commitment <-> spool
+//	stepnotes.go   how many images a study is to have    dimse/steps -> spool
+//	notebook.go    what both owe, as notes               -> spool
 //	keeper.go   a spool that failed is opened again      spool
 //	vault.go    the key that the spool is opened with    spool/vault -> spool
 //	source.go   objects are lent, receipts are kept      spool <-> uplink
