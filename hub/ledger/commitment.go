@@ -320,12 +320,13 @@ func (b *batch) leaveStored(job int64, query string, args ...any) error {
 	return err
 }
 
-// unconfirmed sets a job aside that no commitment can confirm (P5).
+// unconfirmed sets a job aside that no commitment can confirm (P5). To the
+// appliance it is held back at the hub: a person decides.
 func (b *batch) unconfirmed(w stored) error {
 	if err := b.leaveStored(w.job, `UPDATE jobs SET state = 'unconfirmed', words = ? WHERE seq = ?`, unconfirmedWords, w.job); err != nil {
 		return err
 	}
-	return b.tell(w.id, w.destination, false, unconfirmedWords)
+	return b.tell(w.id, "", false, unconfirmedWords)
 }
 
 // reasonWords are of PS3.3 §C.14.1.1.

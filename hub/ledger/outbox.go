@@ -102,7 +102,7 @@ func (b *batch) trouble(device string, id hub.ID, destination string, permanent 
 // ones were told.
 func (b *batch) troublesOf(device string, object int64) error {
 	n, err := b.exec(`INSERT OR REPLACE INTO troubles (device, id, destination, permanent, words)
-		SELECT DISTINCT ?, o.id, iif(j.state = 'held', '', j.destination), j.state = 'permanent', j.words
+		SELECT DISTINCT ?, o.id, iif(j.state IN ('held', 'unconfirmed'), '', j.destination), j.state = 'permanent', j.words
 		FROM jobs j JOIN objects o ON o.seq = j.object
 		WHERE j.object = ? AND j.state IN ('held', 'permanent', 'unconfirmed')`, device, object)
 	if n > 0 {
