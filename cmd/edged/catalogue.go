@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"edged/dimse/dataset"
 	"edged/dimse/query"
@@ -29,6 +30,7 @@ import (
 // takes 4.2 KiB, so 10,000 of them 42 MB, and a query looks at those in half a second.
 type catalogue struct {
 	keeper *keeper
+	ask    chan chan struct{} // to run: follow what has happened so far, then close it
 
 	mu      sync.Mutex    // guards what follows, and the rows
 	spool   *spool.Spool  // nil: there is none
@@ -66,7 +68,7 @@ type heldObject struct {
 }
 
 func newCatalogue(k *keeper) *catalogue {
-	return &catalogue{keeper: k, whole: make(chan struct{}), studies: make(map[string]*heldStudy)}
+	return &catalogue{keeper: k, ask: make(chan chan struct{}), whole: make(chan struct{}), studies: make(map[string]*heldStudy)}
 }
 
 // errNoCatalogue is told as a transient failure.
@@ -82,12 +84,34 @@ func (c *catalogue) await(ctx context.Context) (*spool.Spool, error) {
 		return nil, errNoCatalogue
 	case <-whole:
 	}
+	c.settle(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.spool == nil {
 		return nil, errNoCatalogue
 	}
 	return c.spool, nil
+}
+
+// settlePatience is how long a query waits to see the latest; behind a scan of a
+// large spool it is answered from what is known.
+const settlePatience = 2 * time.Second
+
+// settle waits until what was stored before is in the catalogue, so that whoever
+// has just stored finds it.
+func (c *catalogue) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	defer cancel()
+	done := make(chan struct{})
+	select {
+	case c.ask <- done:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // reset begins anew with a spool, or with none.

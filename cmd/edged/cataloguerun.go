@@ -32,7 +32,7 @@ func (c *catalogue) run(ctx context.Context) error {
 
 const (
 	catalogueBuffer = 4096            // events that may wait while headers are read
-	cataloguePause  = 5 * time.Second // before all is looked at again, because events were lost
+	cataloguePause  = 5 * time.Second // without a loss, before all is looked at again because events were lost
 	cataloguePage   = 1000
 )
 
@@ -44,20 +44,30 @@ func (c *catalogue) follow(ctx context.Context, s *spool.Spool) {
 	defer look.Stop()
 	c.scan(ctx, s)
 	c.markWhole()
-	lost := false
+	var lost time.Time // when events were, zero: none were
+	take := func(ev spool.Event) {
+		if ev.Lost {
+			lost = time.Now()
+		}
+		c.take(s, ev)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case ev := <-w.C:
-			lost = lost || ev.Lost
-			c.take(s, ev)
+			take(ev)
+		case done := <-c.ask:
+			for range len(w.C) {
+				take(<-w.C)
+			}
+			close(done)
 		case <-look.C:
 			if now, _ := c.keeper.get(); now != s {
 				return
 			}
-			if lost && len(w.C) == 0 && pause(ctx, cataloguePause) {
-				lost = false
+			if !lost.IsZero() && time.Since(lost) > cataloguePause {
+				lost = time.Time{}
 				c.scan(ctx, s)
 			}
 		}
