@@ -167,8 +167,9 @@ func (c *command) setPadded(tag uint16, s string, pad byte) {
 	*c = append(*c, element{tag, v})
 }
 
-// response begins the answer to rq: field, message ID responded to, affected
-// SOP class, status, and that no data set follows.
+// response begins the answer to rq: field, message ID responded to (in every
+// response, PS3.7 §9.3.1.2, §9.3.5.2), affected SOP class, status, and that no data
+// set follows.
 func response(rq command, s Status) command {
 	var c command
 	if uid := rq.uid(tagAffectedClass); uid != "" {

@@ -23,8 +23,8 @@ const (
 )
 
 const (
-	actionRequest  = 1 // PS3.4 §J.3.2.1
-	eventCommitted = 1 // all of it (PS3.4 §J.3.3.1)
+	actionRequest  = 1 // PS3.4 §J.3.2.1.2
+	eventCommitted = 1 // all of it (PS3.4 §J.3.3.1.2)
 	eventFailures  = 2 // there are failures
 )
 
@@ -161,7 +161,7 @@ func reasonOf(s dataset.Set) uint16 {
 }
 
 // action answers an N-ACTION-RQ (PS3.7 §10.3.4). Success means that the request
-// is durable, nothing else (PS3.4 §J.3.2.2).
+// is durable, nothing else (PS3.4 §J.3.2.1.3).
 func (s *Server) action(ctx context.Context, a *Association, presentation Context, cmd command) error {
 	if status := s.checkAction(presentation, cmd); status != StatusSuccess {
 		return a.refuse(presentation, cmd, status)
@@ -185,7 +185,7 @@ func (s *Server) requestCommitment(ctx context.Context, a *Association, d DataSe
 	return s.cfg.Commitment.RequestCommitment(ctx, a, rq)
 }
 
-// checkAction looks at the command alone, in the statuses of PS3.7 §10.1.4.1.10.
+// checkAction looks at the command alone, in the statuses of PS3.7 §10.1.4.
 func (s *Server) checkAction(presentation Context, cmd command) Status {
 	switch instance := cmd.affectedInstance(); {
 	case s.cfg.Commitment == nil:
@@ -236,7 +236,7 @@ func (a *Association) readReport(presentation Context, cmd command) (r report, e
 	return r, err
 }
 
-// answerReport hands a report over and answers it, always (PS3.4 §J.3.3.3): who
+// answerReport hands a report over and answers it, always (PS3.4 §J.3.3.1.3): who
 // hears nothing reports again for days. It returns the transaction that is
 // settled by it.
 func (a *Association) answerReport(ctx context.Context, r report, scu CommitmentSCU) (settled string, err error) {

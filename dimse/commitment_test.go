@@ -276,7 +276,7 @@ func (s *script) expectSilence() {
 // reportResponse answers a report without Event Type ID, as peers do (fo-dicom #323).
 func reportResponse(rq command, status Status) []byte { return response(rq, status).append(nil) }
 
-// What is wrong with a request is said with the statuses of PS3.7 §10.1.4.1.10
+// What is wrong with a request is said with the statuses of PS3.7 §10.1.4
 // and Annex C; the association lives, and the data set is read past.
 func TestActionStatuses(t *testing.T) {
 	good, data, err := commitmentAction(Context{7, StorageCommitmentPush, ImplicitVRLE}, askForTwo)
@@ -495,7 +495,7 @@ func TestAwaitEndsWithItsContext(t *testing.T) {
 }
 
 // The event type says whether there are failures, and a sequence without items is
-// left out (PS3.4 §J.3.3.1).
+// left out (PS3.4 §J.3.3.1.2).
 func TestReportLeavesOutEmptySequences(t *testing.T) {
 	failed := []FailedReference{{twoRefs[1], FailureProcessing}}
 	for _, c := range []struct {

@@ -124,7 +124,7 @@ func answerUser(rq *AssociateRQ, p Policy) UserInfo {
 	if rq.User.Async != nil {
 		u.Async = &AsyncWindow{1, 1} // one at a time (PS3.7 §D.3.3.3)
 	}
-	for _, x := range rq.User.Extended {
+	for _, x := range rq.User.Extended { // PS3.7 §D.3.3.5
 		if proposes(rq, x.SOPClassUID) && IsStorage(x.SOPClassUID) {
 			u.Extended = append(u.Extended, Extended{x.SOPClassUID, storageSupport()})
 		}

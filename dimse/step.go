@@ -38,8 +38,8 @@ func (s *Server) step(a *Association, presentation Context, cmd command, f func(
 	return a.reply(presentation.ID, cmd, answer)
 }
 
-// checkStep looks at the command alone, in the statuses of PS3.7 §10.1.3.1.9 and
-// §10.1.5.1.6. Only an N-CREATE may leave the name of the instance to us.
+// checkStep looks at the command alone, in the statuses of PS3.7 §10.1.3 and
+// §10.1.5. Only an N-CREATE may leave the name of the instance to us.
 func (s *Server) checkStep(presentation Context, cmd command) Status {
 	class := cmd.class()
 	switch {

@@ -5,7 +5,7 @@
 // # What it promises
 //
 //   - Success to a request means that it is durable (Store.Put has returned), and
-//     will be answered; it says nothing about the instances (PS3.4 §J.3.2.2).
+//     will be answered; it says nothing about the instances (PS3.4 §J.3.2.1.3).
 //   - The result is reported until the device has answered the report with
 //     success, across restarts, with growing pauses, for GiveUp; then it is given
 //     up and told. A request is dropped after that answer, never before.
@@ -33,9 +33,10 @@
 //
 // A device that keeps its association open is told there, between two messages;
 // one that has left, or leaves or stays silent instead of answering, is told on a
-// new association, with the SCP role proposed and as the AE title that it had
-// called (PS3.4 §J.3.3.1.2), in Implicit or Explicit VR Little Endian, whichever
-// it takes. Same says which devices want only the one or the other.
+// new association, with the SCP role proposed (PS3.4 §J.3.3.1.2), as the AE title
+// that it had called, which modalities insist on, and in Implicit or Explicit VR
+// Little Endian, whichever it takes. Same says which devices want only the one or
+// the other.
 //
 // # A stored transaction
 //

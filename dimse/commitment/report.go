@@ -77,12 +77,13 @@ func (e *Engine) call(ctx context.Context, l *lane, jobs []*job) {
 	}
 }
 
-// callConfig completes how to reach a device: we call as the title that it called
-// (modalities insist: PS3.4 §J.3.3.1.2), propose to be the SCP, and offer Implicit
-// VR Little Endian, which some modalities alone take, before Explicit.
+// callConfig completes how to reach a device: we call as the title that it called,
+// which modalities insist on (dimse/COMPAT.md), propose to be the SCP (PS3.4
+// §J.3.3.1.2), and offer Implicit VR Little Endian, which some of them alone take,
+// before Explicit.
 func callConfig(cfg dimse.ClientConfig, l line) dimse.ClientConfig {
 	orDefault(&cfg.Called, l.calling)
-	cfg.Calling = l.called
+	cfg.Calling = l.called // and the address is configured, never the peer's word
 	cfg.Contexts = []dimse.Proposal{{AbstractSyntax: dimse.StorageCommitmentPush, TransferSyntaxes: []string{dimse.ImplicitVRLE, dimse.ExplicitVRLE}}}
 	cfg.Roles = []dimse.Role{{SOPClassUID: dimse.StorageCommitmentPush, SCP: true}} // PS3.7 §D.3.3.4
 	orDefault(&cfg.Response, time.Minute)

@@ -128,7 +128,7 @@ func (f *fields) text() string {
 	return s
 }
 
-// distinct takes each reference once (PS3.4 §J.3.3: the report partitions them).
+// distinct takes each reference once (PS3.4 §J.3.3.1.2: the report has all of them, once).
 func distinct(refs []dimse.Reference) []dimse.Reference {
 	seen := make(map[dimse.Reference]bool, len(refs))
 	out := make([]dimse.Reference, 0, len(refs))

@@ -34,7 +34,7 @@ func decide(t *Transaction, verdicts []Verdict, age, grace, patience time.Durati
 			v = verdicts[i]
 		}
 		if v == Verdict(dimse.FailureNoSuchInstance) && age < grace {
-			v = Wait // it may still be on its way
+			v = Wait // it may still be on its way: 0112 is for good (PS3.3 §C.14.1.1)
 		}
 		switch {
 		case v == Committed:

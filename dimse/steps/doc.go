@@ -8,7 +8,7 @@
 //     returned).
 //   - A step begins IN PROGRESS and is changed until it is COMPLETED or
 //     DISCONTINUED; after that nothing changes it (0110 with Error ID A710, PS3.4
-//     §F.7.2.2.3).
+//     §F.7.2.2.3, §F.7.2.2.4).
 //   - Whatever attributes a modality sends are kept as they came, those that
 //     nobody knows, too; an N-SET puts its attributes in place of those of the
 //     N-CREATE.

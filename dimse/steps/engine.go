@@ -105,7 +105,7 @@ func (e *Engine) Load(ctx context.Context) error {
 // CreateStep takes an N-CREATE (PS3.4 §F.7.2.1).
 func (e *Engine) CreateStep(ctx context.Context, a *dimse.Association, uid string, attributes dimse.DataSet) dimse.Answer {
 	if uid == "" {
-		uid = newUID() // PS3.7 §10.1.5.1.3: then the SCP chooses
+		uid = newUID() // PS3.7 §10.1.5: then the SCP chooses
 	}
 	answer := e.create(ctx, a.Peer().Calling, uid, attributes)
 	if answer.Status == dimse.StatusSuccess {

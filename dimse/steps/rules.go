@@ -7,6 +7,7 @@ import (
 
 // Attributes of PS3.4 Table F.7.2-1 that the rules need.
 const (
+	tagCharacterSet       dataset.Tag = 0x00080005
 	tagReferencedInstance dataset.Tag = 0x00081155
 	tagReferencedImages   dataset.Tag = 0x00081140 // Referenced Image Sequence
 	tagStudy              dataset.Tag = 0x0020000D
@@ -24,7 +25,7 @@ const (
 )
 
 // notUpdatable is the Error ID of an N-SET on a step that has ended (PS3.4
-// §F.7.2.2.3).
+// §F.7.2.2.4).
 const notUpdatable = 0xA710
 
 func ended(status string) bool { return status == Completed || status == Discontinued }
@@ -48,8 +49,12 @@ func begin(attributes dataset.Set) *dimse.Answer {
 	return nil
 }
 
-// change applies an N-SET: what it has takes the place of what was there, and a
-// step that is completed says what it has made (PS3.4 §F.7.2.2.2). It is pure.
+// change applies an N-SET: what it has takes the place of what was there, but for
+// Specific Character Set (PS3.4 §F.7.2.2.3); and a step that is completed says
+// what it has made (PS3.4 §F.7.2.2.2). It is pure.
+//
+// Gap: an N-SET in another character set than the N-CREATE's keeps its bytes, but
+// nothing says any more which they are in. No text is read here.
 func change(attributes, modifications dataset.Set) (dataset.Set, *dimse.Answer) {
 	before, _ := text(attributes, tagStatus)
 	if ended(before) {
@@ -57,8 +62,11 @@ func change(attributes, modifications dataset.Set) (dataset.Set, *dimse.Answer) 
 			Comment: "Performed Procedure Step Object may no longer be updated"}
 	}
 	after := append(dataset.Set(nil), attributes...)
+	_, known := after.Find(tagCharacterSet)
 	for _, e := range modifications {
-		after.Put(e)
+		if e.Tag != tagCharacterSet || !known {
+			after.Put(e)
+		}
 	}
 	status, _ := text(after, tagStatus)
 	if wrong := finishing(status, after); wrong != nil {
@@ -74,7 +82,7 @@ func finishing(status string, after dataset.Set) *dimse.Answer {
 		return failure(dimse.StatusMissingValue, "Performed Procedure Step Status is empty")
 	case status != InProgress && !ended(status):
 		return failure(dimse.StatusInvalidValue, "Performed Procedure Step Status has no value of the standard")
-	case status == Completed && !there:
+	case status == Completed && !there: // a discontinued one may have made nothing (dimse/COMPAT.md)
 		return failure(dimse.StatusMissingAttribute, "Performed Series Sequence is missing")
 	case status == Completed && len(series.Items) == 0:
 		return failure(dimse.StatusMissingValue, "Performed Series Sequence is empty")
