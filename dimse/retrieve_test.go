@@ -127,6 +127,7 @@ func TestMoveOfMoreThan128Contexts(t *testing.T) {
 		scp.instances = append(scp.instances, stocked(n, fmt.Sprintf("2.25.8.%d", n%150), []string{ExplicitVRLE, jpegLossy}[n/150], "x"))
 	}
 	r, _ := moving(t, scp, ServerConfig{Handler: k, Observer: w})
+	waitFor(t, func() bool { _, _, closed, _ := w.snapshot(); return len(closed) == 3 }) // the last release comes after our answer
 	if _, opened, _, _ := w.snapshot(); r.Status != StatusSuccess || r.Completed != 300 || len(k.all()) != 300 || opened != 3 {
 		t.Errorf("got %+v, %d arrived over %d associations, want 300 over 3", r, len(k.all()), opened)
 	}
@@ -194,9 +195,10 @@ func (s *script) expectCounts(field, id uint16, want Status, counts SubOperation
 
 // slowStore takes so long for each instance.
 func slowStore(each time.Duration) Handler {
-	return handlerFunc(func(context.Context, *Association, StoreRequest, io.Reader) Status {
+	return handlerFunc(func(_ context.Context, _ *Association, _ StoreRequest, data io.Reader) Status {
+		io.Copy(io.Discard, data)
 		time.Sleep(each)
-		return StatusProcessingFailure // of what was not read
+		return StatusProcessingFailure
 	})
 }
 
