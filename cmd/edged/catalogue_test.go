@@ -1,14 +1,21 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
 
 	"edged/dimse/dataset"
 	"edged/dimse/query"
+	"edged/internal/dicom"
 	"edged/internal/synth"
 	"edged/spool"
 )
@@ -89,5 +96,135 @@ func TestCatalogueForgetsWithTheSpool(t *testing.T) {
 	c.keep(map[uint64]struct{}{1: {}})
 	if left := c.list(nil, true); len(left) != 1 || left[0].series[0].held[0].seq != 1 || c.held != 1 {
 		t.Errorf("%+v", left)
+	}
+}
+
+// shelf is a spool of the tests' own and a catalogue of it that nobody runs.
+type shelf struct {
+	t *testing.T
+	*spool.Spool
+	dir string
+	c   *catalogue
+}
+
+func newShelf(t *testing.T) *shelf {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := spool.Open(t.Context(), spool.Config{Dir: dir, AllowUnsafeFilesystem: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
+	k.set(s, nil)
+	return &shelf{t, s, dir, newCatalogue(k)}
+}
+
+// put stores an object as the door does.
+func (s *shelf) put(o object, alter func(*spool.New)) spool.Object {
+	s.t.Helper()
+	d := &door{roster: newRoster(Dicom{AcceptUnknown: true}, time.Now, func() {})}
+	n := d.describe(o.names, caller{calling: "CT1"}, bufio.NewReaderSize(bytes.NewReader(o.data), dicom.HeaderWindow))
+	if alter != nil {
+		alter(&n)
+	}
+	w, err := s.Create(n)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w.Write(o.data)
+	stored, _, err := w.Commit(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return stored
+}
+
+// offered are the objects that the catalogue has after a look at everything.
+func (s *shelf) offered() map[spool.ID]bool {
+	s.c.scan(s.t.Context(), s.Spool)
+	out := make(map[spool.ID]bool)
+	for _, st := range s.c.list(nil, true) {
+		for _, se := range st.series {
+			for _, h := range se.held {
+				out[h.id] = true
+			}
+		}
+	}
+	return out
+}
+
+// What must not be handed out is not offered: tests, what is quarantined, the later
+// of two contents under one UID (P5), also when the first has gone, and what names
+// no study. A look at everything finds out what no event has told.
+func TestCatalogueOffersOnlyWhatMayLeave(t *testing.T) {
+	s := newShelf(t)
+	all := plainOf(synthetic(t, 21, synth.Small))
+	good := s.put(all[0], nil)
+	test := s.put(all[1], func(n *spool.New) { n.Test = true })
+	later := s.put(object{all[0].names, append(bytes.Clone(all[0].data), 0, 0)}, nil)
+	nameless := s.put(noise(t, 4096), nil)
+	set := s.put(all[2], nil)
+	if got := s.offered(); !got[good.ID] || !got[set.ID] || got[test.ID] || got[later.ID] || got[nameless.ID] {
+		t.Errorf("offered %v", got)
+	}
+	if err := s.Quarantine(t.Context(), set.ID, "test"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Discard(t.Context(), spool.Discard{ID: good.ID, By: "test", Reason: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.offered(); len(got) != 0 {
+		t.Errorf("offered afterwards: %v", got)
+	}
+}
+
+// A damaged object is never given as a whole: the reader ends with an error (P14).
+func TestNothingDamagedIsHandedOut(t *testing.T) {
+	s := newShelf(t)
+	o := plainOf(synthetic(t, 22, synth.Small))[0]
+	stored := s.put(o, nil)
+	name := filepath.Join(s.dir, "objects", fmt.Sprintf("%013x", stored.Seq>>12), fmt.Sprintf("%016x.obj", stored.Seq))
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-300] ^= 1 // a pixel: behind it stands the seal of 128 bytes
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := (&queries{catalogue: s.c}).opener(stored.ID)(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	if !errors.Is(err, spool.ErrCorrupt) || len(got) >= len(o.data) {
+		t.Errorf("%d of %d bytes, %v", len(got), len(o.data), err)
+	}
+	if got := s.offered(); len(got) != 0 {
+		t.Error("it is offered again")
+	}
+}
+
+// A header that cannot be read gives a study without a person, and the next object
+// of its series is tried.
+func TestCatalogueLivesWithHeadersThatCannotBeRead(t *testing.T) {
+	s := newShelf(t)
+	o := plainOf(synthetic(t, 23, synth.Small))[0]
+	bad := noise(t, 2048)
+	s.put(bad, func(n *spool.New) {
+		n.Group, n.Part = o.header(t).UID(query.StudyInstanceUID), o.header(t).UID(query.SeriesInstanceUID)
+	})
+	s.offered()
+	e, err := s.c.list(nil, false)[0].entity()
+	if err != nil || e.Text(query.PatientName) != "" || e.Text(query.InstancesOfStudy) != "1" {
+		t.Errorf("%v, %v", e, err)
+	}
+	good := s.put(o, nil)
+	s.c.take(s.Spool, spool.Event{Seq: good.Seq, ID: good.ID, Group: good.Group, State: spool.Received})
+	e, err = s.c.list(nil, false)[0].entity()
+	if err != nil || e.Text(query.PatientName) != o.header(t).Text(query.PatientName) || e.Text(query.InstancesOfStudy) != "2" {
+		t.Errorf("%v, %v", e, err)
 	}
 }
