@@ -9,18 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"edged/spool"
 )
 
 // What is not encrypted although it should be: containers, journals and rows of the
 // index that came before encryption was switched on, or that somebody put there, and
 // rows of the audit log. Each may name a person.
-
-// What begins a file of the spool that is encrypted: an object, and a segment of the
-// journal with its version, big-endian. spool/doc.go draws them.
-const (
-	sealedMagic   = "EDGEDENC"
-	sealedJournal = "EDGEDJNL\x00\x00\x00\x02"
-)
 
 // What a plain index and a plain audit log hold.
 var (
@@ -85,13 +80,12 @@ func notSealed(path string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	head := make([]byte, len(sealedJournal))
+	head := make([]byte, spool.EncryptedHead)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return false, err
 	}
-	sealed := bytes.HasPrefix(head, []byte(sealedMagic)) || string(head) == sealedJournal
-	return n > 0 && !sealed, nil
+	return n > 0 && !spool.Encrypted(head[:n]), nil
 }
 
 // holds searches a file of any size.
