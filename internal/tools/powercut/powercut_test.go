@@ -81,14 +81,7 @@ func TestPowerCutsLoseNothing(t *testing.T) {
 // answered, and a power cut then takes nothing of what was answered before.
 func TestFailedFlushIsNeverAnsweredWithSuccess(t *testing.T) {
 	t.Parallel() // mostly it waits until the spool is opened again
-	bin := needsDisks(t)
-	for name, kind := range fileSystems {
-		r := mustRecord(t, bin, story{kind: kind, associations: 1, objects: 16, seed: 3, badFlushes: true})
-		if !strings.Contains(r.said, "spool stopped, opening it again") {
-			t.Errorf("%s: flushes failed and the spool went on", name)
-		}
-		mustLoseNothing(t, r, 12)
-	}
+	mustOpenAgain(t, "flushes failed", story{associations: 1, objects: 16, seed: 3, badFlushes: true})
 }
 
 // R6, P8: after a write that failed nothing is believed; the spool is opened anew
@@ -96,11 +89,18 @@ func TestFailedFlushIsNeverAnsweredWithSuccess(t *testing.T) {
 // moment of that takes nothing that was answered with Success.
 func TestFailedWriteIsRecoveredAndLosesNothing(t *testing.T) {
 	t.Parallel() // mostly it waits until the spool is opened again
+	mustOpenAgain(t, "a write failed", story{associations: 2, objects: 16, seed: 4, badWrite: true})
+}
+
+// mustOpenAgain plays a story of a bad disk on each file system.
+func mustOpenAgain(t *testing.T, what string, s story) {
+	t.Helper()
 	bin := needsDisks(t)
 	for name, kind := range fileSystems {
-		r := mustRecord(t, bin, story{kind: kind, associations: 2, objects: 16, seed: 4, badWrite: true})
+		s.kind = kind
+		r := mustRecord(t, bin, s)
 		if !strings.Contains(r.said, "spool stopped, opening it again") {
-			t.Errorf("%s: a write failed and the spool went on", name)
+			t.Errorf("%s: %s and the spool went on", name, what)
 		}
 		mustLoseNothing(t, r, 12)
 	}
