@@ -76,8 +76,14 @@ func TestInteropRealFiles(t *testing.T) {
 		}
 	}
 	r.storeAll(objects)
+	before := residentBytes(t, r.edged.cmd.Process.Pid)
 	r.must("edged", append([]string{"send", "--again", "--to", "EDGED@" + r.dicom}, whole...)...)
 	r.mustArriveOnce(r.keep(objects...))
+	if grown := residentBytes(t, r.edged.cmd.Process.Pid) - before; grown > 64<<20 { // the uplink has buffers of its own
+		t.Errorf("memory grew by %d bytes while they came again and left", grown)
+	} else {
+		t.Logf("memory grew by %d KiB while they came again and left", grown>>10)
+	}
 	findings := make(map[string]int)
 	for _, row := range r.rows() {
 		for _, f := range row.Findings {
