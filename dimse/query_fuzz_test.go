@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,16 @@ type recordConn struct {
 }
 
 func (c *recordConn) Write(p []byte) (int, error) { return c.out.Write(p) }
+
+// Read ends in silence, not with the end of the connection: a slow machine that
+// looks for a C-CANCEL in between must not find that the peer has left.
+func (c *recordConn) Read(p []byte) (int, error) {
+	n, err := c.byteConn.Read(p)
+	if err == io.EOF {
+		err = os.ErrDeadlineExceeded
+	}
+	return n, err
+}
 
 // served runs a server with a shelf on the bytes of a peer, and returns the
 // command sets that it answered with.
