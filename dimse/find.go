@@ -26,7 +26,9 @@ func (s *Server) find(ctx context.Context, a *Association, presentation Context,
 	return o.finish(answer)
 }
 
-// operations says which of the three a class is for (PS3.4 §C.6).
+// operations says which of the three a class is for (PS3.4 §C.6). Gap: their
+// extended negotiation (PS3.4 §C.5.1.1: relational queries, fuzzy matching) is
+// not answered, which means the baseline: hierarchical, exact.
 var operations = map[string]uint16{
 	PatientRootFind: cFindRQ, StudyRootFind: cFindRQ,
 	PatientRootMove: cMoveRQ, StudyRootMove: cMoveRQ,
