@@ -116,29 +116,41 @@ func TestAReportCountsOnlyForWhatWasAskedInItsTransaction(t *testing.T) {
 }
 
 func TestWhatAFailureReasonMeans(t *testing.T) {
-	for reason, want := range map[uint16]Settled{
-		0x0110: {Again: 1}, 0x0112: {Again: 1}, 0x0213: {Later: 1}, 0x0131: {Later: 1},
-		0x0119: {Refused: 1}, 0x0122: {Refused: 1}, 0xC000: {Refused: 1}, 0: {Again: 1},
-	} {
-		w := start(t, Config{Destinations: committing})
-		w.storeAll(object("A", 1, "x"), object("A", 2, "x"))
-		w.ask("2.25.1")
-		// A partial failure: the other one counts.
-		got := w.report(Report{Transaction: "2.25.1", Committed: []Reference{ref(2)}, Failed: []Failure{{ref(1), reason}}})
-		want.Committed = 1
-		w.want(fmt.Sprintf("%04X", reason), got, want)
-		w.want("archived", w.stats().Archived, 1)
-		troubles, err := w.Troubles(w.ctx, "A", 0, 9)
-		w.must(err)
-		w.want("troubles", len(troubles), want.Refused)
-		if want.Refused == 1 && (!troubles[0].Permanent || !strings.Contains(troubles[0].Words, fmt.Sprintf("%04X", reason))) {
-			t.Errorf("%+v", troubles)
-		}
-		w.want("sent again at once", len(w.lease("vna", 9)), 0)
-		w.now = w.now.Add(every(0))
-		w.want("sent again", len(w.lease("vna", 9)), want.Again)
-		w.want("asked again", len(w.ask("2.25.2")), want.Later)
+	w := start(t, Config{Destinations: committing})
+	cases := []struct {
+		reason uint16
+		state  string
+	}{
+		{0x0110, "pending"}, {0x0112, "pending"}, {0, "pending"}, {0x0213, "stored"}, {0x0131, "stored"},
+		{0x0119, "permanent"}, {0x0122, "permanent"}, {0xC000, "permanent"},
 	}
+	committed := len(cases) + 1
+	r := Report{Transaction: "2.25.1", Committed: []Reference{ref(committed)}} // a partial failure: one counts
+	for i, c := range cases {
+		w.storeAll(object("A", i+1, "x"))
+		r.Failed = append(r.Failed, Failure{ref(i + 1), c.reason})
+	}
+	w.storeAll(object("A", committed, "x"))
+	w.ask("2.25.1")
+	w.want("settled", w.report(r), Settled{Committed: 1, Again: 3, Later: 2, Refused: 3})
+	w.want("archived", w.confirmed("A"), []hub.ID{object("A", committed, "x").ID})
+	for i, c := range cases {
+		var state string
+		w.must(w.read.QueryRowContext(w.ctx, `SELECT state FROM jobs WHERE object = ?`, i+1).Scan(&state))
+		w.want(fmt.Sprintf("%04X", c.reason), state, c.state)
+	}
+	troubles, err := w.Troubles(w.ctx, "A", 0, 9)
+	w.must(err)
+	w.want("troubles", len(troubles), 3)
+	for i, x := range troubles {
+		if c := cases[5+i]; !x.Permanent || !strings.Contains(x.Words, fmt.Sprintf("%04X", c.reason)) {
+			t.Errorf("%04X: %+v", c.reason, x)
+		}
+	}
+	w.want("sent again at once", len(w.lease("vna", 9)), 0)
+	w.now = w.now.Add(every(0))
+	w.want("sent again", len(w.lease("vna", 9)), 3)
+	w.want("asked again", len(w.ask("2.25.2")), 2)
 }
 
 // An archive that answers Success and never has the object gets it so many times.
