@@ -65,7 +65,7 @@ func identifier(o object) (dimse.DataSet, error) {
 
 // query opens an association for a model, and asks.
 func (l *lab) query(ctx context.Context, p pacs, o object, model string, more []dimse.Proposal, roles []dimse.Role, ask func(c *dimse.Client, q dimse.Query) error) error {
-	cfg := l.dial(p.title, p.port, nil)
+	cfg := l.dial(p.title, p.port)
 	cfg.Contexts = append([]dimse.Proposal{{AbstractSyntax: model, TransferSyntaxes: []string{dimse.ExplicitVRLE}}}, more...)
 	cfg.Roles = roles
 	c, err := dimse.Dial(ctx, cfg)

@@ -19,6 +19,10 @@ var dcmtk = &peer{name: "DCMTK", title: "DCMTK", from: "Debian: dcmtk", required
 
 func dcmtkChecks(ctx context.Context, l *lab) (all []check, stop func(), err error) {
 	all = append(all, dcmtkEcho(l)...)
+	all = append(all, l.storeInTLS("DCMTK storescu", func(ctx context.Context, o object) error {
+		_, err := l.call(ctx, "storescu", "-xe", "+tls", l.tls.clientKey, l.tls.clientCert, "+cf", l.tls.ca, "-aet", tlsMutual, "-aec", ourTitle, "127.0.0.1", l.edged.tlsPort, o.path)
+		return err
+	}))
 	all = append(all, l.storeChecks(sender{"DCMTK storescu", func(ctx context.Context, port string, o object) error {
 		args := []string{"-aet", "DCMTK", "-aec", ourTitle, "127.0.0.1", port, o.path}
 		if o.syntax.storescu != "" {
@@ -46,9 +50,14 @@ func dcmtkChecks(ctx context.Context, l *lab) (all []check, stop func(), err err
 	}
 	all = append(all, l.echoOut(qr.name, qr.title, qr.port))
 	all = append(all, l.askChecks(qr)...)
-	all = append(all, l.echoOut(archive.name, archive.title, archive.port), l.echoOutTLS(secure.name, secure.title, secure.port, true))
+	lax, err := l.storescp(ctx, "DCMTK storescp", "+tls", l.tls.serverKey, l.tls.serverCert, "+cf", l.tls.ca, "--ignore-peer-cert")
+	if err != nil {
+		return nil, nil, err
+	}
+	all = append(all, l.echoOut(archive.name, archive.title, archive.port), l.echoOutTLS(lax.name, lax.title, lax.port, false),
+		l.echoOutTLS(secure.name, secure.title, secure.port, true), l.storeOutTLS(secure.receiver))
 	all = append(all, l.receiveChecks(archive.receiver)...)
-	return all, func() { archive.stop(); secure.stop(); stopQR() }, nil
+	return all, func() { archive.stop(); secure.stop(); lax.stop(); stopQR() }, nil
 }
 
 // dcmtkEcho is echoscu on the plain port, and on the TLS port as a device that

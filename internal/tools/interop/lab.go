@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 type lab struct {
 	dir, bin, cache  string
 	install, verbose bool
+	keep             bool
 	running          []*process
 	started          int
 	edged            *appliance
@@ -43,7 +45,7 @@ func newLab(o options) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{dir: dir, bin: bin, cache: cache, install: o.install, verbose: o.verbose}
+	l := &lab{dir: dir, bin: bin, cache: cache, install: o.install, verbose: o.verbose, keep: o.keep}
 	l.tls, err = newCertificates(dir)
 	return l, err
 }
@@ -52,6 +54,10 @@ func newLab(o options) (*lab, error) {
 func (l *lab) close() error {
 	for len(l.running) > 0 {
 		l.running[len(l.running)-1].stop()
+	}
+	if l.keep {
+		fmt.Println("what the programs said is in", l.dir)
+		return nil
 	}
 	return os.RemoveAll(l.dir)
 }
@@ -168,15 +174,17 @@ func (p *process) listens(ctx context.Context, port string) error {
 	return nil
 }
 
-// freePort is one on loopback.
+// freePort is one on loopback, below those that the kernel gives to who calls: it
+// stays free until the peer that is told of it has started.
 func freePort() (string, error) {
-	t, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range 100 {
+		port := fmt.Sprint(20000 + rand.IntN(12000))
+		l, err := net.Listen("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			return port, l.Close()
+		}
 	}
-	defer t.Close()
-	_, port, err := net.SplitHostPort(t.Addr().String())
-	return port, err
+	return "", errors.New("no free port on loopback")
 }
 
 // fetch asks for JSON, or sends some.

@@ -35,7 +35,7 @@ type options struct {
 	bin, cache, write string
 	only              string
 	install           bool
-	verbose           bool
+	verbose, keep     bool
 	within            time.Duration
 }
 
@@ -46,6 +46,7 @@ func parseFlags() (o options) {
 	flag.StringVar(&o.only, "only", "", "`peers` to run, by name, separated by commas; the page is not written then")
 	flag.BoolVar(&o.install, "install", true, "fetch peers that are missing")
 	flag.BoolVar(&o.verbose, "v", false, "print each cell")
+	flag.BoolVar(&o.keep, "keep", false, "leave the folder of the run, with all logs")
 	flag.DurationVar(&o.within, "within", 40*time.Minute, "give up after this `time`")
 	flag.Parse()
 	return o

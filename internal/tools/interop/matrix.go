@@ -121,8 +121,11 @@ func (m *matrix) page() string {
 	return b.String()
 }
 
-// table has a row for each row name and a column for each program, both in the
-// order in which they were first met.
+// rowOrder is that of rows that not every peer has; others stay as they are met.
+var rowOrder = []string{rowSame, rowNew, rowWrong, rowCommitSame, rowCommitNew}
+
+// table has a row for each row name and a column for each program, in the order in
+// which they were first met.
 func (m *matrix) table(title string, n *notes) string {
 	var rows, columns []string
 	at := map[[2]string]cell{}
@@ -136,6 +139,7 @@ func (m *matrix) table(title string, n *notes) string {
 	if len(rows) == 0 {
 		return ""
 	}
+	slices.SortStableFunc(rows, func(a, b string) int { return slices.Index(rowOrder, a) - slices.Index(rowOrder, b) })
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n## %s\n\n| | %s |\n|---|%s\n", title, strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 	for _, row := range rows {

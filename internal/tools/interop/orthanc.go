@@ -39,8 +39,12 @@ func orthancChecks(ctx context.Context, l *lab) (all []check, stop func(), err e
 	all = []check{
 		{echoIn, rowEcho, "Orthanc", o.echo(l.edged.port, "ORTHANC", false)},
 		{echoIn, rowMutual, "Orthanc", o.echo(l.edged.tlsPort, tlsMutual, true)},
+		l.storeInTLS("Orthanc", func(ctx context.Context, sent object) error {
+			return o.storeAt(ctx, l.edged.tlsPort, tlsMutual, true, sent)
+		}),
 		l.echoOut("Orthanc", o.title, o.port),
 		l.echoOutTLS("Orthanc", secure.title, secure.port, true),
+		l.storeOutTLS(receiver{"Orthanc", secure.title, secure.port, secure.file, false}),
 	}
 	all = append(all, l.storeChecks(sender{"Orthanc", o.store})...)
 	all = append(all, l.commitChecks(committer{"Orthanc", "ORTHANC", false, true, func(ctx context.Context, listen string, refs ...string) (string, error) {
@@ -138,11 +142,15 @@ func (s *server) upload(ctx context.Context, o object) (string, error) {
 }
 
 func (s *server) store(ctx context.Context, port string, o object) error {
+	return s.storeAt(ctx, port, s.title, false, o)
+}
+
+func (s *server) storeAt(ctx context.Context, port, local string, tls bool, o object) error {
 	id, err := s.upload(ctx, o)
 	if err != nil {
 		return err
 	}
-	if err := s.point(ctx, port, s.title, false); err != nil {
+	if err := s.point(ctx, port, local, tls); err != nil {
 		return err
 	}
 	return fetch(ctx, http.MethodPost, s.url("/modalities/edged/store"), map[string]any{"Resources": []string{id}, "Timeout": 30}, nil)

@@ -53,7 +53,7 @@ func (l *lab) askCommitment(ctx context.Context, title, port, cell string, repor
 		return err
 	}
 	h := &heard{}
-	cfg := l.dial(title, port, nil)
+	cfg := l.dial(title, port)
 	cfg.Contexts = []dimse.Proposal{{AbstractSyntax: dimse.StorageCommitmentPush, TransferSyntaxes: []string{dimse.ExplicitVRLE, dimse.ImplicitVRLE}}}
 	c, err := dimse.Dial(ctx, cfg)
 	if err != nil {
@@ -133,7 +133,7 @@ const (
 
 // reportStep begins and ends a step at a peer.
 func (l *lab) reportStep(ctx context.Context, title, port string) error {
-	cfg := l.dial(title, port, nil)
+	cfg := l.dial(title, port)
 	cfg.Contexts = []dimse.Proposal{{AbstractSyntax: dimse.PerformedProcedureStep, TransferSyntaxes: []string{dimse.ExplicitVRLE}}}
 	c, err := dimse.Dial(ctx, cfg)
 	if err != nil {

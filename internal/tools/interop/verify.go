@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"os"
 
 	"edged/dimse"
 	"edged/internal/dicom"
@@ -17,6 +13,7 @@ const (
 	rowEcho     = "C-ECHO"
 	rowTLS      = "TLS, no client certificate"
 	rowMutual   = "TLS, client certificate"
+	rowStoreTLS = "C-STORE by TLS, client certificate, read back and compared with the file"
 	rowNoCert   = "refused: a device that must show a certificate, without one"
 	rowNotPlain = "refused: a device that must come by TLS, by the plain port"
 )
@@ -39,52 +36,58 @@ func (l *lab) echoOut(column, title, port string) check {
 	}}
 }
 
-// echoOutTLS calls a peer by TLS with package dimse.
+// echoOutTLS calls a peer by TLS with `edged echo`, with our certificate or without.
 func (l *lab) echoOutTLS(column, title, port string, certificate bool) check {
 	row := rowTLS
 	if certificate {
 		row = rowMutual
 	}
 	return check{echoOut, row, column, func(ctx context.Context) (string, error) {
-		config, err := l.clientTLS(certificate)
-		if err != nil {
-			return "", err
-		}
-		return "package `dimse`", l.echoWith(ctx, l.dial(title, port, config))
+		_, err := l.call(ctx, l.program("edged"), append([]string{"echo", "--to", title + "@127.0.0.1:" + port}, l.clientTLS(certificate)...)...)
+		return "", err
 	}}
 }
 
-func (l *lab) dial(title, port string, config *tls.Config) dimse.ClientConfig {
-	return dimse.ClientConfig{Address: "127.0.0.1:" + port, Called: title, Calling: ourTitle, TLS: config,
-		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName}
-}
-
-func (l *lab) echoWith(ctx context.Context, cfg dimse.ClientConfig) error {
-	c, err := dimse.Dial(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	r, err := c.Echo(ctx)
-	if err == nil && r.Status != dimse.StatusSuccess {
-		err = fmt.Errorf("status %v", r.Status)
-	}
-	return errors.Join(err, c.Release(ctx))
-}
-
-func (l *lab) clientTLS(certificate bool) (*tls.Config, error) {
-	pem, err := os.ReadFile(l.tls.ca)
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	config := &tls.Config{RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12}
-	if certificate {
-		pair, err := tls.LoadX509KeyPair(l.tls.clientCert, l.tls.clientKey)
+// storeOutTLS sends an object by TLS with `edged send`. There is no recorder: what
+// the peer keeps is compared with the file.
+func (l *lab) storeOutTLS(r receiver) check {
+	return check{echoOut, rowStoreTLS, r.name, func(ctx context.Context) (string, error) {
+		o, err := l.object(syntaxes[1], r.name, rowStoreTLS)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		config.Certificates = []tls.Certificate{pair}
+		args := append([]string{"send", "--to", r.title + "@127.0.0.1:" + r.port}, l.clientTLS(true)...)
+		if _, err := l.call(ctx, l.program("edged"), append(args, o.path)...); err != nil {
+			return "", err
+		}
+		return l.kept(ctx, r, o)
+	}}
+}
+
+// storeInTLS is the other way round.
+func (l *lab) storeInTLS(column string, send func(ctx context.Context, o object) error) check {
+	return check{echoIn, rowStoreTLS, column, func(ctx context.Context) (string, error) {
+		o, err := l.object(syntaxes[1], column, rowStoreTLS)
+		if err != nil {
+			return "", err
+		}
+		if err := send(ctx, o); err != nil {
+			return "", err
+		}
+		return "", l.here(ctx, o)
+	}}
+}
+
+func (l *lab) clientTLS(certificate bool) []string {
+	args := []string{"--tls", "--tls-ca", l.tls.ca}
+	if certificate {
+		args = append(args, "--tls-cert", l.tls.clientCert, "--tls-key", l.tls.clientKey)
 	}
-	return config, nil
+	return args
+}
+
+// dial is how package dimse calls a peer.
+func (l *lab) dial(title, port string) dimse.ClientConfig {
+	return dimse.ClientConfig{Address: "127.0.0.1:" + port, Called: title, Calling: ourTitle,
+		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName}
 }
