@@ -15,13 +15,15 @@
 //     one read buffer, whatever is sent over it; back-pressure is TCP's. Nothing
 //     is allocated by a length that a peer declares, and receiving a fragment
 //     allocates nothing. Lengths of objects are 64 bits.
-//   - Every wait ends: the time before an association stands, between messages,
-//     and inside a message without a byte moving. Time counts without progress,
-//     never in total, and the Handler's own time does not count.
+//   - Every wait ends: half a minute before an association stands, some minutes
+//     between messages, and inside a message the peer keeps a least pace, 64 KiB
+//     in a minute. Only time spent waiting for it counts, never the total and
+//     never the Handler's.
 //   - A peer that breaks the protocol loses its association and nothing else. A
 //     request that we do not know is answered with a status.
-//   - A slot of MaxAssociations belongs to an established association. Who only
-//     connects takes none, and gives way to who comes later.
+//   - A slot of MaxAssociations belongs to an established association, and one
+//     address or title has as many as it may. Who only connects takes none, and
+//     gives way to who comes later, first those of the address that has the most.
 //   - What an acceptor has to tell goes out between two messages of the peer, never
 //     inside one, from whatever goroutine it comes; a peer that leaves or does not
 //     answer harms nothing.
@@ -53,7 +55,8 @@
 //	pdu.go, userinfo.go (pure)             the seven PDUs
 //	upper.go                               reads PDUs, feeds the table, does what it says
 //	   |
-//	wire.go                                deadlines, interruption, TCP_QUICKACK
+//	wire.go, pace.go                       deadlines, the least pace, interruption, TCP_QUICKACK
+//	limits.go                              who may be there, and who gives way
 //
 // # The wire
 //

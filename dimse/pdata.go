@@ -35,7 +35,9 @@ type pdataReader struct {
 // no minimum), but who sends nothing else sends no message.
 const maxEmpty = 1024
 
-// nextPDV goes on to the next fragment. The one before must have been read.
+// nextPDV goes on to the next fragment. The one before must have been read. A
+// PDU carries one or more, of commands and data sets alike; the length of each
+// counts its context and control byte, not itself (PS3.8 §9.3.5, §9.3.5.1).
 func (r *pdataReader) nextPDV() error {
 	if r.pduLeft == 0 {
 		if err := r.nextPDU(); err != nil {
@@ -97,8 +99,9 @@ func (r *pdataReader) readFragment(p []byte) (int, error) {
 	return n, err
 }
 
-// readCommand reads a command set, which may be spread over fragments and PDUs,
-// into buf and returns it with its presentation context.
+// readCommand reads a command set, which may be spread over fragments and PDUs
+// as a data set may (PS3.8 Annex E), into buf and returns it with its
+// presentation context.
 func (r *pdataReader) readCommand(buf []byte) (context byte, set []byte, err error) {
 	r.u.between()
 	if r.pduLeft > 0 { // in the same PDU as the message before

@@ -242,7 +242,7 @@ func (s *Server) wait(c *connection) {
 }
 
 // tune sets what the kernel should do with the connection: send small answers
-// at once, and notice a peer that is gone.
+// at once (no RFC 896), and notice a peer that is gone (RFC 1122 §4.2.3.6).
 func tune(conn net.Conn) {
 	if t, ok := conn.(*tls.Conn); ok {
 		conn = t.NetConn()

@@ -80,7 +80,7 @@ func (u *upper) perform(a action) error {
 		return err
 	case aa1, aa8, aa7:
 		u.sendAbort(a)
-	case ae5:
+	case ae5: // ARTIM starts (PS3.8 §9.1.5)
 		u.limit = time.Now().Add(u.artim)
 	case ae3:
 		u.limit = time.Time{}
@@ -134,8 +134,9 @@ func (u *upper) lastWords(err error) error {
 	return fmt.Errorf("%w: %w", ErrLost, err)
 }
 
-// sendAbort sends A-ABORT and gives the peer a moment to close; aa7 answers
-// again in Sta13 and leaves the timer alone.
+// sendAbort sends A-ABORT, as user (PS3.8 §7.3) or as provider (§7.4), and gives
+// the peer a moment to close; aa7 answers again in Sta13 and leaves the timer
+// alone. Source and reason are those of Table 9-26 (§9.3.8).
 func (u *upper) sendAbort(a action) {
 	if a == aa1 {
 		u.source, u.reason = sourceUser, abortNoReason
@@ -196,7 +197,9 @@ func (u *upper) checkType(kind byte) error {
 }
 
 // readBody reads what follows the header of a PDU that is not P-DATA-TF. The
-// buffer grows as bytes arrive; what the peer declares allocates nothing (P9).
+// buffer grows as bytes arrive; what the peer declares allocates nothing (P9),
+// and A-ASSOCIATE has a longest length of ours: the standard sets none (PS3.8
+// §9.3.1, 32 bits).
 func (u *upper) readBody(p pdu) ([]byte, error) {
 	least, most := uint32(4), uint32(4)
 	if p.kind == typeRQ || p.kind == typeAC {
@@ -242,7 +245,7 @@ func (p *pdu) parse(body []byte) (err error) {
 	case typeAC:
 		p.ac, err = parseAssociateAC(body)
 	case typeRJ, typeAbort:
-		p.reject = Reject{body[1], body[2], body[3]}
+		p.reject = Reject{body[1], body[2], body[3]} // of A-ABORT any source, also the reserved 1 (PS3.8 §9.3.8)
 	}
 	return err
 }
@@ -368,14 +371,14 @@ func (u *upper) release() error {
 }
 
 // releasing takes one PDU while a release is under way; both sides may ask for
-// it at the same time (release collision, Sta9 to Sta12).
+// it at the same time (release collision, PS3.8 §7.2, Sta9 to Sta12 of §9.2).
 func (u *upper) releasing() error {
 	p, err := u.next()
 	switch {
 	case err != nil:
 		return err
 	case p.kind == typeData:
-		_, err = io.CopyN(io.Discard, u.r, int64(p.length))
+		_, err = io.CopyN(io.Discard, u.r, int64(p.length)) // data after our release request (AR-6)
 		if err != nil {
 			return u.lost(err)
 		}
