@@ -235,7 +235,9 @@ func askScripted(t *testing.T, l *pipeListener, o *office) (*script, *Associatio
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.send(actionPDU(cmd, d)).expectResponse(0x8130, 7, StatusSuccess)
+	if rsp := s.send(actionPDU(cmd, d)).expectResponse(0x8130, 7, StatusSuccess); rsp.uid(tagAffectedInstance) != StorageCommitmentPushInstance {
+		t.Errorf("response %v", rsp)
+	}
 	return s, <-o.came
 }
 
@@ -401,6 +403,10 @@ func TestReportOnANewAssociation(t *testing.T) {
 		if err := c.Release(t.Context()); err != nil {
 			t.Error(err)
 		}
+	}
+	rq := command{{tagEventType, []byte{2, 0}}}
+	if n, ok := answered(rq, Answer{}).number(tagEventType); !ok || n != eventFailures {
+		t.Error("a response without event type")
 	}
 	if _, results := mine.told(); len(results) != 2 || !reflect.DeepEqual(results[1], halfResult) {
 		t.Errorf("told %+v", results)

@@ -54,6 +54,9 @@ func answered(rq command, answer Answer) command {
 	case uid != "":
 		c.setUID(tagAffectedInstance, uid)
 	}
+	if n, ok := rq.number(tagEventType); ok { // needed with a reply only, but some peers ask for it (dimse/COMPAT.md)
+		c.setUint16(tagEventType, n)
+	}
 	if answer.Comment != "" {
 		c.setText(tagErrorComment, answer.Comment[:min(len(answer.Comment), 64)]) // LO
 	}
