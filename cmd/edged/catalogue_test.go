@@ -228,3 +228,75 @@ func TestCatalogueLivesWithHeadersThatCannotBeRead(t *testing.T) {
 		t.Errorf("%v, %v", e, err)
 	}
 }
+
+// Whatever was stored, wrong in its own way, a query over it has an answer that can
+// be read.
+func TestQueriesOverHostileFilesAreAnswered(t *testing.T) {
+	s := newShelf(t)
+	files, _ := filepath.Glob("../../testdata/hostile/*.dcm")
+	if root := os.Getenv("EDGED_DICOM_FILES"); root != "" {
+		for _, folder := range []string{"fuzz", "malformed"} {
+			more, _ := filepath.Glob(filepath.Join(root, folder, "*"))
+			files = append(files, more...)
+		}
+	}
+	stored := 0
+	for _, name := range files {
+		f, err := dicom.OpenFile(name)
+		if err != nil {
+			continue
+		}
+		data, err := io.ReadAll(f)
+		f.Close()
+		if err != nil || f.Names.Check() != nil {
+			continue
+		}
+		s.put(object{f.Names, data}, func(n *spool.New) { n.Group, n.Part, n.Quiet = "1.2.3", "1.2.3.1", time.Hour })
+		stored++
+	}
+	if stored < 15 {
+		t.Fatalf("only %d files", stored)
+	}
+	if got := s.offered(); len(got) < stored-5 { // some have one UID and different contents
+		t.Fatalf("%d offered of %d", len(got), stored)
+	}
+	q := &queries{catalogue: s.c}
+	var every []dataset.Tag
+	for l := query.Patient; l <= query.Image; l++ {
+		every = append(every, query.Attributes(l)...)
+	}
+	for l := query.Patient; l <= query.Image; l++ {
+		var keys dataset.Set
+		for _, tag := range every {
+			keys.Set(tag, dataset.VR(tag))
+		}
+		keys.Set(query.QueryRetrieveLevel, "CS", l.String())
+		keys.Set(query.PatientID, "LO", map[bool]string{true: "X"}[l > query.Patient])
+		if l > query.Study {
+			keys.Set(query.StudyInstanceUID, "UI", "1.2.3")
+			keys.Set(query.SeriesInstanceUID, "UI", map[bool]string{true: "1.2.3.1"}[l == query.Image])
+		}
+		f, err := query.ParseFind(query.PatientRoot, keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		err = q.entities(t.Context(), s.Spool, f, func(e dataset.Set) error {
+			seen++
+			f.Matches(e)
+			for _, ts := range []string{dicom.ImplicitVRLittleEndian, dicom.ExplicitVRLittleEndian, dicom.ExplicitVRBigEndian} {
+				b, err := f.Response(e, "EDGED").Append(nil, ts)
+				if err != nil {
+					return err
+				}
+				if _, err := dataset.Parse(b, ts); err != nil {
+					return fmt.Errorf("%s: %w", ts, err)
+				}
+			}
+			return nil
+		})
+		if err != nil || seen == 0 && l != query.Patient {
+			t.Errorf("level %v: %d seen, %v", l, seen, err)
+		}
+	}
+}
