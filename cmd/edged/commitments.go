@@ -76,7 +76,8 @@ func (c *commitments) answer(ctx context.Context) error {
 	return nil
 }
 
-// watch tells the engine when instances got further, at most once a second.
+// watch tells the engine when instances got further. What else may decide a
+// request, it looks for by itself, less often.
 func (c *commitments) watch(ctx context.Context) error {
 	for {
 		s, err := c.keeper.await(ctx)
@@ -92,27 +93,33 @@ func (c *commitments) watch(ctx context.Context) error {
 }
 
 func (c *commitments) follow(ctx context.Context, s *spool.Spool) {
-	w := s.Watch(1024) // a burst of commits between two looks
+	w := s.Watch(1024) // a burst of confirmations between two looks
 	defer w.Close()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	news := false
+	news, told := false, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.C:
-			news = true
-		case <-tick.C:
-			if news {
-				news = false
+		case e := <-w.C:
+			news = news || e.Lost || e.Discarded || e.State == spool.Archived || e.State == spool.Quarantined
+		case now := <-tick.C:
+			if news && now.Sub(told) >= c.between() {
+				news, told = false, now
 				c.engine.Changed()
 			}
-			if now, _ := c.keeper.get(); now != s {
+			if current, _ := c.keeper.get(); current != s {
 				return
 			}
 		}
 	}
+}
+
+// between is how long to leave the engine alone: it asks the spool about every
+// instance that is waited for, and images come first.
+func (c *commitments) between() time.Duration {
+	return time.Second * time.Duration(1+c.pending().Instances/20_000)
 }
 
 // reach says where a device takes calls: one address and a port, from the
