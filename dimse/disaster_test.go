@@ -135,7 +135,6 @@ type sinkConn struct {
 	byteConn
 	max                               uint32 // what it receives
 	bytes, longest, lasts, lastLength int64  // of the data set
-	closing                           bool
 }
 
 func (c *sinkConn) store(t *testing.T, data io.Reader) (Response, error) {

@@ -158,7 +158,7 @@ func TestHostilePeers(t *testing.T) {
 				if !bytes.HasSuffix(got, p.last) || p.last == nil && bytes.HasSuffix(got, userAbort) {
 					t.Errorf("the last that was said is % X, want % X", got[max(0, len(got)-12):], p.last)
 				}
-				if memory > 512<<10+1024*uint64(writes) { // net.Pipe makes timers for each deadline
+				if memory > 512<<10+1024*uint64(writes) && !raceEnabled { // the race detector empties pools, net.Pipe makes timers for each deadline
 					t.Errorf("%d bytes allocated", memory)
 				}
 				srv.mu.Lock()
@@ -224,7 +224,7 @@ func TestAnswersNobodyTakes(t *testing.T) {
 		var sent int
 		began := time.Now()
 		memory := allocated(func() { sent, _ = p.attack(s.conn) })
-		if took := time.Since(began); took > 62*time.Second || sent > maxLate+256<<10 || memory > 1<<20 {
+		if took := time.Since(began); took > 62*time.Second || sent > maxLate+256<<10 || memory > 1<<20 && !raceEnabled {
 			t.Errorf("gone after %v, %d bytes taken, %d allocated", took, sent, memory)
 		}
 		synctest.Wait()
@@ -402,7 +402,7 @@ func TestMemoryOfACrowd(t *testing.T) {
 			synctest.Wait()
 			each := (liveMemory() - before) / n
 			t.Logf("%-30s %4d KiB each, both ends of the connection included", c.name, each>>10)
-			if each > c.most {
+			if each > c.most && !raceEnabled {
 				t.Errorf("%s: %d bytes each, want at most %d", c.name, each, c.most)
 			}
 		})

@@ -4,7 +4,8 @@ import "time"
 
 // defaultFloor is what must move inside a message in each minute of waiting:
 // the slowest modem that anybody still owns does three times as much, and who
-// sends a byte a second to keep a slot is gone after one minute.
+// sends a byte a second to keep a slot is gone after one minute. The standard
+// knows a timer for the association alone (PS3.8 §9.1.5), none for messages.
 const defaultFloor = 64 << 10
 
 // pace watches that a message moves (P9). It counts the time spent waiting for the

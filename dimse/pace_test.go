@@ -3,6 +3,7 @@ package dimse
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -214,4 +215,40 @@ func TestHalfAPDUIsFollowedByNothing(t *testing.T) {
 			t.Error("something follows half a PDU")
 		}
 	})
+}
+
+// TestHandshakeOfTLSCountsIn: the half minute before an association begins with
+// the connection. Who drips its ClientHello, sends none, or does not take our
+// answer to it, is gone when it is over.
+func TestHandshakeOfTLSCountsIn(t *testing.T) {
+	cert, pool := selfSigned(t)
+	here, there := net.Pipe()
+	go tls.Client(here, &tls.Config{RootCAs: pool, ServerName: "pacs"}).Handshake()
+	hello := make([]byte, 4096)
+	n, err := there.Read(hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here.Close()
+	for name, attack := range map[string]func(net.Conn){
+		"silent": func(net.Conn) {},
+		"drips":  func(c net.Conn) { drip(c, hello[:n], 1) },
+		"deaf":   func(c net.Conn) { c.Write(hello[:n]) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestServer(t, ServerConfig{Handler: &keeper{}})
+			ours, theirs := net.Pipe()
+			ended := make(chan time.Time, 1)
+			began := time.Now()
+			go func() {
+				s.run(s.admitConnection(tls.Server(theirs, &tls.Config{Certificates: []tls.Certificate{cert}})))
+				ended <- time.Now()
+			}()
+			go attack(ours)
+			if took := (<-ended).Sub(began); took != 30*time.Second {
+				t.Errorf("%s: gone after %v", name, took)
+			}
+			ours.Close()
+		})
+	}
 }
