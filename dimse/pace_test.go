@@ -244,11 +244,13 @@ func TestHandshakeOfTLSCountsIn(t *testing.T) {
 				s.run(s.admitConnection(tls.Server(theirs, &tls.Config{Certificates: []tls.Certificate{cert}})))
 				ended <- time.Now()
 			}()
-			go attack(ours)
+			done := make(chan struct{})
+			go func() { attack(ours); close(done) }()
 			if took := (<-ended).Sub(began); took != 30*time.Second {
 				t.Errorf("%s: gone after %v", name, took)
 			}
 			ours.Close()
+			<-done
 		})
 	}
 }
