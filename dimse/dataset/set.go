@@ -69,9 +69,8 @@ func (s Set) Items(t Tag) []Set {
 // Texts are the values of an element, split at the backslash where its VR allows
 // several (PS3.5 §6.4), numbers in decimal.
 //
-// Gap: in the multi-byte sets that use 5CH as second byte (GB18030, GBK,
-// Shift-JIS inside ISO 2022 escapes do not, bare GBK does) the split may fall into
-// a character (PS3.5 §6.1.2.3).
+// Gap: in GB18030 and GBK 5CH may be the second byte of a character (PS3.5
+// §6.1.2.3): there the split may fall into one.
 func (e Element) Texts() []string {
 	if len(e.Value) == 0 {
 		return nil
