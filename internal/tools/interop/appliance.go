@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,20 +153,4 @@ func settle(ctx context.Context, what string, ok func() error) (err error) {
 		return fmt.Errorf("%w: %w", timeout, err)
 	}
 	return nil
-}
-
-// sameFile compares the data set of a file with an object.
-func sameFile(r io.Reader, o object) error {
-	b, err := io.ReadAll(r)
-	if err != nil {
-		return err
-	}
-	names, data, err := readPart10(b)
-	if err != nil {
-		return err
-	}
-	if names.TransferSyntax != o.TransferSyntax {
-		return fmt.Errorf("arrived in %s", syntaxName(names.TransferSyntax))
-	}
-	return same(data, o.data)
 }

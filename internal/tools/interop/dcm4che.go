@@ -18,7 +18,7 @@ var dcm4che = &peer{name: "dcm4che", title: "DCM4CHE", from: "Maven: org.dcm4che
 			return "", errNotInstalled
 		}
 		if _, err := l.call(ctx, "mvn", "-B", "-q", "dependency:get", "-Dtransitive=false", "-Dartifact=org.dcm4che.tool:dcm4che-tool-storescu:5.34.1"); err != nil {
-			return "", errors.New("Maven Central gave no org.dcm4che.tool:dcm4che-tool-storescu; its makers have a repository of their own")
+			return "", errors.New("no org.dcm4che.tool:dcm4che-tool-storescu came from Maven Central; its makers have a repository of their own")
 		}
 		return "", errors.New("it can be had, but there is no driver for it here yet")
 	},

@@ -52,11 +52,10 @@ const explicitLE = "1.2.840.10008.1.2.1"
 // object is one instance, as a file and as what is in it.
 type object struct {
 	dicom.Names
-	syntax                     syntax
-	study, series, patient     string
-	path                       string
-	data                       []byte
-	modality, studyDescription string
+	syntax                 syntax
+	study, series, patient string
+	path                   string
+	data                   []byte
 }
 
 // object makes an instance that no other cell has: the seed is the name of the
@@ -76,7 +75,7 @@ func (l *lab) object(s syntax, cell ...string) (object, error) {
 		}
 	}
 	o := object{Names: base.instance.Names, syntax: s, data: data, study: base.study.UID, series: base.instance.Series,
-		patient: base.study.PatientID, modality: base.study.Modality}
+		patient: base.study.PatientID}
 	o.TransferSyntax = s.uid
 	dir, err := l.folder("object")
 	if err != nil {

@@ -136,7 +136,7 @@ func (s *server) upload(ctx context.Context, o object) (string, error) {
 	defer answer.Body.Close()
 	var made struct{ ID string }
 	if err := json.NewDecoder(answer.Body).Decode(&made); err != nil || made.ID == "" {
-		return "", fmt.Errorf("Orthanc takes no such file: %s", answer.Status)
+		return "", fmt.Errorf("no such file is taken by Orthanc: %s", answer.Status)
 	}
 	return made.ID, nil
 }
@@ -163,7 +163,7 @@ func (s *server) file(ctx context.Context, uid string) (b []byte, err error) {
 		return nil, err
 	}
 	if len(found) != 1 {
-		return nil, fmt.Errorf("Orthanc has the instance %d times", len(found))
+		return nil, fmt.Errorf("the instance is %d times in Orthanc", len(found))
 	}
 	err = fetch(ctx, http.MethodGet, s.url("/instances/"+found[0].ID+"/file"), nil, &b)
 	return b, err
