@@ -306,3 +306,15 @@ func TestCommitmentWhileTheSpoolIsAway(t *testing.T) {
 		t.Errorf("the verdict is %04X", v[0])
 	}
 }
+
+func FuzzParseNoteKey(f *testing.F) {
+	for _, seed := range []string{"a/0000000000000001/000", "a/00000000000000ff/063", "//", "a/+000000000000001/0x1", strings.Repeat("/", 100)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		id, part, ok := parseNoteKey(key)
+		if ok && !strings.EqualFold((&notebook{}).key(id.name, id.set, part), key) {
+			t.Errorf("%q is taken for %v, part %d", key, id, part)
+		}
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -202,11 +203,9 @@ func parseNoteKey(s string) (id noteID, part int, ok bool) {
 	if len(f) != 3 || len(f[1]) != 16 || len(f[2]) != 3 {
 		return id, 0, false
 	}
-	id.name = f[0]
-	if _, err := fmt.Sscanf(f[1]+" "+f[2], "%x %d", &id.set, &part); err != nil {
-		return id, 0, false
-	}
-	return id, part, true
+	set, err := strconv.ParseUint(f[1], 16, 64)
+	n, err2 := strconv.ParseUint(f[2], 10, 16)
+	return noteID{f[0], set}, int(n), err == nil && err2 == nil
 }
 
 func whole(parts map[int][]byte) bool {
