@@ -23,7 +23,7 @@ type peer struct {
 var peers []*peer
 
 func init() {
-	peers = []*peer{dcmtk, orthanc, pynetdicom, dcm4che, gdcm, dcmjs, dicomrs}
+	peers = []*peer{dcmtk, orthanc, pynetdicom, dcm4che, gdcm, dcmjs, dicomrs, odil}
 }
 
 // debian installs a package when its program is missing.

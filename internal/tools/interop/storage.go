@@ -56,7 +56,7 @@ func (l *lab) storeIn(ctx context.Context, s sender, ts syntax) (string, error) 
 		return "", err
 	}
 	if syntax != ts.uid {
-		return "", unable("the peer lets the receiver choose, or converts by itself: it came in " + syntaxName(syntax) + ", byte for byte")
+		return "", unable("it sent the object in " + syntaxName(syntax) + " instead; that arrived byte for byte")
 	}
 	return "", nil
 }
