@@ -174,11 +174,15 @@ func (p *process) listens(ctx context.Context, port string) error {
 	return nil
 }
 
+// nextPort is where freePort goes on: no port is given twice in a run.
+var nextPort = 20000 + rand.IntN(8000)
+
 // freePort is one on loopback, below those that the kernel gives to who calls: it
 // stays free until the peer that is told of it has started.
 func freePort() (string, error) {
 	for range 100 {
-		port := fmt.Sprint(20000 + rand.IntN(12000))
+		nextPort++
+		port := fmt.Sprint(nextPort)
 		l, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			return port, l.Close()
