@@ -3,19 +3,23 @@ package dataset
 import "fmt"
 
 // Append writes the set behind b in a transfer syntax. Values are written as
-// they are, also odd ones; sequences and items get defined lengths.
+// they are, also odd ones; sequences and items get defined lengths. Beyond the
+// limits of Parse nothing is written and the error is ErrLimit: what nobody
+// could read again must not be kept or sent.
 func (s Set) Append(b []byte, transferSyntax string) ([]byte, error) {
-	start := len(b)
+	var out []byte
+	var err error
 	if deflated(transferSyntax) {
-		inner, err := s.Append(nil, ExplicitVRLittleEndian)
-		if err != nil {
-			return b, err
+		var inner []byte
+		if inner, err = s.Append(nil, ExplicitVRLittleEndian); err == nil {
+			out, err = deflate(b, inner)
 		}
-		return deflate(b, inner)
+	} else {
+		w := writer{layoutOf(transferSyntax, nil), MaxElements, len(b)}
+		out, err = w.set(b, s, 0)
 	}
-	out, err := layoutOf(transferSyntax, nil).set(b, s, 0)
-	if err == nil && len(out)-start > MaxBytes {
-		err = fmt.Errorf("%w: %d bytes, at most %d are written", ErrLimit, len(out)-start, MaxBytes)
+	if err == nil && len(out)-len(b) > MaxBytes {
+		err = tooLong()
 	}
 	if err != nil {
 		return b, err
@@ -23,45 +27,71 @@ func (s Set) Append(b []byte, transferSyntax string) ([]byte, error) {
 	return out, nil
 }
 
-func (l layout) set(b []byte, s Set, depth int) (_ []byte, err error) {
-	if depth > MaxDepth {
-		return b, fmt.Errorf("%w: sequences nested deeper than %d", ErrLimit, MaxDepth)
+func tooLong() error { return fmt.Errorf("%w: at most %d bytes are written", ErrLimit, MaxBytes) }
+
+// writer counts what is written in all, as the parser does.
+type writer struct {
+	layout
+	left  int // elements and items
+	start int // of the set in the buffer
+}
+
+// another counts an element or item and looks at what is written so far.
+func (w *writer) another(b []byte) error {
+	if w.left--; w.left < 0 {
+		return fmt.Errorf("%w: more than %d elements and items", ErrLimit, MaxElements)
 	}
+	if len(b)-w.start > MaxBytes {
+		return tooLong()
+	}
+	return nil
+}
+
+func (w *writer) set(b []byte, s Set, depth int) (_ []byte, err error) {
 	for _, e := range s {
-		if b, err = l.element(b, e, depth); err != nil {
+		if b, err = w.element(b, e, depth); err != nil {
 			return b, err
 		}
 	}
 	return b, nil
 }
 
-func (l layout) element(b []byte, e Element, depth int) (_ []byte, err error) {
+func (w *writer) element(b []byte, e Element, depth int) (_ []byte, err error) {
 	if e.Tag>>16 == 0xFFFE || e.Tag&0xFFFF == 0 {
 		return b, fmt.Errorf("%w: %v is no attribute to write", ErrSyntax, e.Tag)
 	}
+	if err := w.another(b); err != nil {
+		return b, err
+	}
 	if e.Items == nil && e.VR != "SQ" {
 		v := e.Value
-		if l == explicitBE {
+		if w.layout == explicitBE {
 			v = swap(v, width(e.VR))
 		}
-		return append(l.head(b, e.Tag, e.VR, len(v)), v...), nil
+		return append(w.head(b, e.Tag, e.VR, len(v)), v...), nil
 	}
-	b = l.head(b, e.Tag, "SQ", 0)
+	if depth++; depth > MaxDepth { // an empty sequence, too: so does the parser
+		return b, fmt.Errorf("%w: sequences nested deeper than %d", ErrLimit, MaxDepth)
+	}
+	b = w.head(b, e.Tag, "SQ", 0)
 	start := len(b)
 	for _, item := range e.Items {
-		if b, err = l.item(b, item, depth+1); err != nil {
+		if b, err = w.item(b, item, depth); err != nil {
 			return b, err
 		}
 	}
-	l.order.PutUint32(b[start-4:], uint32(len(b)-start))
+	w.order.PutUint32(b[start-4:], uint32(len(b)-start))
 	return b, nil
 }
 
-func (l layout) item(b []byte, s Set, depth int) ([]byte, error) {
-	b = l.order.AppendUint32(l.appendTag(b, tagItem), 0)
+func (w *writer) item(b []byte, s Set, depth int) ([]byte, error) {
+	if err := w.another(b); err != nil {
+		return b, err
+	}
+	b = w.order.AppendUint32(w.appendTag(b, tagItem), 0)
 	start := len(b)
-	b, err := l.set(b, s, depth)
-	l.order.PutUint32(b[start-4:], uint32(len(b)-start))
+	b, err := w.set(b, s, depth)
+	w.order.PutUint32(b[start-4:], uint32(len(b)-start))
 	return b, err
 }
 

@@ -277,3 +277,53 @@ func dcmdump(t *testing.T, file string) string {
 	}
 	return strings.Join(kept, "\n")
 }
+
+// TestWhatIsWrittenCanBeRead: Append has the limits of Parse. At each of them a
+// set goes out and comes back, one beyond it is ErrLimit.
+func TestWhatIsWrittenCanBeRead(t *testing.T) {
+	nested := func(depth int) (s Set) {
+		for range depth {
+			s = Set{{Tag: 0x00081140, VR: "SQ", Items: []Set{s}}}
+		}
+		return s
+	}
+	emptyAt := func(depth int) Set { // the innermost sequence has no item
+		s := Set{{Tag: 0x00081140, VR: "SQ", Items: []Set{}}}
+		for range depth - 1 {
+			s = Set{{Tag: 0x00081140, VR: "SQ", Items: []Set{s}}}
+		}
+		return s
+	}
+	many := func(n int) Set { // a sequence, its items, and one element in each
+		items := make([]Set, (n-1)/2)
+		for i := range items {
+			items[i] = Set{{Tag: 0x00081150, VR: "UI"}}
+		}
+		s := Set{{Tag: 0x00081140, VR: "SQ", Items: items}}
+		for len(s)+2*len(items) < n {
+			s = append(s, Element{Tag: 0x00091000 + Tag(len(s)), VR: "LO"})
+		}
+		return s
+	}
+	long := func(n int) Set { return Set{{Tag: 0x00091000, VR: "UN", Value: make([]byte, n-12)}} }
+	for name, c := range map[string]struct{ fits, beyond Set }{
+		"depth":          {nested(MaxDepth), nested(MaxDepth + 1)},
+		"empty sequence": {emptyAt(MaxDepth), emptyAt(MaxDepth + 1)},
+		"elements":       {many(MaxElements), many(MaxElements + 1)},
+		"bytes":          {long(MaxBytes), long(MaxBytes + 2)},
+	} {
+		for _, ts := range []string{ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian} {
+			b, err := c.fits.Append(nil, ts)
+			if err != nil {
+				t.Errorf("%s in %s: %v", name, ts, err)
+				continue
+			}
+			if got, err := Parse(b, ts); err != nil || !got.Equal(c.fits) {
+				t.Errorf("%s in %s: not read again: %v", name, ts, err)
+			}
+			if b, err := c.beyond.Append([]byte("before"), ts); !errors.Is(err, ErrLimit) || string(b) != "before" {
+				t.Errorf("%s in %s, one more: %d bytes, %v, want ErrLimit", name, ts, len(b), err)
+			}
+		}
+	}
+}

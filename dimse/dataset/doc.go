@@ -7,7 +7,8 @@
 //   - Parse never panics and never blocks, whatever the bytes are. It takes at
 //     most MaxBytes (before and after inflating), MaxElements elements and
 //     sequences nested MaxDepth deep, and allocates nothing by a length that the
-//     bytes declare. Beyond a limit it returns ErrLimit.
+//     bytes declare. Beyond a limit it returns ErrLimit. Append has the same limits:
+//     what it writes in an explicit syntax, Parse reads.
 //   - What it does not know is kept: private attributes, unknown VRs, odd lengths,
 //     values in whatever character set, as the bytes that came. Parse, Append in
 //     the same transfer syntax and Parse again give the same Set.
