@@ -15,7 +15,11 @@
 //   - Config.Final hears of each step that has ended, once when it ends and once
 //     more at each start, as long as the step is kept.
 //   - The number of steps and their age are bounded; the oldest ended ones give way
-//     first, steps in progress never give way to new ones but by age.
+//     first, steps in progress never give way to new ones but by age. A step has at
+//     most 50,000 elements and items, some 16,000 images; what makes it larger is
+//     refused, and the step goes on as it was.
+//   - A step that the Store gives back damaged is left in it, is refused by its name,
+//     and harms no other.
 //
 // # What it deliberately does not do
 //

@@ -80,7 +80,8 @@ func New(cfg Config) (*Engine, error) {
 	return &Engine{cfg: cfg, steps: map[string]*kept{}}, nil
 }
 
-// Load reads the Store. Before it nothing is taken.
+// Load reads the Store. Before it nothing is taken. What is in it and cannot be
+// read stays there, and keeps nobody from reading the rest.
 func (e *Engine) Load(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -91,7 +92,8 @@ func (e *Engine) Load(ctx context.Context) error {
 	for _, packed := range all {
 		s, err := Parse(packed)
 		if err != nil {
-			return fmt.Errorf("read procedure steps: %w", err)
+			e.unreadable(&s, packed, err)
+			continue
 		}
 		e.keep(&s, packed)
 		if f, ok := s.final(); ok {
@@ -100,6 +102,17 @@ func (e *Engine) Load(ctx context.Context) error {
 	}
 	e.ready = true
 	return nil
+}
+
+// unreadable takes note of a step of the Store that Parse does not understand. If
+// its name can be told, the step is there: it is not made anew over the old bytes,
+// cannot be changed, and goes when it is too old. Otherwise its bytes stay in the
+// Store for somebody to look at.
+func (e *Engine) unreadable(s *Step, packed []byte, err error) {
+	e.cfg.Log.Error("a procedure step in the store cannot be read, it is left as it is", "bytes", len(packed), "err", err)
+	if s.UID != "" {
+		e.keep(s, packed)
+	}
 }
 
 // CreateStep takes an N-CREATE (PS3.4 §F.7.2.1).
@@ -153,8 +166,9 @@ func (e *Engine) set(ctx context.Context, uid string, modifications dimse.DataSe
 		return nil, dimse.Answer{Status: dimse.StatusNoSuchInstance}
 	}
 	s, err := Parse(old.packed)
-	if err != nil {
-		panic(err) // we packed it
+	if err != nil { // Load has let it in
+		e.cfg.Log.Error("procedure step cannot be changed, what is kept of it cannot be read", "err", err)
+		return nil, *failure(dimse.StatusProcessingFailure, "the step that was kept cannot be read")
 	}
 	after, wrong := change(s.Attributes, set)
 	if wrong != nil {
@@ -170,6 +184,9 @@ func (e *Engine) set(ctx context.Context, uid string, modifications dimse.DataSe
 
 // put makes a step durable, then remembers it. Called with mu.
 func (e *Engine) put(ctx context.Context, s *Step) dimse.Answer {
+	if elements(s.Attributes) > maxElements {
+		return *failure(dimse.StatusProcessingFailure, "the step has too many attributes")
+	}
 	packed, err := s.Append(nil)
 	if err != nil {
 		return *failure(dimse.StatusProcessingFailure, "the attribute list cannot be kept")
@@ -229,12 +246,12 @@ func (e *Engine) saveAge(ctx context.Context, k *kept, now time.Time) {
 	if now.Sub(k.since) < saveEach {
 		return
 	}
+	var packed []byte
 	s, err := Parse(k.packed)
-	if err != nil {
-		panic(err) // we packed it
+	if err == nil {
+		s.Age = k.age + now.Sub(k.since)
+		packed, err = s.Append(nil)
 	}
-	s.Age = k.age + now.Sub(k.since)
-	packed, err := s.Append(nil)
 	if err == nil {
 		err = e.cfg.Store.Put(ctx, s.UID, packed)
 	}

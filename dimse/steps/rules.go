@@ -1,6 +1,8 @@
 package steps
 
 import (
+	"slices"
+
 	"edged/dimse"
 	"edged/dimse/dataset"
 )
@@ -61,18 +63,52 @@ func change(attributes, modifications dataset.Set) (dataset.Set, *dimse.Answer) 
 		return nil, &dimse.Answer{Status: dimse.StatusProcessingFailure, ErrorID: notUpdatable,
 			Comment: "Performed Procedure Step Object may no longer be updated"}
 	}
-	after := append(dataset.Set(nil), attributes...)
-	_, known := after.Find(tagCharacterSet)
-	for _, e := range modifications {
-		if e.Tag != tagCharacterSet || !known {
-			after.Put(e)
-		}
+	if _, known := attributes.Find(tagCharacterSet); known {
+		modifications = slices.Clone(modifications)
+		modifications.Remove(tagCharacterSet)
 	}
+	after := merge(attributes, modifications)
 	status, _ := text(after, tagStatus)
 	if wrong := finishing(status, after); wrong != nil {
 		return nil, wrong
 	}
 	return after, nil
+}
+
+// merge puts the elements of modifications, the last of each tag, in place of those
+// of attributes. Both are in order and are gone through once: the peer chooses how
+// many there are.
+func merge(attributes, modifications dataset.Set) dataset.Set {
+	after := make(dataset.Set, 0, len(attributes)+len(modifications))
+	for i, e := range modifications {
+		if i+1 < len(modifications) && modifications[i+1].Tag == e.Tag {
+			continue
+		}
+		for len(attributes) > 0 && attributes[0].Tag < e.Tag {
+			after, attributes = append(after, attributes[0]), attributes[1:]
+		}
+		for len(attributes) > 0 && attributes[0].Tag == e.Tag {
+			attributes = attributes[1:]
+		}
+		after = append(after, e)
+	}
+	return append(after, attributes...)
+}
+
+// maxElements bounds a step, with everything in its sequences: some 16,000 images,
+// at three elements and items each. dataset.MaxElements bounds one message; a step is
+// put together of any number of them.
+const maxElements = 50_000
+
+// elements counts the elements and items of a set, as the limits of dataset do.
+func elements(s dataset.Set) (n int) {
+	for _, e := range s {
+		n += 1 + len(e.Items)
+		for _, item := range e.Items {
+			n += elements(item)
+		}
+	}
+	return n
 }
 
 func finishing(status string, after dataset.Set) *dimse.Answer {

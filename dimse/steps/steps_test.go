@@ -1,12 +1,17 @@
 package steps
 
 import (
+	"bytes"
+	"cmp"
+	"compress/flate"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -423,4 +428,130 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%+v became %+v, %v", got, again, err)
 		}
 	})
+}
+
+// private is n private elements from a group on, as many as anybody likes to send.
+func private(group uint32, n int) (s dataset.Set) {
+	for i := range n {
+		g := group + 2*uint32(i/0xF000)
+		s = append(s, dataset.Element{Tag: dataset.Tag(g<<16 | uint32(0x1000+i%0xF000)), VR: "US"})
+	}
+	return s
+}
+
+// A step that was answered with success can be read, now and after a restart,
+// however many changes it is put together of; a change too many is refused, and the
+// step goes on without it.
+func TestStepThatWasTakenCanBeRead(t *testing.T) {
+	w := newWard(t, Config{})
+	if rsp := w.create(t, "2.25.5", append(begun("2.25.99"), private(0x0101, 30_000)...)); rsp.Status != dimse.StatusSuccess {
+		t.Fatal(rsp)
+	}
+	if rsp := w.set(t, "2.25.5", private(0x0051, 30_000)); rsp.Status != dimse.StatusProcessingFailure {
+		t.Errorf("60,000 elements: %v", rsp)
+	}
+	if rsp := w.create(t, "2.25.6", append(begun("2.25.99"), private(0x0101, maxElements)...)); rsp.Status != dimse.StatusProcessingFailure {
+		t.Errorf("all at once: %v", rsp)
+	}
+	if rsp := w.set(t, "2.25.5", private(0x0051, 10_000)); rsp.Status != dimse.StatusSuccess {
+		t.Errorf("40,000 elements: %v", rsp)
+	}
+	for uid, packed := range w.store.kept {
+		if _, err := Parse(packed); err != nil {
+			t.Errorf("%s: %v", uid, err)
+		}
+	}
+	again := newWard(t, Config{Store: w.store})
+	if rsp := again.set(t, "2.25.5", done(Completed, 100)); rsp.Status != dimse.StatusSuccess {
+		t.Errorf("after a restart: %v", rsp)
+	}
+}
+
+// TestUnreadableStepHarmsNoOther: what a store gives back damaged is left in it and
+// refused by its name until it is too old; all other steps go on.
+func TestUnreadableStepHarmsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &shelf{kept: map[string][]byte{"?": []byte("no step at all")}}
+		for _, uid := range []string{"2.25.5", "2.25.6"} {
+			step := Step{UID: uid, Calling: "CT1", Attributes: begun("2.25.99")}
+			s.kept[uid], _ = step.Append(nil)
+		}
+		s.kept["2.25.5"] = cutAttributes(t, s.kept["2.25.5"])
+		log := &strings.Builder{}
+		e, err := New(Config{Store: s, MaxAge: 48 * time.Hour, Log: slog.New(slog.NewTextHandler(log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(log.String(), "cannot be read"); n != 2 || strings.Contains(log.String(), "2.25.") {
+			t.Errorf("%d lines in\n%s", n, log)
+		}
+		if _, a := e.set(t.Context(), "2.25.5", encoded(t, statusOnly(Discontinued))); a.Status != dimse.StatusProcessingFailure {
+			t.Errorf("N-SET of the damaged one: %v", a)
+		}
+		if a := e.create(t.Context(), "CT1", "2.25.5", encoded(t, begun("2.25.99"))); a.Status != dimse.StatusDuplicateInstance {
+			t.Errorf("N-CREATE over it: %v", a)
+		}
+		if len(s.kept) != 3 {
+			t.Errorf("%d kept, want all 3", len(s.kept))
+		}
+		if _, a := e.set(t.Context(), "2.25.6", encoded(t, done(Completed, 1))); a.Status != dimse.StatusSuccess {
+			t.Errorf("N-SET of another: %v", a)
+		}
+		for day, want := range []int{4, 3} { // a day later it is as before; after two days it goes, and the other
+			time.Sleep(25 * time.Hour)
+			if a := e.create(t.Context(), "CT1", fmt.Sprint("2.25.7", day), encoded(t, begun("2.25.99"))); a.Status != dimse.StatusSuccess {
+				t.Errorf("N-CREATE after %d days: %v", day+1, a)
+			}
+			if len(s.kept) != want {
+				t.Errorf("%d kept after %d days, want %d", len(s.kept), day+1, want)
+			}
+		}
+		if s.kept["?"] == nil {
+			t.Error("what has no name was dropped")
+		}
+	})
+}
+
+// cutAttributes takes the last byte off the attributes of a packed step.
+func cutAttributes(t *testing.T, packed []byte) []byte {
+	p, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed[1:])))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bytes.NewBuffer([]byte{version1})
+	w, _ := flate.NewWriter(out, flate.DefaultCompression)
+	w.Write(p[:len(p)-1])
+	w.Close()
+	return out.Bytes()
+}
+
+// TestManyChangesAreCheap: a modality can choose how many attributes it changes,
+// not how long all others wait: twice as many take about twice as long.
+func TestManyChangesAreCheap(t *testing.T) {
+	first, second := append(begun("2.25.99"), private(0x0101, 90_000)...), private(0x0051, 90_000)
+	began := time.Now()
+	after, wrong := change(first, second)
+	if took := time.Since(began); wrong != nil || len(after) != len(first)+len(second) || took > 2*time.Second {
+		t.Errorf("%d elements in %v, %v", len(after), took, wrong)
+	}
+	if !slices.IsSortedFunc(after, func(x, y dataset.Element) int { return cmp.Compare(x.Tag, y.Tag) }) {
+		t.Error("out of order")
+	}
+}
+
+// TestChangeReplacesWholeTags: of doubles the last of the modifications counts; the
+// character set stays as it began.
+func TestChangeReplacesWholeTags(t *testing.T) {
+	e := func(tag dataset.Tag, v string) dataset.Element {
+		return dataset.Element{Tag: tag, VR: "LO", Value: []byte(v)}
+	}
+	before := dataset.Set{e(tagCharacterSet, "A "), e(0x00091001, "1 "), e(0x00091001, "2 "), e(0x00091005, "5 "), e(tagStatus, InProgress)}
+	got, wrong := change(before, dataset.Set{e(tagCharacterSet, "B "), e(0x00091001, "3 "), e(0x00091001, "4 "), e(0x00091003, "6 ")})
+	want := dataset.Set{e(tagCharacterSet, "A "), e(0x00091001, "4 "), e(0x00091003, "6 "), e(0x00091005, "5 "), e(tagStatus, InProgress)}
+	if wrong != nil || !got.Equal(want) {
+		t.Errorf("got %v, %v", got, wrong)
+	}
 }
