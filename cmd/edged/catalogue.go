@@ -19,10 +19,14 @@ import (
 // made again at every start, in the background. It exists only where a device may
 // query or retrieve.
 //
-// What is quarantined, damaged or a test is never offered, nor what has no Study
-// Instance UID in its header. Of several objects with
-// one SOP Instance UID and different contents (P5) the first that came is, and the
-// later ones are not, also when the first has gone.
+// What is a test is never offered, nor what has no Study Instance UID in its header.
+// Of several objects with one SOP Instance UID and different contents (P5) the first
+// that came is, and the later ones are not, also when the first has gone. What is
+// quarantined or damaged is never given either, but it stays here and is counted:
+// who retrieves its study is told that it failed, and takes no part for the whole.
+//
+// Gap: an object that a start finds without a whole file has no study any more, so
+// nothing here tells of it; the page and the hub do.
 //
 // Bounds (P9): maxHeldStudies studies and maxHeld objects; beyond either, the study to
 // which nothing has come for longest falls out, and is found again by nobody until
@@ -55,13 +59,14 @@ type heldStudy struct {
 type heldSeries struct {
 	uid      string
 	head     []byte // attributes of patient, study and series, in Explicit VR Little Endian; nil: not read yet
+	from     uint64 // sequence number of the object that head is of
 	thin     bool   // its header could not be read
 	modality string
 	classes  []string
 	objects  []heldObject // by sequence number
 }
 
-// heldObject is one that can be sent.
+// heldObject is one of a series. Whether it can be given the spool says.
 type heldObject struct {
 	seq uint64
 	id  spool.ID

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -141,18 +142,120 @@ func (s *shelf) put(o object, alter func(*spool.New)) spool.Object {
 	return stored
 }
 
-// offered are the objects that the catalogue has after a look at everything.
+// offered are the objects that the catalogue has after a look at everything, true
+// for those that others may have.
 func (s *shelf) offered() map[spool.ID]bool {
+	s.t.Helper()
 	s.c.scan(s.t.Context(), s.Spool)
 	out := make(map[spool.ID]bool)
 	for _, st := range s.c.list(nil, true) {
 		for _, se := range st.series {
 			for _, h := range se.held {
-				out[h.id] = true
+				r, err := (&queries{catalogue: s.c}).opener(h.id)(s.t.Context())
+				if out[h.id] = err == nil; err == nil {
+					r.Close()
+				}
 			}
 		}
 	}
 	return out
+}
+
+// rot changes a byte of an object's pixels on the disk.
+func (s *shelf) rot(o spool.Object) {
+	s.t.Helper()
+	name := filepath.Join(s.dir, "objects", fmt.Sprintf("%013x", o.Seq>>12), fmt.Sprintf("%016x.obj", o.Seq))
+	b, err := os.ReadFile(name)
+	ok(s.t, err)
+	b[len(b)-300] ^= 1 // a pixel: behind it stands the seal of 128 bytes
+	ok(s.t, os.WriteFile(name, b, 0o600))
+}
+
+// retrieve is what a C-MOVE or C-GET of a study sends, and what fails.
+func (s *shelf) retrieve(study string) (given, failed []string) {
+	s.t.Helper()
+	q := &queries{catalogue: s.c}
+	all, err := q.instances(s.t.Context(), s.Spool, query.Retrieve{Level: query.Study, Studies: []string{study}})
+	ok(s.t, err)
+	for _, i := range all {
+		if r, err := i.Open(s.t.Context()); err != nil {
+			failed = append(failed, i.SOPInstanceUID)
+		} else {
+			given = append(given, i.SOPInstanceUID)
+			r.Close()
+		}
+	}
+	return given, failed
+}
+
+// An image that has become damaged, or was quarantined, fails by its name, before
+// and after a look at everything and after a restart: who asked for the study never
+// hears that a part of it is the whole (P14). What was forgotten is no longer of it.
+// C-FIND goes on to count what is here, and tells only the names of what it may not read.
+func TestAStudyIsNeverGivenInPartAsAWhole(t *testing.T) {
+	s := newShelf(t)
+	var stored []spool.Object
+	var names []string
+	for _, o := range plainOf(synthetic(t, 21, synth.Bench(4, 64<<10))) {
+		stored, names = append(stored, s.put(o, nil)), append(names, o.names.SOPInstance)
+	}
+	study := stored[0].Group
+	s.offered()
+	for _, o := range stored {
+		ok(t, s.Archived(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
+	}
+	s.rot(stored[1])
+	if err := s.Verify(t.Context(), stored[1].ID); !errors.Is(err, spool.ErrCorrupt) {
+		t.Fatal(err)
+	}
+	s.mustFail(study, names, names[1])
+	s.offered()
+	s.mustFail(study, names, names[1])
+	s.c.reset(s.Spool) // as a restart does
+	s.offered()
+	s.mustFail(study, names, names[1])
+	if e, err := s.c.list([]string{study}, false)[0].entity(); err != nil || e.Text(query.InstancesOfStudy) != "4" || e.Text(query.PatientName) == "" {
+		t.Errorf("%v, %v", e, err)
+	}
+	head, there := imageHead(s.Spool, stored[1].ID)
+	if !there || len(head) != 3 || head.UID(query.SOPInstanceUID) != names[1] {
+		t.Errorf("of the damaged image is told %v", head)
+	}
+	if err := s.Discard(t.Context(), spool.Discard{ID: stored[1].ID, By: "test", Reason: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	s.mustFail(study, append(names[:1:1], names[2:]...))
+}
+
+func (s *shelf) mustFail(study string, names []string, bad ...string) {
+	s.t.Helper()
+	given, failed := s.retrieve(study)
+	if !slices.Equal(failed, bad) || len(given) != len(names)-len(bad) {
+		s.t.Errorf("given %d, failed %v; want %d and %v", len(given), failed, len(names)-len(bad), bad)
+	}
+}
+
+// The header of a series is that of an object that may be given: when its own proves
+// damaged, another's takes its place.
+func TestHeaderOfASeriesIsNeverADamagedOnes(t *testing.T) {
+	s := newShelf(t)
+	var stored []spool.Object
+	for _, o := range plainOf(synthetic(t, 21, synth.Bench(2, 64<<10))) {
+		stored = append(stored, s.put(o, nil))
+	}
+	s.offered()
+	from := func() uint64 { return s.c.studies[stored[0].Group].series[0].from }
+	if from() != stored[1].Seq {
+		t.Fatal("not of the newest")
+	}
+	s.rot(stored[1])
+	if err := s.Verify(t.Context(), stored[1].ID); !errors.Is(err, spool.ErrCorrupt) {
+		t.Fatal(err)
+	}
+	s.c.take(s.Spool, spool.Event{Seq: stored[1].Seq, ID: stored[1].ID, Group: stored[1].Group, State: spool.Quarantined})
+	if from() != stored[0].Seq {
+		t.Error("the header of a damaged object is told")
+	}
 }
 
 // What must not be handed out is not offered: tests, what is quarantined, the later
@@ -175,7 +278,7 @@ func TestCatalogueOffersOnlyWhatMayLeave(t *testing.T) {
 	if err := s.Discard(t.Context(), spool.Discard{ID: good.ID, By: "test", Reason: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.offered(); len(got) != 0 {
+	if got := s.offered(); len(got) != 1 || got[set.ID] {
 		t.Errorf("offered afterwards: %v", got)
 	}
 }
@@ -185,15 +288,7 @@ func TestNothingDamagedIsHandedOut(t *testing.T) {
 	s := newShelf(t)
 	o := plainOf(synthetic(t, 22, synth.Small))[0]
 	stored := s.put(o, nil)
-	name := filepath.Join(s.dir, "objects", fmt.Sprintf("%013x", stored.Seq>>12), fmt.Sprintf("%016x.obj", stored.Seq))
-	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[len(b)-300] ^= 1 // a pixel: behind it stands the seal of 128 bytes
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	s.rot(stored)
 	r, err := (&queries{catalogue: s.c}).opener(stored.ID)(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +298,7 @@ func TestNothingDamagedIsHandedOut(t *testing.T) {
 	if !errors.Is(err, spool.ErrCorrupt) || len(got) >= len(o.data) {
 		t.Errorf("%d of %d bytes, %v", len(got), len(o.data), err)
 	}
-	if got := s.offered(); len(got) != 0 {
+	if got := s.offered(); got[stored.ID] {
 		t.Error("it is offered again")
 	}
 }

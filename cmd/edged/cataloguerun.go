@@ -94,7 +94,7 @@ func (c *catalogue) scan(ctx context.Context, s *spool.Spool) {
 			break
 		}
 		for _, o := range page {
-			if after = o.Seq; offered(s, o) {
+			if after = o.Seq; listed(s, o) {
 				seen[o.Seq] = struct{}{}
 				c.note(o)
 			}
@@ -122,22 +122,42 @@ func (c *catalogue) note(o spool.Object) *heldSeries {
 func (c *catalogue) take(s *spool.Spool, ev spool.Event) {
 	switch {
 	case ev.Kind != 0 || ev.Group == "" || ev.Test:
-	case ev.Forgotten || ev.State == spool.Quarantined:
+	case ev.Forgotten:
 		c.drop(ev.Group, ev.Seq)
 	case !c.knows(ev.Group, ev.Seq):
 		o, err := s.Object(ev.ID)
-		if err != nil || !offered(s, o) {
+		if err != nil || !listed(s, o) {
 			return
 		}
 		if se := c.note(o); se != nil {
 			c.read(s, se)
 		}
+	default:
+		c.doubt(s, ev)
 	}
 }
 
-// offered says whether others may have the object; see catalogue.
-func offered(s *spool.Spool, o spool.Object) bool {
-	if o.Test || o.Damaged || o.Lost || o.State == spool.Quarantined || o.Group == "" {
+// doubt reads the header of a series from another object when the one that it was
+// read from may no longer be given.
+func (c *catalogue) doubt(s *spool.Spool, ev spool.Event) {
+	c.mu.Lock()
+	se, _, there := c.find(ev.Group, ev.Seq)
+	there = there && se.from == ev.Seq
+	c.mu.Unlock()
+	if !there {
+		return
+	}
+	if o, err := s.Object(ev.ID); err == nil && !givable(o) {
+		c.mu.Lock()
+		se.head, se.from = nil, 0
+		c.mu.Unlock()
+		c.read(s, se)
+	}
+}
+
+// listed says whether the object is one of its study; see catalogue.
+func listed(s *spool.Spool, o spool.Object) bool {
+	if o.Test || o.Group == "" {
 		return false
 	}
 	if !o.Conflict {
@@ -149,6 +169,11 @@ func offered(s *spool.Spool, o spool.Object) bool {
 	}
 	return !slices.ContainsFunc(s.Named(m.SOPInstance), func(n spool.Object) bool { return n.Seq < o.Seq && n.ID != o.ID }) &&
 		!slices.ContainsFunc(s.ForgottenNamed(m.SOPInstance), func(f spool.Forgotten) bool { return f.Seq < o.Seq && f.ID != o.ID })
+}
+
+// givable says whether others may have the bytes of what is listed.
+func givable(o spool.Object) bool {
+	return !o.Damaged && !o.Lost && o.State != spool.Quarantined
 }
 
 func (c *catalogue) unread() (all []*heldSeries) {
@@ -164,27 +189,47 @@ func (c *catalogue) unread() (all []*heldSeries) {
 	return all
 }
 
-// read takes the attributes of a series from the newest of its objects, which is
-// the first of a new one.
+// maxHeaderTries bounds how many objects of a series are looked at for a header.
+const maxHeaderTries = 16
+
+// read takes the attributes of a series from the newest of its objects that may be
+// given, which is the first of a new one.
 func (c *catalogue) read(s *spool.Spool, se *heldSeries) {
 	c.mu.Lock()
-	if len(se.objects) == 0 {
-		c.mu.Unlock()
-		return
-	}
-	o := se.objects[len(se.objects)-1]
+	last := slices.Clone(se.objects[max(0, len(se.objects)-maxHeaderTries):])
 	c.mu.Unlock()
-	head, err := headerOf(s, o.id)
-	var b []byte
-	if err == nil {
-		b, err = picked(head, query.Series).Append([]byte{}, dataset.ExplicitVRLittleEndian)
-	}
+	from, b := firstHead(s, last)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if se.thin = err != nil || len(b) == 0; !se.thin || se.head == nil {
-		se.head = append([]byte{}, b...)
+	if se.thin = len(b) == 0; !se.thin || se.head == nil {
+		se.head, se.from = append([]byte{}, b...), from
 	}
 }
+
+// firstHead is what the newest of the objects that may be given says of its
+// series; nothing if it cannot be read.
+func firstHead(s *spool.Spool, all []heldObject) (from uint64, b []byte) {
+	for _, h := range slices.Backward(all) {
+		if o, err := s.Object(h.id); err != nil || !givable(o) {
+			continue
+		}
+		head, err := headerOf(s, h.id)
+		if err == nil {
+			b, err = picked(head, query.Series).Append(nil, dataset.ExplicitVRLittleEndian)
+		}
+		if err != nil {
+			b = nil
+		}
+		return h.seq, b
+	}
+	return 0, nil
+}
+
+// Gap: a header is read without the digest, which is over all of the object, up to
+// gigabytes. Of one that is encrypted every chunk proves itself; in one that is not,
+// what the disk has changed and nobody has found yet is told as it stands there.
+// The scrubber finds it, and then the header comes from another object. What is sent
+// is always checked (P14).
 
 // headerOf reads the first elements of an object, guarded: at most
 // dicom.HeaderWindow bytes, by a reader that allocates nothing by what they say.
@@ -207,9 +252,7 @@ func headerOf(s *spool.Spool, id spool.ID) (dataset.Set, error) {
 	if len(head) > 0 {
 		err = nil // what stands before damage is told
 	}
-	head.Set(query.SOPClassUID, "UI", m.SOPClass) // as it is sent (PS3.7 §9.3.1.1)
-	head.Set(query.SOPInstanceUID, "UI", m.SOPInstance)
-	head.Set(query.AvailableSyntax, "UI", m.TransferSyntax)
+	m.identify(&head)
 	return head, err
 }
 

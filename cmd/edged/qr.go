@@ -183,13 +183,20 @@ func (q *queries) destination(title string) (found Device, ok bool) {
 	return found, ok
 }
 
-// opener opens the data set of an object for sending. It is read with its digest
-// checked, and of a damaged one the last bytes never come (P14).
+// errWithheld is why an object is not given.
+var errWithheld = errors.New("the object is quarantined or damaged and is not given")
+
+// opener opens the data set of an object for sending, unless it may not be given by
+// then. It is read with its digest checked, and of a damaged one the last bytes
+// never come (P14).
 func (q *queries) opener(id spool.ID) func(context.Context) (io.ReadCloser, error) {
 	return func(context.Context) (io.ReadCloser, error) {
 		s, err := q.catalogue.keeper.get()
 		if err != nil {
 			return nil, err
+		}
+		if o, err := s.Object(id); err != nil || !givable(o) {
+			return nil, errors.Join(errWithheld, err)
 		}
 		c, err := s.Open(id)
 		if err != nil {

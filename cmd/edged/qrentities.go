@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -61,8 +62,9 @@ func (q *queries) eachSeries(ctx context.Context, st study, visit func(dataset.S
 	return nil
 }
 
-// eachImage reads the header of every object of a series. One that cannot be read
-// any more is passed over: it is no longer offered.
+// eachImage reads the header of every object of a series. One that has gone is
+// passed over. Of one that cannot be given nothing is read: what is told of it is
+// how it is called, so that nobody takes the others for the whole.
 func (q *queries) eachImage(ctx context.Context, s *spool.Spool, st study, seriesUID string, visit func(dataset.Set) error) error {
 	for _, se := range st.series {
 		if se.uid != seriesUID {
@@ -73,8 +75,8 @@ func (q *queries) eachImage(ctx context.Context, s *spool.Spool, st study, serie
 			return err
 		}
 		for _, o := range se.held {
-			head, err := headerOf(s, o.id)
-			if err != nil {
+			head, ok := imageHead(s, o.id)
+			if !ok {
 				continue
 			}
 			if err := visited(ctx, visit)(image(head, whole), nil); err != nil {
@@ -83,6 +85,30 @@ func (q *queries) eachImage(ctx context.Context, s *spool.Spool, st study, serie
 		}
 	}
 	return nil
+}
+
+// imageHead is what is told of one object.
+func imageHead(s *spool.Spool, id spool.ID) (dataset.Set, bool) {
+	o, err := s.Object(id)
+	if err != nil || !listed(s, o) {
+		return nil, false
+	}
+	if givable(o) {
+		if head, err := headerOf(s, id); err == nil {
+			return head, true
+		}
+	}
+	m, err := decodeMeta(o.Meta)
+	var head dataset.Set
+	m.identify(&head)
+	return head, err == nil
+}
+
+// identify sets how an object is sent (PS3.7 §9.3.1.1).
+func (m Meta) identify(head *dataset.Set) {
+	head.Set(query.SOPClassUID, "UI", m.SOPClass)
+	head.Set(query.SOPInstanceUID, "UI", m.SOPInstance)
+	head.Set(query.AvailableSyntax, "UI", m.TransferSyntax)
 }
 
 // image is an object with what is known of its series.
@@ -173,18 +199,26 @@ func ofPatient(st study, id string) (bool, error) {
 	return err == nil && query.Text(e, query.PatientID) == id, err
 }
 
-// ofSeries adds those of a series, in the order in which they came.
+// ofSeries adds those of a series, in the order in which they came. What has been
+// forgotten meanwhile is no longer here. What cannot be given is among them and
+// fails, so that the answer is no success and names it (PS3.4 §C.4.2.1.4.2).
 func (q *queries) ofSeries(ctx context.Context, s *spool.Spool, se series, r query.Retrieve, all []dimse.Instance) ([]dimse.Instance, error) {
 	for _, h := range se.held {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		o, err := s.Object(h.id)
-		if err != nil || !offered(s, o) {
-			continue // it has just gone
+		if errors.Is(err, spool.ErrUnknown) || err == nil && !listed(s, o) {
+			continue
+		}
+		if err != nil {
+			return nil, err
 		}
 		m, err := decodeMeta(o.Meta)
-		if err != nil || r.Level == query.Image && !slices.Contains(r.Instances, m.SOPInstance) {
+		if err != nil {
+			return nil, errNameless // which it is nobody can say, and all is not a part
+		}
+		if r.Level == query.Image && !slices.Contains(r.Instances, m.SOPInstance) {
 			continue
 		}
 		if len(all) == maxSelected {
@@ -194,3 +228,5 @@ func (q *queries) ofSeries(ctx context.Context, s *spool.Spool, se series, r que
 	}
 	return all, nil
 }
+
+var errNameless = errors.New("an object of it can no longer be read, not even its name")
