@@ -3,7 +3,6 @@ package dimse
 import (
 	"crypto/tls"
 	"errors"
-	"math"
 	"net"
 	"os"
 	"sync"
@@ -16,7 +15,7 @@ import (
 type wire struct {
 	conn     net.Conn
 	quickAck func()        // asks the kernel to acknowledge at once; see quickack_linux.go
-	most     int           // bytes of one write
+	secure   bool          // over TLS: see piece
 	idle     time.Duration // without a byte between messages
 
 	// owned by the association
@@ -37,10 +36,8 @@ type wire struct {
 // newWire makes a wire on which a message may stand still for stall; whoever
 // wants another floor than defaultFloor says so with demand.
 func newWire(conn net.Conn, idle, stall time.Duration) *wire {
-	w := &wire{conn: conn, quickAck: quickAck(conn), idle: idle, most: math.MaxInt}
-	if _, ok := conn.(*tls.Conn); ok {
-		w.most = defaultFloor // TLS cannot go on after a write that ran out of time, so each must be one that the pace allows
-	}
+	w := &wire{conn: conn, quickAck: quickAck(conn), idle: idle}
+	_, w.secure = conn.(*tls.Conn)
 	w.demand(stall, defaultFloor)
 	return w
 }
@@ -147,14 +144,14 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) Write(p []byte) (int, error) {
 	sent := 0
 	for sent < len(p) {
-		n, err := w.writeOnce(p[sent:min(len(p), sent+min(w.most, len(p)))])
+		n, err := w.writeOnce(w.piece(p[sent:]))
 		sent += n
 		stalled := errors.Is(err, os.ErrDeadlineExceeded)
-		if stalled && w.stopped() == nil && w.limit.IsZero() && w.going.left > 0 {
+		if stalled && !w.secure && w.stopped() == nil && w.limit.IsZero() && w.going.left > 0 {
 			continue // slow, but fast enough
 		}
 		if err != nil {
-			w.torn = w.torn || sent > 0
+			w.torn = w.torn || sent > 0 || stalled && w.secure
 			if stalled {
 				err = ErrTimeout
 			}
@@ -162,6 +159,21 @@ func (w *wire) Write(p []byte) (int, error) {
 		}
 	}
 	return sent, nil
+}
+
+// tlsRecord is the most that one record holds (RFC 8446 §5.1).
+const tlsRecord = 16 << 10
+
+// piece is what one write takes of p. TLS does not say how much of a write that
+// ran out of time is out, and cannot go on after it: every further write fails at
+// once. So no write there may reach beyond the bytes that the pace wants by its
+// deadline. Then one that runs out of time is of a peer that is too slow, and that
+// is final.
+func (w *wire) piece(p []byte) []byte {
+	if !w.secure {
+		return p
+	}
+	return p[:min(int64(len(p)), tlsRecord, max(w.going.floor-w.going.bytes, 1))]
 }
 
 func (w *wire) writeOnce(p []byte) (int, error) {
