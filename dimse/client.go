@@ -159,6 +159,7 @@ func Dial(ctx context.Context, cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("dial %s: %w", cfg.Address, err)
 	}
 	c := &Client{cfg: cfg}
+	c.errands.none = true
 	c.up = newUpper(newWire(conn, cfg.Response, cfg.Stall), true, cfg.Associate, 1<<20)
 	c.up.demand(cfg.Stall, cfg.StallBytes)
 	c.id = clientIDs.Add(1)
@@ -242,6 +243,7 @@ func (c *Client) watch(ctx context.Context) (stop func() bool) {
 // end closes what is left of the association after err.
 func (c *Client) end(err error) {
 	c.over = err
+	c.endErrands(err)
 	c.up.finish()
 }
 

@@ -550,3 +550,19 @@ func FuzzCommitment(f *testing.F) {
 		}
 	})
 }
+
+// A Client says when it is over, and nothing else invokes on its association: a
+// handler of reports that answers with one would wait for ever.
+func TestClientIsOverAndDoesNoErrands(t *testing.T) {
+	_, port := serveTCP(t, ServerConfig{Handler: &keeper{}, Commitment: newOffice()})
+	c := testDial(t, port, commitmentProposal(ImplicitVRLE))
+	if _, err := c.Association.ReportCommitment(t.Context(), halfResult); err != errOwn || c.Over() {
+		t.Errorf("an errand for a client: %v, over %v", err, c.Over())
+	}
+	if _, err := c.CreateStep(t.Context(), "2.25.1", DataSet{}); !errors.Is(err, ErrNoContext) || c.Over() {
+		t.Errorf("an operation without context: %v, over %v", err, c.Over())
+	}
+	if err := c.Release(t.Context()); err != nil || !c.Over() {
+		t.Errorf("released: %v, over %v", err, c.Over())
+	}
+}

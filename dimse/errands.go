@@ -37,6 +37,7 @@ type errands struct {
 	asked   *errand // sent and not answered; the window is 1 (PS3.7 §D.3.3.3)
 	askedID uint16
 	deaf    bool  // the peer left one unanswered for too long
+	none    bool  // of a Client: it invokes for itself, between its waits nobody is there to do any
 	over    error // why none is done any more
 }
 
@@ -46,6 +47,8 @@ const maxErrands = 64
 var errWoken = errors.New("woken")
 
 var errBusy = errors.New("the association was busy with something else")
+
+var errOwn = errors.New("on an association of our own only its Client can ask")
 
 var errDeaf = fmt.Errorf("%w: it left a request of ours without answer", ErrTimeout)
 
@@ -69,6 +72,8 @@ func (a *Association) order(e *errand) error {
 	switch x := &a.errands; {
 	case x.over != nil:
 		return x.over
+	case x.none:
+		return errOwn
 	case x.deaf:
 		return errDeaf
 	case len(x.queue) == maxErrands:
