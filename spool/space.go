@@ -131,8 +131,10 @@ func (s *Spool) enoughBallast() bool {
 }
 
 // restoreBallast makes the file again as soon as there is room for it beside
-// the reserve. Zeros are written, not only allocated: a file with holes is no
-// ballast. Its content never matters, so it is not synced.
+// the reserve: what receipts take at least, and as much of what notes take as fits,
+// so that receipts are not without any because of notes. Zeros are written, not only
+// allocated: a file with holes is no ballast. Its content never matters, so it is
+// not synced.
 func (s *Spool) restoreBallast() {
 	s.mu.Lock()
 	age := s.age
@@ -146,7 +148,7 @@ func (s *Spool) restoreBallast() {
 	}
 	free, err := s.fs.Free()
 	free += have // it goes before the new one is made
-	if err != nil || age < s.space.retry && free < s.space.retryFree || free < s.cfg.ReserveBytes+want {
+	if want = s.fittingBallast(want, free-s.cfg.ReserveBytes); err != nil || want <= have || age < s.space.retry && free < s.space.retryFree {
 		return
 	}
 	s.space.ballast = 0
@@ -160,6 +162,22 @@ func (s *Spool) restoreBallast() {
 		return
 	}
 	s.space.ballast, s.space.backoff = want, 0
+}
+
+// fittingBallast is the largest that room has place for, zero if none. The part for
+// notes is halved until it fits, so that one which grows with the room is seldom made
+// again.
+func (s *Spool) fittingBallast(want, room int64) int64 {
+	receipts := s.cfg.BallastBytes
+	for notes := want - receipts; want > room && want > receipts; notes /= 2 {
+		if want = receipts + notes; notes < receipts {
+			want = receipts
+		}
+	}
+	if want > room {
+		return 0
+	}
+	return want
 }
 
 func (s *Spool) writeBallast(bytes int64) error {
