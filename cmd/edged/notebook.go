@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,15 +28,19 @@ import (
 // A text that takes the place of another is a set of its own, with a higher
 // number. Its parts are durable before the older set is dropped; so after a crash
 // there is the older, the newer, or both, and a set that is not whole counts for
-// nothing and is dropped.
+// nothing and is dropped. What a failed change may have left is dropped with the
+// next change of the same name: else it might take the place of what came after it.
 type notebook struct {
 	keeper *keeper
 	prefix string // ends with a slash
 	log    *slog.Logger
 
+	reading sync.RWMutex // held by all against changes, of which it would see half
+
 	mu   sync.Mutex // guards what follows
 	next uint64     // of sets
 	sets map[string]noteSet
+	left map[string][]string // keys of which nobody knows whether they are gone, by name
 }
 
 // noteSet is where a text is.
@@ -46,11 +52,12 @@ type noteSet struct {
 const (
 	notePart     = 200 << 10 // bytes of a text in one note
 	maxNoteParts = 64
+	maxLeft      = 4096 // names of which something is left over
 	noteVersion  = 1
 )
 
 func newNotebook(k *keeper, prefix string, log *slog.Logger) *notebook {
-	return &notebook{keeper: k, prefix: prefix, log: log, sets: make(map[string]noteSet)}
+	return &notebook{keeper: k, prefix: prefix, log: log, sets: make(map[string]noteSet), left: make(map[string][]string)}
 }
 
 // errNoRoom is what the services call a lack that passes: of disk, or of the
@@ -78,6 +85,11 @@ func (b *notebook) put(ctx context.Context, name string, text []byte) error {
 	if parts > maxNoteParts {
 		return fmt.Errorf("%w: it has %d bytes", errNoRoom, len(text))
 	}
+	b.reading.RLock()
+	defer b.reading.RUnlock()
+	if err := b.tidy(ctx, s, name); err != nil {
+		return fmt.Errorf("%w: what failed before is not dropped: %w", errNoRoom, err)
+	}
 	b.mu.Lock()
 	b.next++
 	set := noteSet{b.next, parts}
@@ -86,7 +98,7 @@ func (b *notebook) put(ctx context.Context, name string, text []byte) error {
 		body := binary.BigEndian.AppendUint16([]byte{noteVersion}, uint16(parts))
 		body = append(body, text[i*notePart:min((i+1)*notePart, len(text))]...)
 		if err := s.NoteSet(ctx, b.key(name, set.number, i), body); err != nil {
-			b.forget(s, name, set)
+			b.forget(s, name, noteSet{set.number, i + 1}) // this part may be there
 			if errors.Is(err, spool.ErrFull) {
 				return fmt.Errorf("%w: %w", errNoRoom, err)
 			}
@@ -103,76 +115,125 @@ func (b *notebook) put(ctx context.Context, name string, text []byte) error {
 	return nil
 }
 
-// forget drops what nobody asks for any more. When that fails the next start does.
+// forget drops what nobody asks for any more. When that fails it is left over: the
+// next change of the name drops it, or the next start.
 func (b *notebook) forget(s *spool.Spool, name string, set noteSet) {
-	if err := b.dropSet(context.Background(), s, name, set); err != nil {
+	b.mu.Lock()
+	b.left[name] = append(b.left[name], b.keys(name, set)...)
+	b.mu.Unlock()
+	if err := b.tidy(context.Background(), s, name); err != nil {
 		b.log.Debug("a note stays for now", "err", err)
 	}
 }
 
-func (b *notebook) dropSet(ctx context.Context, s *spool.Spool, name string, set noteSet) error {
+// tidy drops what is left over of a name. When there is too much of other names it
+// refuses to make more (P9).
+func (b *notebook) tidy(ctx context.Context, s *spool.Spool, name string) error {
+	b.mu.Lock()
+	keys, many := b.left[name], len(b.left)
+	b.mu.Unlock()
+	switch {
+	case len(keys) == 0 && many >= maxLeft:
+		return fmt.Errorf("%d notes are left over", many)
+	case len(keys) == 0:
+		return nil
+	}
+	return b.dropKeys(ctx, s, name, keys)
+}
+
+// dropKeys lets keys of a name go, the oldest first: what is left after a crash is
+// never older than what was there. All that is left over of the name is among them.
+func (b *notebook) dropKeys(ctx context.Context, s *spool.Spool, name string, keys []string) error {
+	if err := s.NoteDrop(ctx, slices.Sorted(slices.Values(keys))...); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.left, name)
+	return nil
+}
+
+func (b *notebook) keys(name string, set noteSet) []string {
 	keys := make([]string, set.parts)
 	for i := range keys {
 		keys[i] = b.key(name, set.number, i)
 	}
-	return s.NoteDrop(ctx, keys...)
+	return keys
 }
 
-// drop forgets a text, durably.
+// drop forgets a text, durably, and with it whatever may come back in its place.
 func (b *notebook) drop(ctx context.Context, name string) error {
+	b.reading.RLock()
+	defer b.reading.RUnlock()
 	b.mu.Lock()
 	set, there := b.sets[name]
+	keys := slices.Concat(b.left[name], b.keys(name, set))
 	b.mu.Unlock()
-	if !there {
+	if len(keys) == 0 {
 		return nil
 	}
 	s, err := b.keeper.get()
 	if err != nil {
 		return err
 	}
-	if err := b.dropSet(ctx, s, name, set); err != nil {
+	if err := b.dropKeys(ctx, s, name, keys); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sets[name] == set {
+	if there && b.sets[name] == set {
 		delete(b.sets, name)
 	}
 	return nil
 }
 
-// all reads every text, the newest whole one of each name, and drops the rest. It
-// waits for the spool.
+// all reads every text, the newest whole one of each name, and drops the rest of
+// what this has written. It waits for the spool. It may be called again.
 func (b *notebook) all(ctx context.Context) (map[string][]byte, error) {
 	s, err := b.keeper.await(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found, stray, err := b.read(s)
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	found, next, err := b.read(s)
 	if err != nil {
 		return nil, err
 	}
-	texts := make(map[string][]byte)
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	sets := make(map[string]noteSet)
 	for id, parts := range found {
-		b.next = max(b.next, id.set)
-		old, had := b.sets[id.name]
-		switch {
-		case !whole(parts) || had && old.number > id.set:
-			stray = append(stray, b.keysOf(id, parts)...)
-			continue
-		case had:
-			stray = append(stray, b.keysOf(noteID{id.name, old.number}, found[noteID{id.name, old.number}])...)
+		if whole(parts) && id.set >= sets[id.name].number {
+			sets[id.name] = noteSet{id.set, len(parts)}
 		}
-		b.sets[id.name] = noteSet{id.set, len(parts)}
-		texts[id.name] = joined(parts)
 	}
-	if len(stray) > 0 {
-		b.log.Warn("parts of notes that are not whole are dropped", "of", b.prefix, "parts", len(stray))
-		err = s.NoteDrop(ctx, stray...)
+	texts, left := make(map[string][]byte), make(map[string][]string)
+	for id, parts := range found {
+		if set, ok := sets[id.name]; ok && set.number == id.set {
+			texts[id.name] = joined(parts)
+		} else {
+			left[id.name] = append(left[id.name], b.keysOf(id, parts)...)
+		}
 	}
-	return texts, err
+	b.mu.Lock()
+	b.sets, b.left, b.next = sets, left, max(b.next, next)
+	b.mu.Unlock()
+	b.tidyAll(ctx, s)
+	return texts, nil
+}
+
+// tidyAll drops what a start finds left over. Failing that it is done with the next
+// change of each name: what is good is good all the same.
+func (b *notebook) tidyAll(ctx context.Context, s *spool.Spool) {
+	b.mu.Lock()
+	left := maps.Clone(b.left)
+	b.mu.Unlock()
+	for name, keys := range left {
+		b.log.Warn("parts of notes that are not whole, or not the newest, are dropped", "of", b.prefix, "parts", len(keys))
+		if err := b.dropKeys(ctx, s, name, keys); err != nil {
+			b.log.Warn("notes stay for now", "of", b.prefix, "err", err)
+			return
+		}
+	}
 }
 
 type noteID struct {
@@ -180,13 +241,18 @@ type noteID struct {
 	set  uint64
 }
 
-// read gathers the parts by set; stray are notes that this never wrote.
-func (b *notebook) read(s *spool.Spool) (found map[noteID]map[int][]byte, stray []string, err error) {
+// read gathers the parts by set, and the highest number of one. Whatever this has
+// not written stays where it is: a later version of this program may have.
+func (b *notebook) read(s *spool.Spool) (found map[noteID]map[int][]byte, next uint64, err error) {
 	found = make(map[noteID]map[int][]byte)
+	var strange []noteID
 	err = s.Notes(b.prefix, func(key string, body []byte) error {
 		id, part, ok := parseNoteKey(strings.TrimPrefix(key, b.prefix))
+		if ok {
+			next = max(next, id.set)
+		}
 		if !ok || len(body) < 3 || body[0] != noteVersion {
-			stray = append(stray, key)
+			strange = append(strange, id)
 			return nil
 		}
 		if found[id] == nil {
@@ -195,7 +261,13 @@ func (b *notebook) read(s *spool.Spool) (found map[noteID]map[int][]byte, stray 
 		found[id][part] = body
 		return nil
 	})
-	return found, stray, err
+	for _, id := range strange {
+		delete(found, id)
+	}
+	if len(strange) > 0 {
+		b.log.Error("notes of an unknown version are left alone", "of", b.prefix, "notes", len(strange))
+	}
+	return found, next, err
 }
 
 func parseNoteKey(s string) (id noteID, part int, ok bool) {
