@@ -31,7 +31,6 @@ type lane struct {
 	after   time.Time // no call before; the device could not be reached
 	tries   int       // calls in vain
 	shy     bool      // it did not take a report on its own association
-	last    error     // of calls
 }
 
 // entry is a transaction. key, packed, since, spent, refs and line do not change;
@@ -47,9 +46,10 @@ type entry struct {
 
 	next   time.Time
 	looked time.Time
-	looks  int // without a decision
-	tries  int // reports that were refused
-	asked  int // repetitions
+	looks  int   // without a decision
+	tries  int   // reports that failed, it being to blame
+	last   error // why the last report was in vain
+	asked  int   // repetitions
 	same   *dimse.Association
 }
 
@@ -107,7 +107,7 @@ func (b *book) add(t *Transaction, now, next time.Time, a *dimse.Association) {
 // again notes a repetition: the result is to be told once more, there.
 func (b *book) again(en *entry, next time.Time, a *dimse.Association) {
 	en.asked++
-	en.same, en.tries, en.looks = a, 0, 0
+	en.same, en.tries, en.looks, en.last = a, 0, 0, nil
 	if en.next.After(next) || en.next.IsZero() {
 		en.next = next
 	}
@@ -172,14 +172,17 @@ func (l *lane) next() (next time.Time) {
 // batchReferences bounds what is judged and held at a time.
 const batchReferences = 20_000
 
-// batch picks what is due, the one that waited longest first.
+// batch picks what is due, the one that failed least first: so whatever the
+// device cannot stand comes last; then the one that waited longest.
 func (l *lane) batch(now time.Time) (batch []*entry) {
 	for _, en := range l.entries {
 		if !en.next.After(now) {
 			batch = append(batch, en)
 		}
 	}
-	slices.SortFunc(batch, func(x, y *entry) int { return cmp.Or(x.next.Compare(y.next), cmp.Compare(x.key, y.key)) })
+	slices.SortFunc(batch, func(x, y *entry) int {
+		return cmp.Or(cmp.Compare(x.tries, y.tries), x.next.Compare(y.next), cmp.Compare(x.key, y.key))
+	})
 	refs := 0
 	for i, en := range batch {
 		if refs += en.refs; refs > batchReferences && i > 0 {
@@ -214,8 +217,9 @@ func (b *book) hurry(now time.Time) {
 type Line struct {
 	Calling, Called          string
 	Transactions, References int
+	Unreached                int // transactions whose result was offered in vain, or has no way to the device
 	Oldest                   time.Duration
-	Err                      error // why the last call was in vain, if it was
+	Err                      error // why, of one of these
 }
 
 func (b *book) lines(now time.Time) (out []Line) {
@@ -223,8 +227,11 @@ func (b *book) lines(now time.Time) (out []Line) {
 		if len(l.entries) == 0 {
 			continue
 		}
-		x := Line{Calling: l.calling, Called: l.called, Transactions: len(l.entries), Err: l.last}
+		x := Line{Calling: l.calling, Called: l.called, Transactions: len(l.entries)}
 		for _, en := range l.entries {
+			if en.last != nil {
+				x.Unreached, x.Err = x.Unreached+1, en.last
+			}
 			x.References += en.refs
 			x.Oldest = max(x.Oldest, en.age(now))
 		}

@@ -20,15 +20,14 @@ var errNoWay = errors.New("the device has no association open and no address is 
 // tellSame reports on the device's own association. It returns false when that
 // has to happen on another one.
 func (e *Engine) tellSame(ctx context.Context, l *lane, j *job) bool {
-	same := e.cfg.Same(l.calling)
-	_, reachable := e.cfg.Reach(l.calling)
+	same, reachable := e.cfg.Same(l.calling), e.reachable(l.calling)
 	e.mu.Lock()
 	shy := l.shy
 	e.mu.Unlock()
 	switch {
 	case j.same == nil, same == SameNever, j.same.Over():
 		return false
-	case same == SameIfOpen && reachable && (shy || j.entry.refs > maxOnSame):
+	case reachable && (shy || j.entry.refs > maxOnSame):
 		return false
 	}
 	rsp, err := j.same.ReportCommitment(ctx, j.result)
@@ -46,35 +45,86 @@ func (e *Engine) tellSame(ctx context.Context, l *lane, j *job) bool {
 	return true
 }
 
-// call opens an association and reports there what is due for a device.
+// maxVain is how many results may fail in a row, each on an association that
+// stood, before the device and not the results is taken for the reason.
+const maxVain = 3
+
+// call opens an association and reports there what is due for a device. A result
+// that fails is the only one to blame for that: it has its own pauses, and the
+// others go on, over a new association if need be (P6).
 func (e *Engine) call(ctx context.Context, l *lane, jobs []*job) {
+	if e.cannotCall(ctx, l, jobs) || e.tooEarly(l, jobs) {
+		return
+	}
+	var c *dimse.Client
+	defer func() { e.release(ctx, l, c) }()
+	for i, vain := 0, 0; i < len(jobs); i++ {
+		if c == nil || c.Over() {
+			var err error
+			if c, err = e.dial(ctx, l); err != nil {
+				e.unreachable(ctx, l, jobs[i:], err)
+				return
+			}
+		}
+		err := e.tellNew(ctx, l, c, jobs[i])
+		switch vain++; {
+		case err == nil:
+			vain = 0
+		case ctx.Err() != nil:
+			return
+		case vain == maxVain:
+			e.unreachable(ctx, l, jobs[i+1:], err)
+			return
+		}
+	}
+}
+
+// cannotCall puts off what is due for a device that takes no calls.
+func (e *Engine) cannotCall(ctx context.Context, l *lane, jobs []*job) bool {
+	if e.reachable(l.calling) {
+		return false
+	}
+	for _, j := range jobs {
+		e.refused(ctx, j, errNoWay)
+	}
+	return true
+}
+
+func (e *Engine) reachable(calling string) bool {
+	_, ok := e.cfg.Reach(calling)
+	return ok && e.cfg.Same(calling) != SameOnly
+}
+
+func (e *Engine) dial(ctx context.Context, l *lane) (*dimse.Client, error) {
 	cfg, ok := e.cfg.Reach(l.calling)
-	if !ok || e.cfg.Same(l.calling) == SameOnly {
-		for _, j := range jobs {
-			e.refused(ctx, j, errNoWay)
-		}
-		return
+	if !ok {
+		return nil, errNoWay // since a moment
 	}
-	if e.tooEarly(l, jobs) {
+	return dimse.Dial(ctx, callConfig(cfg, l.line))
+}
+
+func (e *Engine) release(ctx context.Context, l *lane, c *dimse.Client) {
+	if c == nil {
 		return
-	}
-	c, err := dimse.Dial(ctx, callConfig(cfg, l.line))
-	if err != nil {
-		e.unreachable(ctx, l, jobs, err)
-		return
-	}
-	for i, j := range jobs {
-		rsp, err := c.ReportCommitment(ctx, j.result)
-		if err != nil {
-			e.unreachable(ctx, l, jobs[i:], err)
-			break
-		}
-		e.reached(l)
-		e.answered(ctx, j, rsp, "new association")
 	}
 	if err := c.Release(ctx); err != nil {
 		e.cfg.Log.Debug("release after a commitment report", "calling", l.calling, "err", err)
 	}
+}
+
+// tellNew reports on an association of ours. An error is this result's.
+func (e *Engine) tellNew(ctx context.Context, l *lane, c *dimse.Client, j *job) error {
+	rsp, err := c.ReportCommitment(ctx, j.result)
+	if err == nil {
+		e.reached(l)
+		e.answered(ctx, j, rsp, "new association")
+		return nil
+	}
+	if ctx.Err() == nil {
+		e.cfg.Log.Warn("commitment not reported", "calling", l.calling, "err", err)
+		e.refused(ctx, j, err)
+	}
+	return err
 }
 
 // callConfig completes how to reach a device: we call as the title that it called,
@@ -106,7 +156,7 @@ func (e *Engine) tooEarly(l *lane, jobs []*job) bool {
 func (e *Engine) reached(l *lane) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l.tries, l.last, l.after = 0, nil, time.Time{}
+	l.tries, l.after = 0, time.Time{}
 }
 
 // unreachable puts off everything that is due for a device.
@@ -116,10 +166,9 @@ func (e *Engine) unreachable(ctx context.Context, l *lane, jobs []*job, err erro
 	}
 	e.mu.Lock()
 	l.tries++
-	l.last = err
 	l.after = time.Now().Add(e.pause(l.tries))
 	for _, j := range jobs {
-		j.entry.next = l.after
+		j.entry.next, j.entry.last = l.after, err
 	}
 	e.mu.Unlock()
 	e.cfg.Log.Warn("device not told of commitments", "calling", l.calling, "results", len(jobs), "next", l.after, "err", err)
@@ -136,6 +185,7 @@ func (e *Engine) pause(n int) time.Duration {
 func (e *Engine) refused(ctx context.Context, j *job, err error) {
 	e.mu.Lock()
 	j.entry.tries++
+	j.entry.last = err
 	j.entry.next = time.Now().Add(e.pause(j.entry.tries))
 	e.mu.Unlock()
 	e.giveUp(ctx, j, err)
