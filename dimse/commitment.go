@@ -182,7 +182,22 @@ func (s *Server) requestCommitment(ctx context.Context, a *Association, d DataSe
 	if err != nil {
 		return Answer{Status: StatusInvalidArgument, Comment: err.Error()}
 	}
+	if !canAnswer(rq) {
+		return Answer{Status: StatusResourceLimitation, Comment: "too many instances for one report"}
+	}
 	return s.cfg.Commitment.RequestCommitment(ctx, a, rq)
+}
+
+// canAnswer reports whether the longest report that a request can get, all of it
+// failed, is one that can be sent; else its result would never be heard. One
+// reference more makes up for what a second sequence takes.
+func canAnswer(rq CommitmentRequest) bool {
+	worst := CommitmentResult{TransactionUID: rq.TransactionUID}
+	for _, r := range append(rq.References, rq.References[0]) {
+		worst.Failed = append(worst.Failed, FailedReference{r, FailureProcessing})
+	}
+	_, _, err := commitmentEvent(Context{TransferSyntax: ExplicitVRLE}, worst)
+	return err == nil
 }
 
 // checkAction looks at the command alone, in the statuses of PS3.7 §10.1.4.

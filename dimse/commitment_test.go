@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -564,5 +565,49 @@ func TestClientIsOverAndDoesNoErrands(t *testing.T) {
 	}
 	if err := c.Release(t.Context()); err != nil || !c.Over() {
 		t.Errorf("released: %v, over %v", err, c.Over())
+	}
+}
+
+// A request whose report could not be sent, if all of it failed, is refused at
+// once with 0213: nobody would ever hear of it. Any other's report can be.
+func TestRequestIsRefusedWhenItsReportCannotBeSent(t *testing.T) {
+	long := func(i int) string { return fmt.Sprintf("2.25.%059d", i) }
+	short := func(i int) string { return fmt.Sprint(1000 + i) }
+	for _, c := range []struct {
+		name func(int) string
+		n    int
+		want Status
+	}{
+		{long, 24_000, StatusSuccess},
+		{long, 31_500, StatusResourceLimitation}, // 4 MiB
+		{short, 24_998, StatusSuccess},
+		{short, 33_000, StatusResourceLimitation}, // 100,000 elements
+	} {
+		o := newOffice()
+		_, port := serveTCP(t, ServerConfig{Handler: &keeper{}, Commitment: o})
+		client := testDial(t, port, commitmentProposal(ImplicitVRLE))
+		rq := CommitmentRequest{TransactionUID: "2.25.7"}
+		for i := range c.n {
+			rq.References = append(rq.References, Reference{ctImage, c.name(i)})
+		}
+		rsp, err := client.RequestCommitment(t.Context(), rq)
+		if err != nil || rsp.Status != c.want {
+			t.Errorf("%d instances: %v, %v, want %v", c.n, rsp.Status, err, c.want)
+		}
+		if taken, _ := o.told(); (len(taken) == 1) != (c.want == StatusSuccess) {
+			t.Errorf("%d instances: taken %d", c.n, len(taken))
+		}
+		if c.want != StatusSuccess {
+			continue
+		}
+		for _, committed := range []int{0, 1, c.n / 2, c.n} {
+			r := CommitmentResult{TransactionUID: rq.TransactionUID, Committed: rq.References[:committed]}
+			for _, ref := range rq.References[committed:] {
+				r.Failed = append(r.Failed, FailedReference{ref, FailureNoSuchInstance})
+			}
+			if _, _, err := commitmentEvent(Context{TransferSyntax: ExplicitVRLE}, r); err != nil {
+				t.Errorf("the report of %d committed of %d: %v", committed, c.n, err)
+			}
+		}
 	}
 }
