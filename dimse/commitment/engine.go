@@ -207,12 +207,13 @@ func (e *Engine) look(ctx context.Context, en *entry) *job {
 	age := en.age(now)
 	e.saveAge(ctx, en, t, age)
 	result, decided := decide(&t, verdicts, age, e.cfg.Grace, e.cfg.Patience)
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if !decided {
-		e.mu.Lock()
-		defer e.mu.Unlock()
 		en.undecided(now)
 		return nil
 	}
+	en.looks = 0 // from here on its pauses are the device's, and nothing hurries them
 	j.result = result
 	return j
 }

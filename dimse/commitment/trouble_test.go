@@ -93,3 +93,25 @@ func TestDeviceThatFailsEveryReportIsLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// Changed hurries what is undecided and nothing else: a device that refuses has
+// its pauses, however busy the archive is.
+func TestChangedLeavesPausesAlone(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		d := w.device("CT1")
+		for range 4000 {
+			d.answers = append(d.answers, dimse.StatusProcessingFailure)
+		}
+		w.say(Wait, "2.25.1")
+		w.ask(d, ourTitle, "2.25.100", "2.25.1")
+		time.Sleep(10 * time.Second)
+		w.say(Committed, "2.25.1")
+		for range 3600 {
+			time.Sleep(time.Second)
+			w.engine.Changed()
+		}
+		if n := len(d.reports()); n < 3 || n > 10 { // 30 s, 1 min, 2 min...
+			t.Errorf("%d reports in an hour", n)
+		}
+	})
+}
