@@ -23,6 +23,8 @@ type Association struct {
 	in   dataSet  // the data set under way
 	held *message // read while an operation was under way, not served yet
 
+	share share // of the memory for small data sets
+
 	messageID uint16 // of our last request
 
 	errands errands // guarded by wire.mu

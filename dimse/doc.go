@@ -45,7 +45,7 @@
 //	commitment.go, step.go, find.go, move.go, get.go, clientcommitment.go, clientquery.go
 //	   |
 //	scp.go, association.go, client.go      messages: a command set and, perhaps, a data set
-//	nservice.go, errands.go                small data sets; requests of an acceptor
+//	nservice.go, memory.go, errands.go     small data sets, and their memory; requests of an acceptor
 //	   |
 //	command.go (pure)                      command sets, Implicit VR Little Endian
 //	pdata.go                               P-DATA-TF as io.Reader and io.Writer

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -163,4 +164,76 @@ func TestGarbageOverTCP(t *testing.T) {
 		conn.Close()
 	}
 	waitFor(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.live) == 0 })
+}
+
+// heap is what is in use after f, less what was before it.
+func heap(f func()) int64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
+}
+
+// asking opens an association on which an identifier of n bytes has come but for
+// its end.
+func asking(t *testing.T, l *pipeListener, n int) *script {
+	s := play(t, l)
+	s.send(queryRQ()).expect(typeAC)
+	s.send(pdata(pdv(findContext, isCommand|isLast, queryCommand(cFindRQ, 5, StudyRootFind))))
+	piece := make([]byte, 64<<10)
+	for ; n > 0; n -= len(piece) {
+		s.send(pdata(pdv(findContext, 0, piece[:min(n, len(piece))])))
+	}
+	return s
+}
+
+// TestSmallDataSetsShareTheirMemory: eight associations in the middle of four
+// megabytes each hold what all may hold together and not more, and one that has
+// said too much holds nothing of it; an ordinary request is served meanwhile, and
+// when they are over a large one, too.
+func TestSmallDataSetsShareTheirMemory(t *testing.T) {
+	const all, each = 16 << 20, 512 << 10 // each: buffers, command, test
+	scp := &shelf{t: t}
+	bubble(t, ServerConfig{Handler: &keeper{}, Query: scp, MaxSmallBytes: all}, func(t *testing.T, srv *Server, l *pipeListener) {
+		scp.t = t
+		open := func(n, size int) (scripts []*script) {
+			for range n {
+				scripts = append(scripts, asking(t, l, size))
+			}
+			synctest.Wait()
+			return scripts
+		}
+		var long, whole []*script
+		if got := heap(func() { long = open(8, MaxSmallDataSet+1) }); got > 8*each {
+			t.Errorf("8 that are too long hold %d KiB", got>>10)
+		}
+		if got := heap(func() { whole = open(8, MaxSmallDataSet) }); got > all+8*each || got < all/2 {
+			t.Errorf("8 of 4 MiB hold %d KiB, want at most %d", got>>10, (all+8*each)>>10)
+		}
+		ordinary := asking(t, l, 0)
+		ordinary.send(pdata(pdv(findContext, isLast, studyQuery(t, ImplicitVRLE).Identifier.Bytes))).expectResponse(cFindRQ|responseBit, 5, StatusSuccess)
+		refused := 0
+		for _, s := range append(long, whole...) {
+			c, _ := parseCommand(s.send(pdata(pdv(findContext, isLast, nil))).expect(typeData)[pdvHeader:])
+			switch Status(c.uint16(tagStatus)) {
+			case StatusOutOfResources:
+				refused++
+			case StatusSuccess:
+			default:
+				t.Errorf("answered %v", Status(c.uint16(tagStatus)))
+			}
+		}
+		if refused < 8+4 || refused > 8+6 {
+			t.Errorf("%d refused, want those that are too long and those that 16 MiB have no room for", refused)
+		}
+		asking(t, l, MaxSmallDataSet).send(pdata(pdv(findContext, isLast, nil))).expectResponse(cFindRQ|responseBit, 5, StatusSuccess)
+		asking(t, l, MaxSmallDataSet).conn.Close() // in the middle
+		synctest.Wait()
+		if left := srv.small.left.Load(); left != all {
+			t.Errorf("%d bytes are left, want %d", left, all)
+		}
+	})
 }

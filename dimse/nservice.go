@@ -19,24 +19,47 @@ func (a *Association) refuse(presentation Context, cmd command, status Status) e
 }
 
 // small reads a data set that is not an instance, at most MaxSmallDataSet bytes
-// (P9), to its end. ok is false when there was none or it is longer; status then
-// says so. The bytes are the caller's.
+// (P9), to its end. The status is not success when there is none, when it is longer,
+// or when the memory for such data sets is used up; then nothing of it is held while
+// the rest is read past. The bytes are there until the message has been served.
 func (a *Association) small(presentation Context, cmd command) (d DataSet, status Status, err error) {
 	if !cmd.carriesData() {
 		return DataSet{}, StatusMistypedArgument, nil
 	}
-	var b bytes.Buffer // grows as bytes arrive
-	if _, err := io.Copy(&b, io.LimitReader(&a.in, MaxSmallDataSet)); err != nil {
-		return DataSet{}, 0, err
-	}
-	rest, err := a.in.drain()
+	b, fits, err := a.gather()
 	if err != nil {
 		return DataSet{}, 0, err
 	}
-	if rest > 0 {
-		return DataSet{}, StatusResourceLimitation, nil
+	if !fits {
+		a.share.giveAll()
+		_, err := a.in.drain()
+		return DataSet{}, StatusResourceLimitation, err
 	}
-	return DataSet{presentation.TransferSyntax, b.Bytes()}, StatusSuccess, nil
+	return DataSet{presentation.TransferSyntax, b}, StatusSuccess, nil
+}
+
+// gather takes the data set under way into memory; fits is false as soon as there
+// is a byte for which there is no room.
+func (a *Association) gather() (b []byte, fits bool, err error) {
+	for {
+		switch err := a.in.advance(); err { // there is a byte, or this was all
+		case nil:
+		case io.EOF:
+			return b, true, nil
+		default:
+			return nil, false, err
+		}
+		if len(b) == cap(b) {
+			if b, fits = a.share.grow(b); !fits {
+				return nil, false, nil
+			}
+		}
+		n, err := a.in.Read(b[len(b):cap(b)])
+		if err != nil {
+			return nil, false, err
+		}
+		b = b[:len(b)+n]
+	}
 }
 
 // reply sends the response to a request, with what an Answer has beside its status.

@@ -59,7 +59,7 @@ func (s *Server) handshake(c *connection) (*Association, error) {
 	}
 	peer.Identity = nil // secrets are not kept once Admit has seen them
 	a := &Association{up: u, id: c.id, peer: peer, talk: Negotiation{*p.rq, ac}.kept(), contexts: agreed(p.rq.Contexts, ac.Contexts)}
-	a.user = p.rq.User.kept()
+	a.user, a.share.of = p.rq.User.kept(), &s.small
 	u.out = ac.append(nil)
 	copy(u.out[headerSize+4:], p.titles) // identical to the request's, blanks and reserved bytes too (PS3.8 §9.3.3)
 	if err := u.step(evtAccept); err != nil {
@@ -94,10 +94,12 @@ func (s *Server) serve(ctx context.Context, a *Association) (err error) {
 			s.cfg.Log.Error("handler panicked, association closed", "association", a.id, "panic", v, "stack", string(debug.Stack()))
 			a.up.abort()
 		}
+		a.share.giveAll()
 		a.endErrands(err)
 	}()
 	for {
 		err := s.serveMessage(ctx, a)
+		a.share.giveAll()
 		switch err {
 		case nil:
 		case ErrReleased: // also in the middle of an operation, which ends it

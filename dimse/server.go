@@ -59,6 +59,16 @@ type ServerConfig struct {
 	MaxRequest uint32
 	// ReadBuffer is the memory of an association, in bytes. If zero, 128 KiB.
 	ReadBuffer int
+	// MaxSmallBytes is the memory of all associations together for data sets that
+	// are not instances (identifiers, requests for commitment, procedure steps), from
+	// their first byte to the answer. What finds no room is read past and refused
+	// with a status that says so (0213, A700, A701). One such data set is at most
+	// MaxSmallDataSet, 4 MiB, and takes 6 MiB while its buffer grows for the last
+	// time; its first 64 KiB are not counted, so that an ordinary request never
+	// meets this limit. If zero, 64 MiB: 64 associations then hold at most 68 MiB,
+	// not 384. What a service makes of a data set is its own: read into a
+	// dataset.Set, one of short elements takes up to 8 MiB more.
+	MaxSmallBytes int64
 
 	// ARTIM bounds the time from the connection until the peer has our answer,
 	// the handshake of TLS included, and the wait for the peer to close after a
@@ -88,6 +98,7 @@ func (c *ServerConfig) setDefaults() {
 	orDefault(&c.MaxPDU, defaultMaxPDU)
 	orDefault(&c.MaxRequest, 256<<10)
 	orDefault(&c.ReadBuffer, 128<<10)
+	orDefault(&c.MaxSmallBytes, 64<<20)
 	orDefault(&c.ARTIM, 30*time.Second)
 	orDefault(&c.Idle, 10*time.Minute)
 	orDefault(&c.Stall, 60*time.Second)
@@ -102,7 +113,7 @@ func (c *ServerConfig) validate() error {
 		return errors.New("dimse: ImplementationClassUID must have 1 to 64 bytes")
 	case !fits(c.ImplementationVersion, 16):
 		return errors.New("dimse: ImplementationVersion must have 1 to 16 bytes")
-	case min(c.MaxAssociations, c.MaxPerAddress, c.MaxPerTitle, c.MaxWaiting, c.ReadBuffer) < 0 || c.StallBytes < 0:
+	case min(c.MaxAssociations, c.MaxPerAddress, c.MaxPerTitle, c.MaxWaiting, c.ReadBuffer) < 0 || min(c.StallBytes, c.MaxSmallBytes) < 0:
 		return errors.New("dimse: limits must not be negative")
 	}
 	return nil
@@ -128,6 +139,7 @@ type Server struct {
 	cfg    ServerConfig
 	policy Policy
 	ids    atomic.Uint64
+	small  memory
 
 	mu        sync.Mutex // guards what follows
 	closed    bool
@@ -157,7 +169,7 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	if cfg.Accepts == nil {
 		cfg.Accepts = cfg.serves
 	}
-	return &Server{
+	s := &Server{
 		cfg: cfg,
 		policy: Policy{
 			Titles: cfg.Titles, Admit: cfg.Admit, Accepts: cfg.Accepts, TakesReports: cfg.CommitmentSCU != nil, MaxPDU: cfg.MaxPDU,
@@ -166,7 +178,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		crowd:     newCrowd(&cfg),
 		listeners: map[net.Listener]struct{}{},
 		live:      map[*connection]struct{}{},
-	}, nil
+	}
+	s.small.left.Store(cfg.MaxSmallBytes)
+	return s, nil
 }
 
 // Serve accepts connections from l, which may be a TLS listener, until Shutdown
