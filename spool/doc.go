@@ -300,8 +300,8 @@
 // # Groups
 //
 // A group is complete when no association works on it (OpenGroup, CloseGroup) and
-// either as many objects came as ExpectGroup said, or nothing came for its quiet
-// time. Then its event, with counts by part, becomes a row of the journal, and
+// either as many objects came as ExpectGroup said, of the parts that it said, or
+// nothing came for its quiet time. Then its event, with counts by part, becomes a row of the journal, and
 // waits in GroupEvents until AckGroup, over every start. What comes or is
 // discarded later makes the next revision when it is quiet again; confirmations
 // and forgetting change nothing. Of a group only the newest event waits.

@@ -42,6 +42,8 @@ const (
 	maxPartBytes = 256 << 10 // of an event on the disk
 	maxExpected  = 4096      // groups of which nothing came yet
 	groupBatch   = 256
+
+	maxExpectedParts = 1024 // of one group: each is looked at when an object comes
 )
 
 // OpenGroup tells that an association works on a group, CloseGroup that it has
@@ -64,30 +66,67 @@ func (s *Spool) CloseGroup(name string) {
 }
 
 // ExpectGroup tells how many objects a group is going to have, as a modality
-// said: with these it is complete without waiting for quiet. It is not durable;
-// after a start quiet decides. Zero takes it back.
-func (s *Spool) ExpectGroup(name string, n int64) {
+// said: with these it is complete without waiting for quiet. Where it also said in
+// which parts, each of them has to have its Objects (Bytes mean nothing here): others
+// of the group do not stand in for them. It is not durable; after a start quiet
+// decides. Zero takes it back, and so does more parts than can be remembered. The
+// caller does not change parts any more.
+func (s *Spool) ExpectGroup(name string, n int64, parts ...GroupPart) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g := s.groups[name]; g != nil {
-		g.expected = n
-		s.wakeIfCalm(g)
-	} else if delete(s.expected, name); n > 0 {
-		s.expect(name, n)
+	want := expectation{n, parts}
+	if len(parts) > maxExpectedParts {
+		want = expectation{}
 	}
+	if g := s.groups[name]; g != nil {
+		g.expected = want
+		s.wakeIfCalm(g)
+	} else if delete(s.expected, name); want.objects > 0 {
+		s.expect(name, want)
+	}
+}
+
+// expectation is what a group is going to have. Without objects there is none.
+type expectation struct {
+	objects int64
+	parts   []GroupPart
+}
+
+// met says whether what came is all of it.
+func (x expectation) met(objects int64, parts map[string]*part) bool {
+	for _, want := range x.parts {
+		if p := parts[want.Name]; p == nil || p.objects < want.Objects {
+			return false
+		}
+	}
+	return x.objects > 0 && objects >= x.objects
+}
+
+// speaksOf says whether the event of r, which may be nil, has told that x was met.
+func (r *groupRow) speaksOf(x expectation) bool {
+	if r == nil || r.objects < x.objects {
+		return false
+	}
+	listed := make(map[string]*part, len(r.parts))
+	whole := r.objects
+	for _, p := range r.parts {
+		listed[p.Name] = &part{name: p.Name, objects: p.Objects}
+		whole -= p.Objects
+	}
+	return whole > 0 || x.met(r.objects, listed) // it does not list all parts: quiet decides
 }
 
 // expect notes what is to come for a group of which nothing is here. When it is too
 // much to remember any one of them goes, so that groups of which nothing ever came
 // do not end this for all others; quiet decides for that one. Guarded by mu.
-func (s *Spool) expect(name string, n int64) {
+func (s *Spool) expect(name string, want expectation) {
 	for old := range s.expected {
 		if len(s.expected) < maxExpected {
 			break
 		}
 		delete(s.expected, old)
 	}
-	s.expected[name] = n
+	s.expected[name] = want
 }
 
 // wakeIfCalm: Run writes the event, so that nobody waits for its flush here.
@@ -126,7 +165,7 @@ func (s *Spool) calm(g *group) bool {
 	if s.openGroups[g.name] > 0 || g.row == nil && seen == g.discarded {
 		return false
 	}
-	if g.expected > 0 && seen >= g.expected && (g.row == nil || g.row.objects < g.expected) {
+	if g.expected.met(seen, g.parts) && !g.row.speaksOf(g.expected) {
 		return true
 	}
 	quiet := g.quiet

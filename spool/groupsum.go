@@ -17,7 +17,7 @@ type group struct {
 	tests        int64 // test objects, here or forgotten
 	parts        map[string]*part
 
-	expected int64         // how many are to come; zero: nobody said
+	expected expectation   // what is to come, if somebody said
 	quiet    time.Duration // zero: the Config's
 	moves    uint64        // arrivals and discards since the start
 	movedAt  int64         // Spool.ran at the last of them

@@ -101,7 +101,7 @@ func (s *Spool) groupInfo(g *group) Group {
 
 func (g *group) info() Group {
 	out := Group{Name: g.name, ByState: map[State]int64{}, Objects: g.live(), Bytes: g.bytes, Forgotten: g.forgotten - g.discarded, Discarded: g.discarded,
-		LastSeq: g.last, Parts: g.partList(math.MaxInt), Expected: g.expected}
+		LastSeq: g.last, Parts: g.partList(math.MaxInt), Expected: g.expected.objects}
 	if g.row != nil {
 		out.Revision, out.CompleteAt = g.row.revision, time.Unix(0, g.row.at)
 	}

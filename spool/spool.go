@@ -61,11 +61,11 @@ type Spool struct {
 	gaps     int
 	groups   map[string]*group
 
-	ran        int64               // as age, without whatever may be a jump of the clock; since the start
-	openGroups map[string]int      // how many associations work on a group
-	expected   map[string]int64    // of groups of which nothing is here yet
-	unsettled  map[*group]struct{} // moved since their last event
-	untold     map[*group]struct{} // whose event waits for AckGroup
+	ran        int64                  // as age, without whatever may be a jump of the clock; since the start
+	openGroups map[string]int         // how many associations work on a group
+	expected   map[string]expectation // of groups of which nothing is here yet
+	unsettled  map[*group]struct{}    // moved since their last event
+	untold     map[*group]struct{}    // whose event waits for AckGroup
 	eventNext  uint64
 
 	scrub ScrubStats
