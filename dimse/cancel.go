@@ -3,6 +3,7 @@ package dimse
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"edged/dimse/dataset"
@@ -110,14 +111,20 @@ func (o *operation) take() error {
 	return o.meanwhile(presentation, cmd)
 }
 
-// meanwhile: C-CANCEL ends the operation that it names. Anything else breaks the
-// window of one operation at a time that we negotiate (PS3.7 §D.3.3.3). During a
-// C-FIND or C-MOVE it is held, and served when that has ended: some peers send
-// ahead (dimse/COMPAT.md).
+// meanwhile: C-CANCEL ends the operation that it names. A response may be one that
+// an errand waits for; to hold it would be to be deaf for the C-CANCEL behind it. A
+// request breaks the window of one operation at a time that we negotiate (PS3.7
+// §D.3.3.3). During a C-FIND or C-MOVE it is held, and served when that has ended:
+// some peers send ahead (dimse/COMPAT.md).
 func (o *operation) meanwhile(presentation Context, cmd command) error {
+	field := cmd.uint16(tagCommandField)
 	switch {
-	case cmd.uint16(tagCommandField) == cCancelRQ:
+	case field == cCancelRQ:
 		return o.cancel(cmd)
+	case o.a.settle(cmd):
+		return o.a.skipData(cmd)
+	case field&responseBit != 0:
+		return o.a.up.violation(abortUnexpectedParam, fmt.Sprintf("response %04XH to nothing", field))
 	case o.declines:
 		return o.decline(presentation, cmd)
 	}

@@ -1,7 +1,6 @@
 package dimse
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -114,15 +113,10 @@ func (g *giver) status(rsp command) (Status, error) {
 // window of one operation that we negotiated forbids it (PS3.7 §D.3.3.3), so it
 // is refused, as something that may work later.
 func (o *operation) decline(presentation Context, cmd command) error {
-	field := cmd.uint16(tagCommandField)
 	switch {
-	case o.a.settle(cmd):
-		return o.a.skipData(cmd)
-	case field&responseBit != 0:
-		return o.a.up.violation(abortUnexpectedParam, fmt.Sprintf("response %04XH to nothing", field))
 	case cmd.uint16(tagMessageID) == o.query.MessageID:
 		return o.a.refuse(presentation, cmd, StatusDuplicateInvocation) // PS3.7 Annex C, 0210
-	case field >= nEventReportRQ:
+	case cmd.uint16(tagCommandField) >= nEventReportRQ:
 		return o.a.refuse(presentation, cmd, StatusResourceLimitation) // PS3.7 Annex C, 0213
 	}
 	return o.a.refuse(presentation, cmd, StatusOutOfResources)

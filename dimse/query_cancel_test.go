@@ -147,6 +147,38 @@ func TestRequestsWaitForTheQuery(t *testing.T) {
 	})
 }
 
+// TestAnswerToAReportIsTakenDuringAQuery: it belongs to our errand and to nothing
+// else, and C-CANCEL is heard behind it.
+func TestAnswerToAReportIsTakenDuringAQuery(t *testing.T) {
+	o, scp := newOffice(), (&shelf{t: t}).slow(1000)
+	bubble(t, ServerConfig{Handler: &keeper{}, Commitment: o, Query: scp}, func(t *testing.T, _ *Server, l *pipeListener) {
+		scp.t = t
+		s := play(t, l)
+		rq := AssociateRQ{ProtocolVersion: 1, Called: "EDGED", Calling: "CT1", ApplicationContext: ApplicationContext,
+			Contexts: []Proposal{{findContext, StudyRootFind, []string{ImplicitVRLE}}, {7, StorageCommitmentPush, []string{ImplicitVRLE}}},
+			User:     UserInfo{MaxPDU: 16384, ImplementationClassUID: "2.25.3"}}
+		s.send(rq.append(nil)).expect(typeAC)
+		cmd, d, err := commitmentAction(Context{7, StorageCommitmentPush, ImplicitVRLE}, askForTwo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.send(actionPDU(cmd, d)).expectResponse(0x8130, 7, StatusSuccess)
+		a, reported := <-o.came, make(chan error, 1)
+		go func() {
+			_, err := a.ReportCommitment(t.Context(), halfResult)
+			reported <- err
+		}()
+		report := s.expectReport()
+		s.send(findMessage(t, 5)).expectMatch(5, StatusPending) // and only then the answer
+		s.send(pdata(pdv(7, isCommand|isLast, reportResponse(report, StatusSuccess)))).expectMatch(5, StatusPending)
+		if err := <-reported; err != nil {
+			t.Error(err)
+		}
+		s.send(cancelMessage(findContext, 5)).expectResponse(cFindRQ|responseBit, 5, StatusCancel)
+		s.release()
+	})
+}
+
 // TestEndOfTheAssociationEndsTheQuery: release, abort, garbage, silence of the
 // transport; the QuerySCP hears it from found.
 func TestEndOfTheAssociationEndsTheQuery(t *testing.T) {
@@ -155,7 +187,10 @@ func TestEndOfTheAssociationEndsTheQuery(t *testing.T) {
 		"abort":   func(s *script) { s.send(abortPDU).expectClosed() },
 		"cut":     func(s *script) { s.conn.Close() },
 		"garbage": func(s *script) { s.send([]byte("GET / HTTP/1.1")).expect(typeAbort) },
-		"data":    func(s *script) { s.send(pdata(pdv(findContext, isLast, []byte("x")))).expect(typeAbort) },
+		"response to nothing": func(s *script) {
+			s.send(pdata(pdv(findContext, isCommand|isLast, response(command{}, StatusSuccess).append(nil)))).expect(typeAbort)
+		},
+		"data": func(s *script) { s.send(pdata(pdv(findContext, isLast, []byte("x")))).expect(typeAbort) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			scp := (&shelf{t: t}).slow(1000)
