@@ -51,6 +51,7 @@ type entry struct {
 	last   error // why the last report was in vain
 	asked  int   // repetitions
 	same   *dimse.Association
+	lent   bool // same is not where it asked, but the next that the device opened
 }
 
 func newBook() *book {
@@ -60,23 +61,6 @@ func newBook() *book {
 // age is for how long a transaction has been here. It counts the monotonic clock
 // of each run, so no wall clock that jumps makes it old.
 func (en *entry) age(now time.Time) time.Duration { return en.spent + now.Sub(en.since) }
-
-// full says why there is no room for a transaction.
-func (b *book) full(t *Transaction, cfg *Config) string {
-	d := b.devices[t.Calling]
-	if d == nil {
-		d = &load{}
-	}
-	switch {
-	case len(b.entries) >= cfg.MaxPending:
-		return "too many commitment requests of all devices"
-	case d.transactions >= cfg.MaxTransactions:
-		return "too many pending commitment requests"
-	case d.references+len(t.References) > cfg.MaxReferences:
-		return "too many instances in pending commitment requests"
-	}
-	return ""
-}
 
 func (b *book) add(t *Transaction, now, next time.Time, a *dimse.Association) {
 	en := &entry{
@@ -107,12 +91,16 @@ func (b *book) add(t *Transaction, now, next time.Time, a *dimse.Association) {
 // again notes a repetition: the result is to be told once more, there.
 func (b *book) again(en *entry, next time.Time, a *dimse.Association) {
 	en.asked++
-	en.same, en.tries, en.looks, en.last = a, 0, 0, nil
+	en.same, en.lent = a, false
+	en.tries, en.looks, en.last = 0, 0, nil
 	if en.next.After(next) || en.next.IsZero() {
 		en.next = next
 	}
 	b.lanes[en.line].after = time.Time{}
 }
+
+// gone says that an entry is not pending any more.
+func (b *book) gone(en *entry) bool { return b.entries[en.key] != en }
 
 func (b *book) remove(en *entry) {
 	l, d := b.lanes[en.line], b.devices[en.calling]

@@ -43,6 +43,9 @@ func (e *Engine) RequestCommitment(ctx context.Context, a *dimse.Association, rq
 		e.poke()
 		return answer
 	}
+	if why := e.makeRoom(ctx, &t); why != "" {
+		return dimse.Answer{Status: dimse.StatusResourceLimitation, Comment: why}
+	}
 	if err := e.cfg.Store.Put(ctx, t); err != nil {
 		e.cfg.Log.Error("commitment request not kept", "calling", t.Calling, "references", len(t.References), "err", err)
 		if errors.Is(err, ErrFull) {
@@ -58,8 +61,7 @@ func (e *Engine) RequestCommitment(ctx context.Context, a *dimse.Association, rq
 	return dimse.Answer{Status: dimse.StatusSuccess}
 }
 
-// known answers what needs no new transaction: a repetition, and what there is no
-// room for.
+// known answers what needs no new transaction: a repetition.
 func (e *Engine) known(t *Transaction, a *dimse.Association) (bool, dimse.Answer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -72,9 +74,6 @@ func (e *Engine) known(t *Transaction, a *dimse.Association) (bool, dimse.Answer
 		}
 		e.book.again(old, time.Now().Add(e.cfg.Linger), a)
 		return true, dimse.Answer{Status: dimse.StatusSuccess}
-	}
-	if why := e.book.full(t, &e.cfg); why != "" {
-		return true, dimse.Answer{Status: dimse.StatusResourceLimitation, Comment: why}
 	}
 	return false, dimse.Answer{}
 }
@@ -228,6 +227,9 @@ func (e *Engine) saveAge(ctx context.Context, en *entry, t Transaction, age time
 	}
 	e.putting.Lock()
 	defer e.putting.Unlock()
+	if e.isGone(en) {
+		return
+	}
 	t.Spent = age
 	if err := e.cfg.Store.Put(ctx, t); err != nil {
 		e.cfg.Log.Warn("age of a commitment request not kept, it will wait longer", "calling", t.Calling, "err", err)

@@ -202,7 +202,7 @@ func (w *world) run() {
 	ended := make(chan error, 1)
 	go func() { ended <- w.engine.Run(ctx) }()
 	synctest.Wait() // it has read its Store
-	at, stopServer := serve(w.t, dimse.ServerConfig{Handler: &device{}, Commitment: w.engine})
+	at, stopServer := serve(w.t, dimse.ServerConfig{Handler: &device{}, Commitment: w.engine, Observer: greeter{&device{}, w.engine}})
 	w.at = at
 	stopped := false
 	w.stop = func() {
@@ -217,6 +217,14 @@ func (w *world) run() {
 		stopServer()
 	}
 }
+
+// greeter tells the engine of associations.
+type greeter struct {
+	*device
+	engine *Engine
+}
+
+func (g greeter) Opened(a *dimse.Association) { g.engine.Opened(a) }
 
 func (w *world) restart() { w.stop(); w.run() }
 

@@ -36,7 +36,7 @@ func (e *Engine) tellSame(ctx context.Context, l *lane, j *job) bool {
 		e.mu.Lock()
 		l.shy = l.shy || errors.Is(err, dimse.ErrTimeout) || errors.Is(err, dimse.ErrAborted)
 		if j.entry.same == j.same {
-			j.entry.same = nil
+			j.entry.same, j.same = nil, nil
 		}
 		e.mu.Unlock()
 		return false
@@ -181,12 +181,14 @@ func (e *Engine) pause(n int) time.Duration {
 	return pause(n, e.cfg.FirstPause, e.cfg.LongestPause, rand.Float64())
 }
 
-// refused puts off one result.
+// refused puts off one result, unless there is another way to tell it by now.
 func (e *Engine) refused(ctx context.Context, j *job, err error) {
 	e.mu.Lock()
-	j.entry.tries++
-	j.entry.last = err
-	j.entry.next = time.Now().Add(e.pause(j.entry.tries))
+	if j.entry.asked == j.asked && j.entry.same == j.same {
+		j.entry.tries++
+		j.entry.last = err
+		j.entry.next = time.Now().Add(e.pause(j.entry.tries))
+	}
 	e.mu.Unlock()
 	e.giveUp(ctx, j, err)
 }
@@ -208,11 +210,17 @@ func (e *Engine) giveUp(ctx context.Context, j *job, last error) {
 	if j.entry.age(time.Now()) < e.cfg.Patience+e.cfg.GiveUp {
 		return
 	}
-	if !e.drop(ctx, j) {
-		return
+	if e.drop(ctx, j) {
+		e.tellGivenUp(j.entry, last)
 	}
-	e.cfg.Log.Error("commitment never reported, given up", "calling", j.entry.calling, "err", last)
-	t, _ := Parse(j.entry.packed) // look has parsed it
+}
+
+func (e *Engine) tellGivenUp(en *entry, last error) {
+	e.cfg.Log.Error("commitment never reported, given up", "calling", en.calling, "err", last)
+	t, err := Parse(en.packed)
+	if err != nil {
+		panic(err) // we packed it
+	}
 	e.cfg.GivenUp(t, last)
 }
 
@@ -222,20 +230,38 @@ func (e *Engine) giveUp(ctx context.Context, j *job, last error) {
 func (e *Engine) drop(ctx context.Context, j *job) bool {
 	e.putting.Lock()
 	defer e.putting.Unlock()
-	e.mu.Lock()
-	again := j.entry.asked != j.asked
-	e.mu.Unlock()
-	if again {
+	if e.askedAgain(j) || e.isGone(j.entry) {
 		return false // again has set when
 	}
-	err := e.cfg.Store.Drop(ctx, j.entry.key)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err != nil {
+	if err := e.forget(ctx, j.entry); err != nil {
+		e.mu.Lock()
+		defer e.mu.Unlock()
 		j.entry.next = time.Now().Add(e.cfg.LongestPause)
 		e.cfg.Log.Error("answered commitment request not forgotten, it will be reported again", "calling", j.entry.calling, "err", err)
 		return false
 	}
-	e.book.remove(j.entry)
 	return true
+}
+
+// forget drops an entry from the Store, then from the book. Called with putting.
+func (e *Engine) forget(ctx context.Context, en *entry) error {
+	if err := e.cfg.Store.Drop(ctx, en.key); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.book.remove(en)
+	return nil
+}
+
+func (e *Engine) isGone(en *entry) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.book.gone(en)
+}
+
+func (e *Engine) askedAgain(j *job) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return j.entry.asked != j.asked
 }

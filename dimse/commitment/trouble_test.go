@@ -115,3 +115,65 @@ func TestChangedLeavesPausesAlone(t *testing.T) {
 		}
 	})
 }
+
+// A device that has no address and leaves, as most do, is never too full to ask:
+// the oldest of what there is no way to tell it gives way, and somebody hears.
+func TestWhatThereIsNoWayToTellGivesWay(t *testing.T) {
+	const most = 50
+	setup := func(w *world) { w.cfg.MaxTransactions, w.cfg.MaxPending = most, most+10 }
+	inWorld(t, setup, func(t *testing.T, w *world) {
+		homeless, other, d := &device{t: t, title: "CT1"}, &device{t: t, title: "CT2"}, w.device("CT3")
+		d.at.Close()
+		w.say(Committed, "2.25.1")
+		ask := func(d *device, uid string) {
+			t.Helper()
+			if st := w.ask(d, ourTitle, uid, "2.25.1"); st != dimse.StatusSuccess {
+				t.Fatalf("%s of %s: %v", uid, d.title, st)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		ask(d, "2.25.3")
+		for i := range 3 * most {
+			ask(homeless, fmt.Sprint("2.25.1000.", i))
+		}
+		gone := w.givenUp()
+		if len(gone) != 2*most || gone[0].UID != "2.25.1000.0" || w.cfg.Store.(*shelf).len() != most+1 {
+			t.Errorf("%d gave way, %d are kept", len(gone), w.cfg.Store.(*shelf).len())
+		}
+		lines := w.engine.Lines()
+		if len(lines) != 2 || lines[0].Unreached != most || lines[0].Err == nil || lines[1].Unreached != 1 {
+			t.Errorf("shown: %+v", lines)
+		}
+		for i := range 20 { // more than all may have
+			ask(other, fmt.Sprint("2.25.2000.", i))
+		}
+		if lines := w.engine.Lines(); lines[2].Calling != "CT3" || w.cfg.Store.(*shelf).len() != most+10 {
+			t.Errorf("what can be told in time has given way: %+v", lines)
+		}
+	})
+}
+
+// A device without address hears of everything on the next association that it
+// opens with commitment, if that stands long enough.
+func TestWhatThereIsNoWayToTellIsToldOnTheNextAssociation(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		d := &device{t: t, title: "CT1", start: time.Now()}
+		w.say(Committed, "2.25.1")
+		for i := range 5 {
+			w.ask(d, ourTitle, fmt.Sprint("2.25.1000.", i), "2.25.1")
+		}
+		time.Sleep(30 * time.Hour)
+		w.restart()
+		time.Sleep(time.Hour)
+		c := w.open(d, ourTitle)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := c.AwaitCommitment(ctx, d); err != context.DeadlineExceeded { // none of it was asked on this one
+			t.Error(err)
+		}
+		if n := len(d.reports()); n != 5 || w.cfg.Store.(*shelf).len() != 0 {
+			t.Errorf("told of %d, %d are kept", n, w.cfg.Store.(*shelf).len())
+		}
+		c.Abort()
+	})
+}
