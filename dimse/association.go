@@ -80,8 +80,9 @@ func (a *Association) context(id byte) (Context, bool) {
 
 // readMessage waits for a command and prepares a.in for its data set.
 func (a *Association) readMessage() (Context, command, error) {
-	if m := a.held; m != nil {
+	if m := a.held; m != nil { // its data set may still be under way: what ends the association between messages ends it behind this one
 		a.held = nil
+		a.up.setBusy(true)
 		return m.presentation, m.cmd, nil
 	}
 	id, set, err := a.up.data.readCommand(a.set[:0])

@@ -179,6 +179,33 @@ func TestAnswerToAReportIsTakenDuringAQuery(t *testing.T) {
 	})
 }
 
+// TestShutdownLetsAMessageSentAheadFinish: a C-STORE that began to come during a
+// query is a message like any other.
+func TestShutdownLetsAMessageSentAheadFinish(t *testing.T) {
+	k, scp := &keeper{}, (&shelf{t: t}).slow(2)
+	bubble(t, ServerConfig{Handler: k, Query: scp}, func(t *testing.T, srv *Server, l *pipeListener) {
+		scp.t = t
+		s := play(t, l)
+		s.send(queryRQ()).expect(typeAC)
+		s.send(findMessage(t, 5)).expectMatch(5, StatusPending)
+		s.send(pdata(pdv(9, isCommand|isLast, storeCommand(6, "2.25.1")))).expectMatch(5, StatusPending)
+		s.expectResponse(cFindRQ|responseBit, 5, StatusSuccess)
+		s.send(pdata(pdv(9, 0, make([]byte, 1000))))
+		done := make(chan error, 1)
+		go func() { done <- srv.Shutdown(context.Background()) }()
+		time.Sleep(time.Second)
+		s.send(pdata(pdv(9, isLast, make([]byte, 1000)))).expectResponse(0x8001, 6, StatusSuccess)
+		s.expect(typeAbort) // nothing new begins
+		s.conn.Close()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	if got := k.all(); len(got) != 1 || len(got[0].data) != 2000 {
+		t.Errorf("%d instances arrived, want one, whole", len(got))
+	}
+}
+
 // TestEndOfTheAssociationEndsTheQuery: release, abort, garbage, silence of the
 // transport; the QuerySCP hears it from found.
 func TestEndOfTheAssociationEndsTheQuery(t *testing.T) {
