@@ -161,9 +161,7 @@ func (c *commitments) pending() (out status.Commitments) {
 	for _, l := range c.engine.Lines() {
 		out.Requests += int64(l.Transactions)
 		out.Instances += int64(l.References)
-		if l.Err != nil {
-			out.Unreached += int64(l.Transactions)
-		}
+		out.Unreached += int64(l.Unreached)
 	}
 	return out
 }

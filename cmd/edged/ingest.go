@@ -25,6 +25,7 @@ type door struct {
 	log    *slog.Logger
 	refuse func() // counts an instance or association that was refused
 	open   openStudies
+	greet  func(*dimse.Association) // is told of every association, if not nil
 }
 
 var (
@@ -135,6 +136,9 @@ func (d *door) Opened(a *dimse.Association) {
 	if len(a.Contexts()) == 0 {
 		d.roster.refused(c, status.NothingInCommon, "")
 		d.refuse()
+	}
+	if d.greet != nil {
+		d.greet(a)
 	}
 }
 

@@ -118,6 +118,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	if a.commitments, err = newCommitments(&a.cfg, a.keeper, a.roster, log); err != nil {
 		return nil, err
 	}
+	a.door.greet = a.commitments.engine.Opened
 	if a.steps, err = newStepNotes(a.keeper, log); err != nil {
 		return nil, err
 	}
