@@ -13,26 +13,42 @@ import (
 
 // stepNotes is Modality Performed Procedure Step as this appliance means it: steps
 // live as notes in the spool's journal, and what those that have ended say of a
-// study is how many instances the spool may expect of it.
+// study is how many instances, of which series, the spool may expect of it. While
+// another step of the study is in progress nothing is expected of it, and the quiet
+// time alone says when it is complete.
 type stepNotes struct {
 	keeper *keeper
 	log    *slog.Logger
 	notes  *notebook
 	engine *steps.Engine
 
-	mu      sync.Mutex                // guards studies
-	studies map[string]map[string]int // instances, by study, by step
+	mu      sync.Mutex // guards what follows
+	loaded  bool       // before, other steps of a study may not be known yet
+	studies map[string]*studySteps
+	studyOf map[string]string // by step
+	series  int               // of all steps
 }
 
+// studySteps are the steps of a study that are known.
+type studySteps struct {
+	steps   map[string]steps.Summary
+	unknown bool // some are not: they were too many, or were forgotten
+}
+
+const stepPrefix = "step/"
+
+// What is counted (P9). Of a study of which there is more, the quiet time alone says
+// when it is complete.
 const (
-	stepPrefix = "step/"
-	maxCounted = 4096 // studies; beyond, the quiet time alone says when one is complete
+	maxStudySteps    = 64
+	maxCounted       = 4096
+	maxCountedSeries = 100_000
 )
 
 func newStepNotes(k *keeper, log *slog.Logger) (*stepNotes, error) {
-	n := &stepNotes{keeper: k, log: log, notes: newNotebook(k, stepPrefix, log), studies: make(map[string]map[string]int)}
+	n := &stepNotes{keeper: k, log: log, notes: newNotebook(k, stepPrefix, log), studies: make(map[string]*studySteps), studyOf: make(map[string]string)}
 	var err error
-	n.engine, err = steps.New(steps.Config{Store: n, Final: n.final, Log: log})
+	n.engine, err = steps.New(steps.Config{Store: n, Changed: n.changed, Log: log})
 	return n, err
 }
 
@@ -50,7 +66,16 @@ func (n *stepNotes) Put(ctx context.Context, uid string, packed []byte) error {
 
 // Drop forgets a step (steps.Store).
 func (n *stepNotes) Drop(ctx context.Context, uid string) error {
-	return n.notes.drop(ctx, noteName(uid))
+	if err := n.notes.drop(ctx, noteName(uid)); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if study := n.forget(uid); n.studies[study] != nil {
+		n.studies[study].unknown = true
+		n.expect(study)
+	}
+	return nil
 }
 
 // All gives the steps that are there at a start (steps.Store).
@@ -78,7 +103,7 @@ func (n *stepNotes) run(ctx context.Context) error {
 		if err != nil {
 			return nil
 		}
-		n.expectAll(s)
+		n.expectAll()
 		for now := s; now == s; now, _ = n.keeper.get() {
 			if !pause(ctx, time.Second) {
 				return nil
@@ -92,49 +117,107 @@ func (n *stepNotes) load(ctx context.Context) bool {
 	if err != nil && ctx.Err() == nil {
 		n.log.Error("procedure steps cannot be read, trying again", "err", err, "in", reopenPause)
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loaded = n.loaded || err == nil
 	return err == nil
 }
 
-// final hears of a step that has ended, also of one that was discontinued: what it
-// has made was made. It may hear of it more than once.
-func (n *stepNotes) final(f steps.Final) {
-	study := clip(f.Study, spool.MaxGroup)
+// changed hears of a step, also of one that was discontinued: what it has made was
+// made. It may hear the same more than once.
+func (n *stepNotes) changed(s steps.Summary) {
 	n.mu.Lock()
-	if n.studies[study] == nil {
-		n.makeRoom()
-		n.studies[study] = make(map[string]int)
+	defer n.mu.Unlock()
+	s.Study = clip(s.Study, spool.MaxGroup)
+	st := n.studies[s.Study]
+	if before := n.forget(s.Step); before != s.Study {
+		n.expect(before)
 	}
-	n.studies[study][f.Step] = f.Instances
-	total := n.total(study)
-	n.mu.Unlock()
-	if s, err := n.keeper.get(); err == nil {
-		s.ExpectGroup(study, total)
+	if s.Study == "" {
+		return
 	}
+	if st != nil {
+		n.studies[s.Study] = st // it may have been its only step
+	}
+	n.count(s)
+	n.expect(s.Study)
 }
 
-// makeRoom forgets any study when there are too many. mu is held.
-func (n *stepNotes) makeRoom() {
-	for study := range n.studies {
-		if len(n.studies) < maxCounted {
-			return
-		}
+// count remembers what a step says, if it is not too much. mu is held.
+func (n *stepNotes) count(s steps.Summary) {
+	st := n.studies[s.Study]
+	if !s.Ended() {
+		s.Instances, s.Series = 0, nil // that is not the last word
+	}
+	switch {
+	case st != nil && (len(st.steps) >= maxStudySteps || len(n.studyOf) >= maxCounted):
+		st.unknown = true
+		return
+	case len(n.studyOf) >= maxCounted:
+		return
+	case st == nil:
+		st = &studySteps{steps: make(map[string]steps.Summary)}
+		n.studies[s.Study] = st
+	}
+	if n.series+len(s.Series) > maxCountedSeries {
+		st.unknown, s.Series = true, nil
+	}
+	st.steps[s.Step] = s
+	n.studyOf[s.Step] = s.Study
+	n.series += len(s.Series)
+}
+
+// forget a step, and say of which study it was. mu is held.
+func (n *stepNotes) forget(step string) (study string) {
+	study, known := n.studyOf[step]
+	if !known {
+		return ""
+	}
+	st := n.studies[study]
+	n.series -= len(st.steps[step].Series)
+	delete(n.studyOf, step)
+	if delete(st.steps, step); len(st.steps) == 0 {
 		delete(n.studies, study)
 	}
+	return study
 }
 
-// total of all steps of a study. mu is held.
-func (n *stepNotes) total(study string) (total int64) {
-	for _, made := range n.studies[study] {
-		total += int64(made)
+// expect tells the spool that is open now, if any. mu is held.
+func (n *stepNotes) expect(study string) {
+	if s, err := n.keeper.get(); err == nil && n.loaded && study != "" {
+		objects, parts := n.studies[study].expected()
+		s.ExpectGroup(study, objects, parts...)
 	}
-	return total
+}
+
+// expected is what all steps together have made: nobody knows that while one is in
+// progress. A series is part of one step (PS3.3 Table C.4-15), so that images of
+// others, which no step names, do not stand in for it.
+func (st *studySteps) expected() (objects int64, parts []spool.GroupPart) {
+	if st == nil || st.unknown {
+		return 0, nil
+	}
+	bySeries := make(map[string]int64)
+	for _, s := range st.steps {
+		if !s.Ended() {
+			return 0, nil
+		}
+		objects += int64(s.Instances)
+		for _, made := range s.Series {
+			bySeries[clip(made.Series, spool.MaxGroup)] += int64(made.Instances)
+		}
+	}
+	for series, n := range bySeries {
+		parts = append(parts, spool.GroupPart{Name: series, Objects: n})
+	}
+	return objects, parts
 }
 
 // expectAll tells a spool that was just opened: it does not remember.
-func (n *stepNotes) expectAll(s *spool.Spool) {
+func (n *stepNotes) expectAll() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for study := range n.studies {
-		s.ExpectGroup(study, n.total(study))
+		n.expect(study)
 	}
 }

@@ -12,7 +12,7 @@
 //   - Whatever attributes a modality sends are kept as they came, those that
 //     nobody knows, too; an N-SET puts its attributes in place of those of the
 //     N-CREATE.
-//   - Config.Final hears of each step that has ended, once when it ends and once
+//   - Config.Changed hears of each step whenever it changes and once
 //     more at each start, as long as the step is kept.
 //   - The number of steps and their age are bounded; the oldest ended ones give way
 //     first, steps in progress never give way to new ones but by age. A step has at

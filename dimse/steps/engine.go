@@ -35,9 +35,11 @@ var ErrFull = errors.New("no room for another procedure step")
 type Config struct {
 	// Store keeps the steps. Required.
 	Store Store
-	// Final hears of steps that have ended, before the modality hears success. It
-	// may hear of one more than once. If nil, nobody does.
-	Final func(Final)
+	// Changed hears of each step as it is now: when it has begun, was changed or has
+	// ended, before the modality hears success, and at each start. It does not call
+	// the Engine, and is called by one goroutine at a time, as the Store is, which
+	// Drop tells when a step is no more. If nil, nobody hears.
+	Changed func(Summary)
 	// Log gets a line a step, without UIDs. If nil, nothing is logged.
 	Log *slog.Logger
 	// MaxSteps and MaxBytes bound what is kept. If zero, 2000 and 64 MiB.
@@ -71,8 +73,8 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("steps: Store is required")
 	}
-	if cfg.Final == nil {
-		cfg.Final = func(Final) {}
+	if cfg.Changed == nil {
+		cfg.Changed = func(Summary) {}
 	}
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.MaxSteps, cfg.MaxBytes = cmp.Or(cfg.MaxSteps, 2000), cmp.Or(cfg.MaxBytes, 64<<20)
@@ -96,9 +98,7 @@ func (e *Engine) Load(ctx context.Context) error {
 			continue
 		}
 		e.keep(&s, packed)
-		if f, ok := s.final(); ok {
-			e.cfg.Final(f)
-		}
+		e.cfg.Changed(s.Summary())
 	}
 	e.ready = true
 	return nil
@@ -146,40 +146,33 @@ func (e *Engine) create(ctx context.Context, calling, uid string, attributes dim
 
 // SetStep takes an N-SET (PS3.4 §F.7.2.2).
 func (e *Engine) SetStep(ctx context.Context, a *dimse.Association, uid string, modifications dimse.DataSet) dimse.Answer {
-	final, answer := e.set(ctx, uid, modifications)
-	if final != nil {
-		e.cfg.Final(*final)
-	}
+	answer := e.set(ctx, uid, modifications)
 	e.log("procedure step changed", a, answer)
 	return answer
 }
 
-func (e *Engine) set(ctx context.Context, uid string, modifications dimse.DataSet) (*Final, dimse.Answer) {
+func (e *Engine) set(ctx context.Context, uid string, modifications dimse.DataSet) dimse.Answer {
 	set, err := dataset.Parse(modifications.Bytes, modifications.TransferSyntaxUID)
 	if err != nil {
-		return nil, *failure(dimse.StatusProcessingFailure, "the modification list cannot be read")
+		return *failure(dimse.StatusProcessingFailure, "the modification list cannot be read")
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	old := e.steps[uid]
 	if old == nil {
-		return nil, dimse.Answer{Status: dimse.StatusNoSuchInstance}
+		return dimse.Answer{Status: dimse.StatusNoSuchInstance}
 	}
 	s, err := Parse(old.packed)
 	if err != nil { // Load has let it in
 		e.cfg.Log.Error("procedure step cannot be changed, what is kept of it cannot be read", "err", err)
-		return nil, *failure(dimse.StatusProcessingFailure, "the step that was kept cannot be read")
+		return *failure(dimse.StatusProcessingFailure, "the step that was kept cannot be read")
 	}
 	after, wrong := change(s.Attributes, set)
 	if wrong != nil {
-		return nil, *wrong
+		return *wrong
 	}
 	s.Attributes, s.Age = after, old.age+time.Since(old.since)
-	answer := e.put(ctx, &s)
-	if f, ok := s.final(); ok && answer.Status == dimse.StatusSuccess {
-		return &f, answer
-	}
-	return nil, answer
+	return e.put(ctx, &s)
 }
 
 // put makes a step durable, then remembers it. Called with mu.
@@ -202,6 +195,7 @@ func (e *Engine) put(ctx context.Context, s *Step) dimse.Answer {
 		return dimse.Answer{Status: dimse.StatusProcessingFailure}
 	}
 	e.keep(s, packed)
+	e.cfg.Changed(s.Summary())
 	return dimse.Answer{Status: dimse.StatusSuccess}
 }
 

@@ -1,6 +1,7 @@
 package steps
 
 import (
+	"maps"
 	"slices"
 
 	"edged/dimse"
@@ -13,6 +14,7 @@ const (
 	tagReferencedInstance dataset.Tag = 0x00081155
 	tagReferencedImages   dataset.Tag = 0x00081140 // Referenced Image Sequence
 	tagStudy              dataset.Tag = 0x0020000D
+	tagSeries             dataset.Tag = 0x0020000E
 	tagNonImages          dataset.Tag = 0x00400220 // Referenced Non-Image Composite SOP Instance Sequence
 	tagStatus             dataset.Tag = 0x00400252 // Performed Procedure Step Status
 	tagScheduled          dataset.Tag = 0x00400270 // Scheduled Step Attributes Sequence
@@ -147,10 +149,12 @@ func study(attributes dataset.Set) (uid string) {
 }
 
 // instances counts the instances that a step has made, images and others, each
-// once (PS3.3 Table C.4-15).
-func instances(attributes dataset.Set) int {
+// once (PS3.3 Table C.4-15), and those of each series that has a name.
+func instances(attributes dataset.Set) (int, []Made) {
 	seen := map[string]bool{}
+	bySeries := map[string]int{}
 	for _, series := range attributes.Items(tagPerformedSeries) {
+		before := len(seen)
 		for _, sequence := range []dataset.Tag{tagReferencedImages, tagNonImages} {
 			for _, instance := range series.Items(sequence) {
 				if uid := instance.UID(tagReferencedInstance); uid != "" {
@@ -158,6 +162,13 @@ func instances(attributes dataset.Set) int {
 				}
 			}
 		}
+		if uid := series.UID(tagSeries); uid != "" && len(seen) > before {
+			bySeries[uid] += len(seen) - before
+		}
 	}
-	return len(seen)
+	var made []Made
+	for _, uid := range slices.Sorted(maps.Keys(bySeries)) {
+		made = append(made, Made{uid, bySeries[uid]})
+	}
+	return len(seen), made
 }

@@ -22,19 +22,29 @@ type Step struct {
 // Status is IN PROGRESS, COMPLETED or DISCONTINUED.
 func (s *Step) Status() string { return s.Attributes.Text(tagStatus) }
 
-// Final is what a step that has ended says about a study.
-type Final struct {
+// Summary is what a step says about a study. Who is given one does not change it.
+type Summary struct {
 	Step      string // SOP Instance UID of the step
 	Calling   string
-	Study     string // Study Instance UID
+	Study     string // Study Instance UID; "" when the step names none or several
 	Instances int    // that this step has made of it
-	Status    string // COMPLETED or DISCONTINUED
+	Status    string // IN PROGRESS, COMPLETED or DISCONTINUED
+	Series    []Made // where Instances are, as far as the step says
 }
 
-// final is what the step says, if it has ended and names one study.
-func (s *Step) final() (Final, bool) {
-	f := Final{s.UID, s.Calling, study(s.Attributes), instances(s.Attributes), s.Status()}
-	return f, ended(f.Status) && f.Study != ""
+// Made is how many instances of a series a step has made.
+type Made struct {
+	Series    string // Series Instance UID
+	Instances int    // more than none
+}
+
+// Ended says that nothing comes any more.
+func (s *Summary) Ended() bool { return ended(s.Status) }
+
+// Summary is what the step says.
+func (s *Step) Summary() Summary {
+	n, made := instances(s.Attributes)
+	return Summary{s.UID, s.Calling, study(s.Attributes), n, s.Status(), made}
 }
 
 const version1 = 1

@@ -63,19 +63,31 @@ type ward struct {
 	store  *shelf
 
 	mu     sync.Mutex
-	finals []Final
+	begun  int // summaries of steps in progress
+	finals []Summary
 }
 
-func (w *ward) final(f Final) {
+func (w *ward) changed(f Summary) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.finals = append(w.finals, f)
+	switch {
+	case !f.Ended():
+		w.begun++
+	case f.Study != "":
+		w.finals = append(w.finals, f)
+	}
 }
 
-func (w *ward) heard() []Final {
+func (w *ward) inProgress() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return append([]Final(nil), w.finals...)
+	return w.begun
+}
+
+func (w *ward) heard() []Summary {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]Summary(nil), w.finals...)
 }
 
 type storesNothing struct{}
@@ -93,7 +105,7 @@ func newWard(t *testing.T, cfg Config) *ward {
 	if cfg.Store == nil {
 		cfg.Store = w.store
 	}
-	cfg.Final = w.final
+	cfg.Changed = w.changed
 	var err error
 	if w.engine, err = New(cfg); err != nil {
 		t.Fatal(err)
@@ -178,11 +190,18 @@ func done(status string, n int) (s dataset.Set) {
 		}
 	}
 	var one, two dataset.Set
+	one.Set(tagSeries, "UI", "2.25.4712.1")
+	two.Set(tagSeries, "UI", "2.25.4712.2")
 	one.SetItems(tagReferencedImages, images[:n/2])
 	two.SetItems(tagReferencedImages, images[n/2:])
 	two.SetItems(tagNonImages, others)
 	s.SetItems(tagPerformedSeries, []dataset.Set{one, two})
 	return s
+}
+
+// made is what done says of its series.
+func made(n int) []Made {
+	return []Made{{"2.25.4712.1", n / 2}, {"2.25.4712.2", n - n/2}}
 }
 
 func statusOnly(status string) (s dataset.Set) {
@@ -197,13 +216,13 @@ func TestStepIsCountedWhenItEnds(t *testing.T) {
 	if rsp := w.create(t, "2.25.5", begun("2.25.99")); rsp.Status != dimse.StatusSuccess || rsp.InstanceUID != "2.25.5" {
 		t.Fatal(rsp)
 	}
-	if rsp := w.set(t, "2.25.5", done(InProgress, 10)); rsp.Status != dimse.StatusSuccess || len(w.heard()) != 0 {
-		t.Fatal(rsp, w.heard())
+	if rsp := w.set(t, "2.25.5", done(InProgress, 10)); rsp.Status != dimse.StatusSuccess || len(w.heard()) != 0 || w.inProgress() != 2 {
+		t.Fatal(rsp, w.heard(), w.inProgress())
 	}
 	if rsp := w.set(t, "2.25.5", done(Completed, 100)); rsp.Status != dimse.StatusSuccess {
 		t.Fatal(rsp)
 	}
-	want := []Final{{"2.25.5", "CT1", "2.25.99", 100, Completed}}
+	want := []Summary{{"2.25.5", "CT1", "2.25.99", 100, Completed, made(100)}}
 	if got := w.heard(); !reflect.DeepEqual(got, want) {
 		t.Errorf("told %+v", got)
 	}
@@ -318,7 +337,7 @@ func TestStepsAreBounded(t *testing.T) {
 			return e.create(t.Context(), "CT1", uid, encoded(t, begun("2.25.99"))).Status
 		}
 		end := func(uid string) {
-			if _, a := e.set(t.Context(), uid, encoded(t, done(Completed, 1))); a.Status != dimse.StatusSuccess {
+			if a := e.set(t.Context(), uid, encoded(t, done(Completed, 1))); a.Status != dimse.StatusSuccess {
 				t.Error(a)
 			}
 		}
@@ -375,7 +394,7 @@ func TestStepIsSmall(t *testing.T) {
 	}
 	t.Logf("10,000 images: %d bytes", len(packed))
 	got, err := Parse(packed)
-	if err != nil || !got.Attributes.Equal(s.Attributes) || got.Age != s.Age || instances(got.Attributes) != 10_000 {
+	if err != nil || !got.Attributes.Equal(s.Attributes) || got.Age != s.Age || got.Summary().Instances != 10_000 {
 		t.Errorf("came back altered: %v", err)
 	}
 }
@@ -397,7 +416,7 @@ func FuzzAttributes(f *testing.F) {
 			t.Fatal("new")
 		}
 		made := e.create(t.Context(), "CT1", "2.25.5", dimse.DataSet{TransferSyntaxUID: dimse.ImplicitVRLE, Bytes: first})
-		_, changed := e.set(t.Context(), "2.25.5", dimse.DataSet{TransferSyntaxUID: dimse.ImplicitVRLE, Bytes: second})
+		changed := e.set(t.Context(), "2.25.5", dimse.DataSet{TransferSyntaxUID: dimse.ImplicitVRLE, Bytes: second})
 		if made.Status != dimse.StatusSuccess && changed.Status == dimse.StatusSuccess {
 			t.Error("changed what is not there")
 		}
@@ -488,7 +507,7 @@ func TestUnreadableStepHarmsNoOther(t *testing.T) {
 		if n := strings.Count(log.String(), "cannot be read"); n != 2 || strings.Contains(log.String(), "2.25.") {
 			t.Errorf("%d lines in\n%s", n, log)
 		}
-		if _, a := e.set(t.Context(), "2.25.5", encoded(t, statusOnly(Discontinued))); a.Status != dimse.StatusProcessingFailure {
+		if a := e.set(t.Context(), "2.25.5", encoded(t, statusOnly(Discontinued))); a.Status != dimse.StatusProcessingFailure {
 			t.Errorf("N-SET of the damaged one: %v", a)
 		}
 		if a := e.create(t.Context(), "CT1", "2.25.5", encoded(t, begun("2.25.99"))); a.Status != dimse.StatusDuplicateInstance {
@@ -497,7 +516,7 @@ func TestUnreadableStepHarmsNoOther(t *testing.T) {
 		if len(s.kept) != 3 {
 			t.Errorf("%d kept, want all 3", len(s.kept))
 		}
-		if _, a := e.set(t.Context(), "2.25.6", encoded(t, done(Completed, 1))); a.Status != dimse.StatusSuccess {
+		if a := e.set(t.Context(), "2.25.6", encoded(t, done(Completed, 1))); a.Status != dimse.StatusSuccess {
 			t.Errorf("N-SET of another: %v", a)
 		}
 		for day, want := range []int{4, 3} { // a day later it is as before; after two days it goes, and the other
