@@ -236,7 +236,7 @@ func (i *inquiry) serve(presentation Context, cmd command) error {
 	if i.strays++; i.strays > maxStrays {
 		return i.c.up.violation(abortUnexpectedParam, "requests instead of a response")
 	}
-	return i.c.serveStray(i.ctx, presentation, cmd, nil)
+	return i.c.serveStray(i.ctx, presentation, cmd, i.c.cfg.CommitmentSCU)
 }
 
 // take answers one sub-operation, as Server.store does.

@@ -20,7 +20,8 @@ func queryArchive(t *testing.T, answer func(s *script), f func(t *testing.T, c *
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		cfg := clientConfig("0", Proposal{findContext, StudyRootFind, []string{ImplicitVRLE}}, Proposal{moveContext, StudyRootMove, []string{ImplicitVRLE}},
-			Proposal{getContext, StudyRootGet, []string{ImplicitVRLE}}, Proposal{9, ctImage, []string{ExplicitVRLE}})
+			Proposal{getContext, StudyRootGet, []string{ImplicitVRLE}}, Proposal{9, ctImage, []string{ExplicitVRLE}},
+			Proposal{11, StorageCommitmentPush, []string{ImplicitVRLE}})
 		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
 		story := make(chan struct{})
 		go func() {
@@ -107,6 +108,55 @@ func TestStoppedQueryIsReadToItsEnd(t *testing.T) {
 			})
 			if err != nil || rsp.Status != last || !slices.Equal(got, []string{"a"}) {
 				t.Errorf("got %v, %v, %q", rsp, err, got)
+			}
+		})
+	}
+}
+
+// TestReportDuringAQueryIsTaken: by whom ClientConfig names, as it is while any
+// other response is waited for.
+func TestReportDuringAQueryIsTaken(t *testing.T) {
+	for field, service := range map[uint16]struct {
+		context byte
+		class   string
+		ask     func(ctx context.Context, c *Client, q Query) error
+	}{
+		cFindRQ: {findContext, StudyRootFind, func(ctx context.Context, c *Client, q Query) error {
+			_, err := c.Find(ctx, q, func(DataSet) error { return nil })
+			return err
+		}},
+		cMoveRQ: {moveContext, StudyRootMove, func(ctx context.Context, c *Client, q Query) error {
+			_, err := c.Move(ctx, q, nil)
+			return err
+		}},
+		cGetRQ: {getContext, StudyRootGet, func(ctx context.Context, c *Client, q Query) error {
+			_, err := c.Get(ctx, q, nil, nil)
+			return err
+		}},
+	} {
+		queryArchive(t, func(s *script) {
+			id := s.question(field)
+			cmd, d, err := commitmentEvent(Context{11, StorageCommitmentPush, ImplicitVRLE}, halfResult)
+			if err != nil {
+				t.Error(err)
+			}
+			cmd.setUint16(tagMessageID, 8)
+			cmd.setDataSet(true)
+			s.send(pdata(pdv(11, isCommand|isLast, cmd.append(nil)), pdv(11, isLast, d.Bytes)))
+			rsp, err := parseCommand(s.expect(typeData)[pdvHeader:])
+			if err != nil || rsp.uint16(tagCommandField) != nEventReportRQ|responseBit || rsp.uint16(tagRespondedTo) != 8 || Status(rsp.uint16(tagStatus)) != StatusSuccess {
+				t.Errorf("%04X: the report is answered %v, %v", field, rsp, err)
+			}
+			s.send(says(service.context, field, id, StatusSuccess, SubOperations{}, nil))
+			s.expect(typeAbort)
+		}, func(t *testing.T, c *Client) {
+			mine := newOffice()
+			c.cfg.CommitmentSCU = mine
+			if err := service.ask(t.Context(), c, retrieveQuery(t, service.class)); err != nil {
+				t.Errorf("%04X: %v", field, err)
+			}
+			if _, results := mine.told(); len(results) != 1 {
+				t.Errorf("%04X: %d reports taken, want 1", field, len(results))
 			}
 		})
 	}
