@@ -77,9 +77,31 @@ type Due struct {
 	Paused  bool          // nothing is on its way to the destination
 }
 
+// longestPause is more than any pause before an object is asked for again. What is
+// later than that was put down while the clock was ahead.
+const longestPause = 24 * time.Hour
+
+// clockSetBack makes due what would wait for a time that a wrong clock has said, and
+// lets its waiting begin now, so that somebody is warned when it goes on.
+func (l *SQLite) clockSetBack(ctx context.Context, destination string) error {
+	far := l.millis() + longestPause.Milliseconds()
+	var some bool
+	err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE destination = ? AND state = 'stored' AND next_at > ?)`, destination, far).Scan(&some)
+	if err != nil || !some {
+		return err
+	}
+	return l.change(ctx, func(b *batch) error {
+		_, err := b.exec(`UPDATE jobs SET next_at = ?1, stored_at = min(stored_at, ?1) WHERE destination = ?2 AND state = 'stored' AND next_at > ?3`, b.now, destination, far)
+		return err
+	})
+}
+
 // Due looks what a transaction for the destination would ask for.
 func (l *SQLite) Due(ctx context.Context, destination string, limit int) (Due, error) {
 	var d Due
+	if err := l.clockSetBack(ctx, destination); err != nil {
+		return d, fmt.Errorf("due commitments of %s: %w", destination, err)
+	}
 	var oldest int64
 	now := l.millis()
 	err := l.read.QueryRowContext(ctx, `SELECT count(*), coalesce(min(next_at), ?1), NOT EXISTS (SELECT 1 FROM jobs

@@ -318,6 +318,34 @@ func TestDueSaysWhatATransactionWouldAskFor(t *testing.T) {
 	w.want("all asked for", due().Objects, 0)
 }
 
+// A clock that was years ahead and is set back makes nothing wait for years: what was
+// stored, or asked for, by it is due, and counts as waiting from now on.
+func TestAClockThatIsSetBackLetsNothingWait(t *testing.T) {
+	w := start(t, Config{Destinations: committing})
+	right := w.now
+	w.now = right.AddDate(3, 0, 0)
+	w.storeAll(object("A", 0, "x"))
+	w.ask("2.25.1")
+	w.storeAll(object("A", 1, "x"))
+	w.now = right
+	due, err := w.Due(w.ctx, "vna", 500)
+	w.must(err)
+	if due.Objects != 2 {
+		t.Errorf("%d objects are due, want 2", due.Objects)
+	}
+	w.now = right.Add(3 * time.Hour)
+	if b := w.backlog("vna"); b.Waited != 3*time.Hour {
+		t.Errorf("waited %s, want 3h", b.Waited)
+	}
+	if refs := w.ask("2.25.2"); len(refs) != 2 {
+		t.Errorf("%d objects are asked for, want 2", len(refs))
+	}
+	w.now = w.now.Add(time.Minute)
+	if due, err = w.Due(w.ctx, "vna", 500); err != nil || due.Objects != 0 {
+		t.Errorf("%d objects are due a minute after they were asked for, %v", due.Objects, err)
+	}
+}
+
 // The file stays while the archive may say that it does not have it.
 func TestAFileStaysWhileItsCommitmentIsMissing(t *testing.T) {
 	w := start(t, Config{Destinations: []Destination{{Name: "first", Required: true, Confirm: "success"}, {Name: "vna", Confirm: "commitment"}}})
