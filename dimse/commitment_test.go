@@ -611,3 +611,47 @@ func TestRequestIsRefusedWhenItsReportCannotBeSent(t *testing.T) {
 		}
 	}
 }
+
+// A response to a report that does not say success or failure is no answer: the
+// result is reported again. So is that of a peer that hangs up over a report.
+func TestReportWithoutAClearAnswerHasFailed(t *testing.T) {
+	responses := map[string]func(s *script, rq command){
+		"no status": func(s *script, rq command) {
+			var c command
+			c.setUint16(tagCommandField, nEventReportRQ|responseBit)
+			c.setUint16(tagRespondedTo, rq.uint16(tagMessageID))
+			c.setUint16(tagDataSetType, noDataSet)
+			s.send(pdata(pdv(7, isCommand|isLast, c.append(nil))))
+		},
+		"pending": func(s *script, rq command) {
+			s.send(pdata(pdv(7, isCommand|isLast, reportResponse(rq, StatusPending))))
+		},
+		"cancel": func(s *script, rq command) {
+			s.send(pdata(pdv(7, isCommand|isLast, reportResponse(rq, StatusCancel))))
+		},
+		"hangs up": func(s *script, _ command) { s.conn.Close() },
+	}
+	for name, respond := range responses {
+		o := newOffice()
+		bubble(t, ServerConfig{Handler: &keeper{}, Commitment: o}, func(t *testing.T, _ *Server, l *pipeListener) {
+			s, a := askScripted(t, l, o)
+			reported := make(chan error, 1)
+			go func() {
+				_, err := a.ReportCommitment(t.Context(), halfResult)
+				reported <- err
+			}()
+			respond(s, s.expectReport())
+			if err := <-reported; !errors.Is(err, ErrUnanswered) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if name == "hangs up" {
+				if _, err := a.ReportCommitment(t.Context(), halfResult); !errors.Is(err, ErrLost) || errors.Is(err, ErrUnanswered) {
+					t.Errorf("afterwards, when nothing went out: %v", err)
+				}
+				return
+			}
+			s.send(pdata(pdv(1, isCommand|isLast, echoCommand(9)))).expectResponse(0x8030, 9, StatusSuccess) // it lives
+			s.release()
+		})
+	}
+}

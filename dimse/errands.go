@@ -50,7 +50,12 @@ var errBusy = errors.New("the association was busy with something else")
 
 var errOwn = errors.New("on an association of our own only its Client can ask")
 
-var errDeaf = fmt.Errorf("%w: it left a request of ours without answer", ErrTimeout)
+// ErrUnanswered means that a request of ours has gone out on an association of a
+// Server, and the peer has given no answer, or none that says anything; why stands
+// beside it.
+var ErrUnanswered = errors.New("the peer left a request of ours without answer")
+
+var errDeaf = fmt.Errorf("%w: %w", ErrUnanswered, ErrTimeout)
 
 // invoke gives an errand to the association's goroutine and waits for the
 // answer. It must not be called on that goroutine.
@@ -206,9 +211,22 @@ func (a *Association) settle(rsp command) (ok bool) {
 		rsp.uint16(tagCommandField) == nEventReportRQ|responseBit
 	a.up.mu.Unlock()
 	if ok {
-		a.finishErrand(outcome{rsp: responseOf(rsp)})
+		a.finishErrand(outcomeOf(rsp))
 	}
 	return ok
+}
+
+// outcomeOf: a response without status says nothing, and there is none that an
+// operation goes on or was cancelled for one of one response (PS3.7 §10.1.1.1).
+func outcomeOf(rsp command) outcome {
+	status, ok := rsp.number(tagStatus)
+	if !ok {
+		return outcome{err: fmt.Errorf("%w: a response without status", ErrUnanswered)}
+	}
+	if s := Status(status); s.IsPending() || s.IsCancel() {
+		return outcome{err: fmt.Errorf("%w: the response says %v", ErrUnanswered, s)}
+	}
+	return outcome{rsp: responseOf(rsp)}
 }
 
 func (a *Association) finishErrand(o outcome) {
@@ -228,12 +246,21 @@ func (a *Association) endErrands(why error) {
 	defer a.up.mu.Unlock()
 	x := &a.errands
 	if x.asked != nil {
-		x.queue = append(x.queue, x.asked)
+		x.asked.done <- outcome{err: unanswered(why)}
 	}
 	for _, e := range x.queue {
 		e.done <- outcome{err: why}
 	}
 	x.over, x.queue, x.asked = why, nil, nil
+}
+
+// unanswered says of a request that was out why it has no answer. An orderly end
+// says nothing about it: it may have crossed the request.
+func unanswered(why error) error {
+	if errors.Is(why, ErrReleased) || errors.Is(why, ErrServerClosed) {
+		return why
+	}
+	return fmt.Errorf("%w: %w", ErrUnanswered, why)
 }
 
 // Over reports whether the association has ended; nothing can be invoked on it.
