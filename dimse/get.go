@@ -11,7 +11,8 @@ type giver struct {
 	out *pdataWriter // of data sets: responses have a smaller one
 }
 
-// givenPDU bounds what we send in one PDU as acceptor, and so the memory of it.
+// givenPDU bounds what we send in one PDU of a C-GET, and so the memory of it, and
+// of a C-MOVE unless its destination is configured otherwise.
 const givenPDU = 128 << 10
 
 // carry sends one instance and waits for its response, which belongs to it by

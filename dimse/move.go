@@ -14,7 +14,7 @@ import (
 // a presentation context, and more than 128 of them several associations, one
 // after the other (PS3.8 §9.3.2.2).
 type courier struct {
-	o      *operation
+	o      *retrieval
 	cfg    ClientConfig
 	groups [][]Proposal // of one association each
 	member map[Need]int // which of them
@@ -30,8 +30,9 @@ type courier struct {
 const subOperation = 2 * time.Minute
 
 // newCourier sorts the instances, in place, by association.
-func newCourier(o *operation, cfg ClientConfig, instances []Instance) *courier {
+func newCourier(o *retrieval, cfg ClientConfig, instances []Instance) *courier {
 	orDefault(&cfg.Response, subOperation)
+	orDefault(&cfg.MaxSend, givenPDU) // between two PDUs the requestor is looked after
 	c := &courier{o: o, cfg: cfg, member: map[Need]int{}, group: -1}
 	rest := make([]Need, 0, len(instances))
 	for _, i := range instances {
@@ -83,12 +84,15 @@ func (c *courier) attempt(i Instance) (Status, error) {
 		return StatusProcessingFailure, nil
 	}
 	defer data.Close()
-	source := &watchedReader{r: data}
+	source := &watchedReader{r: data, alive: c.o.alive}
 	rsp, err := c.client.Store(c.o.ctx, c.request(i), source)
 	if err == nil {
 		return rsp.Status, nil
 	}
 	c.dismiss()
+	if c.o.over != nil {
+		return StatusCannotMove, nil
+	}
 	if source.err != nil { // ours to answer for, not the destination's
 		return StatusProcessingFailure, nil
 	}
@@ -126,13 +130,18 @@ func (c *courier) dismiss() {
 }
 
 // watchedReader remembers the error of a source, so that it is told apart from
-// an error of the association.
+// an error of the association. It is read on the goroutine of the association that
+// asked, piece by piece as the destination takes them: a time to look after that one.
 type watchedReader struct {
-	r   io.Reader
-	err error
+	r     io.Reader
+	alive func() error
+	err   error
 }
 
 func (w *watchedReader) Read(p []byte) (int, error) {
+	if err := w.alive(); err != nil {
+		return 0, err
+	}
 	n, err := w.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		w.err = err

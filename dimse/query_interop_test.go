@@ -326,7 +326,7 @@ func post(t *testing.T, port, path, body string) string {
 	return string(b)
 }
 
-// TestMovescuCancels: DCMTK has enough after the first pending response; what
+// TestMovescuCancels: DCMTK has enough after the second pending response; what
 // was under way is finished, the rest is not sent.
 func TestMovescuCancels(t *testing.T) {
 	slow := &keeper{}
@@ -340,7 +340,7 @@ func TestMovescuCancels(t *testing.T) {
 		scp.instances = append(scp.instances, stocked(n, ctImage, ExplicitVRLE, "x"))
 	}
 	_, port := serveTCP(t, ServerConfig{Handler: &keeper{}, Query: scp})
-	out := mustRun(t, "movescu", append(studyKeys, "-v", "--cancel", "1", "-aem", "WS2", "127.0.0.1", port)...)
+	out := mustRun(t, "movescu", append(studyKeys, "-v", "--cancel", "2", "-aem", "WS2", "127.0.0.1", port)...)
 	if n := len(slow.all()); n < 3 || n > 20 || !strings.Contains(out, "Cancel") {
 		t.Errorf("%d instances went, movescu said %q", n, out)
 	}

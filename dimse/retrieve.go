@@ -28,9 +28,11 @@ func (s *Server) move(ctx context.Context, a *Association, presentation Context,
 		return o.refused(answer)
 	}
 	instances = slices.Clone(instances)
-	c := newCourier(o, cfg, instances)
+	r := newRetrieval(o, len(instances))
+	c := newCourier(r, cfg, instances)
 	defer c.dismiss()
-	return s.retrieve(o, instances, c.carry)
+	r.begun()
+	return s.retrieve(r, instances, c.carry)
 }
 
 // get answers a C-GET-RQ (PS3.7 §9.1.3, §9.3.3): the instances go to the peer,
@@ -47,7 +49,7 @@ func (s *Server) get(ctx context.Context, a *Association, presentation Context, 
 		return o.refused(answer)
 	}
 	g := &giver{o: o, out: newPDataWriter(a.up, a.user.MaxPDU, givenPDU)}
-	return s.retrieve(o, instances, g.carry)
+	return s.retrieve(newRetrieval(o, len(instances)), instances, g.carry)
 }
 
 // refused is the only response to a retrieve that does not begin.
@@ -64,18 +66,26 @@ type retrieval struct {
 	told   time.Time
 }
 
+func newRetrieval(o *operation, n int) *retrieval {
+	return &retrieval{operation: o, counts: SubOperations{Remaining: n}, told: time.Now()}
+}
+
 // progressEvery is how often a requestor hears how far we are.
 const progressEvery = time.Second
 
 // retrieve performs the sub-operations, one after the other; one that fails does
 // not stop the others.
-func (s *Server) retrieve(o *operation, instances []Instance, carry func(Instance) Status) error {
-	r := &retrieval{operation: o, counts: SubOperations{Remaining: len(instances)}, told: time.Now()}
+func (s *Server) retrieve(r *retrieval, instances []Instance, carry func(Instance) Status) error {
+	o := r.operation
 	for _, i := range instances {
 		if r.look() != nil {
 			break
 		}
-		r.count(i, carry(i))
+		status := carry(i)
+		if r.over == errCancelled && status == StatusCannotMove {
+			break // cut off: it remains
+		}
+		r.count(i, status)
 		r.tell()
 	}
 	err := r.last()
@@ -95,6 +105,32 @@ func (r *retrieval) count(i Instance, status Status) {
 		r.counts.Failed++
 		r.failed = append(r.failed, i.SOPInstanceUID)
 	}
+}
+
+// begun tells how many there are to be, before the destination has been reached.
+//
+// Gap: nothing is told, and no C-CANCEL heard, while QuerySCP.Select searches, while
+// the destination is connected to (ClientConfig.Associate, twice: a minute), while it
+// takes one PDU (givenPDU at the least pace: two minutes), and while it answers
+// (subOperation: two minutes). So with the defaults a destination can keep us silent
+// for some five minutes on end. To do better would take another goroutine.
+func (r *retrieval) begun() {
+	if r.counts.Remaining > 0 {
+		r.stop(r.report(StatusPending, nil))
+	}
+}
+
+// alive looks and tells in the middle of a sub-operation that takes long, and says
+// why it must end. A short one is not cut off: its end is near.
+func (r *retrieval) alive() error {
+	if r.over == nil && time.Since(r.told) < progressEvery {
+		return nil
+	}
+	if err := r.look(); err != nil {
+		return err
+	}
+	r.tell()
+	return r.over
 }
 
 // tell sends a pending response, now and then.

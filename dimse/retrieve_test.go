@@ -202,7 +202,7 @@ func slowStore(each time.Duration) Handler {
 	})
 }
 
-// TestMoveTellsHowFarItIs, at most every second; a cancel ends it between two
+// TestMoveTellsHowFarItIs, at once and at most every second; a cancel ends it between two
 // instances, and the counts say what was done.
 func TestMoveTellsHowFarItIs(t *testing.T) {
 	scp := &shelf{t: t}
@@ -211,11 +211,45 @@ func TestMoveTellsHowFarItIs(t *testing.T) {
 	}
 	conversation(t, scp, func(s *script) {
 		scp.peers = map[string]ClientConfig{"WS2": far(s.t, ServerConfig{Handler: slowStore(400 * time.Millisecond)})}
-		s.send(moveMessage(t, 3)).expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 7, Failed: 3})
+		s.send(moveMessage(t, 3)).expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 10})
+		s.expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 7, Failed: 3})
 		s.expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 4, Failed: 6})
 		s.send(cancelMessage(moveContext, 3)).expectCounts(cMoveRQ, 3, StatusCancel, SubOperations{Remaining: 4, Failed: 6})
 		s.release()
 	})
+}
+
+// TestMoveOfOneLongInstanceIsAlive: while one instance goes out for hours, the
+// requestor hears of it every second, and a cancel is heard and obeyed in the middle;
+// what was cut off remains, and nothing of it is taken for whole.
+func TestMoveOfOneLongInstanceIsAlive(t *testing.T) {
+	scp, k := &shelf{t: t, instances: []Instance{stocked(0, ctImage, ExplicitVRLE, "")}}, &keeper{}
+	scp.instances[0].Open = func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(readerFunc(func(p []byte) (int, error) {
+			time.Sleep(100 * time.Millisecond)
+			return min(len(p), 4<<10), nil // without end
+		})), nil
+	}
+	conversation(t, scp, func(s *script) {
+		scp.peers = map[string]ClientConfig{"WS2": far(s.t, ServerConfig{Handler: k})}
+		start := time.Now()
+		s.send(moveMessage(t, 3))
+		for range 3600 {
+			s.expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 1})
+		}
+		if took := time.Since(start); took < 59*time.Minute || took > 70*time.Minute {
+			t.Errorf("3600 pending responses came in %v", took)
+		}
+		start = time.Now()
+		s.send(cancelMessage(moveContext, 3)).expectCounts(cMoveRQ, 3, StatusCancel, SubOperations{Remaining: 1})
+		if took := time.Since(start); took > 2*progressEvery {
+			t.Errorf("cancelled after %v", took)
+		}
+		s.release()
+	})
+	if got := k.all(); len(got) != 1 || got[0].err == nil {
+		t.Error("half an instance arrived as a whole one")
+	}
 }
 
 // TestMoveToAHangingDestinationEnds: not at once, but in minutes, whether it
@@ -239,7 +273,10 @@ func TestMoveToAHangingDestinationEnds(t *testing.T) {
 				}
 				scp.peers = map[string]ClientConfig{"WS2": deaf}
 				start := time.Now()
-				s.send(moveMessage(t, 3))
+				s.send(moveMessage(t, 3)).expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 100})
+				if h != nil { // before the second attempt
+					s.expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 100})
+				}
 				s.expectCounts(cMoveRQ, 3, StatusPending, SubOperations{Remaining: 99, Failed: 1})
 				s.expectCounts(cMoveRQ, 3, StatusCannotMove, SubOperations{Failed: 100})
 				if took := time.Since(start); took > 2*(subOperation+time.Minute) {
