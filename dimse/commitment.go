@@ -292,13 +292,16 @@ func checkEvent(presentation Context, cmd command) Status {
 // result has to be reported again on another association. A response without
 // Event Type ID is fine.
 func (a *Association) ReportCommitment(ctx context.Context, r CommitmentResult) (Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxReport)
-	defer cancel()
+	if _, ok := ctx.Deadline(); !ok {
+		limited, cancel := context.WithTimeout(ctx, maxReport)
+		defer cancel()
+		ctx = limited
+	}
 	return a.invoke(ctx, &errand{class: StorageCommitmentPush, done: make(chan outcome, 1), begin: func(p Context) (command, *DataSet, error) {
 		return commitmentEvent(p, r)
 	}})
 }
 
 // maxReport bounds the wait for the answer to a report on the association of a
-// peer that may not be listening for any.
+// peer that may not be listening for any, if the caller has set no bound.
 const maxReport = time.Minute

@@ -14,7 +14,7 @@ type book struct {
 	entries map[string]*entry
 	lanes   map[line]*lane
 	devices map[string]*load // by calling title
-	active  int              // lanes that are served
+	serving map[string]bool  // calling titles that have a slot
 }
 
 // line is a device and the title that it called: results go back along it.
@@ -28,6 +28,9 @@ type lane struct {
 	line
 	entries map[string]*entry
 	busy    bool
+	slot    bool      // one of those that are counted, one for a calling title
+	calls   []*job    // judged, and waiting for a slot
+	asks    int       // requests of the device
 	after   time.Time // no call before; the device could not be reached
 	tries   int       // calls in vain
 	shy     bool      // it did not take a report on its own association
@@ -55,7 +58,7 @@ type entry struct {
 }
 
 func newBook() *book {
-	return &book{entries: map[string]*entry{}, lanes: map[line]*lane{}, devices: map[string]*load{}}
+	return &book{entries: map[string]*entry{}, lanes: map[line]*lane{}, devices: map[string]*load{}, serving: map[string]bool{}}
 }
 
 // age is for how long a transaction has been here. It counts the monotonic clock
@@ -84,6 +87,7 @@ func (b *book) add(t *Transaction, now, next time.Time, a *dimse.Association) {
 	d.transactions++
 	d.references += en.refs
 	if a != nil {
+		l.asks++
 		l.after = time.Time{} // who asks is alive
 	}
 }
@@ -96,7 +100,9 @@ func (b *book) again(en *entry, next time.Time, a *dimse.Association) {
 	if en.next.After(next) || en.next.IsZero() {
 		en.next = next
 	}
-	b.lanes[en.line].after = time.Time{}
+	l := b.lanes[en.line]
+	l.asks++
+	l.after = time.Time{}
 }
 
 // gone says that an entry is not pending any more.
@@ -124,9 +130,17 @@ func (b *book) tidy(l *lane) {
 
 // rest ends the serving of a lane.
 func (b *book) rest(l *lane) {
+	b.leave(l)
 	l.busy = false
-	b.active--
 	b.tidy(l)
+}
+
+// leave gives the slot of a lane back.
+func (b *book) leave(l *lane) {
+	if l.slot {
+		l.slot = false
+		delete(b.serving, l.calling)
+	}
 }
 
 // due marks lanes as busy that have something to do, as many as may run, and says
@@ -136,12 +150,12 @@ func (b *book) due(now time.Time, most int) (lanes []*lane, wait time.Duration) 
 	for _, l := range b.lanes {
 		next := l.next()
 		switch {
-		case l.busy || next.IsZero() || b.active == most: // the end of another wakes us
+		case l.busy || next.IsZero() || b.serving[l.calling] || len(b.serving) == most: // the end of another wakes us
 		case next.After(now):
 			wait = min(wait, next.Sub(now))
 		default:
-			l.busy = true
-			b.active++
+			l.busy, l.slot = true, true
+			b.serving[l.calling] = true
 			lanes = append(lanes, l)
 		}
 	}
@@ -149,6 +163,9 @@ func (b *book) due(now time.Time, most int) (lanes []*lane, wait time.Duration) 
 }
 
 func (l *lane) next() (next time.Time) {
+	if len(l.calls) > 0 {
+		return time.Unix(1, 0) // at once
+	}
 	for _, en := range l.entries {
 		if next.IsZero() || en.next.Before(next) {
 			next = en.next

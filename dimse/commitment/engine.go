@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -153,22 +154,62 @@ func (e *Engine) due(now time.Time) ([]*lane, time.Duration) {
 	return e.book.due(now, e.cfg.Parallel)
 }
 
-// serve does what is due for one device. One goroutine a device at a time.
+// serve does what is due for one device. One goroutine a line at a time. The slot
+// is given back before the device's own associations are waited for; what has to
+// go over a new one then waits for the next slot.
 func (e *Engine) serve(ctx context.Context, l *lane) {
 	defer e.rest(l)
-	var calls []*job
-	for _, en := range e.batch(l) {
-		if ctx.Err() != nil {
-			return
-		}
-		j := e.look(ctx, en)
-		if j != nil && !e.tellSame(ctx, l, j) {
-			calls = append(calls, j)
-		}
+	if calls := e.takeCalls(l); len(calls) > 0 {
+		e.call(ctx, l, calls)
+		return
+	}
+	same, calls := e.looks(ctx, l)
+	if len(same) > 0 {
+		e.leave(l)
+		e.keepCalls(l, append(calls, e.tellSame(ctx, l, same)...))
+		return
 	}
 	if len(calls) > 0 {
 		e.call(ctx, l, calls)
 	}
+}
+
+// looks judges what is due, and says what goes over which kind of association.
+func (e *Engine) looks(ctx context.Context, l *lane) (same, calls []*job) {
+	for _, en := range e.batch(l) {
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		switch j := e.look(ctx, en); {
+		case j == nil:
+		case e.onSame(l, j):
+			same = append(same, j)
+		default:
+			calls = append(calls, j)
+		}
+	}
+	return same, calls
+}
+
+func (e *Engine) takeCalls(l *lane) []*job {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	calls := slices.DeleteFunc(l.calls, func(j *job) bool { return e.book.gone(j.entry) })
+	l.calls = nil
+	return calls
+}
+
+func (e *Engine) keepCalls(l *lane, calls []*job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.calls = calls
+}
+
+func (e *Engine) leave(l *lane) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.book.leave(l)
+	e.poke()
 }
 
 func (e *Engine) batch(l *lane) []*entry {

@@ -17,9 +17,8 @@ const maxOnSame = 400
 
 var errNoWay = errors.New("the device has no association open and no address is configured")
 
-// tellSame reports on the device's own association. It returns false when that
-// has to happen on another one.
-func (e *Engine) tellSame(ctx context.Context, l *lane, j *job) bool {
+// onSame says whether a result goes over the device's own association.
+func (e *Engine) onSame(l *lane, j *job) bool {
 	same, reachable := e.cfg.Same(l.calling), e.reachable(l.calling)
 	e.mu.Lock()
 	shy := l.shy
@@ -30,20 +29,91 @@ func (e *Engine) tellSame(ctx context.Context, l *lane, j *job) bool {
 	case reachable && (shy || j.entry.refs > maxOnSame):
 		return false
 	}
-	rsp, err := j.same.ReportCommitment(ctx, j.result)
-	if err != nil {
-		e.cfg.Log.Info("commitment not reported on the device's association", "calling", l.calling, "err", err)
-		e.mu.Lock()
-		l.shy = l.shy || errors.Is(err, dimse.ErrTimeout) || errors.Is(err, dimse.ErrAborted)
-		if j.entry.same == j.same {
-			j.entry.same, j.same = nil, nil
-		}
-		e.mu.Unlock()
-		return false
-	}
-	e.answered(ctx, j, rsp, "same association")
 	return true
 }
+
+// How long an association that is busy, or silent, is waited for: where there is no
+// other way, as long as one that is busy with a large object may take.
+const patienceOnSame, patienceOnOnly = time.Minute, 10 * time.Minute
+
+// tellSame reports on devices' own associations and returns what has to go over a
+// new one. After one error an association is left alone for the rest of the jobs:
+// the wait for each would be in vain, too.
+func (e *Engine) tellSame(ctx context.Context, l *lane, jobs []*job) (calls []*job) {
+	failed := map[*dimse.Association]error{}
+	for _, j := range jobs {
+		err := failed[j.same]
+		first := err == nil
+		if first {
+			err = e.tellOn(ctx, l, j)
+			failed[j.same] = err
+		}
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && e.leaveSame(ctx, l, j, err, first):
+			calls = append(calls, j)
+		}
+	}
+	return calls
+}
+
+func (e *Engine) tellOn(ctx context.Context, l *lane, j *job) error {
+	patience := patienceOnOnly
+	if e.reachable(l.calling) {
+		patience = patienceOnSame
+	}
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rsp, err := j.same.ReportCommitment(limited, j.result)
+	if err == nil {
+		e.answered(ctx, j, rsp, "same association")
+		return nil
+	}
+	e.cfg.Log.Info("commitment not reported on the device's association", "calling", l.calling, "err", err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l.shy = l.shy || errors.Is(err, dimse.ErrUnanswered)
+	return err
+}
+
+// leaveSame decides where a result goes that was not told on the device's own
+// association: over a new one (true), or, where there is no other way, there
+// again. Only who was asked first, and left without answer, is to blame.
+func (e *Engine) leaveSame(ctx context.Context, l *lane, j *job, err error, first bool) (call bool) {
+	reachable := e.reachable(l.calling)
+	e.mu.Lock()
+	if (reachable || j.same.Over()) && j.entry.same == j.same {
+		j.entry.same, j.same = nil, nil
+	}
+	e.mu.Unlock()
+	switch {
+	case reachable:
+		return true
+	case first && errors.Is(err, dimse.ErrUnanswered):
+		e.refused(ctx, j, err)
+	case j.same == nil:
+		e.refused(ctx, j, errNoWay)
+	default:
+		e.putOff(ctx, j, err)
+	}
+	return false
+}
+
+// putOff tries a result again soon, it not being to blame: the association was busy.
+func (e *Engine) putOff(ctx context.Context, j *job, err error) {
+	e.mu.Lock()
+	if j.unchanged() {
+		j.entry.last = err
+		j.entry.next = time.Now().Add(e.cfg.FirstPause)
+	}
+	e.mu.Unlock()
+	e.giveUp(ctx, j, err)
+}
+
+// unchanged says that nobody has asked again, or opened another way, since the
+// job was made. Then when to look next is ours to say. Called with mu.
+func (j *job) unchanged() bool { return j.entry.asked == j.asked && j.entry.same == j.same }
 
 // maxVain is how many results may fail in a row, each on an association that
 // stood, before the device and not the results is taken for the reason.
@@ -57,12 +127,13 @@ func (e *Engine) call(ctx context.Context, l *lane, jobs []*job) {
 		return
 	}
 	var c *dimse.Client
+	asks := e.asks(l)
 	defer func() { e.release(ctx, l, c) }()
 	for i, vain := 0, 0; i < len(jobs); i++ {
 		if c == nil || c.Over() {
 			var err error
 			if c, err = e.dial(ctx, l); err != nil {
-				e.unreachable(ctx, l, jobs[i:], err)
+				e.unreachable(ctx, l, asks, jobs[i:], err)
 				return
 			}
 		}
@@ -73,7 +144,7 @@ func (e *Engine) call(ctx context.Context, l *lane, jobs []*job) {
 		case ctx.Err() != nil:
 			return
 		case vain == maxVain:
-			e.unreachable(ctx, l, jobs[i+1:], err)
+			e.unreachable(ctx, l, asks, jobs[i+1:], err)
 			return
 		}
 	}
@@ -148,9 +219,17 @@ func (e *Engine) tooEarly(l *lane, jobs []*job) bool {
 		return false
 	}
 	for _, j := range jobs {
-		j.entry.next = l.after
+		if j.unchanged() {
+			j.entry.next = l.after
+		}
 	}
 	return true
+}
+
+func (e *Engine) asks(l *lane) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return l.asks
 }
 
 func (e *Engine) reached(l *lane) {
@@ -160,18 +239,23 @@ func (e *Engine) reached(l *lane) {
 }
 
 // unreachable puts off everything that is due for a device.
-func (e *Engine) unreachable(ctx context.Context, l *lane, jobs []*job, err error) {
+func (e *Engine) unreachable(ctx context.Context, l *lane, asks int, jobs []*job, err error) {
 	if ctx.Err() != nil {
 		return // we are ending
 	}
 	e.mu.Lock()
 	l.tries++
-	l.after = time.Now().Add(e.pause(l.tries))
+	next := time.Now().Add(e.pause(l.tries))
+	if l.asks == asks {
+		l.after = next
+	} // else it lives, as we have heard since
 	for _, j := range jobs {
-		j.entry.next, j.entry.last = l.after, err
+		if j.unchanged() {
+			j.entry.next, j.entry.last = next, err
+		}
 	}
 	e.mu.Unlock()
-	e.cfg.Log.Warn("device not told of commitments", "calling", l.calling, "results", len(jobs), "next", l.after, "err", err)
+	e.cfg.Log.Warn("device not told of commitments", "calling", l.calling, "results", len(jobs), "next", next, "err", err)
 	for _, j := range jobs {
 		e.giveUp(ctx, j, err)
 	}
@@ -184,7 +268,7 @@ func (e *Engine) pause(n int) time.Duration {
 // refused puts off one result, unless there is another way to tell it by now.
 func (e *Engine) refused(ctx context.Context, j *job, err error) {
 	e.mu.Lock()
-	if j.entry.asked == j.asked && j.entry.same == j.same {
+	if j.unchanged() {
 		j.entry.tries++
 		j.entry.last = err
 		j.entry.next = time.Now().Add(e.pause(j.entry.tries))
@@ -196,7 +280,7 @@ func (e *Engine) refused(ctx context.Context, j *job, err error) {
 // answered takes the device's answer to a report. Success, also with a warning,
 // is the end of the transaction.
 func (e *Engine) answered(ctx context.Context, j *job, rsp dimse.Response, where string) {
-	if rsp.Status.IsFailure() {
+	if !rsp.Status.IsSuccess() && !rsp.Status.IsWarning() { // neither is pending, which this operation does not know
 		e.cfg.Log.Warn("device refuses a commitment report", "calling", j.entry.calling, "status", rsp.Status, "where", where)
 		e.refused(ctx, j, fmt.Errorf("the device answered %v", rsp.Status))
 		return

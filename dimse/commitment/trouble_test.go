@@ -3,6 +3,8 @@ package commitment
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -176,4 +178,180 @@ func TestWhatThereIsNoWayToTellIsToldOnTheNextAssociation(t *testing.T) {
 		}
 		c.Abort()
 	})
+}
+
+// slow is an appliance that takes its time over an image.
+type slow struct {
+	*device
+	takes time.Duration
+}
+
+func (s slow) Store(_ context.Context, _ *dimse.Association, _ dimse.StoreRequest, r io.Reader) dimse.Status {
+	io.Copy(io.Discard, r)
+	time.Sleep(s.takes)
+	return dimse.StatusSuccess
+}
+
+// busy opens an association to an appliance with a slow handler; use keeps it busy.
+func (w *world) busy(d *device, called string, takes time.Duration) (c *dimse.Client, use func() error) {
+	at, stop := serve(w.t, dimse.ServerConfig{Handler: slow{&device{}, takes}, Commitment: w.engine})
+	w.t.Cleanup(stop)
+	c, err := dimse.Dial(w.t.Context(), dimse.ClientConfig{
+		Address: "edged", DialContext: at.dial, Called: called, Calling: d.title, Response: 24 * time.Hour,
+		ImplementationClassUID: "2.25.2", ImplementationVersion: "DEVICE",
+		Contexts: []dimse.Proposal{{AbstractSyntax: dimse.StorageCommitmentPush, TransferSyntaxes: []string{dimse.ImplicitVRLE}},
+			{AbstractSyntax: ct, TransferSyntaxes: []string{dimse.ImplicitVRLE}}},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c, func() error {
+		_, err := c.Store(w.t.Context(), dimse.StoreRequest{SOPClassUID: ct, SOPInstanceUID: "2.25.7", TransferSyntaxUID: dimse.ImplicitVRLE}, io.LimitReader(zeros{}, 1000))
+		return err
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func (w *world) mustRequest(c *dimse.Client, transaction string, uids ...string) {
+	w.t.Helper()
+	rsp, err := c.RequestCommitment(w.t.Context(), dimse.CommitmentRequest{TransactionUID: transaction, References: refs(uids...)})
+	if err != nil || !rsp.Status.IsSuccess() {
+		w.t.Fatal(rsp.Status, err)
+	}
+}
+
+// An association that is busy is waited for where there is no other way, however
+// long it takes.
+func TestBusyAssociationIsWaitedForWhereThereIsNoOtherWay(t *testing.T) {
+	for _, takes := range []time.Duration{70 * time.Second, 3 * time.Hour} {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			d := &device{t: t, title: "CT1", start: time.Now()}
+			w.say(Committed, "2.25.1")
+			c, use := w.busy(d, ourTitle, takes)
+			w.mustRequest(c, "2.25.100", "2.25.1")
+			if err := use(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			if err := c.AwaitCommitment(ctx, d); err != nil || len(d.reports()) != 1 {
+				t.Errorf("busy for %v: %v", takes, err)
+			}
+			c.Abort()
+		})
+	}
+}
+
+// Devices whose associations are busy take no slot from others, nor does one that
+// calls us by many names.
+func TestBusyAssociationsHoldUpNoOtherDevice(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.say(Committed, "2.25.1")
+		for n := range 12 {
+			d := &device{t: t, title: fmt.Sprint("BAD", n%3)}
+			c, use := w.busy(d, fmt.Sprint("T", n), 10*time.Hour)
+			for i := range 70 { // more than an association takes errands
+				w.mustRequest(c, fmt.Sprintf("2.25.%d.%d", n+10, i), "2.25.1")
+			}
+			go use() // ends with its server
+		}
+		time.Sleep(5 * time.Second)
+		d := w.device("CT1")
+		w.ask(d, ourTitle, "2.25.100", "2.25.1")
+		time.Sleep(5 * time.Second)
+		if len(d.reports()) != 1 {
+			t.Error("delayed by devices that it has nothing to do with")
+		}
+	})
+}
+
+// A device that asks again while it is called in vain is told on the association
+// where it asks, and does not wait for the next call.
+func TestAskedAgainDuringACallInVain(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		d := w.device("CT1")
+		d.move(newPipes()) // nobody accepts: a call takes half a minute
+		w.say(Committed, "2.25.1")
+		w.ask(d, ourTitle, "2.25.100", "2.25.1")
+		time.Sleep(6 * time.Hour) // the pauses are long by now
+		calling := func() bool {
+			w.engine.mu.Lock()
+			defer w.engine.mu.Unlock()
+			return w.engine.book.serving["CT1"]
+		}
+		for range 5000 {
+			if calling() {
+				break
+			}
+			time.Sleep(2 * time.Second)
+		}
+		if !calling() {
+			t.Fatal("it is not called any more")
+		}
+		c := w.open(d, ourTitle)
+		w.mustRequest(c, "2.25.100", "2.25.1")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := c.AwaitCommitment(ctx, d); err != nil {
+			t.Error("not told:", err)
+		}
+		c.Abort()
+	})
+}
+
+// A device that hangs up over a report on its own association is told on a new
+// one, and at once the next time.
+func TestDeviceThatHangsUpIsCalled(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		d := w.device("CT1")
+		w.say(Committed, "2.25.1")
+		for i, uid := range []string{"2.25.100", "2.25.200"} {
+			conns := &hangUp{}
+			at := w.at
+			c, err := dimse.Dial(t.Context(), dimse.ClientConfig{
+				Address: "edged", Called: ourTitle, Calling: "CT1", ImplementationClassUID: "2.25.2", ImplementationVersion: "DEVICE",
+				DialContext: conns.through(at),
+				Contexts:    []dimse.Proposal{{AbstractSyntax: dimse.StorageCommitmentPush, TransferSyntaxes: []string{dimse.ImplicitVRLE}}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.mustRequest(c, uid, "2.25.1")
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			c.AwaitCommitment(ctx, hanger{conns}) // hangs up over it
+			cancel()
+			time.Sleep(10 * time.Second)
+			if got := d.reports(); len(got) != i+1 || !got[i].alone {
+				t.Errorf("heard %+v", got)
+			}
+			if conns.hung != (i == 0) {
+				t.Errorf("round %d: told on its own association %v", i, conns.hung)
+			}
+			c.Abort()
+		}
+	})
+}
+
+// hangUp is a connection that can be cut off by who reads from it.
+type hangUp struct {
+	conn net.Conn
+	hung bool
+}
+
+func (h *hangUp) through(at *pipes) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		h.conn, err = at.dial(ctx, network, address)
+		return h.conn, err
+	}
+}
+
+type hanger struct{ *hangUp }
+
+func (h hanger) CommitmentReported(context.Context, *dimse.Association, dimse.CommitmentResult) dimse.Answer {
+	h.hung = true
+	h.conn.Close()
+	return dimse.Answer{}
 }
