@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"slices"
 	"time"
 
 	"edged/dimse"
+	"edged/hub/forward"
 	"edged/internal/dicom"
 )
 
@@ -49,21 +49,11 @@ func (c *Config) reportTitles() []string {
 // and, where one is configured with an IP address, from there.
 func (c *Config) admitReporter(p dimse.Peer) *dimse.Reject {
 	for _, d := range c.Destinations {
-		if d.Confirm == "commitment" && d.AETitle == p.Calling && d.mayComeFrom(p.Addr) {
+		if d.Confirm == "commitment" && d.AETitle == p.Calling && forward.MayComeFrom(d.Address, p.Addr) {
 			return nil
 		}
 	}
 	return &dimse.RejectCalling
-}
-
-func (d *Destination) mayComeFrom(from net.Addr) bool {
-	host, _, err := net.SplitHostPort(d.Address)
-	ip := net.ParseIP(host)
-	if err != nil || ip == nil {
-		return true // a name: it may stand for several machines
-	}
-	tcp, ok := from.(*net.TCPAddr)
-	return ok && tcp.IP.Equal(ip)
 }
 
 // noStorage answers C-ECHO. No storage context is ever accepted.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -195,12 +196,12 @@ func (c *committer) CommitmentReported(ctx context.Context, _ *dimse.Association
 }
 
 // CommitmentReported implements dimse.CommitmentSCU for associations that an
-// archive opened (PS3.4 §J.3.3.1.2): its calling AE title says which one it is,
-// the transaction whether it was asked, with a UID that nobody can guess.
+// archive opened (PS3.4 §J.3.3.1.2): its calling AE title and its address say which
+// one it is, the transaction whether it was asked, with a UID that nobody can guess.
 func (f *Forwarder) CommitmentReported(ctx context.Context, a *dimse.Association, r dimse.CommitmentResult) dimse.Answer {
 	var names []string
 	for _, c := range f.committers {
-		if c.d.c.Called == a.Peer().Calling {
+		if c.mayReport(a.Peer()) {
 			names = append(names, c.d.c.Name)
 		}
 	}
@@ -211,6 +212,25 @@ func (f *Forwarder) CommitmentReported(ctx context.Context, a *dimse.Association
 		}
 	}
 	return answer
+}
+
+// mayReport says whether this may be the archive on an association of its own:
+// others may have the same title at other addresses.
+func (c *committer) mayReport(p dimse.Peer) bool {
+	return c.d.c.Called == p.Calling && MayComeFrom(c.d.c.Address, p.Addr)
+}
+
+// MayComeFrom says whether a peer at from may be the archive that is configured with
+// address: the same IP, or any when that has a name, which may stand for several
+// machines.
+func MayComeFrom(address string, from net.Addr) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	if err != nil || ip == nil {
+		return true
+	}
+	tcp, ok := from.(*net.TCPAddr)
+	return ok && tcp.IP.Equal(ip)
 }
 
 // reported answers Success when the result is durable. What has failed here is

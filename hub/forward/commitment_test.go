@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -467,3 +468,31 @@ func TestATransactionIsBounded(t *testing.T) {
 }
 
 var _ Commitments = (*ledger.SQLite)(nil)
+
+// Of two archives with one title only the one that is at that address may report.
+func TestAReportCountsForTheArchiveAtThatAddress(t *testing.T) {
+	from := func(ip string) dimse.Peer {
+		return dimse.Peer{Calling: "ARCHIVE", Addr: &net.TCPAddr{IP: net.ParseIP(ip), Port: 40000}}
+	}
+	for _, c := range []struct {
+		address, from string
+		want          bool
+	}{
+		{"10.0.0.1:104", "10.0.0.1", true},
+		{"10.0.0.1:104", "::ffff:10.0.0.1", true},
+		{"10.0.0.1:104", "10.0.0.2", false},
+		{"[fd00::1]:104", "fd00::1", true},
+		{"[fd00::1]:104", "fd00::2", false},
+		{"archive.example:104", "10.0.0.2", true},
+	} {
+		a := &committer{d: committing(c.address)}
+		if got := a.mayReport(from(c.from)); got != c.want {
+			t.Errorf("the archive at %s, a report from %s: %t, want %t", c.address, c.from, got, c.want)
+		}
+		if stranger := from(c.from); c.want {
+			if stranger.Calling = "OTHER"; a.mayReport(stranger) {
+				t.Errorf("%s reports in the name of %s", stranger.Calling, c.address)
+			}
+		}
+	}
+}
