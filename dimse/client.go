@@ -141,6 +141,7 @@ type Client struct {
 	over error
 
 	asked     string   // the transaction that the peer has taken and not answered yet
+	earlier   string   // likewise of the request before, while another is under way
 	requested bool     // there was one
 	reports   []report // read, and for AwaitCommitment to answer
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Storage Commitment from the requestor's side of an association, as SCU and as
@@ -19,11 +20,13 @@ func (c *Client) RequestCommitment(ctx context.Context, rq CommitmentRequest) (R
 	if !c.mayBe(StorageCommitmentPush, func(r Role) bool { return r.SCU }) {
 		return Response{}, fmt.Errorf("%w: SCU of %s", ErrNoRole, StorageCommitmentPush)
 	}
-	c.asked, c.requested = rq.TransactionUID, true // the report may overtake the response
+	had := c.requested
+	c.earlier, c.asked, c.requested = c.asked, rq.TransactionUID, true // the report may overtake the response
 	rsp, err := c.call(ctx, StorageCommitmentPush, func(p Context) (command, *DataSet, error) { return commitmentAction(p, rq) })
 	if err != nil || rsp.Status.IsFailure() {
-		c.asked, c.requested = "", false
+		c.asked, c.requested = c.earlier, had // what was taken before is outstanding still
 	}
+	c.earlier = ""
 	return rsp, err
 }
 
@@ -70,7 +73,8 @@ func (c *Client) call(ctx context.Context, class string, begin func(Context) (co
 // last RequestCommitment has been answered and scu has taken the answer. It
 // returns nil then, at once when that has happened before; ErrReleased when the
 // peer leaves without; and the error of ctx when that ends first: the association
-// lives then. Without a request it takes reports until ctx ends. scu may be nil
+// lives then. How long a report may take is for ctx alone to say: it may take a
+// day. Without a request it takes reports until ctx ends. scu may be nil
 // if the configuration has one.
 func (c *Client) AwaitCommitment(ctx context.Context, scu CommitmentSCU) error {
 	if scu == nil {
@@ -109,7 +113,7 @@ func (c *Client) awaitReport(ctx context.Context, scu CommitmentSCU) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := c.await(); err != nil {
+	if err := c.awaitLong(); err != nil {
 		if err == errWoken {
 			err = nil // why, the next round finds out
 		}
@@ -126,10 +130,24 @@ func (c *Client) awaitReport(ctx context.Context, scu CommitmentSCU) error {
 	return c.serveStray(ctx, presentation, cmd, scu)
 }
 
+// awaitLong waits for a message until it is woken: Response bounds the waits for
+// responses only.
+func (c *Client) awaitLong() error {
+	idle := c.up.idle
+	c.up.idle = forever
+	defer func() { c.up.idle = idle }()
+	return c.await()
+}
+
+const forever = 100 * 365 * 24 * time.Hour
+
 func (c *Client) settleReport(ctx context.Context, r report, scu CommitmentSCU) error {
 	settled, err := c.answerReport(ctx, r, scu)
 	if settled != "" && settled == c.asked {
 		c.asked = ""
+	}
+	if settled == c.earlier {
+		c.earlier = ""
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"slices"
 	"strings"
@@ -653,5 +654,74 @@ func TestReportWithoutAClearAnswerHasFailed(t *testing.T) {
 			s.send(pdata(pdv(1, isCommand|isLast, echoCommand(9)))).expectResponse(0x8030, 9, StatusSuccess) // it lives
 			s.release()
 		})
+	}
+}
+
+// How long AwaitCommitment waits is for its context to say: Response is for
+// responses.
+func TestAwaitIsBoundedByItsContextAlone(t *testing.T) {
+	o, mine := newOffice(), newOffice()
+	bubble(t, ServerConfig{Handler: &keeper{}, Commitment: o}, func(t *testing.T, _ *Server, l *pipeListener) {
+		cfg := clientConfig("0", commitmentProposal(ImplicitVRLE))
+		cfg.Response = 2 * time.Second
+		cfg.DialContext = func(context.Context, string, string) (net.Conn, error) { return l.dial(), nil }
+		c, err := Dial(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.RequestCommitment(t.Context(), askForTwo); err != nil {
+			t.Fatal(err)
+		}
+		reported := make(chan error, 1)
+		go func() {
+			time.Sleep(time.Minute)
+			_, err := (<-o.came).ReportCommitment(context.Background(), halfResult)
+			reported <- err
+		}()
+		if err := c.AwaitCommitment(t.Context(), mine); err != nil {
+			t.Error(err)
+		}
+		c.Abort()
+		if err := <-reported; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A request that fails leaves the one before it outstanding, if that has not been
+// answered meanwhile.
+func TestRequestThatFailsLeavesTheOneBeforeOutstanding(t *testing.T) {
+	o := newOffice()
+	_, port := serveTCP(t, ServerConfig{Handler: &keeper{}, Commitment: o})
+	c := testDial(t, port, commitmentProposal(ImplicitVRLE))
+	if _, err := c.RequestCommitment(t.Context(), askForTwo); err != nil {
+		t.Fatal(err)
+	}
+	tooLong := CommitmentRequest{TransactionUID: "2.25.9", References: make([]Reference, 200_000)}
+	if _, err := c.RequestCommitment(t.Context(), tooLong); err == nil || c.Over() {
+		t.Fatalf("a request that cannot be written: %v", err)
+	}
+	nothing := CommitmentRequest{TransactionUID: "2.25.9"}
+	if rsp, err := c.RequestCommitment(t.Context(), nothing); err != nil || !rsp.Status.IsFailure() {
+		t.Fatalf("a request of nothing: %v, %v", rsp.Status, err)
+	}
+	a, reported, mine := <-o.came, make(chan error, 1), newOffice()
+	go func() {
+		_, err := a.ReportCommitment(context.Background(), halfResult)
+		reported <- err
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := c.AwaitCommitment(ctx, mine); err != nil {
+		t.Error(err)
+	}
+	if _, results := mine.told(); len(results) != 1 {
+		t.Errorf("told %+v", results)
+	}
+	if err := c.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-reported; err != nil {
+		t.Error(err)
 	}
 }
