@@ -19,8 +19,15 @@
 //   - The same request again is the same transaction and its result comes again;
 //     the same Transaction UID with other instances is refused with 0131.
 //   - Requests and references are bounded, for each device and in all; more are
-//     refused with 0213.
-//   - A device that cannot be reached delays only its own results.
+//     refused with 0213. But what there is no way to answer (the device has no
+//     address and has left) is not in the way of new requests: when there is no
+//     room, the oldest of that gives way and is told as given up.
+//   - A device that cannot be reached delays only its own results; one whose
+//     associations are busy is waited for without a slot of Parallel.
+//   - A result that the device cannot stand has pauses of its own and delays no
+//     other; only a call that fails, or three results in a row, put off all. News
+//     (Changed) hurries what is undecided and undoes no pause; a request of the
+//     device does.
 //   - Time is counted while the engine runs. A clock that jumps gives up nothing.
 //
 // # What it deliberately does not do
@@ -32,11 +39,13 @@
 // # On which association
 //
 // A device that keeps its association open is told there, between two messages;
-// one that has left, or leaves or stays silent instead of answering, is told on a
-// new association, with the SCP role proposed (PS3.4 §J.3.3.1.2), as the AE title
-// that it had called, which modalities insist on, and in Implicit or Explicit VR
+// one that has left, or leaves, hangs up or stays silent instead of answering, is
+// told on a new association, with the SCP role proposed (PS3.4 §J.3.3.1.2), as the
+// AE title that it had called, which modalities insist on, and in Implicit or Explicit VR
 // Little Endian, whichever it takes. Same says which devices want only the one or
-// the other.
+// the other. Where there is no other way, the device's own association is waited
+// for longer, and what could not be told is told on the next that it opens with
+// commitment (Opened, which an Observer is to call).
 //
 // # A stored transaction
 //

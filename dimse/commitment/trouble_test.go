@@ -29,6 +29,12 @@ func (p *picky) CommitmentReported(ctx context.Context, a *dimse.Association, r 
 	return p.device.CommitmentReported(ctx, a, r)
 }
 
+func (p *picky) fallen() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.falls
+}
+
 // pickyDevice cannot stand the reports of some transactions.
 func (w *world) pickyDevice(title string, bad ...string) *picky {
 	p := &picky{device: w.device(title), bad: map[string]bool{}}
@@ -69,8 +75,8 @@ func TestReportThatTheDeviceCannotStandHoldsUpNoOther(t *testing.T) {
 				t.Errorf("shown: %+v", lines)
 			}
 			time.Sleep(9 * 24 * time.Hour)
-			if len(w.givenUp()) != n || p.falls > n*250 {
-				t.Errorf("%d given up, after %d attempts", len(w.givenUp()), p.falls)
+			if len(w.givenUp()) != n || p.fallen() > n*250 {
+				t.Errorf("%d given up, after %d attempts", len(w.givenUp()), p.fallen())
 			}
 		})
 	}
@@ -90,8 +96,8 @@ func TestDeviceThatFailsEveryReportIsLeftAlone(t *testing.T) {
 			w.ask(p.device, ourTitle, uid, "2.25.1")
 		}
 		time.Sleep(24 * time.Hour)
-		if p.falls < 20 || p.falls > 200 {
-			t.Errorf("%d attempts in a day", p.falls)
+		if n := p.fallen(); n < 20 || n > 200 {
+			t.Errorf("%d attempts in a day", n)
 		}
 	})
 }
