@@ -136,7 +136,7 @@ func (c *commitments) reach(calling string) (cfg dimse.ClientConfig, ok bool) {
 		ok = true
 		cfg = dimse.ClientConfig{Address: netip.AddrPortFrom(address, uint16(d.Port)).String(), ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName}
 		if d.TLS == tlsServer || d.TLS == tlsMutual {
-			secure, err := c.cfg.Dicom.TLS.callback()
+			secure, err := c.cfg.Dicom.TLS.callback(d, c.log)
 			if err != nil {
 				c.log.Error("device cannot be called", "calling", calling, "err", err)
 				return cfg, false

@@ -185,7 +185,7 @@ func TestCommitmentIsReportedByTLS(t *testing.T) {
 	r, address := secureRig(t, a, `{ae_title: CT1, address: 127.0.0.1, port: `+portOf(at)+`, tls: mutual, commitment: received, quirks: [report-on-new-association]}`)
 	o := synthetic(t, 1, synth.Bench(1, 64<<10))[0]
 	cfg := r.dialTLS(address, "CT1", nil, o.need(), dimse.Need{SOPClassUID: dimse.StorageCommitmentPush, TransferSyntaxUID: dimse.ExplicitVRLE})
-	cfg.TLS, err = DicomTLS{Cert: a.file("ct1.pem"), Key: a.file("ct1.key"), ClientCA: a.file("ca.pem")}.callback()
+	cfg.TLS, err = DicomTLS{Cert: a.file("ct1.pem"), Key: a.file("ct1.key"), ClientCA: a.file("ca.pem")}.callback(Device{Address: "127.0.0.1"}, slog.New(slog.DiscardHandler))
 	ok(t, err)
 	c := mustDial(t, cfg)
 	r.mustStore(c, o)

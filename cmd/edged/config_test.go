@@ -23,26 +23,28 @@ func TestExampleConfigurationIsTheDefault(t *testing.T) {
 // An error in a configuration names file, line, key, and what is allowed.
 func TestConfigurationErrorsSayWhatIsAllowed(t *testing.T) {
 	for text, want := range map[string]string{
-		"dicom:\n  lisen: x":                                                                      ":2: dicom.lisen: unknown key; did you mean listen?",
-		"dicom:\n  ae_title: much_too_long_for_a_title":                                           ":2: dicom.ae_title: ",
-		"dicom:\n  devices:\n    - {ae_title: A, port: 99999}":                                    ":3: dicom.devices[0].port: 99999 is not a port",
-		"dicom:\n  devices:\n    - {ae_title: A, address: x}":                                     ":3: dicom.devices[0].address: ",
-		"dicom:\n  devices:\n    - {ae_title: A, quiet: 0s}":                                      ":3: dicom.devices[0].quiet: 0s is not between 1s and 24h",
-		"dicom:\n  devices:\n    - {ae_title: A, services: [store, print]}":                       `:3: dicom.devices[0].services[1]: "print" is not one of store, query, move, get`,
-		"dicom:\n  devices:\n    - {ae_title: A, services: [query]}":                              ":3: dicom.devices[0].services: query, move and get show persons",
-		"dicom:\n  devices:\n    - {ae_title: A, commitment: soon}":                               `:3: dicom.devices[0].commitment: "soon" is not one of archived, received, off`,
-		"dicom:\n  devices:\n    - {ae_title: A, quirks: [odd]}":                                  `:3: dicom.devices[0].quirks[0]: "odd" is not one of report-on-new-association, any-called-title`,
-		"dicom:\n  devices:\n    - {ae_title: A, tls: server}":                                    ":3: dicom.devices[0].tls: server needs dicom.tls.listen",
-		"dicom:\n  devices:\n    - {ae_title: A, address: 10.0.0.0/24, port: 104}":                ":3: dicom.devices[0].port: 104 is of no use with a network",
-		"dicom:\n  tls: {listen: ':1', cert: a, key: b}\n  devices: [{ae_title: A, tls: mutual}]": ":3: dicom.devices[0].tls: mutual needs dicom.tls.client_ca",
-		"dicom:\n  max_associations_per_device: 0":                                                ":2: dicom.max_associations_per_device: 0 is not between 1 and 4096",
-		"spool: {keep: recycle}":                                                                  ":1: spool.keep: ",
-		"spool: {key_protection: paper}":                                                          ":1: spool.key_protection: ",
-		"discovery: {enabled: true}":                                                              ":1: discovery.enabled: discovery.enabled: true is not in this version yet",
-		"uplink: {hubs: [nowhere]}":                                                               `:1: uplink.hubs[0]: "nowhere" is not HOST:PORT`,
-		"uplink: {rate: 800}":                                                                     ":1: uplink.rate: ",
-		"page: {listen: here}":                                                                    ":1: page.listen: ",
-		"facility: {time_zone: Roma}":                                                             ":1: facility.time_zone: ",
+		"dicom:\n  lisen: x":                                                                                              ":2: dicom.lisen: unknown key; did you mean listen?",
+		"dicom:\n  ae_title: much_too_long_for_a_title":                                                                   ":2: dicom.ae_title: ",
+		"dicom:\n  devices:\n    - {ae_title: A, port: 99999}":                                                            ":3: dicom.devices[0].port: 99999 is not a port",
+		"dicom:\n  devices:\n    - {ae_title: A, address: x}":                                                             ":3: dicom.devices[0].address: ",
+		"dicom:\n  devices:\n    - {ae_title: A, quiet: 0s}":                                                              ":3: dicom.devices[0].quiet: 0s is not between 1s and 24h",
+		"dicom:\n  devices:\n    - {ae_title: A, services: [store, print]}":                                               `:3: dicom.devices[0].services[1]: "print" is not one of store, query, move, get`,
+		"dicom:\n  devices:\n    - {ae_title: A, services: [query]}":                                                      ":3: dicom.devices[0].services: query, move and get show persons",
+		"dicom:\n  devices:\n    - {ae_title: A, commitment: soon}":                                                       `:3: dicom.devices[0].commitment: "soon" is not one of archived, received, off`,
+		"dicom:\n  devices:\n    - {ae_title: A, quirks: [odd]}":                                                          `:3: dicom.devices[0].quirks[0]: "odd" is not one of report-on-new-association, any-called-title`,
+		"dicom:\n  devices:\n    - {ae_title: A, tls: server}":                                                            ":3: dicom.devices[0].tls: server needs dicom.tls.listen",
+		"dicom:\n  devices:\n    - {ae_title: A, address: 10.0.0.0/24, port: 104}":                                        ":3: dicom.devices[0].port: 104 is of no use with a network",
+		"dicom:\n  tls: {listen: ':1', cert: a, key: b}\n  devices: [{ae_title: A, tls: mutual}]":                         ":3: dicom.devices[0].tls: mutual needs dicom.tls.client_ca",
+		"dicom:\n  devices:\n    - {ae_title: A, tls_name: a.example}":                                                    ":3: dicom.devices[0].tls_name: a.example needs dicom.tls.client_ca",
+		"dicom:\n  tls: {listen: ':1', cert: a, key: b, client_ca: c}\n  devices: [{ae_title: A, tls_name: '*.example'}]": `:3: dicom.devices[0].tls_name: "*.example" is not a name in a certificate`,
+		"dicom:\n  max_associations_per_device: 0":                                                                        ":2: dicom.max_associations_per_device: 0 is not between 1 and 4096",
+		"spool: {keep: recycle}":                                                                                          ":1: spool.keep: ",
+		"spool: {key_protection: paper}":                                                                                  ":1: spool.key_protection: ",
+		"discovery: {enabled: true}":                                                                                      ":1: discovery.enabled: discovery.enabled: true is not in this version yet",
+		"uplink: {hubs: [nowhere]}":                                                                                       `:1: uplink.hubs[0]: "nowhere" is not HOST:PORT`,
+		"uplink: {rate: 800}":                                                                                             ":1: uplink.rate: ",
+		"page: {listen: here}":                                                                                            ":1: page.listen: ",
+		"facility: {time_zone: Roma}":                                                                                     ":1: facility.time_zone: ",
 	} {
 		file := filepath.Join(t.TempDir(), "edged.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -50,6 +52,30 @@ func TestConfigurationErrorsSayWhatIsAllowed(t *testing.T) {
 		}
 		if _, err := loadConfig(file); err == nil || !strings.HasPrefix(err.Error(), file+want) {
 			t.Errorf("%q:\n got %v\nwant %s%s...", text, err, file, want)
+		}
+	}
+}
+
+// A device that would be called and cannot be is named before the first call.
+func TestCheckNamesWhoCannotBeCalled(t *testing.T) {
+	device := func(d Device) Device {
+		d.AETitle, d.Address, d.TLS = "WS", "10.0.0.7", tlsServer
+		return d
+	}
+	committed, moved := device(Device{Port: 104, Services: []string{serviceStore}, Commitment: commitReceived}), device(Device{Port: 104, Services: []string{serviceGet}})
+	mover := Device{AETitle: "M", Address: "10.0.0.8", Services: []string{serviceMove}}
+	for _, c := range []struct {
+		d    Dicom
+		want bool
+	}{
+		{Dicom{Devices: []Device{committed}}, true},
+		{Dicom{Devices: []Device{moved}}, false},
+		{Dicom{Devices: []Device{moved, mover}}, true},
+		{Dicom{Devices: []Device{moved, mover}, TLS: DicomTLS{ClientCA: "ca.pem"}}, false},
+		{Dicom{Devices: []Device{device(Device{Services: []string{serviceGet}}), mover}}, false},
+	} {
+		if said := strings.Join(c.d.warnings("archived", false), "\n"); strings.Contains(said, "(WS): tls is server and dicom.tls.client_ca is empty") != c.want {
+			t.Errorf("%+v: %s", c.d, said)
 		}
 	}
 }

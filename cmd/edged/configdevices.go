@@ -24,6 +24,7 @@ type Device struct {
 	Services   []string `yaml:"services" allowed:"store|query|move|get"`
 	Commitment string   `yaml:"commitment" allowed:"archived|received|off"`
 	TLS        string   `yaml:"tls" allowed:"any|server|mutual"`
+	TLSName    string   `yaml:"tls_name"` // in its certificate
 	Quirks     []string `yaml:"quirks" allowed:"report-on-new-association|any-called-title"`
 
 	Quiet time.Duration `yaml:"quiet"` // nothing for so long after the association: the study is complete
@@ -136,6 +137,15 @@ func (d *Device) checkTLS(bad complain, key string, t DicomTLS) {
 	if d.TLS == tlsMutual && t.ClientCA == "" {
 		bad(key+".tls", "mutual needs dicom.tls.client_ca, which is empty")
 	}
+	if d.TLSName == "" {
+		return
+	}
+	if strings.ContainsAny(d.TLSName, "* \t") {
+		bad(key+".tls_name", "%q is not a name in a certificate, as ct1.hospital.example or 10.0.0.5; wildcards are not taken", d.TLSName)
+	}
+	if t.ClientCA == "" {
+		bad(key+".tls_name", "%s needs dicom.tls.client_ca, which is empty: a name proves something only in a certificate of an authority that is known", d.TLSName)
+	}
 }
 
 // single is the device's address when it is one machine and not a network.
@@ -166,6 +176,7 @@ func parseNet(s string) (netip.Prefix, error) {
 
 // warnings are what is allowed here but wants to be known.
 func (d *Dicom) warnings(keep string, shadow bool) (out []string) {
+	moves := slices.ContainsFunc(d.Devices, func(dev Device) bool { return dev.has(serviceMove) })
 	for i, dev := range d.Devices {
 		say := func(format string, args ...any) {
 			out = append(out, fmt.Sprintf("dicom.devices[%d] (%s): ", i, dev.AETitle)+fmt.Sprintf(format, args...))
@@ -180,6 +191,9 @@ func (d *Dicom) warnings(keep string, shadow bool) (out []string) {
 		}
 		if dev.has(serviceStore) && dev.Commitment != commitOff && dev.Port > 0 && dev.Address == "" {
 			say("port is of no use without address: commitment is answered on the device's own association only")
+		}
+		if _, one := dev.single(); one && dev.Port > 0 && dev.TLS == tlsServer && d.TLS.ClientCA == "" && (moves || dev.has(serviceStore) && dev.Commitment != commitOff) {
+			say("tls is server and dicom.tls.client_ca is empty: the device is never called, neither with the answer of storage commitment nor as a destination of C-MOVE, because any certificate would serve")
 		}
 	}
 	return out

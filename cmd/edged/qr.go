@@ -161,9 +161,9 @@ func (q *queries) Destination(_ context.Context, a *dimse.Association, title str
 	}
 	if d.TLS == tlsServer || d.TLS == tlsMutual { // who has to come by TLS is called by TLS
 		var err error
-		if cfg.TLS, err = q.tls.callback(); err != nil {
+		if cfg.TLS, err = q.tls.callback(d, q.log); err != nil {
 			q.log.Error("destination cannot be called", "destination", title, "err", err)
-			return refused("this appliance has no certificate for the destination")
+			return refused("this appliance cannot call the destination by TLS")
 		}
 	}
 	return cfg, dimse.Answer{}

@@ -191,24 +191,33 @@ func (f *tlsFlags) config(host string) (*tls.Config, error) {
 	return c, nil
 }
 
+// errNoClientCA: the authorities of the system give certificates to everybody.
+var errNoClientCA = errors.New("dicom.tls.client_ca is empty, and without it any certificate would serve")
+
 // callback is how a device is called that has to come by TLS: it proves itself by
-// a certificate of client_ca. Which name that has says nothing: where it is,
-// the configuration says.
-func (c DicomTLS) callback() (*tls.Config, error) {
+// a certificate of client_ca that carries its address or its tls_name.
+func (c DicomTLS) callback(d Device, log *slog.Logger) (*tls.Config, error) {
+	if c.ClientCA == "" {
+		return nil, errNoClientCA
+	}
 	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 	if err != nil {
 		return nil, fmt.Errorf("dicom.tls.cert: %w", err)
 	}
-	var roots *x509.CertPool // nil: those of the system
-	if c.ClientCA != "" {
-		if roots, err = readPool(c.ClientCA); err != nil {
-			return nil, fmt.Errorf("dicom.tls.client_ca: %w", err)
-		}
+	roots, err := readPool(c.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("dicom.tls.client_ca: %w", err)
 	}
 	out := secure()
 	out.Certificates = []tls.Certificate{pair}
-	out.InsecureSkipVerify = true // the name only: chain and keys are checked below
-	out.VerifyConnection = func(s tls.ConnectionState) error { return errors.Join(chain(s, roots), strongKeys(s)) }
+	out.InsecureSkipVerify = true // crypto/tls knows one name, a device has two: all is checked below
+	out.VerifyConnection = func(s tls.ConnectionState) error {
+		err := errors.Join(chain(s, roots), strongKeys(s), d.called(s.PeerCertificates[0]))
+		if err != nil {
+			log.Error("the certificate of a device that was called is refused", "device", d.AETitle, "address", d.Address, "err", err)
+		}
+		return err
+	}
 	return out, nil
 }
 

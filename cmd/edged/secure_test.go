@@ -56,13 +56,19 @@ func (a *authority) file(name string) string { return filepath.Join(a.dir, name)
 // issue writes NAME.pem and NAME.key for 127.0.0.1; key is made when it is nil.
 func (a *authority) issue(name string, serial int64, key any) tls.Certificate {
 	a.t.Helper()
+	return a.issueFor(name, serial, key, nil, net.IPv4(127, 0, 0, 1))
+}
+
+// issueFor writes them for names and addresses.
+func (a *authority) issueFor(name string, serial int64, key any, names []string, addresses ...net.IP) tls.Certificate {
+	a.t.Helper()
 	if key == nil {
 		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		ok(a.t, err)
 		key = k
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+		DNSNames: names, IPAddresses: addresses, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.(crypto.Signer).Public(), a.key)
 	ok(a.t, err)
 	raw, err := x509.MarshalPKCS8PrivateKey(key)
