@@ -62,6 +62,9 @@ func (d *door) admit(p dimse.Peer) *dimse.Reject {
 		d.roster.refused(c, status.NotReady, "")
 		return &dimse.RejectCongestion
 	}
+	if dev := d.roster.device(c); !dev.has(serviceStore) {
+		return nil // what it may do needs no room
+	}
 	switch s.Admission() {
 	case spool.Refuse:
 		d.roster.refused(c, status.NoSpace, "")

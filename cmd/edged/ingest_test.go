@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
+	"net"
 	"testing"
 	"time"
 
@@ -34,5 +35,28 @@ func TestNoSuccessWhenCommitFails(t *testing.T) {
 	}
 	if st, err := d.store(t.Context(), 1, caller{}, rq, bytes.NewReader(nil)); st.IsSuccess() || err == nil {
 		t.Errorf("a closed spool answered %s, %v", st, err)
+	}
+}
+
+// P7: what is full refuses who brings images, and nobody who only looks for them.
+func TestFullSpoolStillAnswersQueries(t *testing.T) {
+	s, err := spool.Open(t.Context(), spool.Config{Dir: t.TempDir(), AllowUnsafeFilesystem: true, BallastBytes: -1, ReserveBytes: 1 << 60})
+	ok(t, err)
+	t.Cleanup(func() { s.Close() })
+	if s.Admission() != spool.Refuse {
+		t.Fatal("the spool is not full")
+	}
+	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
+	k.set(s, nil)
+	d := &door{keeper: k, log: k.log, refuse: func() {}, roster: newRoster(Dicom{AETitle: "EDGED", Devices: []Device{
+		{AETitle: "WS", Services: []string{serviceQuery, serviceGet}}, {AETitle: "CT", Services: []string{serviceStore, serviceQuery}}}}, time.Now, func() {})}
+	peer := func(title string) dimse.Peer {
+		return dimse.Peer{Calling: title, Called: "EDGED", Addr: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 7), Port: 4711}}
+	}
+	if r := d.admit(peer("WS")); r != nil {
+		t.Errorf("who stores nothing is refused: %v", r)
+	}
+	if r := d.admit(peer("CT")); r != &dimse.RejectCongestion {
+		t.Errorf("who stores is answered %v", r)
 	}
 }
