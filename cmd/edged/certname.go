@@ -34,6 +34,12 @@ func (d *Device) called(cert *x509.Certificate) error {
 	return fmt.Errorf("the certificate carries neither the address %s nor tls_name %q of the device; its names are %s", d.Address, d.TLSName, namesIn(cert))
 }
 
+// shown judges the certificate of a device that has called us. Those of modalities
+// often have a common name only.
+func (d *Device) shown(cert *x509.Certificate) bool {
+	return d.TLSName == "" || carries(cert, d.TLSName) || strings.EqualFold(cert.Subject.CommonName, d.TLSName)
+}
+
 // namesIn is what a certificate says of its owner, for the log.
 func namesIn(cert *x509.Certificate) string {
 	all := slices.Clone(cert.DNSNames)

@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"edged/agent/status"
 )
 
 // A device that we call proves that it is the one: by a certificate of client_ca with
@@ -70,4 +73,34 @@ func shake(client *tls.Config, shown tls.Certificate) error {
 	}
 	<-done
 	return err
+}
+
+// The certificate of one device does not serve another whose name is known, be it an
+// alternative name or the common name (and its AE title is easily forged).
+func TestAnotherDevicesCertificateDoesNotServe(t *testing.T) {
+	a := newAuthority(t, "hospital")
+	of := func(c tls.Certificate) *x509.Certificate {
+		cert, err := x509.ParseCertificate(c.Certificate[0])
+		ok(t, err)
+		return cert
+	}
+	ws := of(a.issueFor("a", 3, nil, []string{"ws.hospital.example"}))
+	common := of(a.issueFor("WS.hospital.example", 4, nil, nil))
+	ct := of(a.issueFor("ct", 5, nil, []string{"ct.hospital.example", "*.hospital.example"}))
+	for _, want := range []string{tlsAny, tlsMutual} {
+		d := Dicom{AETitle: "EDGED", TLS: DicomTLS{ClientCA: "ca.pem"}, Devices: []Device{{AETitle: "WS", TLS: want, TLSName: "ws.hospital.example"}, {AETitle: "CT", TLS: want}}}
+		r := newRoster(d, time.Now, func() {})
+		for _, c := range []struct {
+			title string
+			proof *x509.Certificate
+			code  status.RefusalCode
+		}{
+			{"WS", ws, ""}, {"WS", common, ""}, {"WS", ct, status.NoCertificate}, {"WS", nil, status.NoCertificate},
+			{"CT", ws, ""}, // its name is not known: any certificate of the authority
+		} {
+			if code := r.judge(caller{calling: c.title, called: "EDGED", address: "10.0.0.7", secure: true, proof: c.proof}); code != c.code {
+				t.Errorf("%s, tls: %s: %q, want %q", c.title, want, code, c.code)
+			}
+		}
+	}
 }

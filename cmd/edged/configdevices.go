@@ -125,8 +125,8 @@ func (d *Device) check(bad complain, key string) {
 	if d.Quiet < time.Second || d.Quiet > 24*time.Hour {
 		bad(key+".quiet", "%s is not between 1s and 24h", d.Quiet)
 	}
-	if d.retrieves() && d.Address == "" && d.TLS != tlsMutual {
-		bad(key+".services", "query, move and get show persons, and an AE title is easily forged: give the device's address, or tls: mutual")
+	if d.retrieves() && !d.bound() {
+		bad(key+".services", "query, move and get show persons, and an AE title is easily forged: give the device's address (not every address there is), or tls: mutual with tls_name, the name in its certificate")
 	}
 }
 
@@ -146,6 +146,13 @@ func (d *Device) checkTLS(bad complain, key string, t DicomTLS) {
 	if t.ClientCA == "" {
 		bad(key+".tls_name", "%s needs dicom.tls.client_ca, which is empty: a name proves something only in a certificate of an authority that is known", d.TLSName)
 	}
+}
+
+// bound says whether another device cannot simply call itself by the title of this
+// one: that takes its address, or its certificate.
+func (d *Device) bound() bool {
+	p, err := parseNet(d.Address)
+	return err == nil && p.Bits() > 0 || d.TLS == tlsMutual && d.TLSName != ""
 }
 
 // single is the device's address when it is one machine and not a network.

@@ -36,7 +36,10 @@ var (
 func callerOf(p dimse.Peer) caller {
 	c := caller{calling: p.Calling, called: p.Called, address: hostOf(p.Addr)}
 	if p.TLS != nil {
-		c.secure, c.proved = true, len(p.TLS.VerifiedChains) > 0
+		c.secure = true
+		if chains := p.TLS.VerifiedChains; len(chains) > 0 {
+			c.proof = chains[0][0]
+		}
 	}
 	return c
 }
@@ -54,7 +57,11 @@ func hostOf(a net.Addr) string {
 func (d *door) admit(p dimse.Peer) *dimse.Reject {
 	c := callerOf(p)
 	if code := d.roster.judge(c); code != "" {
-		d.roster.refused(c, code, c.called)
+		detail := c.called
+		if code == status.NoCertificate && c.proof != nil {
+			detail = namesIn(c.proof) // that of another device
+		}
+		d.roster.refused(c, code, detail)
 		return rejection(code)
 	}
 	s, err := d.keeper.get()

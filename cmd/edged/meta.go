@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/x509"
 	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
@@ -61,8 +62,8 @@ func newMeta(n dicom.Names, h dicom.Header, p caller) Meta {
 type caller struct {
 	calling, called, address string
 
-	secure bool // it came by TLS
-	proved bool // and showed a certificate that was verified
+	secure bool              // it came by TLS
+	proof  *x509.Certificate // the one that it showed, verified; nil: none
 }
 
 // Findings about an object that travel beside it; the hub knows the same bits.

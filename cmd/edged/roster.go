@@ -93,13 +93,14 @@ func (r *roster) judge(c caller) status.RefusalCode {
 	return status.UnknownCalling
 }
 
-// judgeTLS: a certificate that was shown has been verified by the handshake.
+// judgeTLS: a certificate that was shown has been verified by the handshake. Where
+// one is demanded it is the device's own, if its name is known.
 func (r *roster) judgeTLS(c caller, d Device) status.RefusalCode {
 	demanded := d.TLS == tlsMutual || r.clientCA && d.TLS != tlsServer
 	switch {
 	case !c.secure && (d.TLS == tlsServer || d.TLS == tlsMutual):
 		return status.NeedsTLS
-	case c.secure && demanded && !c.proved:
+	case c.secure && demanded && (c.proof == nil || !d.shown(c.proof)):
 		return status.NoCertificate
 	}
 	return ""
