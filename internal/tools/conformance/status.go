@@ -40,7 +40,7 @@ func rejectTable() string {
 		{dimse.RejectCalling, "the calling AE title is not a listed device, or comes from another address than its own"},
 		{dimse.RejectCalled, "the called AE title is not ours"},
 		{dimse.RejectProtocolVersion, "bit 0 of the protocol version is not set"},
-		{dimse.RejectCongestion, "the disk is full, or the spool is being recovered"},
+		{dimse.RejectCongestion, "the disk is full (not for devices that only query), or the spool is being recovered"},
 		{dimse.RejectLocalLimit, "too many associations: in all, from the address, or of the calling AE title"},
 	} {
 		t.row(fmt.Sprint(row.r.Result), fmt.Sprint(row.r.Source), fmt.Sprint(row.r.Reason), words(row.r), row.when)
