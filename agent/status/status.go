@@ -130,7 +130,7 @@ type DICOM struct {
 type Commitments struct {
 	Requests  int64 `json:"requests"`
 	Instances int64 `json:"instances"` // that they ask for
-	Unreached int64 `json:"unreached"` // requests of devices that did not answer when they were called last
+	Unreached int64 `json:"unreached"` // requests whose result the device could not be told when that was tried last, or cannot be told at all
 }
 
 // Facility is where the appliance stands.
