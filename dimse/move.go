@@ -22,7 +22,6 @@ type courier struct {
 	client  *Client // nil: none is open
 	group   int     // that it was opened for
 	retried bool    // the one reconnect has been used up
-	lost    error   // why no more are carried
 }
 
 // subOperation bounds how long a destination, or the requestor of a C-GET, may
@@ -56,13 +55,13 @@ func (i Instance) need() Need { return Need{i.SOPClassUID, i.TransferSyntaxUID} 
 // is opened once more, and the instance sent again; when that is lost, too, the
 // rest fails: who asked may ask again.
 func (c *courier) carry(i Instance) Status {
-	for c.lost == nil {
+	for c.o.lost == nil {
 		status, err := c.attempt(i)
 		if err == nil {
 			return status
 		}
 		if c.retried {
-			c.lost = err
+			c.o.lost = err
 		}
 		c.retried = true
 	}
@@ -73,7 +72,7 @@ func (c *courier) carry(i Instance) Status {
 // the association is lost.
 func (c *courier) attempt(i Instance) (Status, error) {
 	if err := c.reach(c.member[i.need()]); err != nil {
-		c.lost = err
+		c.o.lost = err
 		return 0, err
 	}
 	if !c.client.Accepts(i.need()) {

@@ -1,6 +1,7 @@
 package dimse
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -63,6 +64,7 @@ type retrieval struct {
 	*operation
 	counts SubOperations
 	failed []string // SOP Instance UIDs
+	lost   error    // why the destination of a C-MOVE is sent no more
 	told   time.Time
 }
 
@@ -90,7 +92,7 @@ func (s *Server) retrieve(r *retrieval, instances []Instance, carry func(Instanc
 	}
 	err := r.last()
 	s.cfg.Log.Info("retrieve ended", "association", o.a.id, "calling", o.a.peer.Calling, "destination", o.query.Destination,
-		"completed", r.counts.Completed, "failed", r.counts.Failed, "warning", r.counts.Warning, "remaining", r.counts.Remaining, "err", o.over)
+		"completed", r.counts.Completed, "failed", r.counts.Failed, "warning", r.counts.Warning, "remaining", r.counts.Remaining, "err", cmp.Or(o.over, r.lost))
 	return err
 }
 

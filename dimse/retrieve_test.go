@@ -1,10 +1,12 @@
 package dimse
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -159,6 +161,33 @@ func TestMoveReconnectsOnce(t *testing.T) {
 		if r.SubOperations != want || len(r.FailedUIDs) != want.Failed || len(k.all()) != want.Completed {
 			t.Errorf("%d faults: got %+v, %d arrived", faults, r, len(k.all()))
 		}
+	}
+}
+
+// TestMoveThatIsLostSaysWhy: a destination that cannot be reached is in the log with
+// the reason, and without the UIDs of what did not get there.
+func TestMoveThatIsLostSaysWhy(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody listens there
+	var log bytes.Buffer
+	t.Run("", func(t *testing.T) { // the server has ended after it
+		scp := &shelf{t: t, instances: []Instance{stocked(1, ctImage, ExplicitVRLE, "x")}, peers: map[string]ClientConfig{"WS2": {
+			Address: l.Addr().String(), Called: "WS2", Calling: "EDGED", ImplementationClassUID: testUID, ImplementationVersion: testVersion}}}
+		_, port := serveTCP(t, ServerConfig{Handler: &keeper{}, Query: scp, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		c := testDial(t, port, moveProposal())
+		r, err := c.Move(t.Context(), retrieveQuery(t, StudyRootMove), nil)
+		if err != nil || r.Status != StatusCannotMove || r.Failed != 1 {
+			t.Errorf("got %+v, %v, want A702", r, err)
+		}
+		if err := c.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	if said := log.String(); !strings.Contains(said, "connection refused") || strings.Contains(said, "2.25.100.1") {
+		t.Errorf("the log says %s", said)
 	}
 }
 

@@ -23,7 +23,7 @@ const (
 	StatusNoSuchAction            Status = 0x0123
 	StatusNotAuthorized           Status = 0x0124
 	StatusDuplicateTransaction    Status = 0x0131 // of a commitment, with other instances
-	StatusDuplicateInvocation     Status = 0x0210 // never ours: one operation at a time, so none can be under way twice
+	StatusDuplicateInvocation     Status = 0x0210 // of a request that comes while the C-GET of the same message ID is under way
 	StatusUnrecognizedOperation   Status = 0x0211
 	StatusMistypedArgument        Status = 0x0212
 	StatusResourceLimitation      Status = 0x0213
