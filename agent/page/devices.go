@@ -17,6 +17,7 @@ type deviceView struct {
 	Seen    string
 	Refused string // how often
 	Why     string // in a sentence
+	Admit   string // the command that admits it, of an unknown device that can be admitted
 	Talk    *talkView
 }
 
@@ -88,6 +89,9 @@ func deviceOf(d status.Device, f facts, w *words) deviceView {
 	}
 	if v.Kind != "known" {
 		v.Refused, v.Why = refusalOf(d, f, w)
+	}
+	if v.Kind == "unknown" {
+		v.Admit = admitCommand(d)
 	}
 	if d.Negotiation != nil {
 		v.Talk = talkOf(d, f, w)
