@@ -47,13 +47,29 @@ func placeholders(text string) []string {
 func TestWordsMeanWhatIsMeant(t *testing.T) {
 	for lang, want := range map[string]string{"it": "Rifiutate", "en": "Refused", "de": "Abgelehnt"} {
 		if got := catalogues[lang].Say("count.refused"); got != want {
-			t.Errorf("%s: refused images are %q, want %q", lang, got, want)
+			t.Errorf("%s: what is refused is %q, want %q", lang, got, want)
 		}
 	}
 	for id, text := range catalogues["it"].texts {
 		for _, wrong := range []string{"rifiuti", "rinvia", "dalle ieri"} {
 			if text = strings.ReplaceAll(text, "{time}", "ieri 17:42"); strings.Contains(strings.ToLower(text), wrong) {
 				t.Errorf("%s says %q: %s", id, wrong, text)
+			}
+		}
+	}
+}
+
+// Who was turned away at the door has sent nothing, and may not have wanted to.
+func TestARefusedDeviceIsNotSaidToHaveSent(t *testing.T) {
+	for lang, says := range map[string][2]string{
+		"it": {"provato a collegarsi", "invia"},
+		"en": {"tried to connect", "send"},
+		"de": {"sich verbinden", "senden"},
+	} {
+		for _, n := range []int64{1, 3} {
+			said := catalogues[lang].Count("reason.unknown_callers", n)
+			if !strings.Contains(said, says[0]) || strings.Contains(said, says[1]) {
+				t.Errorf("%s says of unknown callers: %s", lang, said)
 			}
 		}
 	}
