@@ -59,18 +59,22 @@ func TestWordsMeanWhatIsMeant(t *testing.T) {
 	}
 }
 
-// Who was turned away at the door has sent nothing, and may not have wanted to.
+// Who was turned away at the door has sent nothing, and may not have wanted to; and
+// what is not switched on for a device is not always an image.
 func TestARefusedDeviceIsNotSaidToHaveSent(t *testing.T) {
-	for lang, says := range map[string][2]string{
-		"it": {"provato a collegarsi", "invia"},
-		"en": {"tried to connect", "send"},
-		"de": {"sich verbinden", "senden"},
+	for lang, says := range map[string][3]string{
+		"it": {"provato a collegarsi", "attivato per questa apparecchiatura", "invia"},
+		"en": {"tried to connect", "switched on for this device", "send"},
+		"de": {"sich verbinden", "für dieses Gerät nicht freigeschaltet", "senden"},
 	} {
 		for _, n := range []int64{1, 3} {
 			said := catalogues[lang].Count("reason.unknown_callers", n)
-			if !strings.Contains(said, says[0]) || strings.Contains(said, says[1]) {
+			if !strings.Contains(said, says[0]) || strings.Contains(said, says[2]) {
 				t.Errorf("%s says of unknown callers: %s", lang, said)
 			}
+		}
+		if said := catalogues[lang].Say("refusal.nothing_in_common"); !strings.Contains(said, says[1]) {
+			t.Errorf("%s says of what has nothing in common: %s", lang, said)
 		}
 	}
 }

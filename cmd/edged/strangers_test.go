@@ -88,7 +88,7 @@ func TestWhoCalledAndWhatForIsRemembered(t *testing.T) {
 	r.hasCode("ODD", status.BadData)
 
 	page := r.page0("/?lang=en")
-	for _, want := range []string{"What it asked for", "It offered no kind of image", "127.0.0.8", "It did not speak DICOM"} {
+	for _, want := range []string{"What it asked for", "What it asked for is not switched on for this device", "127.0.0.8", "It did not speak DICOM"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}
