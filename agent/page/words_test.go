@@ -45,7 +45,7 @@ func placeholders(text string) []string {
 // Words that once meant something else to whoever grew up with the language:
 // rifiuti are waste, and rinviare an examination is to put it off.
 func TestWordsMeanWhatIsMeant(t *testing.T) {
-	for lang, want := range map[string]string{"it": "Rifiutate", "en": "Refused", "de": "Abgelehnt"} {
+	for lang, want := range map[string]string{"it": "Rifiutati (immagini e collegamenti)", "en": "Refused (images and connections)", "de": "Abgelehnt (Bilder und Verbindungen)"} {
 		if got := catalogues[lang].Say("count.refused"); got != want {
 			t.Errorf("%s: what is refused is %q, want %q", lang, got, want)
 		}
