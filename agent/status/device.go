@@ -32,13 +32,14 @@ const (
 	NoSpace         RefusalCode = "no_space"          // A-ASSOCIATE-RJ 2/3/1 or status A700 (P7)
 	NotReady        RefusalCode = "not_ready"         // the spool is stopped (P8)
 	NothingInCommon RefusalCode = "nothing_in_common" // no presentation context could be accepted
+	NotOffered      RefusalCode = "not_offered"       // an instance, status 0124: the device has no service store
 	NotDICOM        RefusalCode = "not_dicom"         // it spoke something else on the DICOM port
 	BadData         RefusalCode = "bad_data"          // the protocol was broken in mid-association
 )
 
 // RefusalCodes lists all of them.
 var RefusalCodes = []RefusalCode{
-	UnknownCalling, WrongCalled, WrongAddress, NeedsTLS, NoCertificate, TLSFailed, TooMany, NoSpace, NotReady, NothingInCommon, NotDICOM, BadData,
+	UnknownCalling, WrongCalled, WrongAddress, NeedsTLS, NoCertificate, TLSFailed, TooMany, NoSpace, NotReady, NothingInCommon, NotOffered, NotDICOM, BadData,
 }
 
 // Refusal is the last one of a device.

@@ -182,8 +182,10 @@ func (d *door) Store(ctx context.Context, a *dimse.Association, rq dimse.StoreRe
 		d.roster.stored(c)
 	case st == dimse.StatusOutOfResources:
 		d.roster.refused(c, status.NoSpace, "")
-		fallthrough
-	default:
+	case st == dimse.StatusNotAuthorized:
+		d.roster.refused(c, status.NotOffered, "")
+	}
+	if err != nil {
 		d.refuse()
 		d.log.Warn("instance not stored", "calling", c.calling, "status", st, "err", err)
 	}

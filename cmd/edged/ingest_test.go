@@ -5,10 +5,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
+	"edged/agent/status"
 	"edged/dimse"
+	"edged/internal/synth"
 	"edged/spool"
 )
 
@@ -58,5 +61,31 @@ func TestFullSpoolStillAnswersQueries(t *testing.T) {
 	}
 	if r := d.admit(peer("CT")); r != &dimse.RejectCongestion {
 		t.Errorf("who stores is answered %v", r)
+	}
+}
+
+// What a device may fetch it may not store: that it tried is counted on the device,
+// with a reason that the page and `edged devices ls` say.
+func TestAnImageOfADeviceWithoutStoreLeavesATrace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, `dicom: {listen: "$DICOM", devices: [{ae_title: WS1, address: 127.0.0.1, services: [query, get]}]}`+"\n"+alone, "")
+	r.startEdged()
+	o := synthetic(t, 1, synth.Bench(1, 64<<10))[0]
+	c := r.associate("WS1", o.need())
+	for range 2 {
+		if st := r.store(c, o); st != dimse.StatusNotAuthorized {
+			t.Errorf("answered %s", st)
+		}
+	}
+	r.hasCode("WS1", status.NotOffered)
+	if d := r.device("WS1"); d.Refused != 2 || d.Stored != 0 {
+		t.Errorf("the device is shown with %+v", d)
+	}
+	const says = "It sent an image; storing is not switched on for this device."
+	if page := r.page0("/?lang=en"); !strings.Contains(page, says) {
+		t.Error("the page does not say it")
+	}
+	if said := r.must("edged", "devices", "ls", "-c", r.path("edged.yaml")); !strings.Contains(said, says) {
+		t.Errorf("edged devices ls: %s", said)
 	}
 }
