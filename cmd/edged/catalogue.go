@@ -28,10 +28,14 @@ import (
 // Gap: an object that a start finds without a whole file has no study any more, so
 // nothing here tells of it; the page and the hub do.
 //
-// Bounds (P9): maxHeldStudies studies and maxHeld objects; beyond either, the study to
-// which nothing has come for longest falls out, and is found again by nobody until
-// something comes for it. Measured: a study of four series and twenty objects
-// takes 4.2 KiB, so 10,000 of them 42 MB, and a query looks at those in half a second.
+// Bounds (P9): maxHeldStudies studies, maxHeld objects and maxHeldBytes of what is
+// known of their series; beyond any, the study to which nothing has come for longest
+// falls out, and is found again by nobody until something comes for it. Of one study
+// maxStudySeries series are held: objects of others are not offered, nor what comes to a
+// study that takes all of maxHeld by itself. That is logged once, and a retrieve that
+// would leave such objects out is refused, so that nobody takes a part for the whole.
+// Measured: a study of four series and twenty objects
+// takes 4.5 KiB, so 10,000 of them 46 MB, and a query looks at those in half a second.
 type catalogue struct {
 	keeper *keeper
 	ask    chan chan struct{} // to run: follow what has happened so far, then close it
@@ -41,18 +45,26 @@ type catalogue struct {
 	whole   chan struct{} // closed when all of spool has been looked at
 	studies map[string]*heldStudy
 	held    int // objects in all studies
+	bytes   int // of all series, see heldSeries.cost
 }
 
+// One study always fits: maxStudySeries*(maxHead+seriesCost) is less than maxHeldBytes.
 const (
 	maxHeldStudies = 10_000
 	maxHeld        = 1_000_000
+	maxHeldBytes   = 128 << 20
+	maxStudySeries = 2000     // of one study
+	maxHead        = 64 << 10 // of one series; a larger one is as if it could not be read
+	seriesCost     = 512      // what a series takes without its head, about
 )
 
 // heldStudy is one study. Its attributes are those of its oldest series.
 type heldStudy struct {
 	uid    string
 	series []*heldSeries // by their first object
-	newest uint64        // sequence number
+	named  map[string]*heldSeries
+	newest uint64 // sequence number
+	beyond bool   // it has objects that are not held
 }
 
 // heldSeries is one series.
@@ -64,7 +76,11 @@ type heldSeries struct {
 	modality string
 	classes  []string
 	objects  []heldObject // by sequence number
+	beyond   bool         // it has others
+	gone     bool         // no study holds it any more
 }
+
+func (se *heldSeries) cost() int { return seriesCost + len(se.head) }
 
 // heldObject is one of a series. Whether it can be given the spool says.
 type heldObject struct {
@@ -123,7 +139,7 @@ func (c *catalogue) settle(ctx context.Context) {
 func (c *catalogue) reset(s *spool.Spool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.spool, c.studies, c.held = s, make(map[string]*heldStudy), 0
+	c.spool, c.studies, c.held, c.bytes = s, make(map[string]*heldStudy), 0, 0
 	select {
 	case <-c.whole:
 		c.whole = make(chan struct{})
@@ -137,15 +153,14 @@ func (c *catalogue) add(o spool.Object, m Meta) *heldSeries {
 	defer c.mu.Unlock()
 	st := c.studies[o.Group]
 	if st == nil {
-		st = &heldStudy{uid: o.Group}
+		st = &heldStudy{uid: o.Group, named: make(map[string]*heldSeries)}
 		c.studies[o.Group] = st
 	}
 	st.newest = max(st.newest, o.Seq)
-	se := st.of(o.Part)
-	if !se.hold(heldObject{o.Seq, o.ID}) {
+	se := c.of(st, o.Part)
+	if se == nil || !c.hold(st, se, heldObject{o.Seq, o.ID}) {
 		return nil
 	}
-	c.held++
 	if se.modality == "" {
 		se.modality = m.Modality
 	}
@@ -153,7 +168,7 @@ func (c *catalogue) add(o spool.Object, m Meta) *heldSeries {
 		se.classes = append(se.classes, m.SOPClass)
 	}
 	c.bound()
-	if se.head != nil && !se.thin {
+	if se.gone || se.head != nil && !se.thin {
 		return nil
 	}
 	return se
@@ -162,24 +177,56 @@ func (c *catalogue) add(o spool.Object, m Meta) *heldSeries {
 // maxClasses bounds what is told of a series that has them all.
 const maxClasses = 16
 
-func (st *heldStudy) of(series string) *heldSeries {
-	for _, se := range st.series {
-		if se.uid == series {
-			return se
-		}
+// of is the series of a study, a new one if need be; nil: there are too many.
+func (c *catalogue) of(st *heldStudy, series string) *heldSeries {
+	if se := st.named[series]; se != nil {
+		return se
+	}
+	if len(st.series) >= maxStudySeries {
+		c.leaveOut(st)
+		return nil
 	}
 	se := &heldSeries{uid: series}
-	st.series = append(st.series, se)
+	st.series, st.named[series] = append(st.series, se), se
+	c.bytes += se.cost()
 	return se
 }
 
-// hold keeps the order; false when it is there already.
-func (se *heldSeries) hold(o heldObject) bool {
+// hold keeps the order; false when it is there already, or too much.
+func (c *catalogue) hold(st *heldStudy, se *heldSeries, o heldObject) bool {
 	i, there := se.search(o.seq)
-	if !there {
-		se.objects = slices.Insert(se.objects, i, o)
+	if there {
+		return false
 	}
-	return !there
+	if c.held >= maxHeld && len(c.studies) == 1 { // there is no other that could fall out
+		se.beyond = true
+		c.leaveOut(st)
+		return false
+	}
+	se.objects = slices.Insert(se.objects, i, o)
+	c.held++
+	return true
+}
+
+// leaveOut notes that not all of a study is offered.
+func (c *catalogue) leaveOut(st *heldStudy) {
+	if st.beyond {
+		return
+	}
+	st.beyond = true
+	if c.keeper != nil {
+		c.keeper.log.Warn("a study is not offered whole to queries: it has too many series or objects", "series", len(st.series), "objects of all studies", c.held)
+	}
+}
+
+// setHead notes what is known of a series. Guarded by mu.
+func (c *catalogue) setHead(se *heldSeries, head []byte, from uint64) {
+	if se.gone {
+		return
+	}
+	c.bytes += len(head) - len(se.head)
+	se.head, se.from = head, from
+	c.bound()
 }
 
 func (se *heldSeries) search(seq uint64) (int, bool) {
@@ -196,7 +243,7 @@ func (se *heldSeries) search(seq uint64) (int, bool) {
 
 // bound lets the oldest studies fall out. Guarded by mu.
 func (c *catalogue) bound() {
-	for len(c.studies) > maxHeldStudies || c.held > maxHeld && len(c.studies) > 1 {
+	for len(c.studies) > maxHeldStudies || (c.held > maxHeld || c.bytes > maxHeldBytes) && len(c.studies) > 1 {
 		var oldest *heldStudy
 		for _, st := range c.studies {
 			if oldest == nil || st.newest < oldest.newest {
@@ -205,6 +252,8 @@ func (c *catalogue) bound() {
 		}
 		for _, se := range oldest.series {
 			c.held -= len(se.objects)
+			c.bytes -= se.cost()
+			se.gone = true
 		}
 		delete(c.studies, oldest.uid)
 	}
@@ -241,7 +290,10 @@ func (c *catalogue) drop(group string, seq uint64) {
 	if se.objects = slices.Delete(se.objects, i, i+1); len(se.objects) > 0 {
 		return
 	}
+	c.bytes -= se.cost()
+	se.gone = true
 	st := c.studies[group]
+	delete(st.named, se.uid)
 	if st.series = slices.DeleteFunc(st.series, func(s *heldSeries) bool { return s == se }); len(st.series) == 0 {
 		delete(c.studies, group)
 	}
@@ -275,6 +327,14 @@ type study struct {
 	uid    string
 	newest uint64
 	series []series
+	beyond bool // it has objects that are not held
+	sums   sums
+}
+
+// sums is what counts over all of a study (PS3.4 Table C.6-2).
+type sums struct {
+	modalities, classes []string
+	objects             int
 }
 
 type series struct {
@@ -282,6 +342,7 @@ type series struct {
 	head          []byte // never changed once it is there
 	classes       []string
 	objects       int
+	beyond        bool
 	held          []heldObject // only where it was asked for
 }
 
@@ -312,13 +373,14 @@ func (c *catalogue) list(uids []string, objects bool) []study {
 }
 
 func (st *heldStudy) copy(objects bool) study {
-	out := study{uid: st.uid, newest: st.newest, series: make([]series, 0, len(st.series))}
+	out := study{uid: st.uid, newest: st.newest, beyond: st.beyond, series: make([]series, 0, len(st.series))}
 	for _, se := range st.series {
-		s := series{uid: se.uid, modality: se.modality, head: se.head, classes: slices.Clone(se.classes), objects: len(se.objects)}
+		s := series{uid: se.uid, modality: se.modality, head: se.head, classes: slices.Clone(se.classes), objects: len(se.objects), beyond: se.beyond}
 		if objects {
 			s.held = slices.Clone(se.objects)
 		}
 		out.series = append(out.series, s)
+		out.sums.count(s)
 	}
 	return out
 }
@@ -336,29 +398,30 @@ func (s series) entity(st study) (dataset.Set, error) {
 		e.Set(query.Modality, "CS", s.modality)
 	}
 	e.Set(query.InstancesOfSeries, "IS", fmt.Sprint(s.objects))
-	st.sums(&e)
+	st.sums.set(&e, len(st.series))
 	return e, nil
 }
 
-// sums sets what counts over the whole study (PS3.4 Table C.6-2).
-func (st study) sums(e *dataset.Set) {
-	var modalities, classes []string
-	objects := 0
-	for _, s := range st.series {
-		objects += s.objects
-		if s.modality != "" && !slices.Contains(modalities, s.modality) {
-			modalities = append(modalities, s.modality)
-		}
-		for _, c := range s.classes {
-			if !slices.Contains(classes, c) {
-				classes = append(classes, c)
-			}
+// maxSums bounds what is told of a study that has them all.
+const maxSums = 64
+
+func (n *sums) count(s series) {
+	n.objects += s.objects
+	if s.modality != "" && len(n.modalities) < maxSums && !slices.Contains(n.modalities, s.modality) {
+		n.modalities = append(n.modalities, s.modality)
+	}
+	for _, c := range s.classes {
+		if len(n.classes) < maxSums && !slices.Contains(n.classes, c) {
+			n.classes = append(n.classes, c)
 		}
 	}
-	e.Set(query.ModalitiesInStudy, "CS", modalities...)
-	e.Set(query.SOPClassesInStudy, "UI", classes...)
-	e.Set(query.SeriesOfStudy, "IS", fmt.Sprint(len(st.series)))
-	e.Set(query.InstancesOfStudy, "IS", fmt.Sprint(objects))
+}
+
+func (n sums) set(e *dataset.Set, series int) {
+	e.Set(query.ModalitiesInStudy, "CS", n.modalities...)
+	e.Set(query.SOPClassesInStudy, "UI", n.classes...)
+	e.Set(query.SeriesOfStudy, "IS", fmt.Sprint(series))
+	e.Set(query.InstancesOfStudy, "IS", fmt.Sprint(n.objects))
 }
 
 // entity is the study, as its oldest series with a legible header tells it.

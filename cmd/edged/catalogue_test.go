@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func filled(t testing.TB, head []byte, studies, objects int) *catalogue {
 				seq++
 				o := spool.Object{Seq: seq, Group: fmt.Sprintf("2.25.1845398266497702702479721021148942%06d", i), Part: fmt.Sprintf("2.25.1845398266497702702479721021148942%06d.%d", i, k)}
 				if se := c.add(o, Meta{Modality: "CT", SOPClass: ctClass}); se != nil {
-					se.head = bytes.Clone(head)
+					c.setHead(se, bytes.Clone(head), seq)
 				}
 			}
 		}
@@ -98,6 +99,94 @@ func TestCatalogueForgetsWithTheSpool(t *testing.T) {
 	c.keep(map[uint64]struct{}{1: {}})
 	if left := c.list(nil, true); len(left) != 1 || left[0].series[0].held[0].seq != 1 || c.held != 1 {
 		t.Errorf("%+v", left)
+	}
+}
+
+// A device that gives every image a series of its own, and every series the largest
+// head, bounds nobody's memory or time but its own study's: no more than maxStudySeries
+// are held, and whoever retrieves the study is told that it is not whole (P9).
+func TestCatalogueOfAHostileDeviceStaysBoundedInBytesAndTime(t *testing.T) {
+	var said bytes.Buffer
+	c := newCatalogue(newKeeper(spool.Config{}, slog.New(slog.NewTextHandler(&said, nil)), func() {}))
+	var h dataset.Set
+	h.Set(query.PatientName, "PN", "X")
+	for tag := dataset.Tag(0x00091000); len(h) < maxHead/521; tag++ {
+		h.Set(tag, "LO", strings.Repeat("x", 512))
+	}
+	head, err := h.Append(nil, dataset.ExplicitVRLittleEndian)
+	if err != nil || len(head) > maxHead || len(head) < maxHead-2048 {
+		t.Fatal(len(head), err)
+	}
+	began := time.Now()
+	store := func(seq int, study string) {
+		if se := c.add(spool.Object{Seq: uint64(seq), Group: study, Part: fmt.Sprint("2.25.1.", seq)}, Meta{Modality: fmt.Sprint(seq), SOPClass: fmt.Sprint("1.2.", seq)}); se != nil {
+			c.setHead(se, head, uint64(seq))
+		}
+	}
+	for seq := 1; seq <= 100; seq++ {
+		store(seq, "1.1")
+	}
+	for seq := 101; seq <= 20_100; seq++ {
+		store(seq, "1.2")
+	}
+	checkBytes(t, c)
+	if st := c.studies["1.2"]; st == nil || len(st.series) != maxStudySeries || strings.Count(said.String(), "not offered whole") != 1 {
+		t.Errorf("%+v\n%s", len(st.series), &said)
+	}
+	var keys dataset.Set
+	keys.Set(query.QueryRetrieveLevel, "CS", "SERIES")
+	keys.Set(query.StudyInstanceUID, "UI", "1.2")
+	f, err := query.ParseFind(query.StudyRoot, keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := (&queries{catalogue: c}).entities(t.Context(), nil, f, func(dataset.Set) error { n++; return nil }); err != nil || n != maxStudySeries {
+		t.Errorf("%d series, %v", n, err)
+	}
+	if _, err := (&queries{catalogue: c}).instances(t.Context(), nil, query.Retrieve{Level: query.Study, Studies: []string{"1.2"}}); !errors.Is(err, errBeyond) {
+		t.Errorf("a part is given as the whole: %v", err)
+	}
+	took := time.Since(began)
+	t.Logf("20,000 series stored and one query: %s", took)
+	if took > 10*time.Second { // quadratic: minutes
+		t.Errorf("it took %s", took)
+	}
+	for seq := 20_101; seq <= 22_200; seq++ { // the next study pushes the oldest out
+		store(seq, "1.3")
+	}
+	if checkBytes(t, c); c.studies["1.1"] != nil || c.studies["1.2"] != nil || c.studies["1.3"] == nil {
+		t.Errorf("%d studies are held", len(c.studies))
+	}
+	c.keep(nil)
+	if c.bytes != 0 || c.held != 0 {
+		t.Errorf("of nothing %d bytes and %d objects are left", c.bytes, c.held)
+	}
+}
+
+// checkBytes counts again what the catalogue has counted.
+func checkBytes(t *testing.T, c *catalogue) {
+	t.Helper()
+	n := 0
+	for _, st := range c.studies {
+		for _, se := range st.series {
+			n += seriesCost + len(se.head)
+		}
+	}
+	if n != c.bytes || n > maxHeldBytes {
+		t.Errorf("%d bytes are held, %d are counted, %d are allowed", n, c.bytes, maxHeldBytes)
+	}
+}
+
+// One study alone does not go beyond the objects that are held either (P9).
+func TestCatalogueBoundsTheObjectsOfASingleStudy(t *testing.T) {
+	c := newCatalogue(nil)
+	for seq := uint64(1); seq <= maxHeld+10; seq++ {
+		c.add(spool.Object{Seq: seq, Group: "1.1", Part: "1"}, Meta{Modality: "CT"})
+	}
+	st := c.list([]string{"1.1"}, false)[0]
+	if c.held != maxHeld || st.series[0].objects != maxHeld || !st.leavesOut(query.Retrieve{Level: query.Series, Series: []string{"1"}}) {
+		t.Errorf("%d objects are held", c.held)
 	}
 }
 
@@ -218,7 +307,7 @@ func TestAStudyIsNeverGivenInPartAsAWhole(t *testing.T) {
 		t.Errorf("%v, %v", e, err)
 	}
 	head, there := imageHead(s.Spool, stored[1].ID)
-	if !there || len(head) != 3 || head.UID(query.SOPInstanceUID) != names[1] {
+	if !there || len(head) != 4 || head.UID(query.SOPInstanceUID) != names[1] || image(head, nil).Text(query.Availability) != "UNAVAILABLE" {
 		t.Errorf("of the damaged image is told %v", head)
 	}
 	if err := s.Discard(t.Context(), spool.Discard{ID: stored[1].ID, By: "test", Reason: "test"}); err != nil {

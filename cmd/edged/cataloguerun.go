@@ -149,7 +149,7 @@ func (c *catalogue) doubt(s *spool.Spool, ev spool.Event) {
 	}
 	if o, err := s.Object(ev.ID); err == nil && !givable(o) {
 		c.mu.Lock()
-		se.head, se.from = nil, 0
+		c.setHead(se, nil, 0)
 		c.mu.Unlock()
 		c.read(s, se)
 	}
@@ -196,13 +196,17 @@ const maxHeaderTries = 16
 // given, which is the first of a new one.
 func (c *catalogue) read(s *spool.Spool, se *heldSeries) {
 	c.mu.Lock()
+	if se.gone { // its study has fallen out meanwhile
+		c.mu.Unlock()
+		return
+	}
 	last := slices.Clone(se.objects[max(0, len(se.objects)-maxHeaderTries):])
 	c.mu.Unlock()
 	from, b := firstHead(s, last)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if se.thin = len(b) == 0; !se.thin || se.head == nil {
-		se.head, se.from = append([]byte{}, b...), from
+		c.setHead(se, append([]byte{}, b...), from)
 	}
 }
 
@@ -217,7 +221,7 @@ func firstHead(s *spool.Spool, all []heldObject) (from uint64, b []byte) {
 		if err == nil {
 			b, err = picked(head, query.Series).Append(nil, dataset.ExplicitVRLittleEndian)
 		}
-		if err != nil {
+		if err != nil || len(b) > maxHead {
 			b = nil
 		}
 		return h.seq, b

@@ -65,7 +65,7 @@ func failed(err error) dimse.Answer {
 		a.Status = dimse.StatusDataSetDoesNotMatch
 	case errors.Is(err, errNoCatalogue):
 		a.Status = dimse.StatusOutOfResources
-	case errors.Is(err, errTooMany):
+	case errors.Is(err, errTooMany), errors.Is(err, errBeyond):
 		a.Status = dimse.StatusCannotCount
 	}
 	return a

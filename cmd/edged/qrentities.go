@@ -95,12 +95,14 @@ func imageHead(s *spool.Spool, id spool.ID) (dataset.Set, bool) {
 	}
 	if givable(o) {
 		if head, err := headerOf(s, id); err == nil {
+			head.Remove(query.Availability) // what it was elsewhere
 			return head, true
 		}
 	}
 	m, err := decodeMeta(o.Meta)
 	var head dataset.Set
 	m.identify(&head)
+	head.Set(query.Availability, "CS", "UNAVAILABLE")
 	return head, err == nil
 }
 
@@ -114,6 +116,9 @@ func (m Meta) identify(head *dataset.Set) {
 // image is an object with what is known of its series.
 func image(head, series dataset.Set) dataset.Set {
 	e := picked(head, query.Image)
+	if a, ok := head.Find(query.Availability); ok {
+		e.Put(a)
+	}
 	for _, t := range []dataset.Tag{query.StudyInstanceUID, query.SeriesInstanceUID, query.ModalitiesInStudy, query.SOPClassesInStudy,
 		query.SeriesOfStudy, query.InstancesOfStudy, query.InstancesOfSeries} {
 		if known, ok := series.Find(t); ok {
@@ -178,6 +183,9 @@ func (q *queries) instances(ctx context.Context, s *spool.Spool, r query.Retriev
 		return nil, nil
 	}
 	for _, st := range q.catalogue.list(mine, true) {
+		if st.leavesOut(r) {
+			return nil, errBeyond
+		}
 		for _, se := range st.series {
 			if r.Level >= query.Series && !slices.Contains(r.Series, se.uid) {
 				continue
@@ -230,3 +238,18 @@ func (q *queries) ofSeries(ctx context.Context, s *spool.Spool, se series, r que
 }
 
 var errNameless = errors.New("an object of it can no longer be read, not even its name")
+
+// errBeyond is told where less would be given than is here.
+var errBeyond = fmt.Errorf("not all of it is offered: the study has more than %d series, or too many instances", maxStudySeries)
+
+// leavesOut says whether what a retrieve names of the study, or some of it, may be
+// among what the catalogue does not hold.
+func (st study) leavesOut(r query.Retrieve) bool {
+	if !st.beyond || r.Level < query.Series {
+		return st.beyond
+	}
+	return slices.ContainsFunc(r.Series, func(uid string) bool {
+		i := slices.IndexFunc(st.series, func(s series) bool { return s.uid == uid })
+		return i < 0 || st.series[i].beyond
+	})
+}

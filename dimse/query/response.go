@@ -4,7 +4,8 @@ import "edged/dimse/dataset"
 
 // Response is the identifier of a match (PS3.4 §C.4.1.1.3.2): the keys that were
 // asked for with the entity's values as they are there, the level, the character
-// set that they are in, who can be asked to send it, and that it is at hand.
+// set that they are in, who can be asked to send it, and that it is at hand, unless
+// the entity says otherwise.
 func (f Find) Response(entity dataset.Set, retrieveAE string) dataset.Set {
 	var r dataset.Set
 	for i, key := range f.Keys {
@@ -20,7 +21,11 @@ func (f Find) Response(entity dataset.Set, retrieveAE string) dataset.Set {
 	}
 	r.Set(QueryRetrieveLevel, "CS", f.Level.String())
 	r.Set(RetrieveAETitle, "AE", retrieveAE)
-	r.Set(Availability, "CS", "ONLINE")
+	if e, ok := entity.Find(Availability); ok {
+		r.Put(e)
+	} else {
+		r.Set(Availability, "CS", "ONLINE")
+	}
 	return r
 }
 
