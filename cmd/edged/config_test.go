@@ -39,6 +39,11 @@ func TestConfigurationErrorsSayWhatIsAllowed(t *testing.T) {
 		"dicom:\n  tls: {listen: ':1', cert: a, key: b}\n  devices: [{ae_title: A, tls: mutual}]":                                 ":3: dicom.devices[0].tls: mutual needs dicom.tls.client_ca",
 		"dicom:\n  devices:\n    - {ae_title: A, tls_name: a.example}":                                                            ":3: dicom.devices[0].tls_name: a.example needs dicom.tls.client_ca",
 		"dicom:\n  tls: {listen: ':1', cert: a, key: b, client_ca: c}\n  devices: [{ae_title: A, tls_name: '*.example'}]":         `:3: dicom.devices[0].tls_name: "*.example" is not a name in a certificate`,
+		"dicom:\n  devices:\n    - {ae_title: A, services: []}":                                                                   ":3: dicom.devices[0].services: is empty",
+		"dicom:\n  devices:\n    - {ae_title: A}\n    - {ae_title: B}\n    - {ae_title: A, address: 10.0.0.5}":                    `:5: dicom.devices[2].ae_title: "A" is dicom.devices[0] already, and their addresses overlap`,
+		"dicom:\n  devices:\n    - {ae_title: A, address: 10.0.0.5}\n    - {ae_title: 'A ', address: 10.0.0.0/24}":                `:4: dicom.devices[1].ae_title: "A " is dicom.devices[0] already, and their addresses overlap`,
+		"dicom:\n  ae_titles:\n    - {title: EDGED, priority: urgent}":                                                            `:3: dicom.ae_titles[0].title: "EDGED" is dicom.ae_title already`,
+		"dicom:\n  ae_titles:\n    - {title: NOW, priority: urgent}\n    - {title: NOW, priority: backfill}":                      `:4: dicom.ae_titles[1].title: "NOW" is dicom.ae_titles[0].title already`,
 		"dicom:\n  max_associations_per_device: 0":                                                                                ":2: dicom.max_associations_per_device: 0 is not between 1 and 4096",
 		"spool: {keep: recycle}":         ":1: spool.keep: ",
 		"spool: {key_protection: paper}": ":1: spool.key_protection: ",
@@ -78,6 +83,42 @@ func TestCheckNamesWhoCannotBeCalled(t *testing.T) {
 	} {
 		if said := strings.Join(c.d.warnings("archived", false), "\n"); strings.Contains(said, "(WS): tls is server and dicom.tls.client_ca is empty") != c.want {
 			t.Errorf("%+v: %s", c.d, said)
+		}
+	}
+}
+
+// One title at several addresses is what an administrator may mean.
+func TestOneTitleMayBeListedForSeveralAddresses(t *testing.T) {
+	d := defaultConfig()
+	for _, address := range []string{"10.0.0.5", "10.0.0.6", "10.0.1.0/24", "fd00::/64"} {
+		dev := Device{AETitle: "A", Address: address}
+		dev.SetDefaults()
+		d.Dicom.Devices = append(d.Dicom.Devices, dev)
+	}
+	if err := d.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who may move and cannot be called hears so before the first retrieve.
+func TestCheckNamesWhoCannotMoveToItself(t *testing.T) {
+	ws := func(address string, port int) Device {
+		return Device{AETitle: "WS", Address: address, Port: port, Services: []string{serviceMove}}
+	}
+	for _, c := range []struct {
+		devices []Device
+		want    int
+	}{
+		{[]Device{ws("10.0.0.7", 0)}, 1},
+		{[]Device{ws("10.0.0.0/24", 0)}, 1},
+		{[]Device{ws("10.0.0.7", 104)}, 0},
+		{[]Device{ws("10.0.0.7", 104), ws("10.0.1.0/24", 0)}, 0},
+		{[]Device{ws("10.0.0.7", 104), ws("10.0.0.8", 104)}, 2}, // which of them?
+		{[]Device{{AETitle: "WS", Address: "10.0.0.7", Services: []string{serviceGet}}}, 0},
+	} {
+		said := strings.Join((&Dicom{Devices: c.devices}).warnings("archived", false), "\n")
+		if strings.Count(said, "(WS): services has move") != c.want {
+			t.Errorf("%+v: %s", c.devices, said)
 		}
 	}
 }

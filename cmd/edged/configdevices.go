@@ -98,6 +98,7 @@ func (d *Dicom) check(bad complain) {
 	for i, t := range d.AETitles {
 		aeTitle(bad, fmt.Sprintf("dicom.ae_titles[%d].title", i), t.Title)
 	}
+	d.checkTwice(bad)
 	for i, dev := range d.Devices {
 		key := fmt.Sprintf("dicom.devices[%d]", i)
 		dev.check(bad, key)
@@ -109,6 +110,44 @@ func (d *Dicom) check(bad complain) {
 	if d.MaxPerDevice < 1 || d.MaxPerDevice > 4096 {
 		bad("dicom.max_associations_per_device", "%d is not between 1 and 4096", d.MaxPerDevice)
 	}
+}
+
+// checkTwice refuses what is said twice: the second could say something else, and
+// nobody would see which of the two holds.
+func (d *Dicom) checkTwice(bad complain) {
+	taken := map[string]string{sameTitle(d.AETitle): "dicom.ae_title"}
+	for i, t := range d.AETitles {
+		key := fmt.Sprintf("dicom.ae_titles[%d].title", i)
+		if first, twice := taken[sameTitle(t.Title)]; twice {
+			bad(key, "%q is %s already", t.Title, first)
+			continue
+		}
+		taken[sameTitle(t.Title)] = key
+	}
+	for i, b := range d.Devices {
+		for k, a := range d.Devices[:i] {
+			if sameTitle(a.AETitle) == sameTitle(b.AETitle) && a.overlaps(b) {
+				bad(fmt.Sprintf("dicom.devices[%d].ae_title", i), "%q is dicom.devices[%d] already, and their addresses overlap: no caller could be told to be the one or the other", b.AETitle, k)
+				break
+			}
+		}
+	}
+}
+
+// sameTitle is what of an AE title counts: blanks around it do not (PS3.5 §6.2).
+func sameTitle(s string) string { return strings.Trim(s, " ") }
+
+// overlaps says whether one caller could come from the addresses of both.
+func (d *Device) overlaps(other Device) bool {
+	a, errA := parseNet(d.Address)
+	b, errB := parseNet(other.Address)
+	switch {
+	case d.Address == "" || other.Address == "":
+		return true // from anywhere
+	case errA != nil || errB != nil:
+		return false // told of already
+	}
+	return a.Overlaps(b)
 }
 
 func (d *Device) check(bad complain, key string) {
@@ -124,6 +163,9 @@ func (d *Device) check(bad complain, key string) {
 	}
 	if d.Quiet < time.Second || d.Quiet > 24*time.Hour {
 		bad(key+".quiet", "%s is not between 1s and 24h", d.Quiet)
+	}
+	if len(d.Services) == 0 {
+		bad(key+".services", "is empty: the device could do nothing but C-ECHO; leave the key out for [store], or leave the device out")
 	}
 	if d.retrieves() && !d.bound() {
 		bad(key+".services", "query, move and get show persons, and an AE title is easily forged: give the device's address (not every address there is), or tls: mutual with tls_name, the name in its certificate")
@@ -199,9 +241,23 @@ func (d *Dicom) warnings(keep string, shadow bool) (out []string) {
 		if dev.has(serviceStore) && dev.Commitment != commitOff && dev.Port > 0 && dev.Address == "" {
 			say("port is of no use without address: commitment is answered on the device's own association only")
 		}
+		if dev.has(serviceMove) && d.destinations(dev.AETitle) != 1 {
+			say("services has move, and C-MOVE to %s itself is refused: that takes one device of this name with one address and a port; without, it can move to other devices only", dev.AETitle)
+		}
 		if _, one := dev.single(); one && dev.Port > 0 && dev.TLS == tlsServer && d.TLS.ClientCA == "" && (moves || dev.has(serviceStore) && dev.Commitment != commitOff) {
 			say("tls is server and dicom.tls.client_ca is empty: the device is never called, neither with the answer of storage commitment nor as a destination of C-MOVE, because any certificate would serve")
 		}
 	}
 	return out
+}
+
+// destinations are the devices of a title that can be called, which C-MOVE needs to
+// be one.
+func (d *Dicom) destinations(title string) (n int) {
+	for _, dev := range d.Devices {
+		if _, one := dev.single(); dev.AETitle == title && one && dev.Port > 0 {
+			n++
+		}
+	}
+	return n
 }
