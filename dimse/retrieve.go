@@ -105,7 +105,9 @@ func (r *retrieval) count(i Instance, status Status) {
 		r.counts.Warning++
 	default:
 		r.counts.Failed++
-		r.failed = append(r.failed, i.SOPInstanceUID)
+		if i.SOPInstanceUID != "" { // one that can be counted and not named
+			r.failed = append(r.failed, i.SOPInstanceUID)
+		}
 	}
 }
 

@@ -165,7 +165,7 @@ func listed(s *spool.Spool, o spool.Object) bool {
 	}
 	m, err := decodeMeta(o.Meta)
 	if err != nil {
-		return false
+		return true // its file is damaged since it came; that must not look as if it were not there
 	}
 	return !slices.ContainsFunc(s.Named(m.SOPInstance), func(n spool.Object) bool { return n.Seq < o.Seq && n.ID != o.ID }) &&
 		!slices.ContainsFunc(s.ForgottenNamed(m.SOPInstance), func(f spool.Forgotten) bool { return f.Seq < o.Seq && f.ID != o.ID })

@@ -353,10 +353,13 @@ func TestRetrieveGivesTheFirstOfTwoAndNothingDamaged(t *testing.T) {
 	}
 	// The first to send it finds out on the way, when the message cannot be taken back;
 	// from then on it fails by its name. So it is also if the scrubber was faster.
-	if r.FailedUIDs == nil {
+	// The byte may have been one of the part of the file that has the name, too: then
+	// it is counted without one.
+	if r.Failed == 0 {
 		got, r = w.getAll(study)
 	}
-	if r.Status != dimse.StatusCoercion || r.Failed != 1 || len(r.FailedUIDs) != 1 || r.FailedUIDs[0] != first.names.SOPInstance ||
+	named := len(r.FailedUIDs) == 1 && r.FailedUIDs[0] == first.names.SOPInstance
+	if r.Status != dimse.StatusCoercion || r.Failed != 1 || !named && len(r.FailedUIDs) != 0 ||
 		r.Completed != len(w.of(study))-1 || len(got) != r.Completed {
 		t.Errorf("%s, %+v, failed %v, %d came, %d are whole", r.Status, r.SubOperations, r.FailedUIDs, len(got), len(w.of(study))-1)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"edged/dimse"
@@ -223,8 +224,12 @@ func (q *queries) ofSeries(ctx context.Context, s *spool.Spool, se series, r que
 			return nil, err
 		}
 		m, err := decodeMeta(o.Meta)
+		if err != nil && r.Level == query.Image {
+			return nil, errNameless // is it one of those that are asked for? nobody can say
+		}
 		if err != nil {
-			return nil, errNameless // which it is nobody can say, and all is not a part
+			all = append(all, nameless())
+			continue
 		}
 		if r.Level == query.Image && !slices.Contains(r.Instances, m.SOPInstance) {
 			continue
@@ -235,6 +240,15 @@ func (q *queries) ofSeries(ctx context.Context, s *spool.Spool, se series, r que
 		all = append(all, dimse.Instance{SOPClassUID: m.SOPClass, SOPInstanceUID: m.SOPInstance, TransferSyntaxUID: m.TransferSyntax, Open: q.opener(h.id)})
 	}
 	return all, nil
+}
+
+// nameless is an object whose file is so damaged that even its name is gone. It counts
+// as failed, under no name, and the others go out: all is never a part.
+func nameless() dimse.Instance {
+	const class = "1.2.840.10008.5.1.4.1.1.7" // Secondary Capture; no byte is ever sent under it
+	return dimse.Instance{SOPClassUID: class, TransferSyntaxUID: dimse.ExplicitVRLE, Open: func(context.Context) (io.ReadCloser, error) {
+		return nil, errWithheld
+	}}
 }
 
 var errNameless = errors.New("an object of it can no longer be read, not even its name")
