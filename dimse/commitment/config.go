@@ -84,6 +84,12 @@ func orDefault[T comparable](v *T, fallback T) {
 	}
 }
 
+// WithDefaults is the configuration as New will use it.
+func (c Config) WithDefaults() Config {
+	c.setDefaults()
+	return c
+}
+
 func (c *Config) setDefaults() {
 	orDefault(&c.Log, slog.New(slog.DiscardHandler))
 	orDefault(&c.Grace, 2*time.Minute)

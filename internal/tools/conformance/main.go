@@ -43,6 +43,15 @@ var tables = map[string]func() string{
 	"rejects":  rejectTable,
 	"identity": identityTable,
 	"limits":   limitsTable,
+
+	"commitment statuses": actionTable,
+	"failure reasons":     reasonTable,
+	"commitment times":    commitmentTimes,
+	"step statuses":       stepTable,
+	"find statuses":       findTable,
+	"move statuses":       moveTable,
+	"get statuses":        getTable,
+	"keys":                keyTable,
 }
 
 // fill puts every table between its markers. A table without markers is an error,

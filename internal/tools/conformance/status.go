@@ -9,24 +9,32 @@ import (
 // statusTable says what the appliance answers to a C-STORE-RQ, and when. The words
 // of the status are dimse's own.
 func statusTable() string {
-	t := newTable("status", "meaning", "when")
-	for _, row := range []struct {
-		status dimse.Status
-		when   string
-	}{
+	return statusRows([]statusRow{
 		{dimse.StatusSuccess, "the instance and its directory entry are on stable storage"},
-		{dimse.StatusOutOfResources, "the disk is full or the spool is being recovered: nothing of the instance is kept, send it again later"},
+		{dimse.StatusOutOfResources, "the disk is full (for `priority: backfill` nearly full) or has failed, or the spool is being recovered: nothing of the instance is kept, send it again later"},
 		{dimse.StatusProcessingFailure, "anything else that is not the instance's fault; send it again"},
 		{dimse.StatusInvalidInstance, "no SOP Instance UID, or one of more than 64 bytes"},
 		{dimse.StatusNotAuthorized, "the device may get instances and not store them: its `services` have no `store`"},
 		{dimse.StatusSOPClassNotSupported, "the presentation context or the command names a class that is not stored"},
 		{dimse.StatusCannotUnderstand, "the request carries no data set"},
 		{dimse.StatusUnrecognizedOperation, "an operation that this AE does not know"},
-	} {
-		t.row(fmt.Sprintf("%04X", uint16(row.status)), row.status.String()[5:], row.when)
+	})
+}
+
+type statusRow struct {
+	status dimse.Status
+	when   string
+}
+
+func statusRows(rows []statusRow) string {
+	t := newTable("status", "meaning", "when")
+	for _, row := range rows {
+		t.row(code(row.status), row.status.String()[5:], row.when)
 	}
 	return t.String()
 }
+
+func code(s dimse.Status) string { return fmt.Sprintf("%04X", uint16(s)) }
 
 // rejectTable is every A-ASSOCIATE-RJ that is sent.
 func rejectTable() string {
@@ -40,7 +48,7 @@ func rejectTable() string {
 		{dimse.RejectCalling, "the calling AE title is not a listed device, or comes from another address than its own"},
 		{dimse.RejectCalled, "the called AE title is not ours"},
 		{dimse.RejectProtocolVersion, "bit 0 of the protocol version is not set"},
-		{dimse.RejectCongestion, "the disk is full (not for devices that only query), or the spool is being recovered"},
+		{dimse.RejectCongestion, "the disk is full, for devices with `priority: backfill` nearly full, or has failed (not for devices that only query), or the spool is being recovered"},
 		{dimse.RejectLocalLimit, "too many associations: in all, from the address, or of the calling AE title"},
 	} {
 		t.row(fmt.Sprint(row.r.Result), fmt.Sprint(row.r.Source), fmt.Sprint(row.r.Reason), words(row.r), row.when)
