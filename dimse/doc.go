@@ -6,7 +6,8 @@
 // # What it promises
 //
 //   - A data set reaches the Handler, and leaves the Client, byte for byte as it
-//     is: nothing is decoded, re-encoded, padded or corrected. Its end is
+//     is: nothing is decoded, re-encoded, padded or corrected, no retired group
+//     length left out (PS3.5 §7.2). Its end is
 //     io.EOF, and only its end is; abort, cut, violation and silence are other
 //     errors, in the middle of an object as anywhere.
 //   - Every storage SOP class in every transfer syntax is accepted, also private
@@ -14,7 +15,8 @@
 //   - No object is ever whole in memory. An association costs one goroutine and
 //     one read buffer, whatever is sent over it; back-pressure is TCP's. Nothing
 //     is allocated by a length that a peer declares, and receiving a fragment
-//     allocates nothing. Lengths of objects are 64 bits.
+//     allocates nothing. Lengths of objects are 64 bits: native pixel data ends at
+//     4 GiB (PS3.5 §7.1.1), a message does not.
 //   - Every wait ends: half a minute before an association stands, some minutes
 //     between messages, and inside a message the peer keeps a least pace, 64 KiB
 //     in a minute. Only time spent waiting for it counts, never the total and
