@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"cmd/hubd":        {"hub", "dimse", "uplink/wire", "agent/status", "agent/page", "internal", "spool/vault/recovery"}, // it makes the key pair of the region
 	"cmd/modsim":      {"dimse", "internal"},
 	"internal/config": {},
+	"internal/ports":  {},
 }
 
 // goroutines is the budget of places that start goroutines, by package, outside

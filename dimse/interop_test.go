@@ -3,11 +3,12 @@ package dimse
 import (
 	"bytes"
 	"context"
+	"edged/internal/ports"
 	"errors"
 	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -109,29 +110,17 @@ func storescp(t testing.TB, options ...string) (port, dir string) {
 	path := tool(t, "storescp")
 	dir = t.TempDir()
 	port = freePort(t)
-	c := exec.Command(path, append(options, "--bit-preserving", "-od", dir, port)...)
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	waitFor(t, func() bool {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	startPeer(t, port, path, append(options, "--bit-preserving", "-od", dir, port)...)
 	return port, dir
 }
 
 func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Helper()
+	port, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(port)
 }
 
 // waitFor waits for something that happens in another process, at most ten seconds.

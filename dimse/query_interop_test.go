@@ -170,21 +170,30 @@ func dcmqrscp(t *testing.T, mover string) (port string, files []instance) {
 	return port, files
 }
 
-// startPeer starts a peer and waits until it listens.
-func startPeer(t *testing.T, port, path string, args ...string) {
+// startPeer starts a peer and waits until it listens: Orthanc takes its time on a
+// busy machine. One that ends instead has said why.
+func startPeer(t testing.TB, port, path string, args ...string) {
 	t.Helper()
-	c := exec.Command(path, args...)
+	c, said := exec.Command(path, args...), &strings.Builder{}
+	c.Stdout, c.Stderr = said, said
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
-	waitFor(t, func() bool {
-		conn, err := net.Dial("tcp", "127.0.0.1:"+port)
-		if err == nil {
+	ended := make(chan struct{})
+	go func() { defer close(ended); c.Wait() }()
+	t.Cleanup(func() { c.Process.Kill(); <-ended })
+	for range 600 {
+		if conn, err := net.Dial("tcp", "127.0.0.1:"+port); err == nil {
 			conn.Close()
+			return
 		}
-		return err == nil
-	})
+		select {
+		case <-ended:
+			t.Fatalf("%s ended: %s", path, said)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	t.Fatalf("%s did not listen on %s within a minute", path, port)
 }
 
 // askArchive finds, moves and gets what an archive has, by our client.

@@ -13,6 +13,7 @@ import (
 
 	"edged/dimse"
 	"edged/internal/dicom"
+	"edged/internal/ports"
 )
 
 // archive is a real Storage SCP that keeps the digest of each whole instance.
@@ -105,10 +106,9 @@ func storescpInto(t *testing.T, dir string, args ...string) string {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }

@@ -5,11 +5,13 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"edged/dimse"
+	"edged/internal/ports"
 )
 
 // pynetdicom, as a modality that takes Implicit VR Little Endian alone, hears its
@@ -78,11 +80,9 @@ func serveOnLoopback(t *testing.T, e *Engine) (port string) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return strconv.Itoa(port)
 }

@@ -3,15 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"edged/internal/ports"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -174,21 +175,11 @@ func (p *process) listens(ctx context.Context, port string) error {
 	return nil
 }
 
-// nextPort is where freePort goes on: no port is given twice in a run.
-var nextPort = 20000 + rand.IntN(8000)
-
 // freePort is one on loopback, below those that the kernel gives to who calls: it
 // stays free until the peer that is told of it has started.
 func freePort() (string, error) {
-	for range 100 {
-		nextPort++
-		port := fmt.Sprint(nextPort)
-		l, err := net.Listen("tcp", "127.0.0.1:"+port)
-		if err == nil {
-			return port, l.Close()
-		}
-	}
-	return "", errors.New("no free port on loopback")
+	port, err := ports.Free()
+	return strconv.Itoa(port), err
 }
 
 // fetch asks for JSON, or sends some.
