@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"context"
@@ -40,8 +42,20 @@ type Config struct {
 	Idle       time.Duration // silence that ends a connection. If zero, 20 s.
 	StallAfter time.Duration // how long the hub may owe an answer or a receipt. If zero, 10 min.
 
+	Transport          string // "auto", "quic" or "tcp". If empty, auto: both are tried, and what carries more stays.
+	LanesMin, LanesMax int    // connections side by side, 1 to 32. If zero, 1 and 32.
+	Proxy              string // HTTP CONNECT, http://[USER:PASSWORD@]HOST:PORT; leads TCP lanes only. If empty, none.
+	DSCP               uint8  // of all that is sent, 0 to 63 (RFC 2474)
+
+	// Progress is told of each part of an object that has left, and how many of
+	// its bytes have: cheap, and safe for several goroutines. If nil, nobody.
+	Progress func(o Object, sent int64)
+
 	// Packets opens a socket for a lane to a hub. If nil, a UDP socket.
 	Packets func(ctx context.Context, hub string) (net.PacketConn, net.Addr, error)
+
+	// Dial opens a TCP connection to a hub, or to the proxy. If nil, a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	Logger *slog.Logger // If nil, slog.Default.
 }
@@ -57,13 +71,24 @@ func (c Config) Validate() error {
 		return errors.New("uplink: TLS with RootCAs is needed, the system's roots are not trusted")
 	case len(c.BootID) == 0 || len(c.BootID) > 64 || len(c.DataDirID) == 0 || len(c.DataDirID) > 64:
 		return errors.New("uplink: BootID and DataDirID have 1 to 64 bytes")
+	case !slices.Contains([]string{"", "auto", carrierQUIC, carrierTCP}, c.Transport):
+		return fmt.Errorf("uplink: transport %q; there are auto, quic and tcp", c.Transport)
+	case c.LanesMin < 0 || c.LanesMax < 0 || c.LanesMax > maxLanes || cmp.Or(c.LanesMin, 1) > cmp.Or(c.LanesMax, maxLanes):
+		return fmt.Errorf("uplink: %d to %d lanes; 1 to %d are allowed", c.LanesMin, c.LanesMax, maxLanes)
+	case c.DSCP > 63:
+		return fmt.Errorf("uplink: DSCP %d; it has six bits (RFC 2474 §3)", c.DSCP)
 	case c.RateBitsPerSecond < 0:
 		return errors.New("uplink: the rate is negative; 0 means unlimited")
 	}
 	return nil
 }
 
+// maxLanes is what a hub admits of one appliance, less what a line test needs.
+const maxLanes = 32
+
 func (c Config) withDefaults() Config {
+	c.Transport = cmp.Or(c.Transport, "auto")
+	c.LanesMin, c.LanesMax = cmp.Or(c.LanesMin, 1), cmp.Or(c.LanesMax, maxLanes)
 	c.MaxObjects = cmp.Or(c.MaxObjects, 512)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
 	c.RetryMin = cmp.Or(c.RetryMin, time.Second)
@@ -74,6 +99,12 @@ func (c Config) withDefaults() Config {
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Packets == nil {
 		c.Packets = udpSocket
+	}
+	if c.Dial == nil {
+		c.Dial = (&net.Dialer{}).DialContext
+	}
+	if c.Progress == nil {
+		c.Progress = func(Object, int64) {}
 	}
 	if c.TLS != nil {
 		c.TLS = clientTLS(c.TLS)

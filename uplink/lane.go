@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quic-go/quic-go"
-
 	"edged/internal/dicom"
 	"edged/uplink/wire"
 )
@@ -22,7 +20,7 @@ var (
 )
 
 // code is what the hub is told when the connection is closed, see doc.go.
-func code(err error) quic.ApplicationErrorCode {
+func code(err error) uint64 {
 	switch {
 	case err == nil || errors.Is(err, context.Canceled):
 		return 0
@@ -36,7 +34,7 @@ func code(err error) quic.ApplicationErrorCode {
 
 // farewell is code, but for an end of Run that was asked for: whatever the cause
 // of its context says, the hub has not to do with it.
-func farewell(asked context.Context, err error) quic.ApplicationErrorCode {
+func farewell(asked context.Context, err error) uint64 {
 	if asked.Err() != nil {
 		return 0
 	}
@@ -50,12 +48,11 @@ const (
 
 // lane is one connection to the hub and what is in flight on it.
 type lane struct {
-	u       *Uplink
-	addr    string
-	conn    *quic.Conn
-	control *quic.Stream
-	frames  *wire.Reader
-	ledger  Ledger
+	u      *Uplink
+	addr   string
+	conn   carrier
+	frames *wire.Reader
+	ledger Ledger
 
 	maxObjects int
 	maxBytes   int64
@@ -108,7 +105,7 @@ const (
 	ended                  // no longer in flight
 )
 
-func newLane(u *Uplink, addr string, conn *quic.Conn) *lane {
+func newLane(u *Uplink, addr string, conn carrier) *lane {
 	l := &lane{
 		u: u, addr: addr, conn: conn,
 		flights:  map[dicom.ID]*flight{},
@@ -149,7 +146,7 @@ func (l *lane) run(ctx context.Context) error {
 	asked := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { l.conn.CloseWithError(farewell(asked, context.Cause(ctx)), "") })
+	stop := context.AfterFunc(ctx, func() { l.conn.Close(farewell(asked, context.Cause(ctx)), "") })
 	defer stop()
 	var wg sync.WaitGroup
 	for _, part := range parts {
@@ -163,12 +160,8 @@ func (l *lane) run(ctx context.Context) error {
 func (l *lane) greet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, welcomeWait)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { l.conn.CloseWithError(0, "") })()
-	stream, err := l.conn.OpenStreamSync(ctx)
-	if err != nil {
-		return err
-	}
-	l.control, l.frames = stream, wire.NewReader(stream)
+	defer context.AfterFunc(ctx, func() { l.conn.Close(0, "") })()
+	l.frames = wire.NewReader(l.conn.Control())
 	if err := l.say(&wire.Hello{Versions: []uint16{wire.Version}, Boot: l.u.c.BootID, DataDir: l.u.c.DataDirID, Software: l.u.c.Software}); err != nil {
 		return err
 	}
@@ -186,7 +179,7 @@ func (l *lane) greet(ctx context.Context) error {
 	return nil
 }
 
-// say writes frames to the control stream; only greet and writeControl do.
+// say writes control frames; only greet and writeControl do.
 func (l *lane) say(frames ...wire.Frame) (err error) {
 	var b []byte
 	for _, f := range frames {
@@ -194,9 +187,7 @@ func (l *lane) say(frames ...wire.Frame) (err error) {
 			return err
 		}
 	}
-	l.control.SetWriteDeadline(time.Now().Add(writeWait))
-	_, err = l.control.Write(b)
-	return err
+	return l.conn.Say(b)
 }
 
 func (l *lane) inFlight() int {

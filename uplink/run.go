@@ -3,11 +3,9 @@ package uplink
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
-	"github.com/quic-go/quic-go"
 	"golang.org/x/time/rate"
 
 	"edged/internal/dicom"
@@ -83,33 +81,15 @@ func (u *Uplink) judge(ns *nodes, n *node, lasted time.Duration, err error) {
 
 // connect makes one lane to addr and runs it to its end.
 func (u *Uplink) connect(ctx context.Context, addr string) error {
-	pc, to, err := u.c.Packets(ctx, addr)
+	conn, err := u.dial(ctx, carrierQUIC, addr)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", addr, err)
-	}
-	defer pc.Close()
-	transport := &quic.Transport{Conn: pc}
-	defer transport.Close()
-	conn, err := transport.Dial(ctx, to, u.c.TLS, quicConfig(u.c.Idle))
-	if err != nil {
-		return fmt.Errorf("connect to %s: %w", addr, err)
+		return err
 	}
 	l := newLane(u, addr, conn)
 	err = l.run(ctx)
-	conn.CloseWithError(farewell(ctx, err), "")
+	conn.Close(farewell(ctx, err), "")
 	l.returnAll()
 	return err
-}
-
-// quicConfig: the hub opens no streams and says little, so windows are small.
-func quicConfig(idle time.Duration) *quic.Config {
-	return &quic.Config{
-		Versions:              []quic.Version{quic.Version1},
-		MaxIdleTimeout:        idle,
-		KeepAlivePeriod:       idle / 4,
-		MaxIncomingStreams:    -1,
-		MaxIncomingUniStreams: -1,
-	}
 }
 
 // sleep waits for d and reports whether ctx is still alive.

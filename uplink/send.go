@@ -8,20 +8,18 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quic-go/quic-go"
-
 	"edged/uplink/wire"
 )
 
-// puts are the buffers of Put frames: room for the header, then the body.
-var puts = sync.Pool{New: func() any { return new([wire.PutHeadroom + wire.MaxBody]byte) }}
+// putBuffers are the buffers of Put frames: room for the header, then the body.
+var putBuffers = sync.Pool{New: func() any { return new([wire.PutHeadroom + wire.MaxBody]byte) }}
 
 // sender is the one goroutine that sends the objects of a class.
 type sender struct {
 	*lane
 	class  uint8
-	stream *quic.SendStream // nil until something is to be sent
-	holds  bool             // the gate
+	stream puts // nil until something is to be sent
+	holds  bool // the gate
 }
 
 // sendClass sends what the hub wants of one class, in the order of its answers.
@@ -82,8 +80,8 @@ func (s *sender) send(ctx context.Context, f *flight) error {
 	if err := s.openStream(ctx); err != nil {
 		return err
 	}
-	buf := puts.Get().(*[wire.PutHeadroom + wire.MaxBody]byte)
-	defer puts.Put(buf)
+	buf := putBuffers.Get().(*[wire.PutHeadroom + wire.MaxBody]byte)
+	defer putBuffers.Put(buf)
 	for offset := f.offset; offset < f.Length; {
 		n := int(min(int64(chunk(s.u.limiter.Limit())), f.Length-offset))
 		body := buf[wire.PutHeadroom:][:n]
@@ -100,22 +98,10 @@ func (s *sender) send(ctx context.Context, f *flight) error {
 }
 
 func (s *sender) openStream(ctx context.Context) (err error) {
-	if s.stream != nil {
-		return nil
-	}
-	if s.stream, err = s.conn.OpenUniStreamSync(ctx); err == nil {
-		s.stream.SetPriority(urgency(s.class), true)
+	if s.stream == nil {
+		s.stream, err = s.conn.Open(ctx, s.class)
 	}
 	return err
-}
-
-// urgency gives urgent objects the line before all else (RFC 9218 §4.1); the
-// others share it by turns, see gate.
-func urgency(class uint8) int8 {
-	if class == wire.Urgent {
-		return 1
-	}
-	return 4
 }
 
 // read fills body. Before the last chunk is let go, the content must have
@@ -155,11 +141,11 @@ func (s *sender) put(ctx context.Context, f *flight, buf *[wire.PutHeadroom + wi
 		return false, nil
 	}
 	start := wire.PutHeader(buf[:wire.PutHeadroom], f.number, offset, n)
-	s.stream.SetWriteDeadline(time.Now().Add(writeWait))
-	if _, err := s.stream.Write(buf[start : wire.PutHeadroom+n]); err != nil {
+	if err := s.stream.Put(buf[start : wire.PutHeadroom+n]); err != nil {
 		return false, fmt.Errorf("send: %w", err)
 	}
 	s.u.meter.add(time.Now(), n)
+	s.u.c.Progress(f.Object, offset+int64(n))
 	return true, nil
 }
 

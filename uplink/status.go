@@ -9,7 +9,7 @@ func (u *Uplink) Status() Status {
 	u.mu.Unlock()
 	s.BytesSent, s.RateBitsPerSecond = u.meter.read(time.Now())
 	if l != nil {
-		s.RTT = l.conn.ConnectionStats().SmoothedRTT
+		s.RTT = l.conn.Stats().RTT
 		s.InFlight = l.inFlight()
 	}
 	return s

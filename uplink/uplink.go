@@ -116,6 +116,33 @@ func (e *BusyError) Error() string {
 // Is makes a BusyError an ErrBusy.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
+// WhyCode says why a carrier was chosen. Figures that belong to it are in Carriers.
+type WhyCode string
+
+// The reasons.
+const (
+	WhyConfigured WhyCode = "configured"  // transport names it
+	WhyFirst      WhyCode = "first"       // it answered first, and nothing was compared yet
+	WhyFaster     WhyCode = "faster"      // it carried clearly more
+	WhyClose      WhyCode = "close"       // both carry about the same: QUIC is preferred
+	WhyUDPBlocked WhyCode = "udp_blocked" // only TCP gets through
+	WhyTCPBlocked WhyCode = "tcp_blocked" // only UDP gets through
+	WhyProxy      WhyCode = "proxy"       // only a proxy leads out, and it carries TCP
+)
+
+// CarrierStatus is how a carrier does on this line.
+type CarrierStatus struct {
+	Name                 string // "quic" or "tcp"
+	Lanes                int    // connected now
+	GoodputBitsPerSecond int64  // data set bits when it last was measured under load; zero: never
+	MeasuredAt           time.Time
+	RTT                  time.Duration
+	Sent, Lost           uint64 // packets of the connected lanes
+	MTU                  int
+	Congestion           string
+	LastError            string // why its last connection ended or could not be made
+}
+
 // Status is a snapshot for people and metrics.
 type Status struct {
 	Connected         bool
@@ -123,11 +150,18 @@ type Status struct {
 	Hub               string    // address of the node in use or last tried
 	Since             time.Time // of Connected or of its loss; zero: never
 	RTT               time.Duration
-	RateBitsPerSecond int64    // data set bits sent, over the last seconds
-	BytesSent         int64    // data set bytes since the start
-	AtHub             int64    // receipts believed since the start
-	InFlight          int      // offers without an end
-	NotBelieved       int64    // statements of a hub that were not believed: either it is broken or you are under attack
+	RateBitsPerSecond int64   // data set bits sent, over the last seconds
+	BytesSent         int64   // data set bytes since the start
+	AtHub             int64   // receipts believed since the start
+	InFlight          int     // offers without an end
+	NotBelieved       int64   // statements of a hub that were not believed: either it is broken or you are under attack
+	Lanes             int     // connected ones
+	Why               string  // this carrier, in a sentence
+	WhyCode           WhyCode // the same, to be said in another language
+	Carriers          []CarrierStatus
+	UDPOpen           *bool    // nil: not known yet
+	Switches          int64    // changes of carrier since the start
+	Connects          int64    // connections made since the start
 	LastError         string   // why the last connection ended or could not be made
 	SetAside          []string // nodes left alone after digest mismatches or statements not believed
 }
