@@ -18,16 +18,20 @@
 //
 // # The protocol
 //
-// The appliance opens everything. The carrier is QUIC version 1 (RFC 9000)
-// with ALPN "edged/1" and TLS 1.3 client certificates, without 0-RTT and without
-// session tickets. A connection is one lane. On it the appliance opens
+// The appliance opens everything. The carrier is QUIC version 1 (RFC 9000) or TLS
+// 1.3 over TCP, at the same port number, both with ALPN "edged/1" and client
+// certificates, without 0-RTT and without session tickets. A connection is one
+// lane; an appliance may use several of both kinds at once, and an object begun on
+// one goes on over another. Over QUIC the appliance opens
 //
 //	the control stream    bidirectional, the first stream
 //	data streams          unidirectional, one for each priority class in use
 //
-// Data streams carry Put frames only. All other frames travel on the control
-// stream. The first frame on it is Hello, answered by Welcome; until then the
-// appliance sends nothing else.
+// Data streams carry Put and Probe frames only. All other frames travel on the
+// control stream. Over TCP there is one byte stream each way, which carries all
+// frames, one behind the other, in any mixture. The first frame of the control or
+// byte stream is Hello, answered by Welcome; until then the appliance sends
+// nothing else.
 //
 // # Frame
 //
@@ -84,6 +88,11 @@
 //	  12  Release      appliance  [1 reason: bytes]             [id]
 //	  13  Again        hub        [1 reason: 0 busy, 1 lost]    [id], may be empty
 //	                              [2 after: milliseconds]
+//	  14  Bye          both       1 code: uint                  none
+//	                              [2 reason: bytes]
+//	  15  Probe        appliance  1 number: uint                padding, >= 1
+//	  16  Echo         hub        1 number: uint                none
+//	                              2 bytes: uint
 //
 //	object   {1 number, 2 id, 3 transfer syntax, 4 SOP class, 5 SOP instance, 6 length,
 //	          [7 Study Instance UID], [8 calling AE title], [9 priority], [10 flags]}
@@ -106,33 +115,49 @@
 //
 //   - Offers have numbers that are never used twice on a connection. Have and Put
 //     name the offer by its number; a Put for an offer that has ended is discarded.
+//
 //   - Lengths and offsets count data set bytes. File Meta is not sent: it is a pure
 //     function of the three UIDs in the offer.
+//
 //   - Offers run ahead of Have, Have ahead of Put, Put ahead of Receipt; nothing
 //     waits a round trip for an object. Offers without an end never exceed
 //     the limits in Welcome, which count for each priority; one object is always
 //     welcome whatever its length.
+//
 //   - Have answers each offer with the offset from which the hub wants bytes, or
 //     with all: a Receipt exists and follows. Puts of one object follow each other
 //     without a gap, all on one stream. Offset equal to length asks for nothing.
+//
 //   - An offer ends with Receipt, with Again (offer it later), or with Trouble.
+//
 //   - Again with IDs is about these objects alone. One that is refused again
 //     and again rests longer each time. Again without IDs is about all: lost,
 //     everything not archived is offered again; busy, nothing but urgent objects
 //     is offered before the time is over.
+//
 //   - Receipt: the object is durable at the hub, and so is the row that says so.
+//
 //   - Archived and Trouble with a seq are repeated on every connection until an
 //     ArchivedAck names the seq, which is sent when the news is durable here.
+//
 //   - Trouble of kind digest: the hub has dropped its partial object. The appliance
 //     reads its copy again. Damaged here: quarantine, and Trouble of kind copy.
 //     Good here: offered once more, from 0; after a second mismatch the appliance
 //     sets this hub node aside.
+//
 //   - Trouble of kind lost: the receipt for this object counts no more. The
 //     appliance offers it again if it has it, unless the archive has it.
+//
 //   - A ledger id or generation other than the last one means that receipts may
 //     be lost: the appliance offers everything not archived again.
 //
-// A connection is closed with an application error code (RFC 9000 §10.2):
+//   - Probe is for the test of a line: the hub throws its body away and answers with
+//     Echo: the number of the last Probe that came whole, and the bytes of the bodies
+//     of all Probes of this connection. One Echo may answer many Probes.
+//
+// A connection ends with a code: over QUIC an application error code (RFC 9000
+// §10.2), where Bye is ignored; over TCP the last frame, Bye, which nothing is
+// read after. A TCP connection that ends without Bye was cut.
 //
 //	0 done   1 a frame broke the protocol   2 busy   3 internal   4 replaced by a newer one   5 not believed
 package uplink

@@ -43,6 +43,12 @@ func Append(dst []byte, f Frame) ([]byte, error) {
 		return appendFrame(dst, f.Type(), f, nil)
 	case *Put:
 		return appendFrame(dst, f.Type(), f, f.Body)
+	case *Probe:
+		return appendFrame(dst, f.Type(), f, f.Body)
+	case *Bye:
+		return appendFrame(dst, f.Type(), f, nil)
+	case *Echo:
+		return appendFrame(dst, f.Type(), f, nil)
 	case *Offer:
 		return appendList(dst, f.Type(), none{}, f.Objects)
 	case *Have:

@@ -44,6 +44,9 @@ const (
 	TypeTrouble     Type = 11
 	TypeRelease     Type = 12
 	TypeAgain       Type = 13
+	TypeBye         Type = 14
+	TypeProbe       Type = 15
+	TypeEcho        Type = 16
 )
 
 // Frame is one of the frames below, always by pointer.
@@ -211,6 +214,35 @@ type Again struct {
 	IDs         []ID
 }
 
+// Bye is the last frame before a connection over TCP is closed; over QUIC the same
+// code travels in the carrier's own CONNECTION_CLOSE (RFC 9000 §19.19).
+type Bye struct {
+	Code   uint64 `cbor:"1,keyasint"`
+	Reason string `cbor:"2,keyasint,omitempty"`
+}
+
+// Codes of a Bye and of a QUIC application error.
+const (
+	ByeDone        uint64 = 0
+	ByeProtocol    uint64 = 1 // a frame broke the protocol
+	ByeBusy        uint64 = 2 // not now, or not admitted
+	ByeInternal    uint64 = 3
+	ByeReplaced    uint64 = 4 // by a newer connection
+	ByeNotBelieved uint64 = 5
+)
+
+// Probe is padding whose arrival is answered with an Echo (line test).
+type Probe struct {
+	Number uint64 `cbor:"1,keyasint"`
+	Body   []byte `cbor:"-"`
+}
+
+// Echo says how far the Probes of this connection have come.
+type Echo struct {
+	Number uint64 `cbor:"1,keyasint"` // of the last Probe that came
+	Bytes  int64  `cbor:"2,keyasint"` // of the bodies of all Probes so far
+}
+
 // Reasons of an Again.
 const (
 	AgainBusy uint8 = 0 // no space or too much at once
@@ -231,3 +263,8 @@ func (*Findings) Type() Type    { return TypeFindings }
 func (*Trouble) Type() Type     { return TypeTrouble }
 func (*Release) Type() Type     { return TypeRelease }
 func (*Again) Type() Type       { return TypeAgain }
+
+// Type implements Frame.
+func (*Bye) Type() Type   { return TypeBye }
+func (*Probe) Type() Type { return TypeProbe }
+func (*Echo) Type() Type  { return TypeEcho }

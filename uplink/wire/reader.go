@@ -38,7 +38,14 @@ func (p *PutFrame) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Next returns the next frame of a known type, a *PutFrame for a Put. It returns io.EOF
+// ProbeFrame is a Probe whose body has come and was thrown away.
+type ProbeFrame struct {
+	Probe
+	Length int // bytes of body
+}
+
+// Next returns the next frame of a known type, a *PutFrame for a Put, a *ProbeFrame
+// for a Probe. It returns io.EOF
 // when the stream ended between two frames, and an error that wraps ErrMalformed
 // when the bytes are no frame; after an error the Reader is of no more use.
 func (r *Reader) Next() (Frame, error) {
@@ -72,10 +79,12 @@ func (r *Reader) next() (Frame, error) {
 	if err := r.full(header); err != nil {
 		return nil, err
 	}
-	if t == TypePut {
+	switch {
+	case t == TypePut:
 		return r.nextPut(header, int(bodyLen))
-	}
-	if t < TypeHello || t > TypeAgain {
+	case t == TypeProbe:
+		return r.nextProbe(header, int(bodyLen))
+	case t < TypeHello || t > TypeEcho:
 		return nil, r.discard(int64(bodyLen))
 	}
 	r.body.Reset()
@@ -94,6 +103,17 @@ func (r *Reader) nextPut(header []byte, length int) (Frame, error) {
 		return nil, fmt.Errorf("%w: put of %d bytes at %d", ErrMalformed, length, r.put.Offset)
 	}
 	return &r.put, nil
+}
+
+func (r *Reader) nextProbe(header []byte, length int) (Frame, error) {
+	f := &ProbeFrame{Length: length}
+	if err := decode(header, &f.Probe); err != nil {
+		return nil, err
+	}
+	if length == 0 {
+		return nil, fmt.Errorf("%w: empty probe", ErrMalformed)
+	}
+	return f, r.discard(int64(length))
 }
 
 func (r *Reader) full(b []byte) error {
@@ -122,6 +142,10 @@ func parse(t Type, header, body []byte) (Frame, error) {
 		return parseHeader(&Hello{}, header)
 	case TypeWelcome:
 		return parseHeader(&Welcome{}, header)
+	case TypeBye:
+		return parseHeader(&Bye{}, header)
+	case TypeEcho:
+		return parseEcho(header)
 	case TypeOffer:
 		f := &Offer{}
 		return parseList(f, header, &none{}, body, &f.Objects)
@@ -175,6 +199,17 @@ func parseHeadedList(t Type, header, body []byte) (Frame, error) {
 
 func parseHeader(f Frame, header []byte) (Frame, error) {
 	return f, decode(header, f)
+}
+
+func parseEcho(header []byte) (Frame, error) {
+	f := &Echo{}
+	if err := decode(header, f); err != nil {
+		return nil, err
+	}
+	if f.Bytes < 0 {
+		return nil, fmt.Errorf("%w: echo of %d bytes", ErrMalformed, f.Bytes)
+	}
+	return f, nil
 }
 
 func parseList[T any](f Frame, header []byte, into any, body []byte, items *[]T) (Frame, error) {

@@ -29,6 +29,8 @@ func samples() []wire.Frame {
 		&wire.Trouble{Problems: []wire.Problem{{Seq: 4, ID: a, Kind: wire.ProblemDigest, Destination: "vna", Permanent: true, Words: "A900"}}},
 		&wire.Release{Reason: "checked", IDs: []wire.ID{a}},
 		&wire.Again{Reason: wire.AgainLost, AfterMillis: 1500, IDs: []wire.ID{b}},
+		&wire.Bye{Code: wire.ByeBusy, Reason: "clone"},
+		&wire.Echo{Number: 9, Bytes: 5 << 32},
 	}
 }
 
@@ -154,6 +156,24 @@ func TestPutBodyIsReadFromTheStream(t *testing.T) {
 	}
 }
 
+// TestAProbeHasArrivedWholeWhenItIsReturned: what follows it is the next frame,
+// and an end inside its body is no Probe.
+func TestAProbeHasArrivedWholeWhenItIsReturned(t *testing.T) {
+	probe := encode(t, &wire.Probe{Number: 7, Body: make([]byte, wire.MaxBody)})
+	stream := append(append([]byte(nil), probe...), encode(t, &wire.Echo{Number: 7, Bytes: 5})...)
+	r := wire.NewReader(bytes.NewReader(stream))
+	f, err := r.Next()
+	if p, ok := f.(*wire.ProbeFrame); err != nil || !ok || p.Number != 7 || p.Length != wire.MaxBody {
+		t.Fatalf("got %+v, %v", f, err)
+	}
+	if f, err = r.Next(); err != nil || f.Type() != wire.TypeEcho {
+		t.Fatalf("behind it: %+v, %v", f, err)
+	}
+	if _, err := wire.NewReader(bytes.NewReader(probe[:len(probe)-1])).Next(); err != io.ErrUnexpectedEOF {
+		t.Fatalf("cut: %v", err)
+	}
+}
+
 func TestATruncatedFrameIsNotAnEnd(t *testing.T) {
 	whole := encode(t, samples()[2])
 	for n := 1; n < len(whole); n++ {
@@ -186,6 +206,9 @@ func TestMalformedFramesAreRefused(t *testing.T) {
 		"negative offset":        frame(5, "\xa2\x01\x01\x02\x20", "b"),
 		"empty put":              frame(5, "\xa1\x01\x01", ""),
 		"length beyond int64":    frame(6, "\xa0", "\x81\xa2\x01"+id+"\x02\x1b\xff\xff\xff\xff\xff\xff\xff\xff"),
+		"empty probe":            frame(15, "\xa1\x01\x01", ""),
+		"probe without header":   frame(15, "", "b"),
+		"negative echo":          frame(16, "\xa2\x01\x01\x02\x20", ""),
 		"nested too deep":        frame(6, "\xa0", "\x81\xa1\x09\x81\x81\x81\x81\x80"),
 	} {
 		_, err := wire.NewReader(strings.NewReader(bytes)).Next()
@@ -201,6 +224,8 @@ func TestDeclaredLengthsAllocateNothing(t *testing.T) {
 	for _, s := range []string{
 		"\x00\x03\x00\x01\x00\x04\x00\x00\xa0",
 		"\x00\x06\x00\x01\x00\x00\x00\x05\xa0\x9a\x7f\xff\xff\xff",
+		"\x00\x0f\x00\x03\x00\x04\x00\x00\xa1\x01\x01",
+		"\x00\x0e\x00\x0b\x00\x00\x00\x00\xa1\x02\x5b\x00\x00\x00\xff\xff\xff\xff",
 		"\x00\x01\x00\x09\x00\x00\x00\x00\xa1\x02\x5b\x00\x00\x00\xff\xff\xff",
 	} {
 		var before, after runtime.MemStats
@@ -222,6 +247,7 @@ func FuzzReader(f *testing.F) {
 		f.Add(encode(f, s))
 	}
 	f.Add(encode(f, &wire.Put{Number: 1, Offset: 2, Body: []byte("body")}))
+	f.Add(encode(f, &wire.Probe{Number: 1, Body: []byte("padding")}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := wire.NewReader(bytes.NewReader(b))
 		for range 64 {
@@ -243,6 +269,7 @@ func again(t *testing.T, f wire.Frame) {
 		}
 		f = &wire.Put{Number: put.Number, Offset: put.Offset, Body: body}
 	}
+	f = plain(f)
 	b, err := wire.Append(nil, f)
 	if err != nil {
 		t.Fatalf("%+v: %v", f, err)
@@ -260,6 +287,9 @@ func plain(f wire.Frame) wire.Frame {
 	if put, ok := f.(*wire.PutFrame); ok {
 		body, _ := io.ReadAll(put)
 		return &wire.Put{Number: put.Number, Offset: put.Offset, Body: body}
+	}
+	if probe, ok := f.(*wire.ProbeFrame); ok {
+		return &wire.Probe{Number: probe.Number, Body: make([]byte, probe.Length)}
 	}
 	return f
 }
