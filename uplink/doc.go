@@ -115,42 +115,31 @@
 //
 //   - Offers have numbers that are never used twice on a connection. Have and Put
 //     name the offer by its number; a Put for an offer that has ended is discarded.
-//
 //   - Lengths and offsets count data set bytes. File Meta is not sent: it is a pure
 //     function of the three UIDs in the offer.
-//
 //   - Offers run ahead of Have, Have ahead of Put, Put ahead of Receipt; nothing
 //     waits a round trip for an object. Offers without an end never exceed
 //     the limits in Welcome, which count for each priority; one object is always
 //     welcome whatever its length.
-//
 //   - Have answers each offer with the offset from which the hub wants bytes, or
 //     with all: a Receipt exists and follows. Puts of one object follow each other
 //     without a gap, all on one stream. Offset equal to length asks for nothing.
-//
 //   - An offer ends with Receipt, with Again (offer it later), or with Trouble.
-//
 //   - Again with IDs is about these objects alone. One that is refused again
 //     and again rests longer each time. Again without IDs is about all: lost,
 //     everything not archived is offered again; busy, nothing but urgent objects
 //     is offered before the time is over.
-//
 //   - Receipt: the object is durable at the hub, and so is the row that says so.
-//
 //   - Archived and Trouble with a seq are repeated on every connection until an
 //     ArchivedAck names the seq, which is sent when the news is durable here.
-//
 //   - Trouble of kind digest: the hub has dropped its partial object. The appliance
 //     reads its copy again. Damaged here: quarantine, and Trouble of kind copy.
 //     Good here: offered once more, from 0; after a second mismatch the appliance
 //     sets this hub node aside.
-//
 //   - Trouble of kind lost: the receipt for this object counts no more. The
 //     appliance offers it again if it has it, unless the archive has it.
-//
 //   - A ledger id or generation other than the last one means that receipts may
 //     be lost: the appliance offers everything not archived again.
-//
 //   - Probe is for the test of a line: the hub throws its body away and answers with
 //     Echo: the number of the last Probe that came whole, and the bytes of the bodies
 //     of all Probes of this connection. One Echo may answer many Probes.
