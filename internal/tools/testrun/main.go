@@ -13,7 +13,7 @@ import (
 // wanted maps a program that tests use to the Debian package that has it.
 var wanted = [][2]string{
 	{"gcc", "gcc"}, {"storescu", "dcmtk"}, {"Orthanc", "orthanc"}, {"jq", "jq"},
-	{"strace", "strace"}, {"mkfs.ext4", "e2fsprogs"}, {"mkfs.xfs", "xfsprogs"}, {"ip", "iproute2"},
+	{"strace", "strace"}, {"mkfs.ext4", "e2fsprogs"}, {"mkfs.xfs", "xfsprogs"}, {"ip", "iproute2"}, {"nft", "nftables"},
 	{"swtpm", "swtpm"},
 }
 
