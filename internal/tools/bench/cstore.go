@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // senders is a way to send: so many storescu at once, each with its part.
@@ -29,7 +31,7 @@ type cell struct {
 
 // cstore is the section on receiving: on the file system of the lab and, when
 // asked for, on one with a journal.
-func cstore(ctx context.Context, l *lab, o options, r *report) error {
+func cstore(ctx context.Context, l *lab.Lab, o options, r *lab.Report) error {
 	if _, err := exec.LookPath("storescu"); err != nil {
 		return fmt.Errorf("%w: install DCMTK (Debian: dcmtk)", err)
 	}
@@ -37,29 +39,29 @@ func cstore(ctx context.Context, l *lab, o options, r *report) error {
 	if err != nil {
 		return err
 	}
-	if err := cstoreOn(ctx, l, o, l.dir, one, four, r); err != nil || o.loop == "" {
+	if err := cstoreOn(ctx, l, o, l.Dir, one, four, r); err != nil || o.loop == "" {
 		return err
 	}
-	dir, err := l.mountLoop(ctx, o.loop)
+	dir, err := mountLoop(ctx, l, o.loop)
 	if err != nil {
 		return err
 	}
 	return cstoreOn(ctx, l, o, dir, one, four, r)
 }
 
-func cstoreOn(ctx context.Context, l *lab, o options, dir string, one, four []string, r *report) error {
+func cstoreOn(ctx context.Context, l *lab.Lab, o options, dir string, one, four []string, r *lab.Report) error {
 	ceiling, err := diskCeiling(dir)
 	if err != nil {
 		return err
 	}
 	cells := plan(o.runs, one, four)
 	err = measure(ctx, l, o, dir, cells)
-	r.add(cstoreTable(o, dir, ceiling, cells, r.figures))
+	r.Add(cstoreTable(o, dir, ceiling, cells, r.Figures))
 	return err
 }
 
 // measure runs the cells interleaved, so that a busy moment hits all alike.
-func measure(ctx context.Context, l *lab, o options, dir string, cells []cell) error {
+func measure(ctx context.Context, l *lab.Lab, o options, dir string, cells []cell) error {
 	for run := range o.runs {
 		for i := range cells {
 			c := &cells[i]
@@ -97,13 +99,13 @@ func plan(runs int, one, four []string) (cells []cell) {
 const lateSenders = "1 association, no TCP_NODELAY"
 
 // makeFiles makes n objects in one folder, and hard links to them in four.
-func makeFiles(ctx context.Context, l *lab, n int) (one, four []string, err error) {
-	all := filepath.Join(l.dir, "files")
-	if _, err := call(ctx, l.program("modsim"), "make", "--profile", spec(n), "--out", all); err != nil {
+func makeFiles(ctx context.Context, l *lab.Lab, n int) (one, four []string, err error) {
+	all := filepath.Join(l.Dir, "files")
+	if _, err := lab.Call(ctx, nil, l.Program("modsim"), "make", "--profile", spec(n), "--out", all); err != nil {
 		return nil, nil, err
 	}
 	for i := range 4 {
-		four = append(four, filepath.Join(l.dir, fmt.Sprintf("quarter-%d", i+1)))
+		four = append(four, filepath.Join(l.Dir, fmt.Sprintf("quarter-%d", i+1)))
 		if err := os.Mkdir(four[i], 0o700); err != nil {
 			return nil, nil, err
 		}
@@ -124,8 +126,8 @@ func makeFiles(ctx context.Context, l *lab, n int) (one, four []string, err erro
 
 // once starts the target on an empty folder, sends, counts, and clears up. The
 // clock runs from the start of the first sender to the end of the last.
-func (c *cell) once(ctx context.Context, l *lab, dir string, n int) (float64, error) {
-	data, err := l.folder(dir, strings.Fields(c.target.name)[0])
+func (c *cell) once(ctx context.Context, l *lab.Lab, dir string, n int) (float64, error) {
+	data, err := l.Folder(dir, strings.Fields(c.target.name)[0])
 	if err != nil {
 		return 0, err
 	}
@@ -134,22 +136,22 @@ func (c *cell) once(ctx context.Context, l *lab, dir string, n int) (float64, er
 	if err != nil {
 		return 0, err
 	}
-	defer s.stop()
-	settle(dir)
-	before, err := s.cpu()
+	defer s.Stop()
+	lab.Settle(dir)
+	before, err := s.CPU()
 	if err != nil {
 		return 0, err
 	}
 	began := time.Now()
 	if err := c.send(ctx, s); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, s.said())
+		return 0, fmt.Errorf("%w: %s", err, s.Said())
 	}
 	took := time.Since(began)
-	after, err := s.cpu()
+	after, err := s.CPU()
 	if err != nil {
 		return 0, err
 	}
-	c.cpu = append(c.cpu, per(float64((after-before).Milliseconds()), float64(n)))
+	c.cpu = append(c.cpu, lab.Per(float64((after-before).Milliseconds()), float64(n)))
 	got, err := s.count(ctx)
 	if err == nil && got != n {
 		err = fmt.Errorf("%d objects were sent, %d are there", n, got)
@@ -161,7 +163,7 @@ func (c *cell) send(ctx context.Context, s *service) error {
 	host, port, _ := strings.Cut(s.address, ":")
 	var all []*exec.Cmd
 	for _, part := range c.parts {
-		cmd := command(ctx, c.env, "storescu", "--call", s.aet, "--required", host, port, "--scan-directories", "--recurse", part)
+		cmd := lab.Command(ctx, c.env, nil, "storescu", "--call", s.aet, "--required", host, port, "--scan-directories", "--recurse", part)
 		if err := cmd.Start(); err != nil {
 			return waitAll(all, err)
 		}

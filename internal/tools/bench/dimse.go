@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // goalSinkCPU is the most that receiving may cost, in seconds of CPU a gigabyte,
@@ -44,7 +46,7 @@ type sinkCell struct {
 }
 
 // dimseSection is C-STORE without a disk.
-func dimseSection(ctx context.Context, l *lab, o options, r *report) error {
+func dimseSection(ctx context.Context, l *lab.Lab, o options, r *lab.Report) error {
 	cells := make([][]sinkCell, len(blasts))
 	for i := range cells {
 		cells[i] = make([]sinkCell, len(sinks))
@@ -69,33 +71,33 @@ func dimseSection(ctx context.Context, l *lab, o options, r *report) error {
 			}
 		}
 	}
-	r.add(sinkTable(o, cells, r.figures))
+	r.Add(sinkTable(o, cells, r.Figures))
 	return nil
 }
 
 // available reports whether a peer of another registry is installed.
-func available(ctx context.Context, l *lab, t target) bool {
+func available(ctx context.Context, l *lab.Lab, t target) bool {
 	if t.program != "" || t.name == sinks[0].name {
 		return true
 	}
-	s, err := t.start(ctx, l, l.dir, 1)
+	s, err := t.start(ctx, l, l.Dir, 1)
 	if s != nil {
-		s.stop()
+		s.Stop()
 	}
 	return err == nil
 }
 
-func (c *sinkCell) once(ctx context.Context, l *lab, t target, b blastSpec) error {
-	s, err := t.start(ctx, l, l.dir, b.associations)
+func (c *sinkCell) once(ctx context.Context, l *lab.Lab, t target, b blastSpec) error {
+	s, err := t.start(ctx, l, l.Dir, b.associations)
 	if err != nil {
 		return err
 	}
-	defer s.stop()
-	before, err := s.cpuWithChildren()
+	defer s.Stop()
+	before, err := s.CPUWithChildren()
 	if err != nil {
 		return err
 	}
-	said, err := call(ctx, "/proc/self/exe", blastVerb, s.address, s.aet, strconv.Itoa(b.objects), strconv.Itoa(b.size), strconv.Itoa(b.associations))
+	said, err := lab.Call(ctx, nil, "/proc/self/exe", blastVerb, s.address, s.aet, strconv.Itoa(b.objects), strconv.Itoa(b.size), strconv.Itoa(b.associations))
 	if err != nil {
 		return err
 	}
@@ -104,7 +106,7 @@ func (c *sinkCell) once(ctx context.Context, l *lab, t target, b blastSpec) erro
 		return err
 	}
 	time.Sleep(100 * time.Millisecond) // children that were forked are waited for by then
-	after, err := s.cpuWithChildren()
+	after, err := s.CPUWithChildren()
 	if err != nil {
 		return err
 	}
@@ -114,13 +116,13 @@ func (c *sinkCell) once(ctx context.Context, l *lab, t target, b blastSpec) erro
 	return nil
 }
 
-func startSink(ctx context.Context, l *lab, _ string, _ int) (*service, error) {
+func startSink(ctx context.Context, l *lab.Lab, _ string, _ int) (*service, error) {
 	return startListening(ctx, l, "sink", "EDGED", nil, func(_, address string) (string, []string) {
 		return "/proc/self/exe", []string{sinkVerb, address}
 	})
 }
 
-func storescpSink(ctx context.Context, l *lab, _ string, associations int) (*service, error) {
+func storescpSink(ctx context.Context, l *lab.Lab, _ string, associations int) (*service, error) {
 	return startListening(ctx, l, "storescp", "STORESCP", fast, func(port, _ string) (string, []string) {
 		args := []string{"--ignore", "--promiscuous", "--accept-all", "--max-pdu", "131072", port}
 		if associations > 1 {
@@ -133,7 +135,7 @@ func storescpSink(ctx context.Context, l *lab, _ string, associations int) (*ser
 // peersDir is where `make interop` puts peers that are not Debian packages.
 const peersDir = ".interop"
 
-func pynetdicomSink(ctx context.Context, l *lab, _ string, _ int) (*service, error) {
+func pynetdicomSink(ctx context.Context, l *lab.Lab, _ string, _ int) (*service, error) {
 	python, err := oneOf(peersDir+"/*/bin/python3", peersDir+"/*/*/bin/python3")
 	if err != nil {
 		return nil, err
@@ -143,7 +145,7 @@ func pynetdicomSink(ctx context.Context, l *lab, _ string, _ int) (*service, err
 	})
 }
 
-func dcm4cheSink(ctx context.Context, l *lab, _ string, _ int) (*service, error) {
+func dcm4cheSink(ctx context.Context, l *lab.Lab, _ string, _ int) (*service, error) {
 	jars, err := filepath.Glob(peersDir + "/dcm4che/*.jar")
 	if err != nil || len(jars) == 0 {
 		return nil, fmt.Errorf("no dcm4che below %s", peersDir)
@@ -154,7 +156,7 @@ func dcm4cheSink(ctx context.Context, l *lab, _ string, _ int) (*service, error)
 	})
 }
 
-func dicomRsSink(ctx context.Context, l *lab, dir string, _ int) (*service, error) {
+func dicomRsSink(ctx context.Context, l *lab.Lab, dir string, _ int) (*service, error) {
 	program, err := oneOf(peersDir+"/bin/dicom-storescp", peersDir+"/*/bin/dicom-storescp")
 	if err != nil {
 		return nil, err
@@ -174,8 +176,8 @@ func oneOf(patterns ...string) (string, error) {
 }
 
 // startListening starts a program on a free port and waits until that is open.
-func startListening(ctx context.Context, l *lab, name, aet string, env []string, line func(port, address string) (string, []string)) (*service, error) {
-	address, err := freeAddress()
+func startListening(ctx context.Context, l *lab.Lab, name, aet string, env []string, line func(port, address string) (string, []string)) (*service, error) {
+	address, err := lab.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -184,35 +186,35 @@ func startListening(ctx context.Context, l *lab, name, aet string, env []string,
 	if _, err := exec.LookPath(program); err != nil {
 		return nil, err
 	}
-	p, err := l.start(ctx, name, env, program, args...)
+	p, err := l.Start(ctx, name, env, nil, program, args...)
 	if err != nil {
 		return nil, err
 	}
-	s := &service{process: p, address: address, aet: aet}
+	s := &service{Process: p, address: address, aet: aet}
 	return s, s.listens(ctx)
 }
 
 // sinkTable puts our sink beside the others.
-func sinkTable(o options, cells [][]sinkCell, figures map[string]string) section {
-	s := section{title: "C-STORE without a disk: objects a second, and CPU of the receiver in seconds for each GB", head: []string{"load"}}
+func sinkTable(o options, cells [][]sinkCell, figures map[string]string) lab.Section {
+	s := lab.Section{Title: "C-STORE without a disk: objects a second, and CPU of the receiver in seconds for each GB", Head: []string{"load"}}
 	for _, t := range sinks {
-		s.head = append(s.head, t.name)
+		s.Head = append(s.Head, t.name)
 	}
-	s.head = append(s.head, "to storescp", "goal", "")
+	s.Head = append(s.Head, "to storescp", "goal", "")
 	worst := 0.0
 	for row, b := range blasts {
 		line := []string{b.name}
 		for col := range sinks {
 			line = append(line, cells[row][col].show())
 		}
-		ours := median(cells[row][0].cpu)
-		s.row(append(line, times(per(median(cells[row][0].rates), median(cells[row][1].rates))), fmt.Sprintf("≤ %.1f s/GB", goalSinkCPU), verdict(ours <= goalSinkCPU))...)
+		ours := lab.Median(cells[row][0].cpu)
+		s.Row(append(line, times(lab.Per(lab.Median(cells[row][0].rates), lab.Median(cells[row][1].rates))), fmt.Sprintf("≤ %.1f s/GB", goalSinkCPU), lab.Verdict(ours <= goalSinkCPU))...)
 		worst = max(worst, ours)
 	}
 	note(figures, "sink_cpu_s_per_GB", "%.2f", worst)
-	note(figures, "sink_storescp_ratio", "%.2f", per(median(cells[1][0].rates), median(cells[1][1].rates)))
-	s.note("Medians of %d interleaved runs, a new process each. The sender is the same for all: our client, objects from memory, PDUs of 128 KiB, TCP_NODELAY. It shares the machine's cores with the receiver.", o.runs)
-	s.note("CPU is user and kernel time of the receiver and of the processes that it forked, start and end included.")
+	note(figures, "sink_storescp_ratio", "%.2f", lab.Per(lab.Median(cells[1][0].rates), lab.Median(cells[1][1].rates)))
+	s.Note("Medians of %d interleaved runs, a new process each. The sender is the same for all: our client, objects from memory, PDUs of 128 KiB, TCP_NODELAY. It shares the machine's cores with the receiver.", o.runs)
+	s.Note("CPU is user and kernel time of the receiver and of the processes that it forked, start and end included.")
 	return s
 }
 
@@ -223,5 +225,5 @@ func (c sinkCell) show() string {
 	case len(c.rates) == 0:
 		return "–"
 	}
-	return fmt.Sprintf("%.0f/s, %.2f", median(c.rates), median(c.cpu))
+	return fmt.Sprintf("%.0f/s, %.2f", lab.Median(c.rates), lab.Median(c.cpu))
 }

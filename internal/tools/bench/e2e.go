@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // flow is one way of the bytes from a file to a file.
@@ -17,16 +19,16 @@ type flow struct {
 	sender, receiver time.Duration // CPU
 }
 
-func (f flow) rate() float64 { return per(float64(f.bytes)/1e6, f.seconds) }
+func (f flow) rate() float64 { return lab.Per(float64(f.bytes)/1e6, f.seconds) }
 
-func (f flow) cpuPerGB(d time.Duration) float64 { return per(d.Seconds(), float64(f.bytes)/1e9) }
+func (f flow) cpuPerGB(d time.Duration) float64 { return lab.Per(d.Seconds(), float64(f.bytes)/1e9) }
 
 // endToEnd is the section on the way from the spool to the hub.
-func endToEnd(ctx context.Context, l *lab, o options, r *report) error {
-	if err := roomFor(l.dir, 3*int64(o.e2e)*objectBytes); err != nil {
+func endToEnd(ctx context.Context, l *lab.Lab, o options, r *lab.Report) error {
+	if err := lab.RoomFor(l.Dir, 3*int64(o.e2e)*objectBytes); err != nil {
 		return err
 	}
-	dir, err := l.folder(l.dir, "e2e")
+	dir, err := l.Folder(l.Dir, "e2e")
 	if err != nil {
 		return err
 	}
@@ -43,86 +45,86 @@ func endToEnd(ctx context.Context, l *lab, o options, r *report) error {
 		}
 		flows = append(flows, f)
 	}
-	r.figures["e2e_MBps"] = fmt.Sprintf("%.0f", up.rate())
-	r.add(flowTable(o, l.dir, flows))
+	r.Figures["e2e_MBps"] = fmt.Sprintf("%.0f", up.rate())
+	r.Add(flowTable(o, l.Dir, flows))
 	return nil
 }
 
-func flowTable(o options, dir string, flows []flow) section {
-	s := section{
-		title: fmt.Sprintf("Spool to hub over loopback, %d objects of 512 KiB, on %s", o.e2e, fileSystem(dir)),
-		head:  []string{"way", "MB/s", "objects/s", "CPU s/GB, sender", "CPU s/GB, receiver", "edged → hubd to this"},
+func flowTable(o options, dir string, flows []flow) lab.Section {
+	s := lab.Section{
+		Title: fmt.Sprintf("Spool to hub over loopback, %d objects of 512 KiB, on %s", o.e2e, lab.FileSystem(dir)),
+		Head:  []string{"way", "MB/s", "objects/s", "CPU s/GB, sender", "CPU s/GB, receiver", "edged → hubd to this"},
 	}
 	for i, f := range flows {
 		ratio := "–"
 		if i > 0 {
-			ratio = fmt.Sprintf("%.2f×", per(flows[0].rate(), f.rate()))
+			ratio = fmt.Sprintf("%.2f×", lab.Per(flows[0].rate(), f.rate()))
 		}
-		s.row(f.name, fmt.Sprintf("%.0f", f.rate()), fmt.Sprintf("%.0f", float64(f.objects)/f.seconds),
+		s.Row(f.name, fmt.Sprintf("%.0f", f.rate()), fmt.Sprintf("%.0f", float64(f.objects)/f.seconds),
 			fmt.Sprintf("%.2f", f.cpuPerGB(f.sender)), fmt.Sprintf("%.2f", f.cpuPerGB(f.receiver)), ratio)
 	}
-	s.note("edged → hubd: the spool is full before the hub starts; the clock runs from the first sight of the connection (every 20 ms) until edged counts the last receipt as at_hub. The plain copy takes the same files from the same spool, through one TLS 1.3 connection, into files.")
+	s.Note("edged → hubd: the spool is full before the hub starts; the clock runs from the first sight of the connection (every 20 ms) until edged counts the last receipt as at_hub. The plain copy takes the same files from the same spool, through one TLS 1.3 connection, into files.")
 	return s
 }
 
 // uplinkFlow fills the spool of an appliance whose hub is away, brings the hub
 // back, and watches the backlog go. It returns the folder of the spool as well.
-func uplinkFlow(ctx context.Context, l *lab, o options, dir string) (f flow, edge string, err error) {
-	h, a, err := pair(ctx, l, dir)
+func uplinkFlow(ctx context.Context, l *lab.Lab, o options, dir string) (f flow, edge string, err error) {
+	h, a, err := lab.NewPair(ctx, l, dir)
 	if err != nil {
 		return f, "", err
 	}
-	h.stop()
-	if err := a.start(ctx, l); err != nil {
+	h.Stop()
+	if err := a.Start(ctx, l); err != nil {
 		return f, "", err
 	}
-	defer a.stop()
+	defer a.Stop()
 	if err := fill(ctx, l, a, o.e2e); err != nil {
 		return f, "", err
 	}
-	settle(dir)
-	if err := h.start(ctx, l); err != nil {
+	lab.Settle(dir)
+	if err := h.Start(ctx, l); err != nil {
 		return f, "", err
 	}
-	defer h.stop()
+	defer h.Stop()
 	f = flow{name: "edged → hubd, QUIC, durable", objects: o.e2e, bytes: int64(o.e2e) * objectBytes}
 	err = f.watch(ctx, h, a)
-	return f, a.dir, err
+	return f, a.Dir, err
 }
 
 // fill sends n objects and makes sure that they are there.
-func fill(ctx context.Context, l *lab, a *appliance, n int) error {
-	if _, err := call(ctx, l.program("modsim"), "send", "--to", "EDGED@"+a.dicom, "--profile", spec(n), "--associations", "4"); err != nil {
+func fill(ctx context.Context, l *lab.Lab, a *lab.Appliance, n int) error {
+	if _, err := lab.Call(ctx, nil, l.Program("modsim"), "send", "--to", "EDGED@"+a.Address, "--profile", spec(n), "--associations", "4"); err != nil {
 		return err
 	}
-	s, err := a.state(ctx)
+	s, err := a.State(ctx)
 	if err == nil && s.Counters.Received != int64(n) {
 		err = fmt.Errorf("%d objects were sent, edged counts %d", n, s.Counters.Received)
 	}
 	return err
 }
 
-func (f *flow) watch(ctx context.Context, h *hub, a *appliance) error {
-	var s state
+func (f *flow) watch(ctx context.Context, h *lab.Hub, a *lab.Appliance) error {
+	var s lab.State
 	look := func(ok func() bool) func() bool {
 		return func() bool {
-			next, err := a.state(ctx)
+			next, err := a.State(ctx)
 			s = next
 			return err == nil && ok()
 		}
 	}
-	if err := await(ctx, 90*time.Second, "edged to reach the hub", look(func() bool { return s.Uplink.Connected })); err != nil {
-		return fmt.Errorf("%w: %s", err, h.said())
+	if err := lab.Await(ctx, 90*time.Second, "edged to reach the hub", look(func() bool { return s.Uplink.Connected })); err != nil {
+		return fmt.Errorf("%w: %s", err, h.Said())
 	}
 	began, before := time.Now(), s.Counters.AtHub
-	edged0, err0 := a.cpu()
-	hubd0, err1 := h.cpu()
-	if err := await(ctx, 2*time.Minute, "everything to be at the hub", look(func() bool { return s.Counters.AtHub == int64(f.objects) })); err != nil {
-		return fmt.Errorf("%w: %d of %d are: %s", err, s.Counters.AtHub, f.objects, a.said())
+	edged0, err0 := a.CPU()
+	hubd0, err1 := h.CPU()
+	if err := lab.Await(ctx, 2*time.Minute, "everything to be at the hub", look(func() bool { return s.Counters.AtHub == int64(f.objects) })); err != nil {
+		return fmt.Errorf("%w: %d of %d are: %s", err, s.Counters.AtHub, f.objects, a.Said())
 	}
 	f.seconds = time.Since(began).Seconds()
-	edged1, err2 := a.cpu()
-	hubd1, err3 := h.cpu()
+	edged1, err2 := a.CPU()
+	hubd1, err3 := h.CPU()
 	f.sender, f.receiver = edged1-edged0, hubd1-hubd0
 	f.objects -= int(before) // what was through before the first look
 	f.bytes = int64(f.objects) * objectBytes
@@ -130,22 +132,22 @@ func (f *flow) watch(ctx context.Context, h *hub, a *appliance) error {
 }
 
 // plainFlow copies the object files below edge with two processes of this program.
-func plainFlow(ctx context.Context, l *lab, edge, dir, mode string) (f flow, err error) {
+func plainFlow(ctx context.Context, l *lab.Lab, edge, dir, mode string) (f flow, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return f, err
 	}
-	to, err := l.folder(dir, "plain")
+	to, err := l.Folder(dir, "plain")
 	if err != nil {
 		return f, err
 	}
 	defer os.RemoveAll(to)
-	address, err := freeAddress()
+	address, err := lab.FreeAddress()
 	if err != nil {
 		return f, err
 	}
-	settle(dir)
-	receiver := command(ctx, nil, self, tlsCopyVerb, "receive", address, to, mode)
+	lab.Settle(dir)
+	receiver := lab.Command(ctx, nil, nil, self, tlsCopyVerb, "receive", address, to, mode)
 	receiver.Stderr = os.Stderr
 	if err := receiver.Start(); err != nil {
 		return f, err
@@ -170,8 +172,8 @@ func plainFlow(ctx context.Context, l *lab, edge, dir, mode string) (f flow, err
 func (f *flow) plainSend(ctx context.Context, self, address, edge string) error {
 	var said []byte
 	var last error
-	err := await(ctx, 10*time.Second, "the plain receiver", func() bool {
-		cmd := command(ctx, nil, self, tlsCopyVerb, "send", address, edge)
+	err := lab.Await(ctx, 10*time.Second, "the plain receiver", func() bool {
+		cmd := lab.Command(ctx, nil, nil, self, tlsCopyVerb, "send", address, edge)
 		if said, last = cmd.Output(); last != nil {
 			return false
 		}

@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"edged/internal/tools/lab"
 	"edged/spool"
 )
 
@@ -80,16 +81,16 @@ func main() {
 // run measures what was asked for. A section that fails does not take the others
 // with it: what was measured is printed, and the error last.
 func run(ctx context.Context, o options) (err error) {
-	l, err := newLab(o)
+	l, err := lab.New(o.dir, o.bin)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
-	r := &report{figures: make(map[string]string)}
-	r.add(machine(ctx, l, o))
+	defer func() { err = errors.Join(err, l.Close()) }()
+	r := &lab.Report{Name: "bench", Names: figureNames, Figures: make(map[string]string)}
+	r.Add(machine(ctx, l))
 	for _, part := range []struct {
 		name string
-		do   func(context.Context, *lab, options, *report) error
+		do   func(context.Context, *lab.Lab, options, *lab.Report) error
 	}{{"cstore", cstore}, {"dimse", dimseSection}, {"spool", spoolSection}, {"e2e", endToEnd}, {"memory", memory}} {
 		if !slices.Contains(strings.Split(o.only, ","), part.name) {
 			continue
@@ -99,8 +100,22 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	if o.write != "" && err == nil { // a table with holes replaces no whole one
-		err = r.writeTo(o.write)
+		err = r.WriteTo(o.write)
 	}
-	fmt.Println(r.lastLine())
+	fmt.Println(r.LastLine())
 	return err
+}
+
+// figureNames are the figures of the last line, in order.
+var figureNames = []string{"storescp_ratio", "orthanc_ratio", "slow_per_s", "sink_cpu_s_per_GB", "sink_storescp_ratio",
+	"spool_flushes_1", "spool_flushes_16", "spool_naive_1", "spool_naive_16", "spool_slow_per_s", "spool_slow_p99_ms",
+	"encrypted_flushes_1", "encrypted_flushes_16", "encrypted_naive_1", "encrypted_naive_16", "encrypted_slow_per_s", "encrypted_slow_p99_ms",
+	"e2e_MBps", "rss_16", "rss_4GiB"}
+
+// machine says where the figures come from, and whom they are compared with.
+func machine(ctx context.Context, l *lab.Lab) lab.Section {
+	s := lab.Machine(ctx, l, "make build && go run ./internal/tools/bench "+strings.Join(os.Args[1:], " "))
+	s.Row("DCMTK", lab.FirstLine(ctx, "storescu", "--version"))
+	s.Row("Orthanc", lab.FirstLine(ctx, "Orthanc", "--version"))
+	return s
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"edged/internal/tools/lab"
 )
 
 // The slow disk is a file of a file system of its own, in a process of its own (a
@@ -23,7 +25,7 @@ const slowDiskVerb = "slow-disk"
 const slowDiskName = "disk"
 
 // slow puts the slow disk between image and loop device and returns its path.
-func (d *blockDisk) slow(ctx context.Context, l *lab, base, image string, delay time.Duration) (string, error) {
+func (d *blockDisk) slow(ctx context.Context, l *lab.Lab, base, image string, delay time.Duration) (string, error) {
 	at := filepath.Join(base, "slow")
 	if err := os.Mkdir(at, 0o700); err != nil {
 		return "", err
@@ -33,15 +35,15 @@ func (d *blockDisk) slow(ctx context.Context, l *lab, base, image string, delay 
 		return "", err
 	}
 	// It must outlive the file system on it, also when the bench was told to stop.
-	p, err := l.start(context.WithoutCancel(ctx), "slow-disk", nil, self, slowDiskVerb, at, image, delay.String())
+	p, err := l.Start(context.WithoutCancel(ctx), "slow-disk", nil, nil, self, slowDiskVerb, at, image, delay.String())
 	if err != nil {
 		return "", err
 	}
-	d.after(func() error { p.stop(); return nil })
+	d.after(func() error { p.Stop(); return nil })
 	path := filepath.Join(at, slowDiskName)
-	err = await(ctx, 10*time.Second, "the slow disk", func() bool { _, err := os.Stat(path); return err == nil })
+	err = lab.Await(ctx, 10*time.Second, "the slow disk", func() bool { _, err := os.Stat(path); return err == nil })
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, p.said())
+		return "", fmt.Errorf("%w: %s", err, p.Said())
 	}
 	return path, nil
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // flushDelay is what a slow disk adds to every flush.
@@ -21,11 +23,11 @@ type spoolResults struct {
 
 // spoolSection compares the spool, without and with encryption, with other ways
 // to keep objects, on a new journalled file system on a loop device.
-func spoolSection(ctx context.Context, l *lab, o options, r *report) error {
+func spoolSection(ctx context.Context, l *lab.Lab, o options, r *lab.Report) error {
 	if os.Geteuid() != 0 {
-		s := section{title: "Spool", head: []string{"", ""}}
-		s.note("Not measured: a loop device needs root.")
-		r.add(s)
+		s := lab.Section{Title: "Spool", Head: []string{"", ""}}
+		s.Note("Not measured: a loop device needs root.")
+		r.Add(s)
 		return nil
 	}
 	kind := o.loop
@@ -38,12 +40,12 @@ func spoolSection(ctx context.Context, l *lab, o options, r *report) error {
 		err = onDisk(ctx, l, o, kind, flushDelay, func(d *blockDisk) error { return spoolOnSlowDisk(ctx, l, o, d, r, &res) })
 	}
 	if err == nil {
-		r.add(res.judge(r.figures))
+		r.Add(res.judge(r.Figures))
 	}
 	return err
 }
 
-func onDisk(ctx context.Context, l *lab, o options, kind string, delay time.Duration, do func(*blockDisk) error) error {
+func onDisk(ctx context.Context, l *lab.Lab, o options, kind string, delay time.Duration, do func(*blockDisk) error) error {
 	d, err := newDisk(ctx, l, o, kind, delay)
 	if err != nil {
 		return err
@@ -51,7 +53,7 @@ func onDisk(ctx context.Context, l *lab, o options, kind string, delay time.Dura
 	return errors.Join(do(d), d.close())
 }
 
-func spoolOnDisk(ctx context.Context, l *lab, o options, d *blockDisk, r *report, res *spoolResults) error {
+func spoolOnDisk(ctx context.Context, l *lab.Lab, o options, d *blockDisk, r *lab.Report, res *spoolResults) error {
 	if err := mustEncrypt(ctx, l, d); err != nil {
 		return err
 	}
@@ -59,31 +61,31 @@ func spoolOnDisk(ctx context.Context, l *lab, o options, d *blockDisk, r *report
 	if err := measureSpool(ctx, l, o.runs, d, res.disk); err != nil {
 		return err
 	}
-	r.add(spoolTable("Spool against other stores, on "+d.String(), o.runs, res.disk))
+	r.Add(spoolTable("Spool against other stores, on "+d.String(), o.runs, res.disk))
 	if err := mix(ctx, l, o, d, res); err != nil {
 		return err
 	}
-	r.add(mixedTable(res.mixed))
+	r.Add(mixedTable(res.mixed))
 	if err := recoverAll(ctx, l, o, d, res); err != nil {
 		return err
 	}
-	r.add(recoveredTable(res.recovered))
+	r.Add(recoveredTable(res.recovered))
 	return nil
 }
 
-func spoolOnSlowDisk(ctx context.Context, l *lab, o options, d *blockDisk, r *report, res *spoolResults) error {
+func spoolOnSlowDisk(ctx context.Context, l *lab.Lab, o options, d *blockDisk, r *lab.Report, res *spoolResults) error {
 	res.slow = slowPlan(int64(o.objects))
 	if err := measureSpool(ctx, l, o.runs, d, res.slow); err != nil {
 		return err
 	}
-	r.add(spoolTable(fmt.Sprintf("Spool with %s added to every flush, on %s", flushDelay, d), o.runs, res.slow))
+	r.Add(spoolTable(fmt.Sprintf("Spool with %s added to every flush, on %s", flushDelay, d), o.runs, res.slow))
 	return nil
 }
 
 // mustEncrypt makes sure that what is called encrypted is: no preface is found in
 // the file of an object.
-func mustEncrypt(ctx context.Context, l *lab, d *blockDisk) error {
-	dir, err := l.folder(d.dir, "proof")
+func mustEncrypt(ctx context.Context, l *lab.Lab, d *blockDisk) error {
+	dir, err := l.Folder(d.dir, "proof")
 	if err != nil {
 		return err
 	}
@@ -152,7 +154,7 @@ func objectsOf(size, objects int64) int64 {
 }
 
 // measureSpool runs the cells interleaved, so that a busy moment hits all alike.
-func measureSpool(ctx context.Context, l *lab, runs int, d *blockDisk, cells []spoolCell) error {
+func measureSpool(ctx context.Context, l *lab.Lab, runs int, d *blockDisk, cells []spoolCell) error {
 	for range runs {
 		for i := range cells {
 			o, err := cells[i].once(ctx, l, d)

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // Flushes and written bytes are those of the device and not reads, merges or
@@ -127,11 +129,11 @@ func TestGoalsAreJudgedEachWay(t *testing.T) {
 	figures := make(map[string]string)
 	s := results().judge(figures)
 	want := [][2]string{{"PASS", "GAP"}, {"PASS", "GAP"}, {"PASS", "GAP"}, {"PASS", "GAP"}, {"PASS", "GAP"}, {"PASS", "PASS"},
-		{"PASS", notMeasured}, {"GAP", notMeasured}}
-	if len(s.rows) != len(want) {
-		t.Fatalf("%d goals, want %d", len(s.rows), len(want))
+		{"PASS", lab.NotMeasured}, {"GAP", lab.NotMeasured}}
+	if len(s.Rows) != len(want) {
+		t.Fatalf("%d goals, want %d", len(s.Rows), len(want))
 	}
-	for i, r := range s.rows {
+	for i, r := range s.Rows {
 		if r[3] != want[i][0] || r[5] != want[i][1] {
 			t.Errorf("%s: %s and %s, want %s", r[0], r[3], r[5], want[i])
 		}

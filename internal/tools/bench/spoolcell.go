@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"edged/internal/tools/lab"
 )
 
 // spoolCell is a store under a load.
@@ -35,12 +37,12 @@ type outcome struct {
 }
 
 // once runs the cell on an empty folder of the disk.
-func (c *spoolCell) once(ctx context.Context, l *lab, d *blockDisk) (o outcome, err error) {
-	dir, err := l.folder(d.dir, "store")
+func (c *spoolCell) once(ctx context.Context, l *lab.Lab, d *blockDisk) (o outcome, err error) {
+	dir, err := l.Folder(d.dir, "store")
 	if err != nil {
 		return o, err
 	}
-	defer settle(d.dir) // the removing, too, is on nobody else's time
+	defer lab.Settle(d.dir) // the removing, too, is on nobody else's time
 	defer os.RemoveAll(dir)
 	s, err := c.kind.open(ctx, dir)
 	if err != nil {
@@ -51,7 +53,7 @@ func (c *spoolCell) once(ctx context.Context, l *lab, d *blockDisk) (o outcome, 
 		return o, fmt.Errorf("%s, %d writers of %s: %w", c.kind.name, c.writers, sizeName(c.size), err)
 	}
 	begun := o.bytes
-	settle(d.dir)
+	lab.Settle(d.dir)
 	after, err := d.count()
 	o.bytes = after.bytes - begun
 	return o, err
@@ -60,7 +62,7 @@ func (c *spoolCell) once(ctx context.Context, l *lab, d *blockDisk) (o outcome, 
 // load lets the writers put all objects, with the store's Run beside them. The
 // outcome's bytes are the device's counter before.
 func (c *spoolCell) load(ctx context.Context, d *blockDisk, s store) (o outcome, err error) {
-	settle(d.dir)
+	lab.Settle(d.dir)
 	runtime.GC()
 	before, err := d.count()
 	if err != nil {

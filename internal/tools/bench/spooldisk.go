@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // blockDisk is a new file system on a loop device of its own, whose flushes and
@@ -28,15 +30,15 @@ const (
 
 // newDisk makes the disk; ends with close. With a delay every flush takes that
 // much longer, by a file system in user space below the loop device.
-func newDisk(ctx context.Context, l *lab, o options, kind string, delay time.Duration) (d *blockDisk, err error) {
+func newDisk(ctx context.Context, l *lab.Lab, o options, kind string, delay time.Duration) (d *blockDisk, err error) {
 	size := int64(diskBytes)
 	if delay > 0 {
 		size = slowDiskBytes
 	}
-	if err := roomFor(l.dir, size); err != nil {
+	if err := lab.RoomFor(l.Dir, size); err != nil {
 		return nil, err
 	}
-	base, err := l.folder(l.dir, "disk")
+	base, err := l.Folder(l.Dir, "disk")
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ func makeImage(path string, bytes int64) error {
 // came since the last one, as from the cache of a slow disk; direct, it was written
 // there before, as with a fast one.
 func (d *blockDisk) attach(ctx context.Context, image string) error {
-	out, err := call(ctx, "losetup", "--find", "--show", "--direct-io="+onOff(d.direct), image)
+	out, err := lab.Call(ctx, nil, "losetup", "--find", "--show", "--direct-io="+onOff(d.direct), image)
 	if err != nil {
 		return err
 	}
@@ -110,12 +112,12 @@ func (d *blockDisk) format(ctx context.Context) error {
 	default:
 		return fmt.Errorf("--loop %s: want ext4 or xfs", d.kind)
 	}
-	_, err := call(ctx, "mkfs."+d.kind, args...)
+	_, err := lab.Call(ctx, nil, "mkfs."+d.kind, args...)
 	return err
 }
 
 func (d *blockDisk) mount(ctx context.Context) error {
-	if _, err := call(ctx, "mount", "/dev/"+d.device, d.dir); err != nil {
+	if _, err := lab.Call(ctx, nil, "mount", "/dev/"+d.device, d.dir); err != nil {
 		return err
 	}
 	d.after(func() error { return silently("umount", d.dir) })
@@ -127,7 +129,7 @@ func (d *blockDisk) remount(ctx context.Context) error {
 	if err := silently("umount", d.dir); err != nil {
 		return err
 	}
-	_, err := call(ctx, "mount", "/dev/"+d.device, d.dir)
+	_, err := lab.Call(ctx, nil, "mount", "/dev/"+d.device, d.dir)
 	return err
 }
 
@@ -135,7 +137,7 @@ func (d *blockDisk) remount(ctx context.Context) error {
 func silently(path string, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	_, err := call(ctx, path, args...)
+	_, err := lab.Call(ctx, nil, path, args...)
 	return err
 }
 

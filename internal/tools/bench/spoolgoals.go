@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // goals of the section on the spool, for objects of 512 KiB.
@@ -18,18 +20,18 @@ const (
 
 // judge puts the figures beside the goals, for the spool without encryption and
 // with it, which is how it is delivered.
-func (v *spoolResults) judge(figures map[string]string) section {
-	s := section{title: "Spool: goals", head: []string{"", "goal", "spool", "", "spool, encrypted", ""}}
+func (v *spoolResults) judge(figures map[string]string) lab.Section {
+	s := lab.Section{Title: "Spool: goals", Head: []string{"", "goal", "spool", "", "spool, encrypted", ""}}
 	row := func(what, goal, format string, figure func(storeKind) float64, ok func(float64) bool) {
 		cells := []string{what, goal}
 		for _, kind := range []storeKind{spoolPlain, spoolEncrypted} {
-			got, judged := figure(kind), notMeasured
+			got, judged := figure(kind), lab.NotMeasured
 			if got > 0 {
-				judged = verdict(ok(got))
+				judged = lab.Verdict(ok(got))
 			}
 			cells = append(cells, fmt.Sprintf(format, got), judged)
 		}
-		s.row(cells...)
+		s.Row(cells...)
 	}
 	most := func(limit float64) func(float64) bool { return func(got float64) bool { return got <= limit } }
 	least := func(limit float64) func(float64) bool { return func(got float64) bool { return got >= limit } }
@@ -52,7 +54,7 @@ func (v *spoolResults) flushesOf(writers int) func(storeKind) float64 {
 
 func (v *spoolResults) toNaive(writers int) func(storeKind) float64 {
 	return func(k storeKind) float64 {
-		return per(find(v.disk, k, objectBytes, writers).rate(), find(v.disk, naive, objectBytes, writers).rate())
+		return lab.Per(find(v.disk, k, objectBytes, writers).rate(), find(v.disk, naive, objectBytes, writers).rate())
 	}
 }
 
@@ -81,14 +83,14 @@ func (v *spoolResults) indexRate(k storeKind) float64 {
 }
 
 // tell adds the figures that have no goal.
-func (v *spoolResults) tell(s *section) {
+func (v *spoolResults) tell(s *lab.Section) {
 	for _, writers := range spoolWriters {
 		plain, encrypted := find(v.disk, spoolPlain, objectBytes, writers), find(v.disk, spoolEncrypted, objectBytes, writers)
-		s.note("Encryption, 512 KiB, writers: %d: objects/s %+.0f %%, CPU an object %+.2f ms.", writers,
-			100*(per(encrypted.rate(), plain.rate())-1), encrypted.cpu()-plain.cpu())
+		s.Note("Encryption, 512 KiB, writers: %d: objects/s %+.0f %%, CPU an object %+.2f ms.", writers,
+			100*(lab.Per(encrypted.rate(), plain.rate())-1), encrypted.cpu()-plain.cpu())
 	}
 	for _, size := range spoolSizes {
-		s.note("Who is alone, %s: p50 %s ms, the raw loop `write, rename, fdatasync, fsync of the folder` %s ms.", sizeName(size),
+		s.Note("Who is alone, %s: p50 %s ms, the raw loop `write, rename, fdatasync, fsync of the folder` %s ms.", sizeName(size),
 			ms(quantile(find(v.disk, spoolPlain, size, 1).waits(), 0.5)), ms(quantile(find(v.disk, rawStore, size, 1).waits(), 0.5)))
 	}
 }

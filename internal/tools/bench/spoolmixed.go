@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // Small objects beside a large one: the large one must not hold up the small.
@@ -27,7 +29,7 @@ type mixedResult struct {
 }
 
 // mix measures the spool, and the raw loop for what the disk itself does.
-func mix(ctx context.Context, l *lab, o options, d *blockDisk, res *spoolResults) error {
+func mix(ctx context.Context, l *lab.Lab, o options, d *blockDisk, res *spoolResults) error {
 	for _, kind := range []storeKind{spoolPlain, spoolEncrypted, rawStore} {
 		m, err := mixOne(ctx, l, d, kind, objectsOf(mixedSmall, int64(o.objects)))
 		if err != nil {
@@ -38,18 +40,18 @@ func mix(ctx context.Context, l *lab, o options, d *blockDisk, res *spoolResults
 	return nil
 }
 
-func mixOne(ctx context.Context, l *lab, d *blockDisk, kind storeKind, objects int64) (m mixedResult, err error) {
-	dir, err := l.folder(d.dir, "mixed")
+func mixOne(ctx context.Context, l *lab.Lab, d *blockDisk, kind storeKind, objects int64) (m mixedResult, err error) {
+	dir, err := l.Folder(d.dir, "mixed")
 	if err != nil {
 		return m, err
 	}
-	defer settle(d.dir)
+	defer lab.Settle(d.dir)
 	defer os.RemoveAll(dir)
 	s, err := kind.open(ctx, dir)
 	if err != nil {
 		return m, err
 	}
-	settle(d.dir)
+	lab.Settle(d.dir)
 	runtime.GC()
 	m.kind = kind
 	small := writing{writers: mixedWriters, content: content{mixedSmall, noise}, more: func(n int64) bool { return n <= objects }}
@@ -88,13 +90,13 @@ func (m *mixedResult) besideLarge(ctx context.Context, s store, small writing) e
 	return err
 }
 
-func mixedTable(all []mixedResult) section {
-	s := section{title: fmt.Sprintf("Small objects beside a large one: %d writers of %s, and one of %s", mixedWriters, sizeName(mixedSmall), sizeName(mixedLarge)),
-		head: []string{"store", "p50 alone, ms", "p99 alone", "p50 beside", "p99 beside", "longest beside", "large ones meanwhile"}}
+func mixedTable(all []mixedResult) lab.Section {
+	s := lab.Section{Title: fmt.Sprintf("Small objects beside a large one: %d writers of %s, and one of %s", mixedWriters, sizeName(mixedSmall), sizeName(mixedLarge)),
+		Head: []string{"store", "p50 alone, ms", "p99 alone", "p50 beside", "p99 beside", "longest beside", "large ones meanwhile"}}
 	for _, m := range all {
-		s.row(m.kind.name, ms(quantile(m.alone, 0.5)), ms(quantile(m.alone, 0.99)), ms(quantile(m.with, 0.5)), ms(quantile(m.with, 0.99)),
+		s.Row(m.kind.name, ms(quantile(m.alone, 0.5)), ms(quantile(m.alone, 0.99)), ms(quantile(m.with, 0.5)), ms(quantile(m.with, 0.99)),
 			ms(quantile(m.with, 1)), fmt.Sprintf("%d in %.1f s", m.large, m.took.Seconds()))
 	}
-	s.note("The raw loop shows what the disk and the file system do by themselves.")
+	s.Note("The raw loop shows what the disk and the file system do by themselves.")
 	return s
 }

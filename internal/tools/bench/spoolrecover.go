@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"edged/internal/tools/lab"
 	"edged/spool"
 )
 
@@ -22,7 +23,7 @@ type recovered struct {
 	index      time.Duration // to write all rows of a lost index
 }
 
-func recoverAll(ctx context.Context, l *lab, o options, d *blockDisk, res *spoolResults) error {
+func recoverAll(ctx context.Context, l *lab.Lab, o options, d *blockDisk, res *spoolResults) error {
 	for _, kind := range []struct {
 		storeKind
 		key []byte
@@ -36,13 +37,13 @@ func recoverAll(ctx context.Context, l *lab, o options, d *blockDisk, res *spool
 	return nil
 }
 
-func recoverOne(ctx context.Context, l *lab, d *blockDisk, kind storeKind, key []byte, objects int64) (v recovered, err error) {
+func recoverOne(ctx context.Context, l *lab.Lab, d *blockDisk, kind storeKind, key []byte, objects int64) (v recovered, err error) {
 	v = recovered{kind: kind, objects: objects}
-	dir, err := l.folder(d.dir, "recover")
+	dir, err := l.Folder(d.dir, "recover")
 	if err != nil {
 		return v, err
 	}
-	defer settle(d.dir)
+	defer lab.Settle(d.dir)
 	defer os.RemoveAll(dir)
 	cfg := spoolConfig(dir, key)
 	if err := fillSpool(ctx, cfg, objects); err != nil {
@@ -94,13 +95,15 @@ func reopen(ctx context.Context, cfg spool.Config, objects int64) (open, index t
 }
 
 // rate is objects a second.
-func rate(objects int64, took time.Duration) float64 { return per(float64(objects), took.Seconds()) }
+func rate(objects int64, took time.Duration) float64 {
+	return lab.Per(float64(objects), took.Seconds())
+}
 
-func recoveredTable(all []recovered) section {
-	s := section{title: "Recovery", head: []string{"store", "objects", "files/s, just mounted", "files/s, once more", "index rows/s"}}
+func recoveredTable(all []recovered) lab.Section {
+	s := lab.Section{Title: "Recovery", Head: []string{"store", "objects", "files/s, just mounted", "files/s, once more", "index rows/s"}}
 	for _, v := range all {
-		s.row(v.kind.name, fmt.Sprint(v.objects), fmt.Sprintf("%.0f", rate(v.objects, v.cold)), fmt.Sprintf("%.0f", rate(v.objects, v.warm)), fmt.Sprintf("%.0f", rate(v.objects, v.index)))
+		s.Row(v.kind.name, fmt.Sprint(v.objects), fmt.Sprintf("%.0f", rate(v.objects, v.cold)), fmt.Sprintf("%.0f", rate(v.objects, v.warm)), fmt.Sprintf("%.0f", rate(v.objects, v.index)))
 	}
-	s.note("Objects of %s, stored by %d writers. Open reads and proves every file; the index is then written from them by Run, while modalities are served.", sizeName(recoverBytes), 16)
+	s.Note("Objects of %s, stored by %d writers. Open reads and proves every file; the index is then written from them by Run, while modalities are served.", sizeName(recoverBytes), 16)
 	return s
 }

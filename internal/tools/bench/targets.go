@@ -5,18 +5,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // target is a Storage SCP that can be started on an empty folder.
 type target struct {
 	name    string
 	program string // that must be installed
-	start   func(ctx context.Context, l *lab, dir string, associations int) (*service, error)
+	start   func(ctx context.Context, l *lab.Lab, dir string, associations int) (*service, error)
 }
 
 // missing says that it cannot be measured on this machine.
@@ -27,7 +28,7 @@ func (t target) missing() bool {
 
 // service is a target that runs.
 type service struct {
-	*process
+	*lab.Process
 	address, aet string
 	count        func(ctx context.Context) (int, error) // objects it has
 }
@@ -48,9 +49,9 @@ var (
 
 // storescpWith streams what comes into files and never flushes. It takes several
 // associations at once only when it forks.
-func storescpWith(env []string) func(context.Context, *lab, string, int) (*service, error) {
-	return func(ctx context.Context, l *lab, dir string, associations int) (*service, error) {
-		address, err := freeAddress()
+func storescpWith(env []string) func(context.Context, *lab.Lab, string, int) (*service, error) {
+	return func(ctx context.Context, l *lab.Lab, dir string, associations int) (*service, error) {
+		address, err := lab.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
@@ -59,11 +60,11 @@ func storescpWith(env []string) func(context.Context, *lab, string, int) (*servi
 		if associations > 1 {
 			args = append([]string{"--fork"}, args...)
 		}
-		p, err := l.start(ctx, "storescp", env, "storescp", args...)
+		p, err := l.Start(ctx, "storescp", env, nil, "storescp", args...)
 		if err != nil {
 			return nil, err
 		}
-		s := &service{process: p, address: address, aet: "STORESCP", count: func(context.Context) (int, error) {
+		s := &service{Process: p, address: address, aet: "STORESCP", count: func(context.Context) (int, error) {
 			entries, err := os.ReadDir(dir)
 			return len(entries), err
 		}}
@@ -71,9 +72,28 @@ func storescpWith(env []string) func(context.Context, *lab, string, int) (*servi
 	}
 }
 
+// startEdgedAlone is edged with durable answers and no hub.
+func startEdgedAlone(ctx context.Context, l *lab.Lab, dir string, _ int) (*service, error) {
+	at, err := lab.FreePlace()
+	if err != nil {
+		return nil, err
+	}
+	a, err := lab.NewAppliance(dir, at, lab.HubsYAML(""))
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Start(ctx, l); err != nil {
+		return nil, err
+	}
+	return &service{Process: a.Process, address: a.Address, aet: "EDGED", count: func(ctx context.Context) (int, error) {
+		s, err := a.State(ctx)
+		return int(s.Counters.Received), err
+	}}, nil
+}
+
 // listens waits until the port is open.
 func (s *service) listens(ctx context.Context) error {
-	err := await(ctx, 20*time.Second, s.name+" to listen", func() bool {
+	err := lab.Await(ctx, 20*time.Second, s.Name+" to listen", func() bool {
 		c, err := net.DialTimeout("tcp", s.address, time.Second)
 		if err == nil {
 			c.Close()
@@ -81,37 +101,37 @@ func (s *service) listens(ctx context.Context) error {
 		return err == nil
 	})
 	if err != nil {
-		return fmt.Errorf("%w: %s", err, s.said())
+		return fmt.Errorf("%w: %s", err, s.Said())
 	}
 	return nil
 }
 
 // startOrthanc has Orthanc's defaults, which flush files, and the larger PDU.
-func startOrthanc(ctx context.Context, l *lab, dir string, _ int) (*service, error) {
-	dicom, err := freeAddress()
+func startOrthanc(ctx context.Context, l *lab.Lab, dir string, _ int) (*service, error) {
+	dicom, err := lab.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	page, err := freeAddress()
+	page, err := lab.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(l.dir, "orthanc.json")
+	config := filepath.Join(l.Dir, "orthanc.json")
 	if err := os.WriteFile(config, orthancConfig(dir, dicom, page), 0o600); err != nil {
 		return nil, err
 	}
-	p, err := l.start(ctx, "orthanc", fast, "Orthanc", config)
+	p, err := l.Start(ctx, "orthanc", fast, nil, "Orthanc", config)
 	if err != nil {
 		return nil, err
 	}
-	s := &service{process: p, address: dicom, aet: "ORTHANC", count: func(ctx context.Context) (int, error) {
+	s := &service{Process: p, address: dicom, aet: "ORTHANC", count: func(ctx context.Context) (int, error) {
 		var stats struct{ CountInstances int }
-		err := fetch(ctx, "http://"+page+"/statistics", &stats)
+		err := lab.Fetch(ctx, nil, "http://"+page+"/statistics", &stats)
 		return stats.CountInstances, err
 	}}
-	err = await(ctx, 20*time.Second, "Orthanc to answer", func() bool { _, err := s.count(ctx); return err == nil })
+	err = lab.Await(ctx, 20*time.Second, "Orthanc to answer", func() bool { _, err := s.count(ctx); return err == nil })
 	if err != nil {
-		return s, fmt.Errorf("%w: %s", err, s.said())
+		return s, fmt.Errorf("%w: %s", err, s.Said())
 	}
 	return s, s.listens(ctx)
 }
@@ -127,29 +147,7 @@ func orthancConfig(dir, dicom, page string) []byte {
 	return b
 }
 
-// fetch reads a JSON answer.
-func fetch(ctx context.Context, url string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, answer.Status)
-	}
-	return json.NewDecoder(answer.Body).Decode(into)
-}
-
 // spec is what modsim calls n objects of 512 KiB.
 func spec(n int) string { return fmt.Sprintf("bench:%dx512KiB", n) }
 
 const objectBytes = 512 << 10
-
-// quote makes a string one of YAML.
-func quote(s string) string { b, _ := json.Marshal(s); return string(b) }

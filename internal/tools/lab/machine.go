@@ -1,4 +1,4 @@
-package main
+package lab
 
 import (
 	"context"
@@ -12,24 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// machine says where the figures come from.
-func machine(ctx context.Context, l *lab, o options) section {
-	s := section{title: "The run", head: []string{"", ""}}
-	s.row("date", time.Now().UTC().Format("2006-01-02 15:04 MST"))
-	s.row("command", "`make build && go run ./internal/tools/bench "+strings.Join(os.Args[1:], " ")+"`")
-	s.row("CPU", fmt.Sprintf("%s, %d cores, load before the run %s", cpuModel(), runtime.NumCPU(), loadAverage()))
-	s.row("memory", fmt.Sprintf("%.1f GiB", float64(totalMemory())/(1<<30)))
-	s.row("kernel", kernel())
-	s.row("file system", fileSystem(l.dir))
-	s.row("Go", strings.TrimPrefix(runtime.Version(), "go"))
-	s.row("edged", firstLine(ctx, l.program("edged"), "version"))
-	s.row("DCMTK", firstLine(ctx, "storescu", "--version"))
-	s.row("Orthanc", firstLine(ctx, "Orthanc", "--version"))
+// Machine says where the figures come from. Command is the command line.
+func Machine(ctx context.Context, l *Lab, command string) Section {
+	s := Section{Title: "The run", Head: []string{"", ""}}
+	s.Row("date", time.Now().UTC().Format("2006-01-02 15:04 MST"))
+	s.Row("command", "`"+command+"`")
+	s.Row("CPU", fmt.Sprintf("%s, %d cores, load before the run %s", cpuModel(), runtime.NumCPU(), loadAverage()))
+	s.Row("memory", fmt.Sprintf("%.1f GiB", float64(totalMemory())/(1<<30)))
+	s.Row("kernel", kernel())
+	s.Row("file system", FileSystem(l.Dir))
+	s.Row("Go", strings.TrimPrefix(runtime.Version(), "go"))
+	s.Row("edged", FirstLine(ctx, l.Program("edged"), "version"))
 	return s
 }
 
-// firstLine is what a program says of itself; one that is missing says so.
-func firstLine(ctx context.Context, path string, args ...string) string {
+// FirstLine is what a program says of itself; one that is missing says so.
+func FirstLine(ctx context.Context, path string, args ...string) string {
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
 	if err != nil && line == "" {
@@ -56,7 +54,7 @@ func loadAverage() string {
 
 func totalMemory() int64 {
 	b, _ := os.ReadFile("/proc/meminfo")
-	n, _ := parseKB(string(b), "MemTotal") // 0 when it is not known
+	n, _ := ParseKB(string(b), "MemTotal") // 0 when it is not known
 	return n
 }
 
