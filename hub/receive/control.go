@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -22,21 +21,6 @@ type offer struct {
 	next  int64 // offset of the next Put
 }
 
-// readControl takes what the appliance says until the connection ends.
-func (n *session) readControl(ctx context.Context) error {
-	for {
-		f, err := n.frames.Next()
-		if err == io.EOF {
-			return fmt.Errorf("%w: control stream closed", errProtocol)
-		} else if err != nil {
-			return err
-		}
-		if err := n.control1(ctx, f); err != nil {
-			return err
-		}
-	}
-}
-
 // control1 handles one frame.
 func (n *session) control1(ctx context.Context, f wire.Frame) error {
 	switch f := f.(type) {
@@ -47,6 +31,8 @@ func (n *session) control1(ctx context.Context, f wire.Frame) error {
 	case *wire.Trouble:
 		n.appliancesCopyBad(f.Problems)
 		return nil
+	case *wire.Bye: // over TCP; QUIC says it in its own way
+		return fmt.Errorf("%w: code %d %.100q", errBye, f.Code, f.Reason)
 	case *wire.Study, *wire.Findings, *wire.Release:
 		if n.server.c.Notice == nil {
 			return nil

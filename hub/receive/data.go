@@ -8,89 +8,91 @@ import (
 	"sync"
 	"time"
 
-	"github.com/quic-go/quic-go"
-
 	"edged/hub"
 	"edged/hub/objects"
 	"edged/uplink/wire"
 )
 
-// chunks are the buffers in which a Put's body waits for its write.
-var chunks = sync.Pool{New: func() any { return new([wire.MaxBody]byte) }}
-
-// acceptData serves each data stream until the connection ends.
-func (n *session) acceptData(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		stream, err := n.conn.AcceptUniStream(ctx)
-		if err != nil {
-			return err
-		}
-		wg.Go(func() {
-			if err := n.readData(stream); err != nil {
-				n.conn.CloseWithError(code(err), reason(err))
-			}
-		})
-	}
+// chunk is a Put whose body has come, or as much of it as came before a cut.
+type chunk struct {
+	number uint64
+	offset int64
+	length int // declared
+	got    int
+	body   *[wire.MaxBody]byte
 }
 
-// readData takes Puts until the appliance closes the stream.
-func (n *session) readData(stream *quic.ReceiveStream) error {
-	frames := wire.NewReader(stream)
-	for {
-		f, err := frames.Next()
-		if err == io.EOF {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		put, ok := f.(*wire.PutFrame)
-		if !ok {
-			return fmt.Errorf("%w: type %d on a data stream", errProtocol, f.Type())
-		}
-		if err := n.put(put); err != nil {
-			return err
-		}
-	}
+// bodies are the buffers in which a Put's body waits for its write.
+var bodies = sync.Pool{New: func() any { return new([wire.MaxBody]byte) }}
+
+// readChunk reads the body of put. On an error the chunk has what came.
+func readChunk(put *wire.PutFrame) (chunk, error) {
+	c := chunk{number: put.Number, offset: put.Offset, length: put.Length, body: bodies.Get().(*[wire.MaxBody]byte)}
+	var err error
+	c.got, err = io.ReadFull(put, c.body[:c.length])
+	return c, err
 }
 
 // put takes one body. A Put of an offer that has ended is discarded.
-func (n *session) put(put *wire.PutFrame) error {
+func (n *session) put(c chunk) error {
+	defer bodies.Put(c.body)
 	n.mu.Lock()
-	o := n.offers[put.Number]
+	o := n.offers[c.number]
 	n.mu.Unlock()
 	if o == nil {
 		return nil
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.claim == nil || put.Offset != o.next || int64(put.Length) > o.Length-o.next {
-		return fmt.Errorf("%w: put of %d bytes at %d, expected at %d of %d", errProtocol, put.Length, put.Offset, o.next, o.Length)
+	if o.claim == nil || c.offset != o.next || int64(c.length) > o.Length-o.next {
+		return fmt.Errorf("%w: put of %d bytes at %d, expected at %d of %d", errProtocol, c.length, c.offset, o.next, o.Length)
 	}
-	buf := chunks.Get().(*[wire.MaxBody]byte)
-	defer chunks.Put(buf)
-	got, readErr := io.ReadFull(put, buf[:put.Length])
 	// What came of a cut body is kept: the next offer goes on from there.
-	if _, err := o.claim.Write(buf[:got]); err != nil {
+	if _, err := o.claim.Write(c.body[:c.got]); err != nil {
 		return n.notWritten(o, err)
 	}
-	o.next += int64(got)
-	n.bytes.Add(int64(got))
-	if readErr != nil {
-		return readErr
-	}
+	o.next += int64(c.got)
+	n.bytes.Add(int64(c.got))
 	if o.next == o.Length {
 		n.completed(o)
 	}
 	return nil
 }
 
+// probed answers a Probe, or lets whoever is about to answer an earlier one do it.
+func (n *session) probed(f *wire.ProbeFrame) error {
+	n.mu.Lock()
+	n.echo.Number, n.echo.Bytes = f.Number, n.echo.Bytes+int64(f.Length)
+	n.mu.Unlock()
+	for n.echoing.TryLock() {
+		n.mu.Lock()
+		echo := n.echo
+		n.mu.Unlock()
+		err := n.send(&echo)
+		n.echoing.Unlock()
+		n.mu.Lock()
+		told := n.echo == echo
+		n.mu.Unlock()
+		if told || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // completed hands an offer to commit.
 func (n *session) completed(o *offer) {
+	n.mu.Lock()
+	n.complete = append(n.complete, o)
+	n.mu.Unlock()
+	poke(n.more)
+}
+
+// poke wakes one who waits on c.
+func poke(c chan struct{}) {
 	select {
-	case n.complete <- o:
-	case <-n.conn.Context().Done(): // the next connection seals it
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -122,13 +124,17 @@ func busy(retry time.Duration, full bool, ids ...wire.ID) (list []wire.Frame) {
 // receipts: seal in the store, then rows, then Receipt (SPOOL-19).
 func (n *session) commit(ctx context.Context) error {
 	for {
+		batch := n.waiting()
+		if len(batch) > 0 {
+			if err := n.commitBatch(ctx, batch); err != nil {
+				return err
+			}
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case o := <-n.complete:
-			if err := n.commitBatch(ctx, n.waiting(o)); err != nil {
-				return err
-			}
+		case <-n.more:
 		}
 	}
 }
@@ -136,16 +142,16 @@ func (n *session) commit(ctx context.Context) error {
 // maxBatch bounds a batch, so that no receipt waits for too many flushes.
 const maxBatch = 64
 
-// waiting is first and whatever else is complete by now.
-func (n *session) waiting(first *offer) []*offer {
-	batch := []*offer{first}
-	for len(batch) < maxBatch {
-		select {
-		case o := <-n.complete:
-			batch = append(batch, o)
-		default:
-			return batch
-		}
+// waiting takes a batch of what is complete, and wakes the other committer when
+// there is more.
+func (n *session) waiting() []*offer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	batch := n.complete[:min(len(n.complete), maxBatch)]
+	if n.complete = n.complete[len(batch):]; len(n.complete) > 0 {
+		poke(n.more)
+	} else {
+		n.complete = nil
 	}
 	return batch
 }

@@ -240,7 +240,7 @@ func TestUrgentPassesAFullWindow(t *testing.T) {
 	}
 	w.appliance("one", source, func(c *uplink.Config) {
 		c.MaxObjects = 8
-		c.RateBitsPerSecond = 20e6
+		c.Shape.Rate = 20e6
 	})
 	eventually(t, "the first routine object", func() bool { return done(source) > 0 })
 	before := done(source)

@@ -103,9 +103,6 @@ func (n *session) acknowledged(ctx context.Context, f *wire.ArchivedAck) error {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	n.unacked.Add(-int64(len(f.Seqs)))
-	select {
-	case n.acked <- struct{}{}:
-	default:
-	}
+	poke(n.acked)
 	return nil
 }

@@ -140,7 +140,7 @@ func TestHubKilledInMidObject(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	first := link.after(random.Int64N(size / kills))
 	u, _ := w.appliance("one", source, nil)
-	u.SetRate(600e6)
+	u.SetShape(uplink.Shape{Rate: 600e6})
 	previous := int64(0)
 	for kill := range kills {
 		within(t, first, "bytes on the wire")
@@ -189,7 +189,7 @@ func TestHubStoppedHardAmongManyObjects(t *testing.T) {
 		source.Add(uint64(i), 200_000, uint8(i%wire.Classes))
 	}
 	u, _ := w.appliance("one", source, nil)
-	u.SetRate(300e6)
+	u.SetShape(uplink.Shape{Rate: 300e6})
 	for range 5 {
 		within(t, link.after(1<<20), "bytes on the wire")
 		w.stop()
@@ -212,7 +212,7 @@ func TestApplianceRestartedInMidObject(t *testing.T) {
 	big := source.Add(1, size, wire.Routine)
 	for range 5 {
 		reached := link.after(1 << 20)
-		_, stop := w.appliance("one", source, func(c *uplink.Config) { c.RateBitsPerSecond = 200e6 })
+		_, stop := w.appliance("one", source, func(c *uplink.Config) { c.Shape.Rate = 200e6 })
 		within(t, reached, "bytes on the wire")
 		stop()
 	}
@@ -236,7 +236,7 @@ func TestLinkCutForAWhile(t *testing.T) {
 	}
 	u, _ := w.appliance("one", source, func(c *uplink.Config) {
 		c.Idle = time.Second
-		c.RateBitsPerSecond = 100e6
+		c.Shape.Rate = 100e6
 	})
 	within(t, link.after(2<<20), "bytes on the wire")
 	link.cut(true)

@@ -7,12 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
-
-	"github.com/quic-go/quic-go"
-	"golang.org/x/time/rate"
 
 	"edged/hub/objects"
 	"edged/uplink/wire"
@@ -56,8 +52,9 @@ type Server struct {
 	c   Config
 	tls *tls.Config
 
-	mu       sync.Mutex // guards sessions
+	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
+	greeting map[string]int // connections of a device that have not said Hello
 }
 
 // New checks c and returns a server that does nothing yet.
@@ -74,7 +71,7 @@ func New(c Config) (*Server, error) {
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 20*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.ResetKey = cmp.Or(c.ResetKey, c.Objects.ResetKey())
-	return &Server{c: c, tls: serverTLS(c), sessions: map[*session]struct{}{}}, nil
+	return &Server{c: c, tls: serverTLS(c), sessions: map[*session]struct{}{}, greeting: map[string]int{}}, nil
 }
 
 // serverTLS adds what the protocol demands to the caller's certificate.
@@ -96,58 +93,6 @@ func serverTLS(c Config) *tls.Config {
 		return err
 	}
 	return t
-}
-
-// quicConfig bounds what a connection may hold. The stream window is what may
-// lie unread for one class; larger windows gained nothing on the lines measured.
-func quicConfig(idle time.Duration) *quic.Config {
-	return &quic.Config{
-		Versions:                       []quic.Version{quic.Version1},
-		MaxIdleTimeout:                 idle,
-		MaxIncomingStreams:             1,
-		MaxIncomingUniStreams:          2 * wire.Classes,
-		InitialStreamReceiveWindow:     2 << 20,
-		MaxStreamReceiveWindow:         8 << 20,
-		InitialConnectionReceiveWindow: 3 << 20,
-		MaxConnectionReceiveWindow:     16 << 20,
-	}
-}
-
-// suspicious makes clients prove their address (Retry, RFC 9000 §8.1.2) when
-// more come than a fleet that returns after an outage would send: a round trip for
-// them, nothing kept for who only pretends.
-func suspicious() func(net.Addr) bool {
-	normal := rate.NewLimiter(100, 200)
-	return func(net.Addr) bool { return !normal.Allow() }
-}
-
-// Serve accepts appliances on pc until ctx ends or the object store fails, and
-// returns when all sessions have ended. It does not close pc.
-func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	transport := &quic.Transport{Conn: pc, StatelessResetKey: (*quic.StatelessResetKey)(&s.c.ResetKey), VerifySourceAddress: suspicious()}
-	defer transport.Close()
-	listener, err := transport.Listen(s.tls, quicConfig(s.c.IdleTimeout))
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", pc.LocalAddr(), err)
-	}
-	defer listener.Close()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	wg.Go(func() { s.sweep(ctx) })
-	for {
-		conn, err := listener.Accept(ctx)
-		if err != nil {
-			cancel(err)
-			return s.ended(ctx, err)
-		}
-		wg.Go(func() {
-			if err := s.session(ctx, conn); errors.Is(err, objects.ErrFailed) {
-				cancel(err)
-			}
-		})
-	}
 }
 
 // ended tells an end that was asked for from a failure.
@@ -177,12 +122,17 @@ func (s *Server) sweep(ctx context.Context) {
 	}
 }
 
+// TLS is what ServeTCP demands of a connection's handshake: ALPN "edged/1", TLS 1.3
+// without tickets, and a client certificate that Config.Device accepts.
+func (s *Server) TLS() *tls.Config { return s.tls }
+
 // Connection is one connected appliance, for status pages.
 type Connection struct {
-	Device string
-	Remote string
-	Since  time.Time
-	Bytes  int64 // data set bytes received on it
+	Device  string
+	Carrier string // "quic" or "tcp"
+	Remote  string
+	Since   time.Time
+	Bytes   int64 // data set bytes received on it
 }
 
 // Connections lists who is connected.
@@ -191,7 +141,7 @@ func (s *Server) Connections() []Connection {
 	defer s.mu.Unlock()
 	list := make([]Connection, 0, len(s.sessions))
 	for n := range s.sessions {
-		list = append(list, Connection{n.device, n.conn.RemoteAddr().String(), n.since, n.bytes.Load()})
+		list = append(list, Connection{n.device, n.carrier, n.remote, n.since, n.bytes.Load()})
 	}
 	return list
 }

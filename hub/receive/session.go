@@ -3,6 +3,7 @@ package receive
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,19 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/quic-go/quic-go"
-
 	"edged/hub/objects"
 	"edged/uplink/wire"
-)
-
-// Application error codes, see package uplink.
-const (
-	codeDone     quic.ApplicationErrorCode = 0
-	codeProtocol quic.ApplicationErrorCode = 1
-	codeBusy     quic.ApplicationErrorCode = 2
-	codeInternal quic.ApplicationErrorCode = 3
-	codeReplaced quic.ApplicationErrorCode = 4
 )
 
 // errProtocol means that the appliance broke the protocol.
@@ -32,24 +22,31 @@ var errProtocol = errors.New("protocol broken")
 // errClone means that two data directories use one identity.
 var errClone = errors.New("another data directory is connected with this identity: either the appliance was copied or its certificate was")
 
+// errBye means that the appliance ended a connection over TCP.
+var errBye = errors.New("the appliance has ended the connection")
+
 const (
 	helloWait = 10 * time.Second // from the handshake to Hello
 	writeWait = 30 * time.Second // for an appliance to take what it is told
 )
 
+// peer is what the handshake says about the other end.
+type peer struct {
+	carrier string
+	remote  string
+	tls     tls.ConnectionState
+}
+
 // session is one connection of one appliance.
 type session struct {
-	server  *Server
-	conn    *quic.Conn
-	control *quic.Stream
-	frames  *wire.Reader // of control
-	device  string
-	hello   *wire.Hello
-	since   time.Time
-	log     *slog.Logger
-	bytes   atomic.Int64
-
-	writing sync.Mutex // held for each write to control
+	peer
+	server *Server
+	link   link
+	device string
+	hello  *wire.Hello
+	since  time.Time
+	log    *slog.Logger
+	bytes  atomic.Int64
 
 	// telling orders what is said about one object: committers hold it
 	// from the row to its Receipt, answers to offers from asking the rows on, push
@@ -57,13 +54,16 @@ type session struct {
 	// and no Receipt follows the news that the object was lost since.
 	telling sync.RWMutex
 
-	mu     sync.Mutex // guards what follows
-	offers map[uint64]*offer
-	window [wire.Classes]inFlight
+	mu       sync.Mutex // guards what follows
+	offers   map[uint64]*offer
+	window   [wire.Classes]inFlight
+	complete []*offer  // their bytes are all there; at most those that may be in flight
+	echo     wire.Echo // of the Probes so far
 
-	complete chan *offer   // offers whose bytes are all there; room for all that may be in flight
-	acked    chan struct{} // an acknowledgement came
-	unacked  atomic.Int64  // entries of the outbox told and not acknowledged
+	echoing sync.Mutex    // held by who sends echo
+	more    chan struct{} // complete has more
+	acked   chan struct{} // an acknowledgement came
+	unacked atomic.Int64  // entries of the outbox told and not acknowledged
 }
 
 // inFlight counts the offers without an end of one priority.
@@ -73,35 +73,37 @@ type inFlight struct {
 }
 
 // session runs one connection to its end.
-func (s *Server) session(ctx context.Context, conn *quic.Conn) error {
-	device, err := s.c.Device(conn.ConnectionState().TLS)
+func (s *Server) session(ctx context.Context, l link, p peer) error {
+	device, err := s.c.Device(p.tls)
 	if err != nil { // revoked since the handshake
-		return conn.CloseWithError(codeBusy, "not admitted")
+		l.Close(wire.ByeBusy, "not admitted")
+		return fmt.Errorf("%w: %w", errRevoked, err)
 	}
 	n := &session{
-		server: s, conn: conn, device: device, since: time.Now(),
-		log:      s.c.Logger.With("device", device, "remote", conn.RemoteAddr().String()),
-		offers:   map[uint64]*offer{},
-		complete: make(chan *offer, wire.Classes*s.c.MaxObjects),
-		acked:    make(chan struct{}, 1),
+		peer: p, server: s, link: l, device: device, since: time.Now(),
+		log:    s.c.Logger.With("device", device, "carrier", p.carrier, "remote", p.remote),
+		offers: map[uint64]*offer{},
+		more:   make(chan struct{}, 1),
+		acked:  make(chan struct{}, 1),
 	}
 	err = n.run(ctx)
-	conn.CloseWithError(code(err), reason(err))
+	l.Close(code(err), reason(err))
 	n.releaseAll()
 	n.log.Info("appliance disconnected", "bytes", n.bytes.Load(), "cause", err)
 	return err
 }
 
-func code(err error) quic.ApplicationErrorCode {
+// code is the last word to the appliance, see package uplink.
+func code(err error) uint64 {
 	switch {
-	case err == nil || errors.Is(err, context.Canceled):
-		return codeDone
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye):
+		return wire.ByeDone
 	case errors.Is(err, errProtocol) || errors.Is(err, wire.ErrMalformed):
-		return codeProtocol
-	case errors.Is(err, errClone) || errors.Is(err, errRevoked):
-		return codeBusy
+		return wire.ByeProtocol
+	case errors.Is(err, errClone) || errors.Is(err, errRevoked) || errors.Is(err, errCrowd):
+		return wire.ByeBusy
 	}
-	return codeInternal
+	return wire.ByeInternal
 }
 
 // reason is what the appliance is told: its own mistakes, not our insides.
@@ -129,12 +131,12 @@ func (n *session) run(ctx context.Context) error {
 	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() {
 		err := context.Cause(ctx)
-		n.conn.CloseWithError(code(err), reason(err))
+		n.link.Close(code(err), reason(err))
 	})
 	defer stop()
 	var wg sync.WaitGroup
 	// Two committers: while one records its batch the other flushes the next.
-	for _, part := range []func(context.Context) error{n.readControl, n.acceptData, n.commit, n.commit, n.push, n.stayAdmitted} {
+	for _, part := range append(n.link.Parts(n), n.commit, n.commit, n.push, n.stayAdmitted) {
 		wg.Go(func() { cancel(part(ctx)) })
 	}
 	wg.Wait()
@@ -158,23 +160,25 @@ func (n *session) stayAdmitted(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-tick.C:
 		}
-		if device, err := n.server.c.Device(n.conn.ConnectionState().TLS); err != nil || device != n.device {
+		if device, err := n.server.c.Device(n.tls); err != nil || device != n.device {
 			return fmt.Errorf("%w: %w", errRevoked, err)
 		}
 	}
 }
 
-// greet waits for the control stream and Hello.
+// errCrowd means that an appliance opens connections and does not speak.
+var errCrowd = errors.New("too many connections that have not said hello")
+
+// greet waits for Hello.
 func (n *session) greet(ctx context.Context) error {
+	if !n.server.await(n.device, 1) {
+		return errCrowd
+	}
+	defer n.server.await(n.device, -1)
 	ctx, cancel := context.WithTimeout(ctx, helloWait)
 	defer cancel()
-	stream, err := n.conn.AcceptStream(ctx)
-	if err != nil {
-		return err
-	}
-	n.control, n.frames = stream, wire.NewReader(stream)
-	stream.SetReadDeadline(time.Now().Add(helloWait))
-	f, err := n.frames.Next()
+	defer context.AfterFunc(ctx, func() { n.link.Close(wire.ByeDone, "") })()
+	f, err := n.link.Hello(ctx)
 	if err != nil {
 		return err
 	}
@@ -183,7 +187,21 @@ func (n *session) greet(ctx context.Context) error {
 		return fmt.Errorf("%w: no usable hello", errProtocol)
 	}
 	n.hello = hello
-	return stream.SetReadDeadline(time.Time{})
+	return nil
+}
+
+// await counts the connections of a device that have not said Hello, which admit
+// does not know yet, and reports whether there is room for them.
+func (s *Server) await(device string, one int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if one > 0 && s.greeting[device] >= s.c.MaxConnections {
+		return false
+	}
+	if s.greeting[device] += one; s.greeting[device] == 0 {
+		delete(s.greeting, device)
+	}
+	return true
 }
 
 func (n *session) welcome(ctx context.Context) error {
@@ -198,7 +216,7 @@ func (n *session) welcome(ctx context.Context) error {
 	})
 }
 
-// send writes frames to the control stream.
+// send says frames to the appliance.
 func (n *session) send(frames ...wire.Frame) (err error) {
 	var b []byte
 	for _, f := range frames {
@@ -206,11 +224,7 @@ func (n *session) send(frames ...wire.Frame) (err error) {
 			return err
 		}
 	}
-	n.writing.Lock()
-	defer n.writing.Unlock()
-	n.control.SetWriteDeadline(time.Now().Add(writeWait))
-	_, err = n.control.Write(b)
-	return err
+	return n.link.Say(b)
 }
 
 // admit enters n among the sessions. One data directory speaks for an
@@ -225,14 +239,14 @@ func (s *Server) admit(n *session) error {
 		case !bytes.Equal(old.hello.DataDir, n.hello.DataDir):
 			return errClone
 		case !bytes.Equal(old.hello.Boot, n.hello.Boot):
-			old.conn.CloseWithError(codeReplaced, "the appliance has started again")
+			old.link.Close(wire.ByeReplaced, "the appliance has started again")
 		default:
 			lanes = append(lanes, old)
 		}
 	}
 	if len(lanes) >= s.c.MaxConnections {
 		oldest := slices.MinFunc(lanes, func(a, b *session) int { return a.since.Compare(b.since) })
-		oldest.conn.CloseWithError(codeReplaced, "too many connections")
+		oldest.link.Close(wire.ByeReplaced, "too many connections")
 	}
 	s.sessions[n] = struct{}{}
 	return nil

@@ -93,7 +93,7 @@ func simulate(t *testing.T, seed uint64, loss float64) {
 		source.Add(uint64(i), []int{0, 1000, 40_000, 300_000}[i%4], uint8(i%wire.Classes))
 	}
 	_, stop := w.appliance("one", source, func(c *uplink.Config) {
-		c.RateBitsPerSecond = 8e6
+		c.Shape.Rate = 8e6
 		c.RetryMin, c.RetryMax = time.Second, time.Minute
 		c.Packets = func(context.Context, string) (net.PacketConn, net.Addr, error) {
 			if len(lanes) == 0 {

@@ -87,11 +87,21 @@ func (r *Reader) next() (Frame, error) {
 	case t < TypeHello || t > TypeEcho:
 		return nil, r.discard(int64(bodyLen))
 	}
-	r.body.Reset()
+	defer r.shrink()
 	if n, err := io.CopyN(&r.body, r.r, int64(bodyLen)); n < int64(bodyLen) {
 		return nil, truncated(err)
 	}
 	return parse(t, header, r.body.Bytes())
+}
+
+// keepBody is the room for bodies that a Reader keeps between frames: thousands of
+// connections that said much once are idle most of the time.
+const keepBody = 16 << 10
+
+func (r *Reader) shrink() {
+	if r.body.Reset(); r.body.Cap() > keepBody {
+		r.body = bytes.Buffer{}
+	}
 }
 
 func (r *Reader) nextPut(header []byte, length int) (Frame, error) {

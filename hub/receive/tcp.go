@@ -1,0 +1,193 @@
+package receive
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"edged/uplink/wire"
+	"edged/uplink/wire/tcp"
+)
+
+// byeWait bounds the farewell on a connection that is about to be closed.
+const byeWait = time.Second
+
+// tcpLink is a TLS connection over TCP: all frames on one byte stream each way.
+type tcpLink struct {
+	conn   *tls.Conn
+	frames *wire.Reader
+
+	writing sync.Mutex // held for each write
+
+	mu  sync.Mutex // guards bye, and the deadlines with it
+	bye *wire.Bye  // the last word, when it is decided
+}
+
+var _ link = (*tcpLink)(nil)
+
+// ServeTCP serves one connection of an appliance, which has completed its handshake
+// with TLS, until it or ctx ends, and closes it. It is called for each
+// connection that a listener of the caller's has accepted.
+func (s *Server) ServeTCP(ctx context.Context, conn *tls.Conn) error {
+	l := &tcpLink{conn: conn, frames: wire.NewReader(conn)}
+	defer l.farewell()
+	st := conn.ConnectionState()
+	if !st.HandshakeComplete || st.NegotiatedProtocol != wire.ALPN || st.Version < tls.VersionTLS13 || len(st.VerifiedChains) == 0 {
+		l.Close(wire.ByeProtocol, "")
+		return fmt.Errorf("%w: not a connection of %s with TLS 1.3 and a verified certificate", errProtocol, wire.ALPN)
+	}
+	if raw, ok := conn.NetConn().(*net.TCPConn); ok {
+		if _, err := tcp.Tune(raw, s.c.IdleTimeout); err != nil {
+			s.c.Logger.Debug("socket not tuned", "remote", raw.RemoteAddr().String(), "error", err)
+		}
+	}
+	return s.session(ctx, l, peer{carrierTCP, conn.RemoteAddr().String(), st})
+}
+
+func (l *tcpLink) Hello(ctx context.Context) (wire.Frame, error) {
+	f, err := l.frames.Next() // until ctx ends: then greet closes
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return f, err
+}
+
+// Parts are three: one takes the stream apart, one writes Puts, one handles
+// everything else in its order. So decryption, disk and ledger wait for each
+// other only when what lies between them is full.
+func (l *tcpLink) Parts(n *session) []func(context.Context) error {
+	control, puts := newQueue(), make(chan chunk, 1)
+	return []func(context.Context) error{
+		func(ctx context.Context) error {
+			defer close(puts)
+			return l.read(ctx, n, control, puts)
+		},
+		func(ctx context.Context) error { return n.takePuts(ctx, puts) },
+		func(ctx context.Context) error { return n.takeControl(ctx, control) },
+	}
+}
+
+// read takes the stream apart until it ends.
+func (l *tcpLink) read(ctx context.Context, n *session, control *queue, puts chan<- chunk) error {
+	for {
+		f, err := l.frames.Next()
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF // who is done says Bye
+		}
+		if err != nil {
+			return err
+		}
+		switch f := f.(type) {
+		case *wire.PutFrame:
+			err = handOver(ctx, f, puts)
+		case *wire.ProbeFrame:
+			err = n.probed(f)
+		case *wire.Bye:
+			if err = control.push(ctx, f); err == nil {
+				<-ctx.Done() // what was said before it is handled first
+			}
+			return err
+		default:
+			err = control.push(ctx, f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// handOver reads the body of a Put and gives it to takePuts, all of it or what came.
+func handOver(ctx context.Context, f *wire.PutFrame, puts chan<- chunk) error {
+	c, cut := readChunk(f)
+	select {
+	case puts <- c:
+		return cut
+	case <-ctx.Done():
+		return errors.Join(context.Cause(ctx), cut)
+	}
+}
+
+// takePuts writes what has come, to the last, also when the connection has ended:
+// the next one goes on from there.
+func (n *session) takePuts(ctx context.Context, puts <-chan chunk) error {
+	for c := range puts {
+		if err := n.put(c); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done() // the reader says why
+	return context.Cause(ctx)
+}
+
+func (n *session) takeControl(ctx context.Context, control *queue) error {
+	for {
+		f, err := control.pop(ctx)
+		if err != nil {
+			return err
+		}
+		if err := n.control1(ctx, f); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *tcpLink) Say(frames []byte) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if !l.deadline() {
+		return net.ErrClosed
+	}
+	_, err := l.conn.Write(frames)
+	return err
+}
+
+// deadline sets that of the next write and reports whether there may be one.
+func (l *tcpLink) deadline() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bye != nil {
+		return false
+	}
+	l.conn.SetWriteDeadline(time.Now().Add(writeWait))
+	return true
+}
+
+// Close leaves the last word to farewell, and little time to whoever writes now.
+func (l *tcpLink) Close(code uint64, reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.bye != nil {
+		return
+	}
+	l.bye = &wire.Bye{Code: code, Reason: reason[:min(len(reason), 200)]}
+	l.conn.SetWriteDeadline(time.Now().Add(byeWait))
+	l.conn.SetReadDeadline(time.Unix(1, 0))
+}
+
+// farewell says Bye and closes. What the appliance still sends is read away for a
+// moment: bytes unread at the close make the kernel send a reset, which may
+// overtake the Bye (RFC 9293 §3.10.4).
+func (l *tcpLink) farewell() {
+	l.Close(wire.ByeDone, "")
+	raw := l.conn.NetConn()
+	defer raw.Close()
+	b, err := wire.Append(nil, l.bye)
+	if err != nil {
+		return
+	}
+	l.conn.SetWriteDeadline(time.Now().Add(byeWait))
+	if _, err := l.conn.Write(b); err != nil {
+		return
+	}
+	l.conn.CloseWrite()
+	if half, ok := raw.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	raw.SetReadDeadline(time.Now().Add(byeWait))
+	io.Copy(io.Discard, raw)
+}
