@@ -32,7 +32,7 @@ type Config struct {
 	DataDirID []byte // stays with the data directory; 1 to 64 bytes
 	Software  string // named in Hello
 
-	RateBitsPerSecond int64 // of data sets, for the whole appliance. If zero, unlimited.
+	Shape Shape // If zero, as fast as the line.
 
 	MaxObjects int           // offers in flight, and as many again for urgent ones. If zero, 512; at most what the hub grants.
 	MaxBytes   int64         // and their bytes, which take no memory here. If zero, 256 MiB.
@@ -66,7 +66,7 @@ func (c Config) Validate() error {
 	case c.Source == nil || c.Keeper == nil:
 		return errors.New("uplink: Source and Keeper are needed")
 	case len(c.Hubs) == 0:
-		return nil
+		return c.Shape.Validate()
 	case c.TLS == nil || c.TLS.RootCAs == nil && c.TLS.VerifyConnection == nil:
 		return errors.New("uplink: TLS with RootCAs is needed, the system's roots are not trusted")
 	case len(c.BootID) == 0 || len(c.BootID) > 64 || len(c.DataDirID) == 0 || len(c.DataDirID) > 64:
@@ -77,10 +77,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("uplink: %d to %d lanes; 1 to %d are allowed", c.LanesMin, c.LanesMax, maxLanes)
 	case c.DSCP > 63:
 		return fmt.Errorf("uplink: DSCP %d; it has six bits (RFC 2474 §3)", c.DSCP)
-	case c.RateBitsPerSecond < 0:
-		return errors.New("uplink: the rate is negative; 0 means unlimited")
 	}
-	return nil
+	return c.Shape.Validate()
 }
 
 // maxLanes is what a hub admits of one appliance, less what a line test needs.

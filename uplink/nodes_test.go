@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"edged/uplink/wire"
 )
 
@@ -98,55 +96,6 @@ func TestBackfillAloneHasTheWholeLine(t *testing.T) {
 	g.leave()
 	if err := g.enter(t.Context(), wire.Routine); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func TestAChunkIsASliceOfTheRate(t *testing.T) {
-	for _, c := range []struct {
-		bits int64
-		want int
-	}{{0, wire.MaxBody}, {1e9, wire.MaxBody}, {8e6, 50_000}, {1000, minChunk}} {
-		if got := chunk(limit(c.bits)); got != c.want {
-			t.Errorf("%d bit/s: %d, want %d", c.bits, got, c.want)
-		}
-	}
-	if limit(0) != rate.Inf {
-		t.Error("0 is not unlimited")
-	}
-}
-
-// TestTheRateHolds sends for ten seconds of virtual time through the bucket.
-func TestTheRateHolds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, bits := range []int64{50e6, 200e6, 1e9} {
-			u, err := New(Config{Source: struct{ Source }{}, Keeper: struct{ Keeper }{}, RateBitsPerSecond: bits})
-			if err != nil {
-				t.Fatal(err)
-			}
-			began, sent := time.Now(), int64(0)
-			for time.Since(began) < 10*time.Second {
-				n := chunk(u.limiter.Limit())
-				if err := u.take(t.Context(), n); err != nil {
-					t.Fatal(err)
-				}
-				sent += int64(n)
-			}
-			if got := float64(sent*8) / 10; math.Abs(got/float64(bits)-1) > 0.02 {
-				t.Errorf("%d bit/s asked for, %.0f sent", bits, got)
-			}
-		}
-	})
-}
-
-func TestTheMeterForgets(t *testing.T) {
-	var m meter
-	at := time.Unix(100, 0)
-	m.add(at, 1000)
-	if total, bits := m.read(at.Add(time.Second)); total != 1000 || bits != 2000 {
-		t.Errorf("%d bytes, %d bit/s", total, bits)
-	}
-	if total, bits := m.read(at.Add(time.Minute)); total != 1000 || bits != 0 {
-		t.Errorf("a minute later: %d bytes, %d bit/s", total, bits)
 	}
 }
 

@@ -6,16 +6,14 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"edged/internal/dicom"
 )
 
 // Uplink sends what its Source lends.
 type Uplink struct {
-	c       Config
-	limiter *rate.Limiter
-	meter   meter
+	c     Config
+	shape *shape
+	meter meter
 
 	mu         sync.Mutex // guards what follows
 	status     Status
@@ -30,15 +28,9 @@ func New(c Config) (*Uplink, error) {
 		return nil, err
 	}
 	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}, tooBig: map[dicom.ID]uint8{}}
-	u.limiter = rate.NewLimiter(limit(c.RateBitsPerSecond), burst(c.RateBitsPerSecond))
+	u.shape = newShape(c.Shape)
 	u.status.Transport = "none"
 	return u, nil
-}
-
-// SetRate changes the rate while running; 0 means unlimited.
-func (u *Uplink) SetRate(bitsPerSecond int64) {
-	u.limiter.SetLimit(limit(bitsPerSecond))
-	u.limiter.SetBurst(burst(bitsPerSecond))
 }
 
 // Run connects and sends until ctx ends; it returns nil then. A lost connection

@@ -83,18 +83,32 @@ func (s *sender) send(ctx context.Context, f *flight) error {
 	buf := putBuffers.Get().(*[wire.PutHeadroom + wire.MaxBody]byte)
 	defer putBuffers.Put(buf)
 	for offset := f.offset; offset < f.Length; {
-		n := int(min(int64(chunk(s.u.limiter.Limit())), f.Length-offset))
+		n := int(min(wire.MaxBody, f.Length-offset))
 		body := buf[wire.PutHeadroom:][:n]
 		if err := read(content, body, offset+int64(n) == f.Length); err != nil {
 			return s.unreadable(ctx, f, err)
 		}
-		on, err := s.put(ctx, f, buf, offset, n)
+		on, err := s.putAll(ctx, f, buf[:wire.PutHeadroom+n], offset)
 		if err != nil || !on {
 			return err
 		}
 		offset += int64(n)
 	}
 	return nil
+}
+
+// putAll sends what stands in room behind the headroom, in as many frames as the
+// rate asks for; on is false when the flight has ended. The header of a frame
+// is written over the bytes before it, which have left.
+func (s *sender) putAll(ctx context.Context, f *flight, room []byte, offset int64) (on bool, err error) {
+	for len(room) > wire.PutHeadroom {
+		n, err := s.put(ctx, f, room, offset)
+		if err != nil || n == 0 {
+			return false, err
+		}
+		room, offset = room[n:], offset+int64(n)
+	}
+	return true, nil
 }
 
 func (s *sender) openStream(ctx context.Context) (err error) {
@@ -129,24 +143,38 @@ func notEOF(err error) error {
 	return err
 }
 
-// put sends one chunk when it is its turn; on is false when the flight has ended.
-func (s *sender) put(ctx context.Context, f *flight, buf *[wire.PutHeadroom + wire.MaxBody]byte, offset int64, n int) (on bool, err error) {
-	if err := s.turn(ctx); err != nil {
-		return false, err
-	}
-	if err := s.u.take(ctx, n); err != nil {
-		return false, err
+// put sends a chunk from the beginning of room when it is its turn, and says how
+// long it was; 0 when the flight has ended.
+func (s *sender) put(ctx context.Context, f *flight, room []byte, offset int64) (n int, err error) {
+	if n, err = s.admit(ctx, len(room)-wire.PutHeadroom); err != nil {
+		return 0, err
 	}
 	if !s.mayPut(f, offset+int64(n) == f.Length) {
-		return false, nil
+		return 0, nil
 	}
-	start := wire.PutHeader(buf[:wire.PutHeadroom], f.number, offset, n)
-	if err := s.stream.Put(buf[start : wire.PutHeadroom+n]); err != nil {
-		return false, fmt.Errorf("send: %w", err)
+	start := wire.PutHeader(room[:wire.PutHeadroom], f.number, offset, n)
+	if err := s.stream.Put(room[start : wire.PutHeadroom+n]); err != nil {
+		return 0, fmt.Errorf("send: %w", err)
 	}
-	s.u.meter.add(time.Now(), n)
+	s.u.meter.add(time.Now(), s.class, n)
 	s.u.c.Progress(f.Object, offset+int64(n))
-	return true, nil
+	return n, nil
+}
+
+// admit waits until up to want bytes may be sent and says how many. Backfill
+// waits for a cap of its own first, holding the line up for nobody.
+func (s *sender) admit(ctx context.Context, want int) (n int, err error) {
+	t := take{class: s.class, want: want, overhead: overhead(s.conn.Name())}
+	if own := s.u.shape.backfill; s.class == wire.Backfill && own.limited() {
+		s.leave()
+		if t.want, err = own.take(ctx, t); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.turn(ctx); err != nil {
+		return 0, err
+	}
+	return s.u.shape.all.take(ctx, t)
 }
 
 // turn waits until this class may send a chunk. Urgent never waits here.

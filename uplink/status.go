@@ -7,7 +7,9 @@ func (u *Uplink) Status() Status {
 	u.mu.Lock()
 	s, l := u.status, u.lane
 	u.mu.Unlock()
-	s.BytesSent, s.RateBitsPerSecond = u.meter.read(time.Now())
+	s.BytesSent, s.RatePerClass = u.meter.read(time.Now())
+	s.RateBitsPerSecond = sum(s.RatePerClass[:])
+	u.shape.tell(&s)
 	if l != nil {
 		s.RTT = l.conn.Stats().RTT
 		s.InFlight = l.inFlight()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edged/internal/dicom"
+	"edged/uplink/wire"
 )
 
 // Object is what the uplink needs to know of an instance.
@@ -150,18 +151,26 @@ type Status struct {
 	Hub               string    // address of the node in use or last tried
 	Since             time.Time // of Connected or of its loss; zero: never
 	RTT               time.Duration
-	RateBitsPerSecond int64   // data set bits sent, over the last seconds
-	BytesSent         int64   // data set bytes since the start
-	AtHub             int64   // receipts believed since the start
-	InFlight          int     // offers without an end
-	NotBelieved       int64   // statements of a hub that were not believed: either it is broken or you are under attack
-	Lanes             int     // connected ones
-	Why               string  // this carrier, in a sentence
-	WhyCode           WhyCode // the same, to be said in another language
-	Carriers          []CarrierStatus
-	UDPOpen           *bool    // nil: not known yet
-	Switches          int64    // changes of carrier since the start
-	Connects          int64    // connections made since the start
-	LastError         string   // why the last connection ended or could not be made
-	SetAside          []string // nodes left alone after digest mismatches or statements not believed
+	RateBitsPerSecond int64     // data set bits sent, over the last seconds
+	BytesSent         int64     // data set bytes since the start
+	WireBytes         int64     // the same with what carries them, as the cap counts it; what was lost and repeated is not in
+	CapBitsPerSecond  int64     // in force now; zero: unlimited
+	CapUntil          time.Time // when the schedule brings another; zero: not within a week
+	CapBackfill       int64     // of these for backfill, in force now; zero: no cap of its own
+	PausedUntil       time.Time // zero: objects are sent
+
+	RatePerClass [wire.Classes]int64 // of RateBitsPerSecond: urgent, routine, backfill
+
+	AtHub       int64   // receipts believed since the start
+	InFlight    int     // offers without an end
+	NotBelieved int64   // statements of a hub that were not believed: either it is broken or you are under attack
+	Lanes       int     // connected ones
+	Why         string  // this carrier, in a sentence
+	WhyCode     WhyCode // the same, to be said in another language
+	Carriers    []CarrierStatus
+	UDPOpen     *bool    // nil: not known yet
+	Switches    int64    // changes of carrier since the start
+	Connects    int64    // connections made since the start
+	LastError   string   // why the last connection ended or could not be made
+	SetAside    []string // nodes left alone after digest mismatches or statements not believed
 }
