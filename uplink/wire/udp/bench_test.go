@@ -107,7 +107,7 @@ func (c cell) run(b *testing.B, size int64) error {
 	}
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
 	defer cancel()
-	streams, closeAll, err := c.dial(ctx, b, address)
+	streams, lost, closeAll, err := c.dial(ctx, b, address)
 	if err != nil {
 		return err
 	}
@@ -135,6 +135,7 @@ func (c cell) run(b *testing.B, size int64) error {
 	b.ReportMetric(float64(size)*8/1e6/took, "Mbit/s")
 	b.ReportMetric((cpu()-before).Seconds()*1e9/float64(size), "sender-s/GB")
 	b.ReportMetric(theirs*1e9/float64(size), "receiver-s/GB")
+	b.ReportMetric(100*lost(), "lost-%")
 	b.ReportMetric(0, "ns/op")
 	return nil
 }
@@ -152,35 +153,46 @@ func send(w io.WriteCloser, n int64) error {
 }
 
 // dial opens what is sent on, a socket for each lane.
-func (c cell) dial(ctx context.Context, b *testing.B, address string) (streams []io.WriteCloser, closeAll func(), err error) {
+func (c cell) dial(ctx context.Context, b *testing.B, address string) (streams []io.WriteCloser, lost func() float64, closeAll func(), err error) {
 	if c.tcp {
 		conn, err := tls.Dial("tcp", address, clientTLS())
-		return []io.WriteCloser{conn}, func() {}, err
+		return []io.WriteCloser{conn}, func() float64 { return 0 }, func() {}, err
 	}
 	hub, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var closers []func()
+	var conns []*quic.Conn
 	for range c.lanes {
 		pc, err := socket(ctx, c.gro)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		conn, closeLane := lane(ctx, b, pc, hub)
 		cut(pc, c.buffers)
 		stream, err := conn.OpenUniStreamSync(ctx)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		streams = append(streams, stream)
+		conns = append(conns, conn)
 		closers = append(closers, closeLane, func() { pc.Close() })
 	}
-	return streams, func() {
+	return streams, func() float64 { return lostShare(conns) }, func() {
 		for _, f := range closers {
 			f()
 		}
 	}, nil
+}
+
+func lostShare(conns []*quic.Conn) float64 {
+	var lost, sent uint64
+	for _, c := range conns {
+		s := c.ConnectionStats()
+		lost, sent = lost+s.PacketsLost, sent+s.PacketsSent
+	}
+	return float64(lost) / float64(sent)
 }
 
 // socket is ours, or the one that quic-go reads in batches without GRO.
