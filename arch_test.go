@@ -51,13 +51,14 @@ var goroutines = map[string]int{
 	"cmd/modsim":              3,
 	"dimse":                   1, // one an association, in Serve
 	"dimse/commitment":        1, // one a device that is being served, in Run
+	"hub/door":                1, // one a connection, in Serve
 	"hub/forward":             2,
 	"hub/objects":             1,
 	"hub/receive":             4,
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
 	"internal/tools/powercut": 3, // senders, loaders, a file system each
-	"uplink":                  1,
+	"uplink":                  2, // run.go: the parts of a lane; team.go: a lane
 }
 
 // source is one parsed file of the product.

@@ -49,6 +49,7 @@ type puts interface {
 type LineStats struct {
 	RTT, MinRTT time.Duration // zero: not known
 	Sent, Lost  uint64        // packets, or segments sent and repeated
+	Heard       uint64        // grows with each packet of the hub; with Sent it shows a path that has gone dead
 	MTU         int           // the largest IP packet sent so far; zero: not known
 	Congestion  string        // the algorithm's name
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edged/internal/dicom"
@@ -65,10 +66,19 @@ type lane struct {
 	bulk    window     // of all others
 	widen   func()     // ends a Lease for urgent objects only
 	relook  func()     // ends a Lease that waits, so that waitForRoom decides anew
+	asks    bool       // a Lease for whatever there is waits
 	quiet   time.Time  // the hub is full: lease nothing but urgent objects before
 	offers  wire.Offer // not yet written
 	says    []wire.Frame
 	queues  [wire.Classes][]*flight // wanted by the hub, or to be verified
+
+	parked  chan struct{} // closed when the lane may work again; nil: it may
+	limits  limits        // of bulk, see resize
+	resized resized
+
+	welcomed func(*lane)
+	sent     atomic.Int64  // data set bytes given to the carrier
+	carried  *atomic.Int64 // the same of all lanes of this carrier
 
 	room     chan struct{} // the windows changed
 	write    chan struct{} // offers or says changed
@@ -115,6 +125,7 @@ func newLane(u *Uplink, addr string, conn carrier) *lane {
 		news:     make(chan wire.Frame, 16), // pages that the Keeper is behind before the hub is made to wait
 		bulkGate: &gate{},
 	}
+	l.carried = u.counter(conn.Name())
 	for i := range l.wake {
 		l.wake[i] = make(chan struct{}, 1)
 	}
@@ -137,8 +148,7 @@ func (l *lane) run(ctx context.Context) error {
 	if err := l.u.c.Keeper.Meet(ctx, l.ledger, false); err != nil {
 		return fmt.Errorf("note the hub's ledger: %w", err)
 	}
-	l.u.connected(l)
-	l.u.c.Logger.Info("uplink connected", "hub", l.addr)
+	l.welcomed(l)
 	parts := []func(context.Context) error{l.readControl, l.writeControl, l.keep, l.lease}
 	for class := range uint8(wire.Classes) {
 		parts = append(parts, func(ctx context.Context) error { return l.sendClass(ctx, class) })
@@ -176,6 +186,7 @@ func (l *lane) greet(ctx context.Context) error {
 	l.ledger = Ledger{ID: w.Ledger, Generation: w.Generation}
 	l.maxObjects = int(min(int64(w.MaxObjects), int64(l.u.c.MaxObjects)))
 	l.maxBytes = min(w.MaxBytes, l.u.c.MaxBytes)
+	l.limits = limits{min(l.maxObjects, firstObjects), min(l.maxBytes, firstBytes)}
 	return nil
 }
 

@@ -30,13 +30,10 @@ func (l *lane) lease(ctx context.Context) error {
 func (l *lane) waitForRoom(ctx context.Context) (worst uint8, err error) {
 	for {
 		l.mu.Lock()
-		bulk, urgent := l.bulkToo(), l.fits(l.urgent)
+		worst, ok := l.worst()
 		l.mu.Unlock()
-		switch {
-		case bulk && urgent:
-			return wire.Backfill, nil
-		case urgent:
-			return wire.Urgent, nil
+		if ok {
+			return worst, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -46,24 +43,27 @@ func (l *lane) waitForRoom(ctx context.Context) (worst uint8, err error) {
 	}
 }
 
-// fits reports whether one more object may be offered. l.mu is held.
-func (l *lane) fits(w window) bool {
-	return w.objects < l.maxObjects && (w.objects == 0 || w.bytes < l.maxBytes)
+// worst is the least urgent priority that may be leased now, if any. l.mu is held.
+func (l *lane) worst() (worst uint8, ok bool) {
+	switch {
+	case l.parked != nil || !l.urgent.fits(limits{l.maxObjects, l.maxBytes}):
+		return 0, false
+	case l.bulk.fits(l.limits) && !time.Now().Before(l.quiet):
+		return wire.Backfill, true
+	}
+	return wire.Urgent, true
 }
-
-// bulkToo reports whether more than urgent objects may be offered. l.mu is held.
-func (l *lane) bulkToo() bool { return l.fits(l.bulk) && !time.Now().Before(l.quiet) }
 
 // lease1 borrows one object; nil, nil when what may be leased changed meanwhile.
 func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
 	narrow, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l.mu.Lock()
-	if l.bulkToo() != (worst == wire.Backfill) {
+	if now, ok := l.worst(); !ok || now != worst {
 		l.mu.Unlock()
 		return nil, nil
 	}
-	l.relook = cancel
+	l.relook, l.asks = cancel, worst == wire.Backfill
 	if worst == wire.Urgent {
 		l.widen = cancel
 		if pause := time.Until(l.quiet); pause > 0 {
@@ -73,7 +73,7 @@ func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
 	l.mu.Unlock()
 	o, err := l.u.c.Source.Lease(narrow, worst)
 	l.mu.Lock()
-	l.widen, l.relook = nil, nil
+	l.widen, l.relook, l.asks = nil, nil, false
 	l.mu.Unlock()
 	if err == nil {
 		return &o, nil
@@ -114,7 +114,7 @@ func (l *lane) count(f *flight, by int) {
 	w.objects += by
 	w.bytes += int64(by) * f.Length
 	poke(l.room)
-	if l.widen != nil && l.fits(l.bulk) {
+	if l.widen != nil && l.bulk.fits(l.limits) {
 		l.widen()
 	}
 }

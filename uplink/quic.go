@@ -99,7 +99,7 @@ func (c *quicCarrier) Close(code uint64, reason string) {
 
 func (c *quicCarrier) Stats() LineStats {
 	s := c.conn.ConnectionStats()
-	return LineStats{RTT: s.SmoothedRTT, MinRTT: s.MinRTT, Sent: s.PacketsSent, Lost: s.PacketsLost, Congestion: "newreno"}
+	return LineStats{RTT: s.SmoothedRTT, MinRTT: s.MinRTT, Sent: s.PacketsSent, Lost: s.PacketsLost, Heard: s.PacketsReceived, Congestion: "newreno"}
 }
 
 // said returns the code with which the hub closed the connection, if it did.

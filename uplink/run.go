@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edged/internal/dicom"
@@ -15,9 +16,11 @@ type Uplink struct {
 	shape *shape
 	meter meter
 
+	byQUIC, byTCP atomic.Int64 // data set bytes
+
 	mu         sync.Mutex // guards what follows
 	status     Status
-	lane       *lane                 // the connected one
+	lanes      []*lane               // the connected ones
 	mismatched map[dicom.ID]struct{} // objects with one digest mismatch behind them
 	tooBig     map[dicom.ID]uint8    // how often the hub had no room for an object
 }
@@ -29,7 +32,7 @@ func New(c Config) (*Uplink, error) {
 	}
 	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}, tooBig: map[dicom.ID]uint8{}}
 	u.shape = newShape(c.Shape)
-	u.status.Transport = "none"
+	u.status.Transport, u.status.Carriers = carrierNone, carriersOf(u.c.Transport)
 	return u, nil
 }
 
@@ -47,7 +50,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 			return nil
 		}
 		began := time.Now()
-		err := u.connect(ctx, n.addr)
+		err := newTeam(u, n.addr).run(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -71,17 +74,28 @@ func (u *Uplink) judge(ns *nodes, n *node, lasted time.Duration, err error) {
 	u.lost(n.addr, err, ns.asides())
 }
 
-// connect makes one lane to addr and runs it to its end.
-func (u *Uplink) connect(ctx context.Context, addr string) error {
-	conn, err := u.dial(ctx, carrierQUIC, addr)
+// connect makes one lane to addr and runs it to its end. welcomed is told when
+// the hub has said Welcome.
+func (u *Uplink) connect(ctx context.Context, by, addr string, welcomed func(*lane)) error {
+	conn, err := u.dialWithin(ctx, by, addr)
 	if err != nil {
 		return err
 	}
 	l := newLane(u, addr, conn)
+	l.welcomed = welcomed
 	err = l.run(ctx)
 	conn.Close(farewell(ctx, err), "")
 	l.returnAll()
 	return err
+}
+
+// dialWait bounds a dial: a carrier that is blocked answers nothing at all.
+const dialWait = 8 * time.Second
+
+func (u *Uplink) dialWithin(ctx context.Context, name, addr string) (carrier, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWait)
+	defer cancel()
+	return u.dial(ctx, name, addr)
 }
 
 // sleep waits for d and reports whether ctx is still alive.

@@ -157,6 +157,8 @@ func (s *sender) put(ctx context.Context, f *flight, room []byte, offset int64) 
 		return 0, fmt.Errorf("send: %w", err)
 	}
 	s.u.meter.add(time.Now(), s.class, n)
+	s.sent.Add(int64(n))
+	s.carried.Add(int64(n))
 	s.u.c.Progress(f.Object, offset+int64(n))
 	return n, nil
 }
@@ -179,9 +181,13 @@ func (s *sender) admit(ctx context.Context, want int) (n int, err error) {
 
 // turn waits until this class may send a chunk. Urgent never waits here.
 func (s *sender) turn(ctx context.Context) (err error) {
-	switch {
-	case s.class == wire.Urgent:
+	if s.class == wire.Urgent {
 		return nil
+	}
+	if err := s.mayWork(ctx); err != nil {
+		return err
+	}
+	switch {
 	case s.holds:
 		err = s.bulkGate.yield(ctx, s.class)
 	default:

@@ -147,7 +147,7 @@ type CarrierStatus struct {
 // Status is a snapshot for people and metrics.
 type Status struct {
 	Connected         bool
-	Transport         string    // "quic" or "none"
+	Transport         string    // "quic", "tcp" or "none"
 	Hub               string    // address of the node in use or last tried
 	Since             time.Time // of Connected or of its loss; zero: never
 	RTT               time.Duration

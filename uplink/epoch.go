@@ -1,0 +1,181 @@
+package uplink
+
+import "time"
+
+// How long is measured: until a lane has found its rate, and then long enough for
+// many round trips.
+const (
+	settleTime  = 500 * time.Millisecond
+	measureTime = time.Second
+	maxEpoch    = 4 * time.Second // of each, where a round trip takes long
+	sleepAfter  = time.Minute     // without load, surplus lanes are given up
+)
+
+// epoch is one measurement of the carrier in charge.
+type epoch struct {
+	of       setting
+	from     time.Time // zero: nothing begun
+	settled  bool
+	bytes    int64
+	looks    int
+	starving int // looks at which there was nothing to send
+	loaded   time.Time
+}
+
+// setting is what a measurement is about; another one begins another.
+type setting struct {
+	carrier string
+	lanes   int
+	stage   stage
+	up      int
+}
+
+// look is called once in a pace: it measures, and notices a path that is dead.
+func (t *team) look(now time.Time) {
+	t.listen(now)
+	e, p := &t.epoch, t.pilot
+	s := setting{p.carrier, p.lanes, p.stage, t.up(p.carrier)}
+	if s != e.of {
+		*e = epoch{of: s, loaded: e.loaded}
+	}
+	if s.up == 0 || s.up < s.lanes && t.coming(p.carrier) {
+		return
+	}
+	if e.loaded.IsZero() {
+		e.loaded = now
+	}
+	starving, rtt := t.observe()
+	switch elapsed := now.Sub(e.from); {
+	case e.from.IsZero():
+		e.begin(now, t.u.carried(p.carrier))
+	case !e.settled && elapsed >= bounded(settleTime, 10*rtt):
+		e.begin(now, t.u.carried(p.carrier))
+		e.settled = true
+	case e.settled:
+		e.looks++
+		if starving {
+			e.starving++
+		}
+		if elapsed >= bounded(measureTime, 20*rtt) {
+			t.judge(now, elapsed)
+		}
+	}
+}
+
+func bounded(least, d time.Duration) time.Duration { return min(max(least, d), maxEpoch) }
+
+func (e *epoch) begin(now time.Time, bytes int64) {
+	e.from, e.bytes, e.looks, e.starving = now, bytes, 0, 0
+}
+
+// coming reports whether a lane of the carrier is being dialled.
+func (t *team) coming(carrier string) bool {
+	for _, m := range t.staying(carrier) {
+		if m.lane == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// observe asks the lanes that work: is there a lack of objects, and how long is
+// the way.
+func (t *team) observe() (starving bool, rtt time.Duration) {
+	for _, m := range t.staying(t.pilot.carrier) {
+		if m.lane == nil {
+			continue
+		}
+		starving = starving || m.lane.starving()
+		rtt = max(rtt, m.lane.conn.Stats().RTT)
+		m.lane.resize()
+	}
+	return starving, rtt
+}
+
+// judge ends an epoch. What was measured while there was too little to send, or
+// while the cap was all that there was, says nothing about the line.
+func (t *team) judge(now time.Time, elapsed time.Duration) {
+	e := &t.epoch
+	bytes := t.u.carried(t.pilot.carrier)
+	goodput := float64(bytes-e.bytes) * 8 / elapsed.Seconds()
+	switch {
+	case 5*e.starving > e.looks || bytes == e.bytes:
+		t.pilot.unloaded()
+		if now.Sub(e.loaded) > sleepAfter {
+			t.pilot.sleep()
+		}
+	case t.u.capped(t.pilot.carrier, goodput):
+		e.loaded = now
+		t.pilot.unloaded()
+	default:
+		e.loaded = now
+		t.u.measured(t.pilot.carrier, goodput, now)
+		t.pilot.measured(goodput, now)
+	}
+	e.begin(now, bytes)
+}
+
+// capped reports whether a cap may be what held a carrier back.
+func (u *Uplink) capped(carrier string, goodput float64) bool {
+	all, _, _, _ := u.shape.all.inForce()
+	backfill, _, _, _ := u.shape.backfill.inForce()
+	wire := goodput * overhead(carrier)
+	return all > 0 && wire >= nearCap*float64(all) || backfill > 0 && wire >= nearCap*float64(backfill) && wire <= 1.1*float64(backfill)
+}
+
+// nearCap is how much of a cap counts as all of it.
+const nearCap = 0.9
+
+// silence is how long a carrier's lanes have sent without hearing anything.
+type silence struct {
+	sent, heard uint64
+	since       time.Time // of the first packet without an answer; zero: all is answered
+}
+
+// deadAfter is silence while sending that a working path does not have: far more
+// than a round trip, and less than fallback may take.
+const deadAfter = 2500 * time.Millisecond
+
+// hear takes the sums over all lanes.
+func (s *silence) hear(sent, heard uint64, now time.Time) {
+	switch {
+	case heard != s.heard || sent < s.sent:
+		s.since = time.Time{}
+	case sent > s.sent && s.since.IsZero():
+		s.since = now
+	}
+	s.sent, s.heard = sent, heard
+}
+
+func (s *silence) dead(now time.Time) bool {
+	return !s.since.IsZero() && now.Sub(s.since) >= deadAfter
+}
+
+// listen notices a path on which nothing comes back. The other carrier is dialled
+// then, and takes over when it gets through while this one still is silent.
+func (t *team) listen(now time.Time) {
+	for _, c := range carriers {
+		var sent, heard uint64
+		for _, m := range t.staying(c) {
+			if m.lane != nil {
+				s := m.lane.conn.Stats()
+				sent, heard = sent+s.Sent, heard+s.Heard
+			}
+		}
+		t.silence[c].hear(sent, heard, now)
+	}
+	c := t.pilot.carrier
+	if t.doubtful() && t.up(other(c)) > 0 {
+		t.u.c.Logger.Warn("nothing comes back, the other carrier gets through", "hub", t.addr, "silent", c)
+		t.pilot.failed(c, true, now)
+		for _, m := range t.staying(c) {
+			m.cancel(errSurplus)
+		}
+	}
+}
+
+// doubtful reports whether the carrier in charge may be dead.
+func (t *team) doubtful() bool {
+	c := t.pilot.carrier
+	return t.u.c.Transport == "auto" && c != "" && t.silence[c].dead(time.Now())
+}

@@ -1,0 +1,129 @@
+package uplink
+
+import (
+	"context"
+	"time"
+
+	"edged/uplink/wire"
+)
+
+// park keeps a lane from leasing anything, and from sending what is not urgent:
+// another carrier is being measured, or this lane is to end.
+func (l *lane) park(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case on == (l.parked != nil):
+	case on:
+		l.parked = make(chan struct{})
+		if l.relook != nil {
+			l.relook()
+		}
+	default:
+		close(l.parked)
+		l.parked = nil
+		poke(l.room)
+	}
+}
+
+// mayWork waits while the lane is parked.
+func (l *lane) mayWork(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		parked := l.parked
+		l.mu.Unlock()
+		if parked == nil {
+			return nil
+		}
+		select {
+		case <-parked:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// owed reports whether something that was sent whole has no receipt yet.
+func (l *lane) owed() bool {
+	return l.count1(func(s state) bool { return s == sent || s == needless || s == receipted }) > 0
+}
+
+// starving reports whether the lane asks for more and has nothing left to send.
+func (l *lane) starving() bool {
+	l.mu.Lock()
+	asks := l.asks
+	l.mu.Unlock()
+	return asks && l.count1(func(s state) bool { return s == offered || s == wanted }) == 0
+}
+
+// count1 counts flights by state.
+func (l *lane) count1(of func(state) bool) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.flights {
+		if of(f.state) {
+			n++
+		}
+	}
+	return n
+}
+
+// limits bound what is in flight of routine and backfill on one lane.
+type limits struct {
+	objects int
+	bytes   int64
+}
+
+// Where a lane begins: enough for 1 Gbit/s and the time that a receipt takes on a
+// near hub. More in flight than the line needs is in the wrong place when a lane is
+// slower than its neighbours.
+const (
+	firstObjects = 256
+	firstBytes   = 32 << 20
+)
+
+// fits reports whether one more object may be in flight; one always may,
+// whatever its length.
+func (w window) fits(most limits) bool {
+	return w.objects < most.objects && (w.objects == 0 || w.bytes < most.bytes)
+}
+
+// resized is what resize saw the last time.
+type resized struct {
+	at   time.Time
+	sent int64
+}
+
+// resize fits the window to what the lane carries: twice as large when the line
+// waits for it, half when more than a second's worth lies in it unsent.
+func (l *lane) resize() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, sentBytes := time.Now(), l.sent.Load()
+	elapsed, moved := now.Sub(l.resized.at), sentBytes-l.resized.sent
+	if elapsed < busyPace/2 {
+		return
+	}
+	l.resized = resized{now, sentBytes}
+	unsent := l.unsent()
+	switch {
+	case !l.bulk.fits(l.limits) && unsent == 0:
+		l.limits = limits{min(2*l.limits.objects, l.maxObjects), min(2*l.limits.bytes, l.maxBytes)}
+		poke(l.room)
+		if l.widen != nil && l.bulk.fits(l.limits) {
+			l.widen()
+		}
+	case moved > 0 && float64(unsent) > float64(moved)/elapsed.Seconds():
+		l.limits = limits{max(l.limits.objects/2, min(l.maxObjects, firstObjects)), max(l.limits.bytes/2, min(l.maxBytes, firstBytes))}
+	}
+}
+
+// unsent is how many bytes wait in the window. l.mu is held.
+func (l *lane) unsent() (n int64) {
+	for _, f := range l.flights {
+		if (f.state == offered || f.state == wanted) && f.Priority != wire.Urgent {
+			n += f.Length - f.offset
+		}
+	}
+	return n
+}

@@ -1,0 +1,286 @@
+package uplink
+
+import "time"
+
+// How the pilot judges. Goodput swings by a few per cent from second to second on
+// a line that nothing is wrong with.
+const (
+	closeEnough = 0.8              // of what TCP carries: QUIC is preferred
+	worthMore   = 1.1              // times as much, for twice the lanes
+	worthSame   = 0.95             // as much, for half the lanes
+	slumped     = 0.6              // of what was measured before, three times running: the line has changed
+	headStart   = time.Second      // of QUIC before TCP is dialled as well
+	shortRest   = 30 * time.Second // after a first try in vain
+	longRest    = 10 * time.Minute // between tries in vain
+	compareRest = 10 * time.Minute // between two comparisons of the carriers
+	rareCompare = 2 * time.Hour    // and when they end the same way
+	knockRest   = time.Minute      // before a carrier that did not get through is tried again
+)
+
+// pilot decides which carrier carries, and on how many lanes. It is told what was
+// measured and what connects, and knows nothing of connections. It is not safe for
+// several goroutines: its team owns it.
+type pilot struct {
+	min, max int
+	auto     bool
+	started  time.Time
+
+	carrier string // in charge; "" before the first connection
+	lanes   int    // wanted of it
+	why     WhyCode
+	marks   map[string]mark
+
+	stage    stage
+	before   int  // trying: lanes before
+	down     bool // the next try is with fewer
+	defender string
+	next     time.Time // of the next try
+	rest     time.Duration
+	compare  time.Time // of the next comparison
+	between  time.Duration
+	slumps   int
+
+	closed map[string]*knock // carriers that did not get through
+}
+
+type stage uint8
+
+const (
+	steady stage = iota // what was measured is the mark
+	racing              // the carrier in charge is compared with its defender
+	trying              // another number of lanes is compared with the one before
+)
+
+// mark is what a carrier carried under load.
+type mark struct {
+	goodput float64 // data set bits a second
+	lanes   int
+	at      time.Time
+}
+
+// knock is when a carrier that did not get through is tried again.
+type knock struct {
+	at   time.Time
+	rest time.Duration
+}
+
+func newPilot(transport string, min, max int, now time.Time) *pilot {
+	p := &pilot{min: min, max: max, auto: transport == "auto", started: now, marks: map[string]mark{}, closed: map[string]*knock{}, rest: shortRest, between: compareRest}
+	if !p.auto {
+		p.carrier, p.lanes, p.why = transport, min, WhyConfigured
+	}
+	return p
+}
+
+// wish is how many lanes of each carrier are wanted now.
+func (p *pilot) wish(now time.Time) map[string]int {
+	w := map[string]int{}
+	switch {
+	case p.carrier == "":
+		w[carrierQUIC] = 1
+		if p.closed[carrierQUIC] != nil || now.Sub(p.started) >= headStart {
+			w[carrierTCP] = 1
+		}
+		return w
+	case p.stage == racing:
+		w[p.defender] = p.marks[p.defender].lanes
+	case p.auto && p.knocks(now):
+		w[other(p.carrier)] = 1
+	}
+	w[p.carrier] = p.lanes
+	return w
+}
+
+// knocks reports whether it is time to see whether the other carrier gets through
+// now.
+func (p *pilot) knocks(now time.Time) bool {
+	k := p.closed[other(p.carrier)]
+	return k != nil && !now.Before(k.at)
+}
+
+func other(carrier string) string {
+	if carrier == carrierQUIC {
+		return carrierTCP
+	}
+	return carrierQUIC
+}
+
+// arrived is told of each lane that the hub has welcomed.
+func (p *pilot) arrived(carrier string, now time.Time) {
+	blocked := p.closed[carrier] != nil
+	delete(p.closed, carrier)
+	switch {
+	case p.carrier == "":
+		p.take(carrier, WhyFirst)
+		if p.closed[other(carrier)] != nil {
+			p.why = blockedBy(carrier)
+		}
+	case p.stage == racing || carrier == p.carrier:
+	case p.marks[p.carrier].at.IsZero() && carrier == carrierQUIC: // nothing speaks against it
+		p.take(carrier, WhyFirst)
+	case blocked:
+		p.compare = now // when there is something to send
+	}
+}
+
+// failed is told when a carrier could not be connected. others says that the
+// other carrier has a lane.
+func (p *pilot) failed(carrier string, others bool, now time.Time) {
+	k := p.closed[carrier]
+	if k == nil {
+		k = &knock{rest: knockRest}
+		p.closed[carrier] = k
+	}
+	k.at, k.rest = now.Add(k.rest), min(2*k.rest, longRest)
+	switch {
+	case !p.auto || !others:
+	case p.stage == racing && carrier == p.carrier:
+		p.take(p.defender, p.why)
+		p.compare = k.at
+	case carrier == p.carrier || p.carrier == "":
+		p.take(other(carrier), blockedBy(other(carrier)))
+	case p.why == WhyFirst:
+		p.why = blockedBy(p.carrier)
+	}
+}
+
+// blockedBy says why a carrier is used whose rival does not get through.
+func blockedBy(carrier string) WhyCode {
+	if carrier == carrierTCP {
+		return WhyUDPBlocked
+	}
+	return WhyTCPBlocked
+}
+
+// take puts a carrier in charge, with the lanes that did best.
+func (p *pilot) take(carrier string, why WhyCode) {
+	p.carrier, p.why, p.stage, p.slumps = carrier, why, steady, 0
+	p.lanes = max(p.min, p.marks[carrier].lanes)
+	p.next, p.down = time.Time{}, false
+}
+
+// alone is told when no lane of the carrier in charge is left: nothing that was
+// measured need hold on the next connection.
+func (p *pilot) alone(now time.Time) {
+	if p.auto {
+		fresh := newPilot("auto", p.min, p.max, now)
+		fresh.closed = p.closed
+		*p = *fresh
+		return
+	}
+	p.stage, p.lanes, p.next = steady, p.min, time.Time{}
+}
+
+// measured is told what the carrier in charge carried over a while in which there
+// was always something to send and no cap held it back.
+func (p *pilot) measured(goodput float64, now time.Time) {
+	switch p.stage {
+	case racing:
+		p.decide(goodput, now)
+	case trying:
+		p.tried(goodput, now)
+	default:
+		p.watch(goodput, now)
+	}
+}
+
+// watch keeps the mark and sees whether it is time to try something.
+func (p *pilot) watch(goodput float64, now time.Time) {
+	m := p.marks[p.carrier]
+	if p.lanes < m.lanes { // it slept
+		p.lanes = m.lanes
+		return
+	}
+	if m.goodput > 0 && goodput < slumped*m.goodput {
+		if p.slumps++; p.slumps < 3 {
+			return // an outlier spoils no mark
+		}
+		p.rest, p.between, p.next, p.compare = shortRest, compareRest, now, now
+	}
+	p.slumps = 0
+	p.marks[p.carrier] = mark{goodput, p.lanes, now}
+	if now.Before(p.next) {
+		return
+	}
+	rival := other(p.carrier)
+	if p.auto && p.closed[rival] == nil && !now.Before(p.compare) {
+		p.stage, p.defender, p.carrier = racing, p.carrier, rival
+		p.lanes = max(p.min, p.marks[rival].lanes)
+		return
+	}
+	p.try(now)
+}
+
+// try begins with another number of lanes, if there is one.
+func (p *pilot) try(now time.Time) {
+	n := min(p.max, 2*p.lanes)
+	if p.down {
+		n = max(p.min, p.lanes/2)
+	}
+	if n == p.lanes {
+		p.inVain(now)
+		return
+	}
+	p.stage, p.before, p.lanes = trying, p.lanes, n
+}
+
+// tried keeps the number of lanes, or goes back.
+func (p *pilot) tried(goodput float64, now time.Time) {
+	p.stage = steady
+	enough := worthMore
+	if p.lanes < p.before {
+		enough = worthSame
+	}
+	if goodput < enough*p.marks[p.carrier].goodput {
+		p.lanes = p.before
+		p.inVain(now)
+		return
+	}
+	p.marks[p.carrier] = mark{goodput, p.lanes, now}
+	p.rest, p.next = shortRest, now
+}
+
+// inVain waits for a while, and then tries the other way.
+func (p *pilot) inVain(now time.Time) {
+	p.next, p.rest, p.down = now.Add(p.rest), min(2*p.rest, longRest), !p.down
+}
+
+// decide ends a race. What is lost by a wrong decision on a line that swings is
+// less than what changing back and forth would cost: it stays for a while.
+func (p *pilot) decide(goodput float64, now time.Time) {
+	p.marks[p.carrier] = mark{goodput, p.lanes, now}
+	quic, tcp := p.marks[carrierQUIC].goodput, p.marks[carrierTCP].goodput
+	winner, why := carrierTCP, WhyFaster
+	if quic >= closeEnough*tcp {
+		winner = carrierQUIC
+		if quic < tcp {
+			why = WhyClose
+		}
+	}
+	if winner == p.defender {
+		p.between = min(2*p.between, rareCompare)
+	} else {
+		p.between = compareRest
+	}
+	p.compare = now.Add(p.between)
+	p.take(winner, why)
+}
+
+// unloaded is told when a measurement is void, because there was too little to
+// send or a cap held it back: what was being tried is tried another time.
+func (p *pilot) unloaded() {
+	switch p.stage {
+	case racing:
+		p.take(p.defender, p.why)
+	case trying:
+		p.stage, p.lanes = steady, p.before
+	}
+}
+
+// sleep gives up surplus lanes while there is nothing to send. What they carried
+// is remembered.
+func (p *pilot) sleep() {
+	if p.carrier != "" && p.stage == steady {
+		p.lanes = p.min
+	}
+}
