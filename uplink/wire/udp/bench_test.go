@@ -5,11 +5,13 @@ package udp
 import (
 	"context"
 	"crypto/tls"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,19 +60,69 @@ var cells = []cell{
 }
 
 // BenchmarkQUIC measures what each part gains on loopback, a stream a lane, each
-// side a process. Its table is printed with
-//
-//	go test -run '^$' -bench QUIC -benchtime 512x ./uplink/wire/udp
-//
-// where the number is of MiB for each line.
+// side a process. With -benchtime 512x each line carries 512 MiB.
 func BenchmarkQUIC(b *testing.B) {
 	for _, c := range cells {
 		b.Run(strings.ReplaceAll(c.name, " ", "_"), func(b *testing.B) {
-			if err := c.run(b, int64(b.N)<<20); err != nil {
+			r, err := c.run(b, int64(b.N)<<20)
+			if err != nil {
 				b.Fatal(err)
 			}
+			b.ReportMetric(r.rate, "Mbit/s")
+			b.ReportMetric(r.sender, "sender-s/GB")
+			b.ReportMetric(r.receiver, "receiver-s/GB")
+			b.ReportMetric(r.lost, "lost-%")
+			b.ReportMetric(0, "ns/op")
 		})
 	}
+}
+
+var table = flag.Int("table", 0, "MiB for each line of TestTable, five times")
+
+// TestTable prints the median of five rounds, the lines in turn in each, as it
+// stands in docs/performance.md:
+//
+//	go test ./uplink/wire/udp -run Table -table 512 -v -timeout 20m
+func TestTable(t *testing.T) {
+	if *table == 0 {
+		t.Skip("asked for with -table")
+	}
+	all := make([][]result, len(cells))
+	for range 5 {
+		for i, c := range cells {
+			r, err := c.run(t, int64(*table)<<20)
+			if err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
+			all[i] = append(all[i], r)
+		}
+	}
+	var out strings.Builder
+	out.WriteString("\n| socket | Mbit/s | of plain TLS | CPU s/GB, sender | CPU s/GB, receiver | lost |\n|---|---|---|---|---|---|\n")
+	tls := median(all[0], func(r result) float64 { return r.rate })
+	for i, c := range cells {
+		of := func(value func(result) float64) float64 { return median(all[i], value) }
+		rate := of(func(r result) float64 { return r.rate })
+		fmt.Fprintf(&out, "| %s | %.0f | %.0f %% | %.2f | %.2f | %.2f %% |\n", c.name, rate, 100*rate/tls,
+			of(func(r result) float64 { return r.sender }), of(func(r result) float64 { return r.receiver }), of(func(r result) float64 { return r.lost }))
+	}
+	t.Log(out.String())
+}
+
+func median(all []result, value func(result) float64) float64 {
+	var v []float64
+	for _, r := range all {
+		v = append(v, value(r))
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// result is what one run of a cell measured.
+type result struct {
+	rate             float64 // Mbit/s
+	sender, receiver float64 // CPU seconds a GB
+	lost             float64 // percent of the packets sent
 }
 
 func (c cell) how() string {
@@ -83,61 +135,57 @@ func cpu() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-func (c cell) run(b *testing.B, size int64) error {
+func (c cell) run(b testing.TB, size int64) (r result, err error) {
 	os.Setenv("QUIC_GO_DISABLE_GSO", strconv.FormatBool(!c.gso))
 	receiver := exec.Command(os.Args[0])
 	receiver.Env = append(os.Environ(), receiverKey+"="+c.how())
 	receiver.Stderr = os.Stderr
 	in, err := receiver.StdinPipe()
 	if err != nil {
-		return err
+		return r, err
 	}
 	out, err := receiver.StdoutPipe()
 	if err != nil {
-		return err
+		return r, err
 	}
 	if err := receiver.Start(); err != nil {
-		return err
+		return r, err
 	}
 	defer receiver.Wait()
 	defer in.Close()
 	var address string
 	if _, err := fmt.Fscan(out, &address); err != nil {
-		return err
+		return r, err
 	}
 	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
 	defer cancel()
 	streams, lost, closeAll, err := c.dial(ctx, b, address)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer closeAll()
 	before, began := cpu(), time.Now()
-	b.ResetTimer()
 	done := make(chan error, len(streams))
 	for _, s := range streams {
 		go func() { done <- send(s, size/int64(len(streams))) }()
 	}
 	for range streams {
 		if err := <-done; err != nil {
-			return err
+			return r, err
 		}
 	}
 	var got int64
 	var theirs float64
 	for got < size/int64(len(streams))*int64(len(streams)) { // each stream that ended: all bytes so far, CPU so far
 		if _, err := fmt.Fscan(out, &got, &theirs); err != nil {
-			return err
+			return r, err
 		}
 	}
-	b.StopTimer()
-	took := time.Since(began).Seconds()
-	b.ReportMetric(float64(size)*8/1e6/took, "Mbit/s")
-	b.ReportMetric((cpu()-before).Seconds()*1e9/float64(size), "sender-s/GB")
-	b.ReportMetric(theirs*1e9/float64(size), "receiver-s/GB")
-	b.ReportMetric(100*lost(), "lost-%")
-	b.ReportMetric(0, "ns/op")
-	return nil
+	r.rate = float64(size) * 8 / 1e6 / time.Since(began).Seconds()
+	r.sender = (cpu() - before).Seconds() * 1e9 / float64(size)
+	r.receiver = theirs * 1e9 / float64(size)
+	r.lost = 100 * lost()
+	return r, nil
 }
 
 func send(w io.WriteCloser, n int64) error {
@@ -153,7 +201,7 @@ func send(w io.WriteCloser, n int64) error {
 }
 
 // dial opens what is sent on, a socket for each lane.
-func (c cell) dial(ctx context.Context, b *testing.B, address string) (streams []io.WriteCloser, lost func() float64, closeAll func(), err error) {
+func (c cell) dial(ctx context.Context, b testing.TB, address string) (streams []io.WriteCloser, lost func() float64, closeAll func(), err error) {
 	if c.tcp {
 		conn, err := tls.Dial("tcp", address, clientTLS())
 		return []io.WriteCloser{conn}, func() float64 { return 0 }, func() {}, err
