@@ -67,7 +67,7 @@ func (r *recovery) adopt(o found) {
 	s := r.s
 	e := &entry{facts: facts{id: o.c.id}, seq: o.seq, start: o.c.start, content: o.c.content, disk: o.c.disk, received: o.c.received,
 		flags: o.c.flags, preface: uint32(o.c.parts.preface), priority: o.c.priority, test: o.c.test, group: s.intern(o.c.group)}
-	e.part, e.name = e.group.part(o.c.part), o.c.name
+	e.part, e.name, e.source = e.group.part(o.c.part), o.c.name, o.c.source
 	s.adoptDay(e)
 	if f := r.book.facts[o.seq]; f != nil && f.id == e.id {
 		e.facts = *f

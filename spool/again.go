@@ -150,7 +150,7 @@ func (k second) elsewhere(name string, seq uint64) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	c.seed, c.meta, c.preface = nil, nil, nil
+	k.s.lean(c)
 	k.found = append(k.found, found{c.seq, c})
 	k.place[c.seq], k.maxSeq = c.id, max(k.maxSeq, c.seq)
 	k.spare = append(k.spare, name)

@@ -51,7 +51,7 @@ func (w *Writer) Commit(ctx context.Context) (Object, CommitResult, error) {
 	if err = w.place(e); err == nil {
 		w.closed = true // the name in tmp is gone, Abort has nothing to do
 	}
-	o, err := w.s.settle(e, w.new, err)
+	o, err := w.s.settle(e, w.new, w.s.cfg.Source(w.new.Meta), err)
 	if err != nil {
 		return Object{}, 0, err
 	}
@@ -206,7 +206,7 @@ func (s *Spool) makeShard(seq uint64) error {
 }
 
 // settle ends a claim: the object becomes visible, or its number stays unused.
-func (s *Spool) settle(e *entry, n New, err error) (Object, error) {
+func (s *Spool) settle(e *entry, n New, source string, err error) (Object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.inflight, e.seq)
@@ -219,6 +219,7 @@ func (s *Spool) settle(e *entry, n New, err error) (Object, error) {
 	if err != nil {
 		return Object{}, err
 	}
+	e.source = s.sources.number(source)
 	e.group = s.intern(n.Group)
 	e.part = e.group.part(n.Part)
 	if old := s.byID[e.id]; old != nil {

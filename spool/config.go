@@ -92,6 +92,11 @@ type Config struct {
 
 	AllowUnsafeFilesystem bool // Run where a power cut loses data (D-S9). For tests and demonstrations.
 
+	// Source says who sent an object, by its Meta: inside a priority they leave in turns
+	// between sources. It is asked once for each object, at Commit and by Open, must
+	// always say the same and be quick. At most 64 bytes of what it says count. If nil, all is of one source.
+	Source func(meta []byte) string
+
 	Logger   *slog.Logger          // If nil, nothing is logged.
 	Now      func() time.Time      // If nil, time.Now.
 	Progress func(done, total int) // Called by Open, on its goroutine, about once per thousand files. May be nil.
@@ -138,6 +143,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Source == nil {
+		c.Source = func([]byte) string { return "" }
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -158,6 +158,8 @@ type container struct {
 	start int64   // offset of the content
 	disk  int64   // bytes of the file
 	parts lengths // of what stands before it
+
+	source uint16 // not written: see Spool.lean
 }
 
 // readContainer checks the structure of a container of the given size: header,

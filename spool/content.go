@@ -212,7 +212,7 @@ func (s *Spool) Verify(ctx context.Context, id ID) error {
 	e, err := s.find(id)
 	wrong := 0
 	if err == nil {
-		wrong = e.wrong
+		wrong = int(e.wrong)
 	}
 	s.mu.Unlock()
 	if err == nil {

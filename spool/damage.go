@@ -12,7 +12,7 @@ func (s *Spool) provedWhole(id ID, seq uint64, wrong int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.atSeq(seq)
-	if e == nil || e.wrong != wrong || e != s.byID[id] || s.pending[id] != nil || !e.damaged || e.fate != inPlace {
+	if e == nil || int(e.wrong) != wrong || e != s.byID[id] || s.pending[id] != nil || !e.damaged || e.fate != inPlace {
 		return
 	}
 	s.change(e, func() { e.facts = e.facts.healed() })

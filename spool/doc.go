@@ -15,6 +15,8 @@
 //     error of an fsync, ends the spool: it has to be opened again (P8).
 //   - Nobody gets all of an object whose bytes are not what was stored (P14).
 //   - Wall-clock time decides neither order nor deletion (D-S7).
+//   - Inside a priority the sources (Config.Source) take turns by bytes: whoever has
+//     little to send waits for at most one object of each other (see turns).
 //   - When NoteSet returns without an error, the note is as safe as an object.
 //
 // # What it deliberately does not do

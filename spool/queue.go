@@ -10,7 +10,7 @@ import (
 
 // queue orders what waits to be sent. Guarded by Spool.mu.
 type queue struct {
-	ready   [priorities]seqHeap
+	ready   [priorities]turns
 	delayed timeHeap
 	routine int           // routine objects since the last backfill
 	wake    chan struct{} // closed and replaced when something became ready
@@ -29,24 +29,23 @@ func newQueue() queue { return queue{wake: make(chan struct{})} }
 // push puts an entry into its heap and wakes who waits.
 func (q *queue) push(e *entry) {
 	e.queued = true
-	heap.Push(&q.ready[e.priority], e)
+	q.ready[e.priority].push(e)
 	close(q.wake)
 	q.wake = make(chan struct{})
 }
 
 // pop returns the entry that leaves next, or nil. Urgent first, strictly;
-// between the others four to one; inside a class by sequence, never by clock.
-// Nothing less urgent than worst is given.
+// between the others four to one; inside a class in turns between sources, and of
+// one source by sequence, never by clock. Nothing less urgent than worst is given.
 func (q *queue) pop(worst Priority) *entry {
 	for {
 		class := q.class(worst)
 		if class == priorities {
 			return nil
 		}
-		e := heap.Pop(&q.ready[class]).(*entry)
-		e.queued = false
-		if e.gone || e.state() != Received {
-			continue // it moved on while it waited
+		e := q.ready[class].pop()
+		if e == nil {
+			continue // all that waited has moved on
 		}
 		switch class {
 		case Routine:
@@ -59,10 +58,10 @@ func (q *queue) pop(worst Priority) *entry {
 }
 
 func (q *queue) class(worst Priority) Priority {
-	routine := len(q.ready[Routine]) > 0 && worst >= Routine
-	backfill := len(q.ready[Backfill]) > 0 && worst >= Backfill
+	routine := len(q.ready[Routine].busy) > 0 && worst >= Routine
+	backfill := len(q.ready[Backfill].busy) > 0 && worst >= Backfill
 	switch {
-	case len(q.ready[Urgent]) > 0:
+	case len(q.ready[Urgent].busy) > 0:
 		return Urgent
 	case routine && backfill && q.routine >= weight:
 		return Backfill
@@ -74,7 +73,7 @@ func (q *queue) class(worst Priority) Priority {
 	return priorities
 }
 
-// due moves what has waited long enough to the ready heaps and returns how long
+// due moves what has waited long enough to where it can be taken and returns how long
 // the next one still has to wait, or zero if none does.
 func (q *queue) due(now time.Time) time.Duration {
 	for len(q.delayed) > 0 {

@@ -341,9 +341,16 @@ func (r *recovery) scanFile(seq uint64) error {
 		r.aside = append(r.aside, damagedFile{seq, err})
 		return nil
 	}
-	c.seed, c.meta, c.preface = nil, nil, nil // keep it lean
+	r.s.lean(c)
 	r.found = append(r.found, found{seq, c})
 	return nil
+}
+
+// lean drops from what is to be kept of a container whatever is as large as its
+// sender made it. Who that was is asked before.
+func (s *Spool) lean(c *container) {
+	c.source = s.sources.number(s.cfg.Source(c.meta))
+	c.seed, c.meta, c.preface = nil, nil, nil
 }
 
 func (r *recovery) isDamaged(seq uint64, c *container) bool {

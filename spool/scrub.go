@@ -120,7 +120,7 @@ func (s *Spool) nextToScrub() *entry {
 func (s *Spool) wrongSoFar(e *entry) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return e.wrong
+	return int(e.wrong)
 }
 
 // object reads one, by a second open if the first fails. No lock is held.

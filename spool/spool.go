@@ -86,6 +86,7 @@ type Spool struct {
 	unproved  int64    // what recovery would have to read again: bytes since the mark was last written, and a price for each file
 	tmpNext   uint64
 	queue     queue
+	sources   sources
 	leased    map[*entry]struct{}
 	watchers  map[*Watcher]struct{}
 	stale     []*entry // came or went since the index was written
@@ -105,14 +106,15 @@ type entry struct {
 	preface   uint32
 	priority  Priority
 	test      bool
-	queued    bool // in a heap of the queue
+	queued    bool // waits in the queue
 	gone      bool // forgotten or discarded
 	discarded bool // the latter
 	fate      fate // of its file
 	again     bool // the good copy of a damaged object: not counted as received, that one was
 	tries     uint8
 	lease     *lease
-	wrong     int // how often its bytes were found damaged since the start
+	wrong     int32  // how often its bytes were found damaged since the start
+	source    uint16 // whose turn it takes, see turns
 	name      nameSum
 	older     *entry // of the same name
 	newer     *entry
