@@ -45,6 +45,18 @@ func decodeMeta(b []byte) (m Meta, err error) {
 	return m, nil
 }
 
+// senderOf is the AE title of whoever sent an object, "" where its Meta does not say:
+// what waits to be sent leaves in turns between them.
+func senderOf(meta []byte) string {
+	var m struct {
+		Calling string `cbor:"9,keyasint,omitempty"`
+	}
+	if metaMode.Unmarshal(meta, &m) != nil {
+		return ""
+	}
+	return m.Calling
+}
+
 func (m Meta) names() dicom.Names {
 	return dicom.Names{TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, SOPInstance: m.SOPInstance}
 }

@@ -145,7 +145,7 @@ func (c *Config) spool(log *slog.Logger) spool.Config {
 	}
 	return spool.Config{
 		Dir: filepath.Join(c.DataDir, spoolDir), MaxBytes: int64(c.Spool.MaxBytes), ReserveBytes: orNone(int64(c.Spool.ReserveBytes)),
-		Keep: keep, RetainArchived: orNone(c.Spool.RetainArchived), AllowUnsafeFilesystem: c.Spool.AllowUnsafeFilesystem, Logger: log,
+		Keep: keep, RetainArchived: orNone(c.Spool.RetainArchived), AllowUnsafeFilesystem: c.Spool.AllowUnsafeFilesystem, Logger: log, Source: senderOf,
 		Progress: func(done, total int) { log.Info("recovering the spool", "done", done, "of", total) },
 	}
 }
