@@ -24,6 +24,7 @@ type Status struct {
 	Counters     Counters            `json:"counters"`
 	Disk         Disk                `json:"disk"`
 	Devices      Devices             `json:"devices"`
+	Strangers    int                 `json:"strangers"` // connections to the TCP port that are not of appliances
 	Destinations []DestinationStatus `json:"destinations"`
 	Warnings     []string            `json:"warnings"`
 }
@@ -59,9 +60,10 @@ type Devices struct {
 
 // ConnectedDevice is one connection of an appliance.
 type ConnectedDevice struct {
-	Device string    `json:"device"`
-	Since  time.Time `json:"since"`
-	Bytes  int64     `json:"bytes"`
+	Device  string    `json:"device"`
+	Carrier string    `json:"carrier"` // quic | tcp
+	Since   time.Time `json:"since"`
+	Bytes   int64     `json:"bytes"`
 }
 
 // DestinationStatus is what an archive has not got yet, and why.
@@ -143,8 +145,9 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 	s := Status{Version: programVersion(), StartedAt: h.started, Listen: h.udp.LocalAddr().String(), Warnings: append([]string{}, h.cfg.warnings()...), Destinations: []DestinationStatus{}}
 	s.Counters = Counters{Objects: stats.Objects, Bytes: stats.Bytes, Receipts: stats.Receipts, Archived: stats.Archived, Held: stats.Held, Lost: stats.Lost, Tests: stats.Tests}
 	s.Devices = Devices{Enrolled: stats.Devices, Revoked: stats.Revoked, Connected: []ConnectedDevice{}}
+	s.Strangers = h.door.Strangers()
 	for _, n := range h.receive.Connections() {
-		s.Devices.Connected = append(s.Devices.Connected, ConnectedDevice{n.Device, n.Since, n.Bytes})
+		s.Devices.Connected = append(s.Devices.Connected, ConnectedDevice{n.Device, n.Carrier, n.Since, n.Bytes})
 	}
 	for i, f := range h.forward.Status() {
 		d, b := h.cfg.Destinations[i], stats.Backlog[f.Name]

@@ -18,6 +18,7 @@ import (
 
 	"edged/dimse"
 	"edged/hub"
+	"edged/hub/door"
 	"edged/hub/enrol"
 	"edged/hub/forward"
 	"edged/hub/ledger"
@@ -25,6 +26,7 @@ import (
 	"edged/hub/receive"
 	"edged/internal/durable"
 	"edged/internal/identity"
+	"edged/uplink/wire/udp"
 )
 
 type runCmd struct{}
@@ -60,8 +62,9 @@ type theHub struct {
 	est     *http.Server
 	console *http.Server
 
-	estListener, consoleListener, dicomListener net.Listener
-	udp                                         net.PacketConn
+	door                                *door.Door // hands connections of tcp to receive and est
+	tcp, consoleListener, dicomListener net.Listener
+	udp                                 *udp.Conn
 }
 
 // openHub takes the data directory and opens everything in it. On an error what
@@ -146,10 +149,10 @@ func (h *theHub) makeDoors(context.Context) error {
 		return err
 	}
 	h.est = &http.Server{
-		Handler:   enrol.New(enrol.Config{Authority: ca, Store: h.ledger, Recovery: rescue, Logger: h.log}),
-		TLSConfig: ids.HTTP(),
+		Handler: enrol.New(enrol.Config{Authority: ca, Store: h.ledger, Recovery: rescue, Logger: h.log}),
 	}
 	h.console = &http.Server{Handler: newConsole(h)}
+	h.door = door.New(door.Config{UplinkTLS: h.receive.TLS(), HTTPTLS: ids.HTTP(), Appliance: h.receive.ServeTCP, Logger: h.log})
 	for _, s := range []*http.Server{h.est, h.console} {
 		s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = 10*time.Second, 30*time.Second, 30*time.Second, time.Minute
 		s.MaxHeaderBytes = 16 << 10
@@ -178,17 +181,15 @@ func (h *theHub) device(st tls.ConnectionState) (string, error) {
 	return row.ID, nil
 }
 
-// maxHTTP bounds the connections to each HTTP door.
+// maxHTTP bounds the connections to the console.
 const maxHTTP = 512
 
 // listen takes the addresses: one port number for TCP and UDP.
 func (h *theHub) listen(ctx context.Context) error {
-	tcp, udp, err := samePort(ctx, h.cfg.Listen)
-	if err != nil {
+	var err error
+	if h.tcp, h.udp, err = samePort(ctx, h.cfg.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	h.udp = udp
-	h.estListener = tls.NewListener(netutil.LimitListener(tcp, maxHTTP), h.est.TLSConfig)
 	console, err := net.Listen("tcp", h.cfg.Console.Listen)
 	if err != nil {
 		return fmt.Errorf("console.listen: %w", err)
@@ -205,16 +206,16 @@ func (h *theHub) listen(ctx context.Context) error {
 
 // samePort listens on TCP and UDP. With port 0 the kernel chooses one for TCP
 // that may be taken for UDP; then another is tried.
-func samePort(ctx context.Context, addr string) (net.Listener, net.PacketConn, error) {
+func samePort(ctx context.Context, addr string) (net.Listener, *udp.Conn, error) {
 	var lc net.ListenConfig
 	for try := 0; ; try++ {
 		tcp, err := lc.Listen(ctx, "tcp", addr)
 		if err != nil {
 			return nil, nil, err
 		}
-		udp, err := lc.ListenPacket(ctx, "udp", tcp.Addr().String())
+		pc, err := udp.Listen(ctx, "udp", tcp.Addr().String(), udp.Options{})
 		if err == nil {
-			return tcp, udp, nil
+			return tcp, pc, nil
 		}
 		tcp.Close()
 		if _, port, _ := net.SplitHostPort(addr); port != "0" || try == 10 {
@@ -231,7 +232,8 @@ func (h *theHub) serve(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for name, part := range map[string]func(context.Context) error{
 		"uplink":  func(ctx context.Context) error { return h.receive.Serve(ctx, h.udp) },
-		"enrol":   func(ctx context.Context) error { return serveHTTP(ctx, h.est, h.estListener) },
+		"tcp":     func(ctx context.Context) error { return h.door.Serve(ctx, h.tcp) },
+		"enrol":   func(ctx context.Context) error { return serveHTTP(ctx, h.est, h.door.HTTP()) },
 		"console": func(ctx context.Context) error { return serveHTTP(ctx, h.console, h.consoleListener) },
 		"forward": h.forward.Run,
 		"disk":    h.watchDisk,
@@ -244,7 +246,7 @@ func (h *theHub) serve(ctx context.Context) error {
 			}
 		})
 	}
-	h.log.Info("hubd ready", "listen", h.estListener.Addr().String(), "console", h.consoleListener.Addr().String(),
+	h.log.Info("hubd ready", "listen", h.tcp.Addr().String(), "console", h.consoleListener.Addr().String(),
 		"data_dir", h.cfg.DataDir, "destinations", len(h.cfg.Destinations), "version", programVersion(), "took", time.Since(h.started).Round(time.Millisecond))
 	<-ctx.Done()
 	h.log.Info("hubd stops", "why", context.Cause(ctx))
@@ -292,8 +294,8 @@ func serveHTTP(ctx context.Context, s *http.Server, l net.Listener) error {
 // close gives back what is open; the parts have ended.
 func (h *theHub) close() error {
 	var errs []error
-	if h.estListener != nil {
-		errs = append(errs, closed(h.estListener.Close()))
+	if h.tcp != nil {
+		errs = append(errs, closed(h.tcp.Close()))
 	}
 	if h.consoleListener != nil {
 		errs = append(errs, closed(h.consoleListener.Close()))

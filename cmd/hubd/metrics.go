@@ -33,6 +33,19 @@ func single(name, help string, kind prometheus.ValueType, of func(Status) float6
 	return metric{prometheus.NewDesc(name, help, nil, nil), kind, of}
 }
 
+// carried is the number of connections over one carrier.
+func carried(carrier string) metric {
+	name, help := "hubd_carrier_connections", "Open uplink connections by what carries them."
+	return metric{prometheus.NewDesc(name, help, nil, prometheus.Labels{"carrier": carrier}), gauge, func(s Status) (n float64) {
+		for _, c := range s.Devices.Connected {
+			if c.Carrier == carrier {
+				n++
+			}
+		}
+		return n
+	}}
+}
+
 func each(name, help string, of func(DestinationStatus) float64) destinationMetric {
 	return destinationMetric{prometheus.NewDesc(name, help, []string{"destination"}, nil), of}
 }
@@ -50,6 +63,9 @@ var metrics = []metric{
 	single("hubd_disk_reserve_bytes", "Bytes of them that stay free: below that nothing is received.", gauge, func(s Status) float64 { return float64(s.Disk.ReserveBytes) }),
 	single("hubd_devices_enrolled", "Appliances that have enrolled.", gauge, func(s Status) float64 { return float64(s.Devices.Enrolled) }),
 	single("hubd_connections", "Open uplink connections.", gauge, func(s Status) float64 { return float64(len(s.Devices.Connected)) }),
+	carried("quic"),
+	carried("tcp"),
+	single("hubd_strangers", "Open connections to the TCP port that are not of appliances.", gauge, func(s Status) float64 { return float64(s.Strangers) }),
 }
 
 var destinationMetrics = []destinationMetric{

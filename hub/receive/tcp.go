@@ -41,12 +41,26 @@ func (s *Server) ServeTCP(ctx context.Context, conn *tls.Conn) error {
 		l.Close(wire.ByeProtocol, "")
 		return fmt.Errorf("%w: not a connection of %s with TLS 1.3 and a verified certificate", errProtocol, wire.ALPN)
 	}
-	if raw, ok := conn.NetConn().(*net.TCPConn); ok {
+	if raw := socket(conn.NetConn()); raw != nil {
 		if _, err := tcp.Tune(raw, s.c.IdleTimeout); err != nil {
 			s.c.Logger.Debug("socket not tuned", "remote", raw.RemoteAddr().String(), "error", err)
 		}
 	}
 	return s.session(ctx, l, peer{carrierTCP, conn.RemoteAddr().String(), st})
+}
+
+// socket is what lies below conn, nil when that is not TCP.
+func socket(conn net.Conn) *net.TCPConn {
+	for {
+		if raw, ok := conn.(*net.TCPConn); ok {
+			return raw
+		}
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = above.NetConn()
+	}
 }
 
 func (l *tcpLink) Hello(ctx context.Context) (wire.Frame, error) {
