@@ -57,6 +57,7 @@ var goroutines = map[string]int{
 	"hub/receive":             4,
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
+	"internal/tools/sim":      1, // a process each
 	"internal/tools/powercut": 3, // senders, loaders, a file system each
 	"uplink":                  2, // run.go: the parts of a lane; team.go: a lane
 }

@@ -2,117 +2,321 @@ package receive_test
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/quic-go/quic-go/testutils/simnet"
-
+	"edged/hub/objects"
+	"edged/hub/receive"
 	"edged/uplink"
 	"edged/uplink/uplinktest"
-	"edged/uplink/wire"
+	"edged/uplink/uplinktest/sim"
 )
 
-// air is the simulated network between hub and appliances: delay, loss from a
-// seed, and times in which nothing passes. The one place that knows simnet, whose
-// API is not promised stable.
-type air struct {
-	simnet.PerfectRouter
-	net  *simnet.Simnet
-	next byte
+const (
+	simIdle = 20 * time.Second
+	simEnd  = 3 * time.Hour // of virtual time: then it has failed
+)
 
-	mu     sync.Mutex // guards random
-	random *rand.Rand
-	loss   float64
-	outage func(now time.Time) bool
-}
-
-func newAir(seed uint64, loss float64, outage func(time.Time) bool) *air {
-	a := &air{random: rand.New(rand.NewPCG(seed, 7)), loss: loss, outage: outage}
-	a.net = &simnet.Simnet{Router: a}
-	return a
-}
-
-// SendPacket implements simnet.Router.
-func (a *air) SendPacket(p simnet.Packet) error {
-	a.mu.Lock()
-	lost := a.random.Float64() < a.loss || a.outage(time.Now())
-	a.mu.Unlock()
-	if lost {
-		return nil
-	}
-	return a.PerfectRouter.SendPacket(p)
-}
-
-// socket is one end, 10 ms away from the middle.
-func (a *air) socket() *simnet.SimConn {
-	a.next++
-	at := &net.UDPAddr{IP: net.IPv4(10, 0, 0, a.next), Port: 1000}
-	return a.net.NewEndpoint(at, simnet.NodeBiDiLinkSettings{Latency: 10 * time.Millisecond})
-}
-
-// TestLossAndOutagesInVirtualTime carries 60 objects, some of several chunks,
-// over a line with 20 ms, loss, and two outages of minutes, at a limited rate. All
-// arrive once and identical, whatever the seed.
-func TestLossAndOutagesInVirtualTime(t *testing.T) {
-	for seed, loss := range []float64{0, 0.01, 0.05} {
-		t.Run(fmt.Sprintf("loss %g", loss), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { simulate(t, uint64(seed), loss) })
+// TestSimulation carries objects through what a seed draws: loss, outages of
+// minutes, hubs and appliances that die in mid-object, changing addresses and
+// rates. What must hold whatever happens is in simwatch_test.go. SIM_FROM and
+// SIM_SEEDS choose other seeds than CI's.
+func TestSimulation(t *testing.T) {
+	from, seeds := number(t, "SIM_FROM", 1), number(t, "SIM_SEEDS", 20)
+	for seed := from; seed < from+seeds; seed++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { simulate(t, newPlan(seed)) })
 		})
 	}
 }
 
-func simulate(t *testing.T, seed uint64, loss float64) {
-	began := time.Now()
-	within := func(from, to time.Duration) bool {
-		d := time.Since(began)
-		return d > from && d < to
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
 	}
-	sky := newAir(seed, loss, func(time.Time) bool {
-		return within(2*time.Second, 5*time.Minute) || within(5*time.Minute+3*time.Second, 12*time.Minute)
-	})
-	w := newWorld(t)
-	hub := sky.socket()
-	lanes := []*simnet.SimConn{}
-	for range 60 { // simnet wants its nodes before it starts: one socket for each connection
-		lanes = append(lanes, sky.socket())
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
-	if err := sky.net.Start(); err != nil {
-		t.Fatal(err)
+	return n
+}
+
+// simulation is one seed under way.
+type simulation struct {
+	t      *testing.T
+	plan   plan
+	ca     *uplinktest.CA
+	dir    string
+	began  time.Time
+	sky    *sim.Sky
+	nodes  []*simNode
+	source *watched
+
+	mu     sync.Mutex // guards what follows
+	ledger *ledger    // the newest; all nodes share it
+	life   int        // of the appliance
+	uplink *uplink.Uplink
+	stop   func()
+}
+
+// simNode is one node of the hub: a process that dies and comes back.
+type simNode struct {
+	name  string
+	at    *sim.Hub
+	store *objects.Store
+	stop  func() // nil while it is dead
+}
+
+func simulate(t *testing.T, p plan) {
+	s := &simulation{t: t, plan: p, ca: uplinktest.NewCA(t), dir: t.TempDir(), began: time.Now(), sky: sim.New(p.seed, p.line, simIdle)}
+	s.source = &watched{Source: uplinktest.NewSource(), s: s}
+	for i := range p.nodes {
+		name := "hub" + strconv.Itoa(i) + ":8443"
+		s.nodes = append(s.nodes, &simNode{name: name, at: s.sky.Hub(name)})
+		s.start(s.nodes[i])
 	}
-	defer sky.net.Close()
-	w.addr = "hub"
-	w.serve(hub)
-	defer w.stop()
-	source := uplinktest.NewSource()
-	for i := range 60 {
-		source.Add(uint64(i), []int{0, 1000, 40_000, 300_000}[i%4], uint8(i%wire.Classes))
-	}
-	_, stop := w.appliance("one", source, func(c *uplink.Config) {
-		c.Shape.Rate = 8e6
-		c.RetryMin, c.RetryMax = time.Second, time.Minute
-		c.Packets = func(context.Context, string) (net.PacketConn, net.Addr, error) {
-			if len(lanes) == 0 {
-				return nil, nil, fmt.Errorf("no more sockets in this test")
-			}
-			pc := lanes[0]
-			lanes = lanes[1:]
-			return pc, hub.LocalAddr(), nil
-		}
-	})
-	defer stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+	s.launch()
+	ctx, cancel := context.WithTimeout(t.Context(), simEnd)
 	defer cancel()
-	if err := source.Wait(ctx, func() bool { return all(source, uplinktest.Archived) }); err != nil {
-		t.Fatalf("after three virtual hours: %v", err)
+	var wg sync.WaitGroup
+	for _, part := range []func(context.Context){s.modality, s.breakThings, s.limitRates, s.watchRate} {
+		wg.Go(func() { part(ctx) })
 	}
-	t.Logf("%s of virtual time, %d connections", time.Since(began).Round(time.Second), 60-len(lanes))
-	w.identical(source)
-	if err := w.ledger.once(); err != nil {
-		t.Error(err)
+	wg.Wait()
+	err := s.source.Wait(ctx, func() bool { return all(s.source.Source, uplinktest.Archived) })
+	if err != nil {
+		t.Errorf("not everything is archived: %v; objects by state %v; %+v", err, states(s.source.Source), s.uplink.Status())
 	}
+	took := time.Since(s.began)
+	s.stop()
+	s.judge(took)
+	for _, n := range s.nodes {
+		s.kill(n)
+	}
+	s.ledger.file.Close()
+	if t.Failed() {
+		t.Log(p)
+	}
+}
+
+// states counts the objects in each.
+func states(source *uplinktest.Source) map[uplinktest.State]int {
+	counts := map[uplinktest.State]int{}
+	source.Each(func(it *uplinktest.Item) { counts[it.State]++ })
+	return counts
+}
+
+// at waits for a time since the start; false when it is too late for anything.
+func (s *simulation) at(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Until(s.began.Add(d))):
+		return true
+	}
+}
+
+// modality puts the objects in when their time has come.
+func (s *simulation) modality(ctx context.Context) {
+	var wg sync.WaitGroup
+	for i, o := range s.plan.objects {
+		wg.Go(func() {
+			if s.at(ctx, o.at) {
+				s.source.Add(s.plan.seed<<8|uint64(i), o.size, o.priority)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (s *simulation) breakThings(ctx context.Context) {
+	for _, f := range s.plan.faults {
+		if !s.at(ctx, f.at) {
+			return
+		}
+		switch f.what {
+		case killHub:
+			s.kill(s.nodes[f.node])
+			s.at(ctx, time.Since(s.began)+f.down)
+			s.start(s.nodes[f.node])
+		case rebind, move:
+			s.sky.Move(f.what == rebind)
+		case restart:
+			s.sky.Move(false) // nothing that the dying process says leaves
+			s.stop()
+			s.at(ctx, time.Since(s.began)+f.down)
+			s.launch()
+		}
+	}
+}
+
+func (s *simulation) limitRates(ctx context.Context) {
+	for _, c := range s.plan.caps {
+		if !s.at(ctx, c.at) {
+			return
+		}
+		s.mu.Lock()
+		if err := s.uplink.SetShape(s.shape()); err != nil {
+			s.t.Error(err)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// shape is what the configuration says at this time: a schedule once and for all,
+// or a rate that somebody changes.
+func (s *simulation) shape() (shape uplink.Shape) {
+	if !s.plan.schedule {
+		return uplink.Shape{Rate: s.plan.cap(time.Since(s.began)), Backfill: s.plan.backfill}
+	}
+	shape = uplink.Shape{Backfill: s.plan.backfill}
+	midnight := s.began.UTC().Truncate(24 * time.Hour)
+	for i, c := range s.plan.caps {
+		p := uplink.Period{Days: [7]bool{true, true, true, true, true, true, true}, From: s.began.Add(c.at).Sub(midnight), To: 24 * time.Hour, Rate: c.bits}
+		if i+1 < len(s.plan.caps) {
+			p.To = s.began.Add(s.plan.caps[i+1].at).Sub(midnight)
+		}
+		if c.bits > 0 {
+			shape.Schedule = append(shape.Schedule, p)
+		}
+	}
+	return shape
+}
+
+// start starts the process of a node: store and rows are read from the disk. The
+// rows are one database for all nodes, so only the first one opens it.
+func (s *simulation) start(n *simNode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.anyAlive() {
+		s.openLedger()
+	}
+	store, err := objects.Open(objects.Config{Dir: filepath.Join(s.dir, n.name), Logger: logger(s.t)})
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	server, err := receive.New(receive.Config{
+		TLS: s.ca.Hub(), Device: uplinktest.Device, Ledger: s.ledger, Objects: store,
+		IdleTimeout: simIdle, MaxObjects: 16, MaxBytes: 1 << 20, Logger: logger(s.t),
+	})
+	if err != nil {
+		s.t.Error(err)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	packets, streams := n.at.Up()
+	var wg sync.WaitGroup
+	wg.Go(func() { server.Serve(ctx, packets) })
+	wg.Go(func() { acceptTCP(ctx, server, streams) })
+	n.store = store
+	n.stop = func() { n.at.Kill(); cancel(); wg.Wait(); store.Close() }
+}
+
+// acceptTCP serves what streams accepts, as hubd does, until it is closed.
+func acceptTCP(ctx context.Context, server *receive.Server, streams net.Listener) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		raw, err := streams.Accept()
+		if err != nil {
+			return
+		}
+		wg.Go(func() {
+			shake, cancel := context.WithTimeout(ctx, 10*time.Second)
+			defer cancel()
+			conn := tls.Server(raw, server.TLS())
+			if conn.HandshakeContext(shake) != nil {
+				conn.Close()
+				return
+			}
+			server.ServeTCP(ctx, conn)
+		})
+	}
+}
+
+func (s *simulation) anyAlive() bool {
+	for _, n := range s.nodes {
+		if n.stop != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// openLedger reads the rows again, as a process that starts does. s.mu is held.
+func (s *simulation) openLedger() {
+	if s.ledger != nil {
+		s.ledger.file.Close()
+	}
+	l, err := openLedger(filepath.Join(s.dir, "ledger"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.ledger = l
+}
+
+// kill ends the process of a node: no farewell leaves.
+func (s *simulation) kill(n *simNode) {
+	s.mu.Lock()
+	stop := n.stop
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n.stop = nil
+}
+
+// launch starts the appliance's process.
+func (s *simulation) launch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.life++
+	var hubs []string
+	for _, n := range s.nodes {
+		hubs = append(hubs, n.name)
+	}
+	u, err := uplink.New(uplink.Config{
+		Hubs: hubs, TLS: s.ca.Appliance("one"), Source: s.source, Keeper: s.source,
+		BootID: []byte("boot " + strconv.Itoa(s.life)), DataDirID: []byte("data"),
+		Transport: s.plan.carrier, LanesMax: simLanes, Shape: s.shape(),
+		Idle: simIdle, Logger: logger(s.t),
+		Packets: func(_ context.Context, hub string) (net.PacketConn, net.Addr, error) { return s.sky.Packet(hub) },
+		Dial:    s.sky.Dial,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { u.Run(ctx) })
+	s.uplink, s.stop = u, func() { cancel(); wg.Wait() }
+}
+
+// figures is what a seed that held leaves in the output, one line of JSON, for
+// `make sim` to add up.
+type figures struct {
+	Seed        uint64
+	Objects     int
+	Bytes       int64
+	Virtual     time.Duration
+	Wire        int64
+	Connections int
+}
+
+func (f figures) String() string {
+	b, _ := json.Marshal(f)
+	return "sim: " + string(b)
 }

@@ -36,6 +36,7 @@ type wires struct {
 type end struct {
 	in          []byte // what arrived
 	eof         bool   // and nothing follows
+	fin         bool   // nothing more is written here
 	err         error  // why reads and writes fail
 	flying      int    // bytes written here that the other has not read
 	last        time.Time
@@ -176,7 +177,7 @@ func (c *stream) room(n int) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		case e.err != nil:
 			return 0, e.err
-		case e.eof:
+		case e.fin || e.eof && c.ends[1-c.dir].err != nil: // the other has closed, and that is known here
 			return 0, os.NewSyscallError("write", syscall.EPIPE)
 		case e.flying < window:
 			n = min(n, window-e.flying)
@@ -217,18 +218,26 @@ func (c *stream) land(b []byte, eof bool) {
 	c.wake()
 }
 
-// Close implements net.Conn.
-func (c *stream) Close() error {
+// CloseWrite sends the end of what is written here, and reads on.
+func (c *stream) CloseWrite() error {
 	c.mu.Lock()
 	e := &c.ends[c.dir]
-	first := e.err != net.ErrClosed
-	gone := e.err != nil
-	e.err = net.ErrClosed
-	c.wake()
+	said := e.fin || e.err != nil
+	e.fin = true
 	c.mu.Unlock()
-	if first && !gone {
+	if !said {
 		c.launch(nil, true)
 	}
+	return nil
+}
+
+// Close implements net.Conn.
+func (c *stream) Close() error {
+	c.CloseWrite()
+	c.mu.Lock()
+	c.ends[c.dir].err = net.ErrClosed
+	c.wake()
+	c.mu.Unlock()
 	if c.dir == up {
 		c.sky.closes(c)
 		c.sky.mu.Lock()
