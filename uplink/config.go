@@ -13,6 +13,7 @@ import (
 	"context"
 
 	"edged/uplink/wire"
+	"edged/uplink/wire/udp"
 )
 
 // Config says where to, by what right, and what from.
@@ -96,7 +97,7 @@ func (c Config) withDefaults() Config {
 	c.StallAfter = cmp.Or(c.StallAfter, 10*time.Minute)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if c.Packets == nil {
-		c.Packets = udpSocket
+		c.Packets = udpSocket(c.DSCP)
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext
@@ -120,22 +121,32 @@ func clientTLS(t *tls.Config) *tls.Config {
 }
 
 // udpSocket gives each lane a socket of its own.
-func udpSocket(ctx context.Context, hub string) (net.PacketConn, net.Addr, error) {
+func udpSocket(dscp uint8) func(context.Context, string) (net.PacketConn, net.Addr, error) {
+	return func(ctx context.Context, hub string) (net.PacketConn, net.Addr, error) {
+		to, err := resolve(ctx, hub)
+		if err != nil {
+			return nil, nil, err
+		}
+		pc, err := udp.Listen(ctx, "udp", "", udp.Options{DSCP: dscp})
+		if err != nil {
+			return nil, nil, err
+		}
+		return pc, to, nil
+	}
+}
+
+func resolve(ctx context.Context, hub string) (*net.UDPAddr, error) {
 	host, port, err := net.SplitHostPort(hub)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	pc, err := net.ListenUDP("udp", nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	return pc, &net.UDPAddr{IP: ips[0].Unmap().AsSlice(), Port: number, Zone: ips[0].Zone()}, nil
+	return &net.UDPAddr{IP: ips[0].Unmap().AsSlice(), Port: number, Zone: ips[0].Zone()}, nil
 }

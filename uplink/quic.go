@@ -11,6 +11,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"edged/uplink/wire"
+	"edged/uplink/wire/udp"
 )
 
 // quicCarrier is one QUIC connection with a socket of its own: the control stream,
@@ -99,7 +100,24 @@ func (c *quicCarrier) Close(code uint64, reason string) {
 
 func (c *quicCarrier) Stats() LineStats {
 	s := c.conn.ConnectionStats()
-	return LineStats{RTT: s.SmoothedRTT, MinRTT: s.MinRTT, Sent: s.PacketsSent, Lost: s.PacketsLost, Heard: s.PacketsReceived, Congestion: "newreno"}
+	return LineStats{RTT: s.SmoothedRTT, MinRTT: s.MinRTT, Sent: s.PacketsSent, Lost: s.PacketsLost, Heard: s.PacketsReceived, MTU: c.mtu(), Congestion: "newreno"}
+}
+
+// mtu is the IP packet of the datagrams that quic-go knows the path to carry.
+func (c *quicCarrier) mtu() int {
+	socket, ok := c.socket.(*udp.Conn)
+	if !ok {
+		return 0
+	}
+	datagram := socket.Stats().Datagram
+	if datagram == 0 {
+		return 0
+	}
+	const headers4, headers6 = 20 + 8, 40 + 8 // IP (RFC 791, RFC 8200) and UDP
+	if to, ok := c.conn.RemoteAddr().(*net.UDPAddr); ok && to.IP.To4() == nil {
+		return datagram + headers6
+	}
+	return datagram + headers4
 }
 
 // said returns the code with which the hub closed the connection, if it did.
