@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"edged/internal/tools/lab"
+	"edged/internal/tools/tlscopy"
 )
 
 // flow is one way of the bytes from a file to a file.
@@ -147,7 +148,7 @@ func plainFlow(ctx context.Context, l *lab.Lab, edge, dir, mode string) (f flow,
 		return f, err
 	}
 	lab.Settle(dir)
-	receiver := lab.Command(ctx, nil, nil, self, tlsCopyVerb, "receive", address, to, mode)
+	receiver := lab.Command(ctx, nil, nil, self, tlscopy.Verb, "receive", address, to, mode)
 	receiver.Stderr = os.Stderr
 	if err := receiver.Start(); err != nil {
 		return f, err
@@ -173,7 +174,7 @@ func (f *flow) plainSend(ctx context.Context, self, address, edge string) error 
 	var said []byte
 	var last error
 	err := lab.Await(ctx, 10*time.Second, "the plain receiver", func() bool {
-		cmd := lab.Command(ctx, nil, nil, self, tlsCopyVerb, "send", address, edge)
+		cmd := lab.Command(ctx, nil, nil, self, tlscopy.Verb, "send", address, edge, fmt.Sprint(objectBytes))
 		if said, last = cmd.Output(); last != nil {
 			return false
 		}

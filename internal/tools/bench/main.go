@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"edged/internal/tools/lab"
+	"edged/internal/tools/tlscopy"
 	"edged/spool"
 )
 
@@ -56,7 +57,7 @@ func parseFlags() (o options) {
 }
 
 // children are what bench starts of itself.
-var children = map[string]func([]string) error{tlsCopyVerb: tlsCopy, slowDiskVerb: slowDisk, sinkVerb: sink, blastVerb: blast}
+var children = map[string]func([]string) error{tlscopy.Verb: tlscopy.Run, slowDiskVerb: slowDisk, sinkVerb: sink, blastVerb: blast}
 
 func main() {
 	spool.ProbeMain()

@@ -1,4 +1,14 @@
-package main
+// Package tlscopy is the plain copy that the uplink is compared with: files over
+// one TLS 1.3 connection, one behind the other, without resuming, without digests,
+// without receipts. Each side is a process of its own, so that its CPU time is
+// known; a tool that has the package starts itself for that.
+//
+// It promises no more than that every file was written when Send returns, and
+// deliberately authenticates nobody: what is measured is the cipher. On the wire:
+//
+//	length (8 bytes, big endian) | contents      each file
+//	1 byte, the other way                        all is written
+package tlscopy
 
 import (
 	"bufio"
@@ -16,32 +26,33 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
-// The plain copy is what the uplink is compared with: files over one TLS 1.3
-// connection, without resuming, without digests, without receipts. Each side is a
-// process of its own, so that its CPU time is known. On the wire:
-//
-//	length (8 bytes, big endian) | contents      each file
-//	1 byte, the other way                        all is written
-const tlsCopyVerb = "tls-copy"
+// Verb is the first argument of a process that is one side.
+const Verb = "tls-copy"
 
-// copyLimit bounds the whole copy.
-const copyLimit = 2 * time.Minute
+// limit bounds the whole copy.
+const limit = 2 * time.Minute
 
-// tlsCopy is `receive ADDRESS DIR flush|no-flush` or `send ADDRESS DIR`.
-func tlsCopy(args []string) error {
+// Run is `receive ADDRESS DIR flush|no-flush` or `send ADDRESS DIR SIZE`; SIZE is
+// of the objects in the files that are sent.
+func Run(args []string) error {
 	switch {
 	case len(args) == 4 && args[0] == "receive":
-		return copyReceive(args[1], args[2], args[3] == "flush")
-	case len(args) == 3 && args[0] == "send":
-		return copySend(args[1], args[2])
+		return receive(args[1], args[2], args[3] == "flush")
+	case len(args) == 4 && args[0] == "send":
+		size, err := strconv.ParseInt(args[3], 10, 64)
+		if err != nil {
+			return err
+		}
+		return send(args[1], args[2], size)
 	}
-	return errors.New("want receive ADDRESS DIR flush|no-flush, or send ADDRESS DIR")
+	return errors.New("want receive ADDRESS DIR flush|no-flush, or send ADDRESS DIR SIZE")
 }
 
-func copyReceive(address, dir string, flush bool) error {
+func receive(address, dir string, flush bool) error {
 	cert, err := selfSigned()
 	if err != nil {
 		return err
@@ -51,13 +62,13 @@ func copyReceive(address, dir string, flush bool) error {
 		return err
 	}
 	defer t.Close()
-	t.(*net.TCPListener).SetDeadline(time.Now().Add(copyLimit))
+	t.(*net.TCPListener).SetDeadline(time.Now().Add(limit))
 	raw, err := t.Accept()
 	if err != nil {
 		return err
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(copyLimit))
+	raw.SetDeadline(time.Now().Add(limit))
 	conn := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13})
 	in := bufio.NewReaderSize(conn, 256<<10)
 	for i := 0; ; i++ {
@@ -89,10 +100,10 @@ func receiveFile(path string, in io.Reader, length int64, flush bool) error {
 	return nil
 }
 
-// copySend prints the seconds from the connection to the other side's word that
+// send prints the seconds from the connection to the other side's word that
 // all is written, and the bytes.
-func copySend(address, dir string) error {
-	files, err := objectFiles(dir)
+func send(address, dir string, size int64) error {
+	files, err := objectFiles(dir, size)
 	if err != nil {
 		return err
 	}
@@ -101,7 +112,7 @@ func copySend(address, dir string) error {
 		return err
 	}
 	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(copyLimit))
+	raw.SetDeadline(time.Now().Add(limit))
 	// Who answers is the process beside this one; what is measured is the cipher.
 	conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
 	if err := conn.Handshake(); err != nil {
@@ -147,14 +158,14 @@ func sendFile(w io.Writer, name string, buffer []byte) (int64, error) {
 	return n, err
 }
 
-// objectFiles are the files below dir that hold a bench object.
-func objectFiles(dir string) (files []string, err error) {
+// objectFiles are the files below dir that hold an object of this size.
+func objectFiles(dir string, size int64) (files []string, err error) {
 	err = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		info, err := d.Info()
-		if err == nil && info.Size() >= objectBytes && info.Size() < 2*objectBytes {
+		if err == nil && info.Size() >= size && info.Size() < 2*size {
 			files = append(files, name)
 		}
 		return err
