@@ -10,6 +10,8 @@ type group struct {
 	name         string
 	byState      [states]int64
 	bytes        int64 // content of what is here
+	waiting      int64 // of these, of what is still to be sent
+	there        int64 // and of what the hub has
 	last         uint64
 	lastReceived int64
 	forgotten    int64 // of which a tombstone is left
@@ -44,6 +46,17 @@ func (p *part) label() string {
 		return ""
 	}
 	return p.name
+}
+
+// weigh adds content in that state.
+func (g *group) weigh(st State, bytes int64) {
+	g.bytes += bytes
+	switch st {
+	case Received, Sending:
+		g.waiting += bytes
+	case AtHub, Held, Archived:
+		g.there += bytes
+	}
 }
 
 func (g *group) live() (n int64) {

@@ -44,6 +44,8 @@ type Group struct {
 	ByState      map[State]int64
 	Objects      int64
 	Bytes        int64 // content
+	Waiting      int64 // of these, of what is still to be sent; what is set aside is not
+	There        int64 // and of what the hub has
 	Forgotten    int64
 	Discarded    int64
 	LastSeq      uint64 // newest object, as far as that is remembered
@@ -100,7 +102,7 @@ func (s *Spool) groupInfo(g *group) Group {
 }
 
 func (g *group) info() Group {
-	out := Group{Name: g.name, ByState: map[State]int64{}, Objects: g.live(), Bytes: g.bytes, Forgotten: g.forgotten - g.discarded, Discarded: g.discarded,
+	out := Group{Name: g.name, ByState: map[State]int64{}, Objects: g.live(), Bytes: g.bytes, Waiting: g.waiting, There: g.there, Forgotten: g.forgotten - g.discarded, Discarded: g.discarded,
 		LastSeq: g.last, Parts: g.partList(math.MaxInt), Expected: g.expected.objects}
 	if g.row != nil {
 		out.Revision, out.CompleteAt = g.row.revision, time.Unix(0, g.row.at)

@@ -47,7 +47,7 @@ func (s *Spool) tally(e *entry, st State, by int64) {
 		*s.trouble(e, st) += by
 	}
 	e.group.byState[st] += by
-	e.group.bytes += by * e.content
+	e.group.weigh(st, by*e.content)
 	e.part.add(by, by*e.content)
 	if e.test {
 		e.group.tests += by
