@@ -56,6 +56,9 @@ type LineStats struct {
 
 // dial connects to a node by a carrier.
 func (u *Uplink) dial(ctx context.Context, name, addr string) (carrier, error) {
+	if u.dialer != nil {
+		return u.dialer(ctx, name, addr)
+	}
 	if name == carrierTCP {
 		return u.dialTCP(ctx, addr)
 	}

@@ -18,6 +18,8 @@ type Uplink struct {
 
 	byQUIC, byTCP atomic.Int64 // data set bytes
 
+	dialer func(ctx context.Context, name, addr string) (carrier, error) // of tests; nil: the network
+
 	mu         sync.Mutex // guards what follows
 	status     Status
 	lanes      []*lane               // the connected ones

@@ -71,6 +71,9 @@ func (u *Uplink) note(t *team) {
 		s.Connected, s.Since, s.Hub, s.LastError = true, time.Now(), t.addr, ""
 	}
 	works := t.works()
+	if t.pilot.stage == racing {
+		works = t.pilot.defender // until it has lost
+	}
 	s.Lanes = t.up(works)
 	if s.Transport != works {
 		if s.Transport != carrierNone {

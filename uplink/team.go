@@ -111,7 +111,7 @@ func (t *team) steer(ctx context.Context, now time.Time) {
 	}
 	for _, c := range carriers {
 		staying := t.staying(c)
-		for n := len(staying); n < wish[c] && t.tries[c].list[0].wait(now) == 0; n++ {
+		for n := len(staying); n < wish[c] && t.mayDial(c, now); n++ {
 			t.spawn(ctx, c)
 		}
 		for _, m := range staying[min(wish[c], len(staying)):] {
@@ -120,6 +120,17 @@ func (t *team) steer(ctx context.Context, now time.Time) {
 	}
 	t.park()
 	t.u.note(t)
+}
+
+// mayDial bounds attempts: each carrier has a back-off, and as long as nothing at
+// all is connected it is tried once. After that the node has failed, and Run's
+// back-off says when to come back.
+func (t *team) mayDial(carrier string, now time.Time) bool {
+	n := &t.tries[carrier].list[0]
+	if t.up(carrier)+t.up(other(carrier)) == 0 {
+		return n.failures == 0
+	}
+	return n.wait(now) == 0
 }
 
 // staying are the members of a carrier that are wanted, welcomed ones first.
@@ -249,5 +260,5 @@ func (t *team) fell(m *member, err error, now time.Time) {
 	case m.lane != nil && c == t.pilot.carrier && t.up(c) == 0:
 		t.pilot.alone(now)
 	}
-	t.u.c.Logger.Warn("lane ended", "hub", t.addr, "carrier", c, "welcomed", m.lane != nil, "error", err)
+	t.u.c.Logger.Info("lane ended", "hub", t.addr, "carrier", c, "welcomed", m.lane != nil, "error", err)
 }

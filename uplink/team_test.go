@@ -1,0 +1,363 @@
+package uplink
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"edged/internal/dicom"
+	"edged/uplink/wire"
+)
+
+// endless lends objects of one size as long as there are some.
+type endless struct {
+	size  int64
+	left  atomic.Int64
+	lent  atomic.Uint64
+	atHub atomic.Int64
+	wake  chan struct{}
+}
+
+func (e *endless) Lease(ctx context.Context, worst uint8) (Object, error) {
+	for worst < wire.Routine || e.left.Add(-1) < 0 {
+		if worst >= wire.Routine {
+			e.left.Add(1)
+		}
+		select {
+		case <-ctx.Done():
+			return Object{}, ctx.Err()
+		case <-e.wake:
+		}
+	}
+	var id dicom.ID
+	binary.BigEndian.PutUint64(id[:], e.lent.Add(1))
+	return Object{ID: id, Length: e.size, Priority: wire.Routine}, nil
+}
+
+func (e *endless) Open(_ context.Context, o Object, offset int64) (io.ReadCloser, error) {
+	return io.NopCloser(io.LimitReader(zeros{}, o.Length-offset)), nil
+}
+
+func (e *endless) Return(Object, error) { e.left.Add(1); poke(e.wake) }
+
+func (e *endless) Meet(context.Context, Ledger, bool) error { return nil }
+func (e *endless) AtHub(_ context.Context, r []Receipt) error {
+	e.atHub.Add(int64(len(r)))
+	return nil
+}
+func (e *endless) Archived(context.Context, []Confirmation) error { return nil }
+func (e *endless) Trouble(context.Context, []Trouble) error       { return nil }
+func (e *endless) Lost(context.Context, []dicom.ID) error         { return nil }
+
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
+
+// wires is a line in simulated time: what the lanes of each carrier get, together.
+type wires struct {
+	mu      sync.Mutex
+	carries map[string]func(lanes int) float64 // bits a second
+	blocked map[string]bool                    // dials hang, and what is connected hears nothing more
+	open    map[string]int
+	most    map[string]int
+	dials   map[string]int
+}
+
+func (w *wires) dial(ctx context.Context, name, _ string) (carrier, error) {
+	w.mu.Lock()
+	w.dials[name]++
+	blocked := w.blocked[name]
+	w.mu.Unlock()
+	if blocked {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	select {
+	case <-time.After(20 * time.Millisecond):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	w.count(name, 1)
+	r, out := io.Pipe()
+	c := &wiredLane{w: w, name: name, control: r, out: out, closed: make(chan struct{}), says: make(chan wire.Frame, 8192), offers: map[uint64]wire.Object{}}
+	go c.speak()
+	return c, nil
+}
+
+func (w *wires) count(name string, by int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open[name] += by
+	w.most[name] = max(w.most[name], w.open[name])
+}
+
+// share is how long n bytes take on one of the lanes.
+func (w *wires) share(name string, n int) (d time.Duration, blocked bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	lanes := w.open[name]
+	return time.Duration(float64(n) * 8 / (w.carries[name](lanes) / float64(lanes)) * 1e9), w.blocked[name]
+}
+
+// wiredLane is a connection with a hub at its other end that believes everything.
+type wiredLane struct {
+	w           *wires
+	name        string
+	control     *io.PipeReader
+	out         *io.PipeWriter
+	closed      chan struct{}
+	once        sync.Once
+	says        chan wire.Frame
+	sent, heard atomic.Uint64
+
+	mu     sync.Mutex // guards offers
+	offers map[uint64]wire.Object
+}
+
+func (c *wiredLane) Name() string       { return c.name }
+func (c *wiredLane) Control() io.Reader { return c.control }
+func (c *wiredLane) Stats() LineStats {
+	return LineStats{RTT: 20 * time.Millisecond, Sent: c.sent.Load(), Heard: c.heard.Load()}
+}
+func (c *wiredLane) Open(context.Context, uint8) (puts, error) { return c, nil }
+func (c *wiredLane) Close(uint64, string) {
+	c.once.Do(func() {
+		close(c.closed)
+		c.control.CloseWithError(io.ErrClosedPipe)
+		c.out.CloseWithError(io.ErrClosedPipe)
+		c.w.count(c.name, -1)
+	})
+}
+
+func (c *wiredLane) speak() {
+	for {
+		select {
+		case <-c.closed:
+			return
+		case f := <-c.says:
+			b, err := wire.Append(nil, f)
+			if err != nil {
+				panic(err)
+			}
+			if _, err := c.out.Write(b); err != nil {
+				return
+			}
+			c.heard.Add(1)
+		}
+	}
+}
+
+func (c *wiredLane) Say(b []byte) error {
+	c.sent.Add(1)
+	frames := wire.NewReader(bytes.NewReader(b))
+	for {
+		f, err := frames.Next()
+		if err != nil {
+			return nil
+		}
+		switch f := f.(type) {
+		case *wire.Hello:
+			c.says <- &wire.Welcome{Version: 1, Ledger: "l", MaxObjects: 512, MaxBytes: 256 << 20}
+		case *wire.Offer:
+			have := &wire.Have{}
+			c.mu.Lock()
+			for _, o := range f.Objects {
+				c.offers[o.Number] = o
+				have.Answers = append(have.Answers, wire.Answer{Number: o.Number, ID: o.ID})
+			}
+			c.mu.Unlock()
+			c.says <- have
+		}
+	}
+}
+
+func (c *wiredLane) Put(b []byte) error {
+	c.sent.Add(1)
+	d, blocked := c.w.share(c.name, len(b))
+	for blocked { // probes are sent (RFC 9002 §6.2), and nothing answers
+		select {
+		case <-time.After(300 * time.Millisecond):
+			c.sent.Add(1)
+		case <-c.closed:
+			return io.ErrClosedPipe
+		}
+	}
+	select {
+	case <-time.After(d):
+	case <-c.closed:
+		return io.ErrClosedPipe
+	}
+	c.heard.Add(1)
+	f, err := wire.NewReader(bytes.NewReader(b)).Next()
+	if err != nil {
+		return err
+	}
+	put := f.(*wire.PutFrame)
+	c.mu.Lock()
+	o := c.offers[put.Number]
+	c.mu.Unlock()
+	if put.Offset+int64(put.Length) == o.Length {
+		c.says <- &wire.Receipt{Receipts: []wire.Received{{ID: o.ID, Length: o.Length}}}
+	}
+	return nil
+}
+
+// onWires runs an uplink over w for a while in simulated time.
+func onWires(t *testing.T, w *wires, c Config, objects int64, during func(*Uplink, *endless)) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &endless{size: 1 << 20, wake: make(chan struct{}, 1)}
+		e.left.Store(objects)
+		c.Hubs, c.Source, c.Keeper = []string{"hub"}, e, e
+		c.Logger = slog.New(slog.DiscardHandler)
+		c.BootID, c.DataDirID, c.TLS = []byte("b"), []byte("d"), &tls.Config{RootCAs: x509.NewCertPool()}
+		u, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.open, w.most, w.dials = map[string]int{}, map[string]int{}, map[string]int{}
+		if w.blocked == nil {
+			w.blocked = map[string]bool{}
+		}
+		u.dialer = w.dial
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := u.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		during(u, e)
+		cancel()
+		wg.Wait()
+		if len(w.open) > 0 && w.open[carrierQUIC]+w.open[carrierTCP] != 0 {
+			t.Errorf("connections left: %v", w.open)
+		}
+	})
+}
+
+func (w *wires) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
+}
+
+// TestTheLineIsFilledByWhatCarriesMore, within seconds, and stays so.
+func TestTheLineIsFilledByWhatCarriesMore(t *testing.T) {
+	cases := map[string]struct {
+		quic, tcp func(int) float64
+		carrier   string
+		lanes     [2]int
+		least     float64 // bits a second over the first minute
+	}{
+		"a lossy line":                       {full(260e6, 10e6), full(800e6, 800e6), carrierTCP, [2]int{1, 1}, 0.9 * 800e6},
+		"QUIC needs many lanes, TCP is slow": {full(300e6, 10e6), full(20e6, 10e6), carrierQUIC, [2]int{30, 32}, 0.65 * 300e6},
+		"a small line":                       {full(20e6, 20e6), full(20e6, 20e6), carrierQUIC, [2]int{1, 1}, 0.9 * 20e6},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			w := &wires{carries: map[string]func(int) float64{carrierQUIC: c.quic, carrierTCP: c.tcp}}
+			onWires(t, w, Config{}, 1<<40, func(u *Uplink, _ *endless) {
+				time.Sleep(time.Minute)
+				s := u.Status()
+				got := float64(s.BytesSent) * 8 / 60
+				if s.Transport != c.carrier || s.Lanes < c.lanes[0] || s.Lanes > c.lanes[1] || got < c.least || s.Switches > 1 {
+					t.Errorf("%s (%s), %d lanes, %.0f Mbit/s, %d switches", s.Transport, s.Why, s.Lanes, got/1e6, s.Switches)
+				}
+				t.Logf("%s (%s), %d lanes, %.0f Mbit/s, dials %v", s.Transport, s.Why, s.Lanes, got/1e6, w.dials)
+			})
+		})
+	}
+}
+
+// TestACapIsNoReasonToTryAnything: what the cap allows is carried, and nothing is
+// dialled but the first connection.
+func TestACapIsNoReasonToTryAnything(t *testing.T) {
+	w := &wires{carries: map[string]func(int) float64{carrierQUIC: full(300e6, 300e6), carrierTCP: full(900e6, 900e6)}}
+	onWires(t, w, Config{Shape: Shape{Rate: 50e6}}, 1<<40, func(u *Uplink, _ *endless) {
+		time.Sleep(3 * time.Minute)
+		if s := u.Status(); s.Transport != carrierQUIC || w.dials[carrierQUIC] != 1 || w.dials[carrierTCP] != 0 {
+			t.Errorf("%s, dials %v", s.Transport, w.dials)
+		}
+	})
+}
+
+// TestUDPThatNeverGetsThrough: the first receipt comes within two seconds.
+func TestUDPThatNeverGetsThrough(t *testing.T) {
+	w := &wires{blocked: map[string]bool{carrierQUIC: true}, carries: map[string]func(int) float64{carrierQUIC: full(40e6, 40e6), carrierTCP: full(20e6, 20e6)}}
+	onWires(t, w, Config{}, 1<<40, func(u *Uplink, e *endless) {
+		time.Sleep(2 * time.Second)
+		if s := u.Status(); s.Transport != carrierTCP || e.atHub.Load() == 0 {
+			t.Errorf("after 2 s: %s, %d receipts", s.Transport, e.atHub.Load())
+		}
+		time.Sleep(time.Hour)
+		s := u.Status()
+		if got := float64(s.BytesSent) * 8 / 3602; s.WhyCode != WhyUDPBlocked || s.UDPOpen == nil || *s.UDPOpen || got < 0.97*20e6 || w.dials[carrierQUIC] > 12 {
+			t.Errorf("after an hour: %s, %.0f Mbit/s, dials %v", s.WhyCode, got/1e6, w.dials)
+		}
+		w.set(func() { w.blocked[carrierQUIC] = false })
+		time.Sleep(15 * time.Minute)
+		if s := u.Status(); s.Transport != carrierQUIC || s.WhyCode != WhyFaster {
+			t.Errorf("a quarter of an hour after UDP was opened: %s, %s", s.Transport, s.WhyCode)
+		}
+	})
+}
+
+// TestUDPThatIsCutInMidTransfer: within five seconds bytes arrive again.
+func TestUDPThatIsCutInMidTransfer(t *testing.T) {
+	w := &wires{carries: map[string]func(int) float64{carrierQUIC: full(900e6, 900e6), carrierTCP: full(500e6, 500e6)}}
+	onWires(t, w, Config{}, 1<<40, func(u *Uplink, e *endless) {
+		time.Sleep(30 * time.Second)
+		if s := u.Status(); s.Transport != carrierQUIC {
+			t.Fatalf("before: %s", s.Transport)
+		}
+		w.set(func() { w.blocked[carrierQUIC] = true })
+		time.Sleep(100 * time.Millisecond) // what was let out before
+		before := e.atHub.Load()
+		time.Sleep(4900 * time.Millisecond)
+		if s := u.Status(); s.Transport != carrierTCP || e.atHub.Load() < before+10 || s.WhyCode != WhyUDPBlocked {
+			t.Errorf("five seconds after the cut: %s (%s), %d receipts more", s.Transport, s.Why, e.atHub.Load()-before)
+		}
+	})
+}
+
+// TestAnIdleApplianceHoldsOneConnection, whatever it needed under load.
+func TestAnIdleApplianceHoldsOneConnection(t *testing.T) {
+	w := &wires{carries: map[string]func(int) float64{carrierQUIC: full(900e6, 100e6), carrierTCP: full(50e6, 50e6)}}
+	onWires(t, w, Config{}, 2000, func(u *Uplink, e *endless) {
+		time.Sleep(3 * time.Minute)
+		if s := u.Status(); e.atHub.Load() != 2000 || w.most[carrierQUIC] < 4 || s.Lanes != 1 || w.open[carrierQUIC]+w.open[carrierTCP] != 1 {
+			t.Errorf("%d receipts, %v open, at most %v", e.atHub.Load(), w.open, w.most)
+		}
+	})
+}
+
+// TestNothingGetsThrough: attempts are bounded by the back-off.
+func TestNothingGetsThrough(t *testing.T) {
+	w := &wires{blocked: map[string]bool{carrierQUIC: true, carrierTCP: true}, carries: map[string]func(int) float64{}}
+	onWires(t, w, Config{}, 10, func(u *Uplink, e *endless) {
+		time.Sleep(time.Hour)
+		if n := w.dials[carrierQUIC] + w.dials[carrierTCP]; n > 2*3600/20+20 || u.Status().LastError == "" {
+			t.Errorf("%d dials in an hour, %q", n, u.Status().LastError)
+		}
+	})
+}
+
+// TestANodeThatLiesIsLeftByAllLanes at once.
+func TestANodeThatLiesIsLeftByAllLanes(t *testing.T) {
+	team := newTeam(&Uplink{c: Config{Transport: "auto", LanesMin: 1, LanesMax: 4}.withDefaults()}, "hub")
+	m := &member{carrier: carrierQUIC}
+	team.members = []*member{m}
+	if err := team.hear(event{m: m, over: true, err: errNotBelieved}, time.Now()); !errors.Is(err, errNotBelieved) {
+		t.Errorf("the team goes on: %v", err)
+	}
+}
