@@ -53,12 +53,18 @@ func (s *simulation) proved(what string, id dicom.ID, length int64) {
 // judge looks at everything when all is over.
 func (s *simulation) judge(took time.Duration) {
 	f := figures{Seed: s.plan.seed, Objects: len(s.plan.objects), Virtual: took}
+	wrong := 0
 	s.source.Each(func(it *uplinktest.Item) {
 		f.Bytes += it.Length
 		if err := s.arrived(it); err != nil {
-			s.t.Error(err)
+			if wrong++; wrong == 1 {
+				s.t.Error(err)
+			}
 		}
 	})
+	if wrong > 0 {
+		s.t.Errorf("%d of %d objects did not arrive as they are", wrong, f.Objects)
+	}
 	s.onlyCommitted()
 	if err := s.ledger.once(); err != nil {
 		s.t.Error(err)
@@ -115,8 +121,8 @@ func (s *simulation) fewConnections(opened []time.Time, most int) {
 		}
 		worst = max(worst, i-in+1)
 	}
-	if testing := s.t; most > 2*simLanes+2 || worst > 10000 {
-		testing.Errorf("%d connections at one time, %d opened in one minute", most, worst)
+	if most > 2*simLanes+2 || worst > 10000 {
+		s.t.Errorf("%d connections at one time, %d opened in one minute", most, worst)
 	}
 	s.t.Logf("%d opened, most %d, worst minute %d", len(opened), most, worst)
 }
