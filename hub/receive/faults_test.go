@@ -328,54 +328,56 @@ func TestObjectsCarryWhatTheOfferSaid(t *testing.T) {
 
 // TestUnclaimedPartialObjectsExpire: what nobody comes back for is dropped.
 func TestUnclaimedPartialObjectsExpire(t *testing.T) {
-	w := newWorld(t)
-	w.change = func(c *receive.Config) { c.PartialAge = 50 * time.Millisecond }
-	w.start()
-	r := hello(t, w.dial("one"), "data")
-	o, data := wireObject(1, 1, 500)
-	r.say(&wire.Offer{Objects: []wire.Object{o}})
-	r.hear()
-	r.put(1, 0, data[:200])
-	eventually(t, "200 bytes", func() bool { return w.store.PartialBytes("one") > 200 })
-	if n := w.store.Expire(0); n != 0 {
-		t.Fatal("a claimed one was dropped")
-	}
-	r.conn.CloseWithError(0, "")
-	eventually(t, "expiry", func() bool { return w.store.PartialBytes("one") == 0 })
+	overBoth(t, func(t *testing.T, w *world) {
+		w.change = func(c *receive.Config) { c.PartialAge = 50 * time.Millisecond }
+		w.start()
+		r := hello(t, w.dial("one"), "data")
+		o, data := wireObject(1, 1, 500)
+		r.say(&wire.Offer{Objects: []wire.Object{o}})
+		r.hear()
+		r.put(1, 0, data[:200])
+		eventually(t, "200 bytes", func() bool { return w.store.PartialBytes("one") > 200 })
+		if n := w.store.Expire(0); n != 0 {
+			t.Fatal("a claimed one was dropped")
+		}
+		r.hangUp()
+		eventually(t, "expiry", func() bool { return w.store.PartialBytes("one") == 0 })
+	})
 }
 
 // TestManySmallObjectsWaitForNoRoundTrip: they are pipelined, and answers come
 // in batches. Counted in frames, not in time.
 func TestManySmallObjectsWaitForNoRoundTrip(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	r := hello(t, w.dial("one"), "data")
-	const n = 200
-	offer, answers, receipts, haves := &wire.Offer{}, 0, 0, 0
-	var bodies [][]byte
-	for i := range n {
-		o, data := wireObject(uint64(i+1), uint64(i), 100)
-		offer.Objects, bodies = append(offer.Objects, o), append(bodies, data)
-	}
-	r.say(offer)
-	for receipts < n {
-		switch f := r.hear().(type) {
-		case *wire.Have:
-			haves++
-			for _, a := range f.Answers {
-				r.put(a.Number, 0, bodies[a.Number-1])
-			}
-			answers += len(f.Answers)
-		case *wire.Receipt:
-			receipts += len(f.Receipts)
-		case *wire.Archived: // not acknowledged here
-		default:
-			t.Fatalf("%+v", f)
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		r := hello(t, w.dial("one"), "data")
+		const n = 200
+		offer, answers, receipts, haves := &wire.Offer{}, 0, 0, 0
+		var bodies [][]byte
+		for i := range n {
+			o, data := wireObject(uint64(i+1), uint64(i), 100)
+			offer.Objects, bodies = append(offer.Objects, o), append(bodies, data)
 		}
-	}
-	// How many receipts share a frame depends on how fast the disk is; that
-	// commits share a flush is proved at the ledger.
-	if answers != n || haves > n/10 {
-		t.Errorf("%d answers in %d frames", answers, haves)
-	}
+		r.say(offer)
+		for receipts < n {
+			switch f := r.hear().(type) {
+			case *wire.Have:
+				haves++
+				for _, a := range f.Answers {
+					r.put(a.Number, 0, bodies[a.Number-1])
+				}
+				answers += len(f.Answers)
+			case *wire.Receipt:
+				receipts += len(f.Receipts)
+			case *wire.Archived: // not acknowledged here
+			default:
+				t.Fatalf("%+v", f)
+			}
+		}
+		// How many receipts share a frame depends on how fast the disk is; that
+		// commits share a flush is proved at the ledger.
+		if answers != n || haves > n/10 {
+			t.Errorf("%d answers in %d frames", answers, haves)
+		}
+	})
 }

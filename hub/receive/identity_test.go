@@ -141,23 +141,18 @@ func TestASilentHubGetsNothing(t *testing.T) {
 	untouched(t, u, source)
 }
 
-// TestTLS12IsRefused: QUIC has nothing below 1.3, and no ticket is given out.
+// TestNoTicketsAreGivenOut: a handshake always proves who is there anew.
 func TestNoTicketsAreGivenOut(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	client := w.ca.Appliance("one")
-	client.NextProtos = []string{wire.ALPN}
-	cache := &countingCache{}
-	client.ClientSessionCache = cache
-	conn, err := quic.DialAddr(t.Context(), w.addr, client, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hello(t, conn, "data")
-	conn.CloseWithError(0, "")
-	if cache.puts() > 0 {
-		t.Errorf("%d session tickets", cache.puts())
-	}
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		client := w.ca.Appliance("one")
+		cache := &countingCache{}
+		client.ClientSessionCache = cache
+		hello(t, w.dialWith(client), "data").hangUp()
+		if cache.puts() > 0 {
+			t.Errorf("%d session tickets", cache.puts())
+		}
+	})
 }
 
 type countingCache struct {

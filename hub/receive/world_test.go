@@ -2,6 +2,7 @@ package receive_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/hub/door"
 	"edged/hub/objects"
 	"edged/hub/receive"
 	"edged/internal/dicom"
@@ -33,21 +35,35 @@ func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, nil))
 }
 
+// overBoth runs a test over each carrier.
+func overBoth(t *testing.T, test func(*testing.T, *world)) {
+	for _, carrier := range []string{"quic", "tcp"} {
+		t.Run(carrier, func(t *testing.T) {
+			w := newWorld(t)
+			w.carrier = carrier
+			test(t, w)
+		})
+	}
+}
+
 // world is a hub and appliances around it.
 type world struct {
-	t      testing.TB
-	ca     *uplinktest.CA
-	dir    string
-	ledger *ledger
-	addr   string // of the hub, stays the same
-	change func(*receive.Config)
-	store  *objects.Store
-	limit  int64 // of partial objects
-	stop   func()
+	t       testing.TB
+	carrier string // of appliances
+	ca      *uplinktest.CA
+	dir     string
+	ledger  *ledger
+	addr    string // of the hub, stays the same
+	change  func(*receive.Config)
+	store   *objects.Store
+	limit   int64 // of partial objects
+	server  *receive.Server
+	drain   func() // asks the hub to end
+	stop    func()
 }
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, ca: uplinktest.NewCA(t), dir: t.TempDir(), ledger: newLedger(), stop: func() {}}
+	w := &world{t: t, carrier: "quic", ca: uplinktest.NewCA(t), dir: t.TempDir(), ledger: newLedger(), stop: func() {}}
 	t.Cleanup(func() { w.stop() })
 	return w
 }
@@ -55,23 +71,61 @@ func newWorld(t testing.TB) *world {
 // start starts the hub on the address that it had before.
 func (w *world) start() {
 	w.t.Helper()
-	pc, err := net.ListenPacket("udp", w.listenAddr())
+	l, pc, err := samePort(w.addr)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.addr = pc.LocalAddr().String()
-	w.serve(pc)
+	w.addr = l.Addr().String()
+	w.serve(pc, l)
 }
 
-func (w *world) listenAddr() string {
-	if w.addr == "" {
-		return "127.0.0.1:0"
+// samePort listens on TCP and UDP, on a port of its own choice if addr is empty.
+func samePort(addr string) (net.Listener, net.PacketConn, error) {
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", cmp.Or(addr, "127.0.0.1:0"))
+		if err != nil {
+			return nil, nil, err
+		}
+		pc, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, pc, nil
+		}
+		l.Close()
+		if addr != "" || try == 10 {
+			return nil, nil, err
+		}
 	}
-	return w.addr
 }
 
-// serve runs a hub on pc until w.stop, which cuts it off without a farewell.
-func (w *world) serve(pc net.PacketConn) {
+// severed is a listener whose connections can be cut off all at once.
+type severed struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (s *severed) Accept() (net.Conn, error) {
+	conn, err := s.Listener.Accept()
+	if err == nil {
+		s.mu.Lock()
+		s.conns = append(s.conns, conn)
+		s.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (s *severed) sever() {
+	s.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.Close()
+	}
+}
+
+// serve runs a hub on pc, and on l if there is one, until w.stop, which cuts it off
+// without a farewell.
+func (w *world) serve(pc net.PacketConn, l net.Listener) {
 	w.t.Helper()
 	store, err := objects.Open(objects.Config{Dir: w.dir, MaxPartialBytes: w.limit, Logger: logger(w.t)})
 	if err != nil {
@@ -86,12 +140,24 @@ func (w *world) serve(pc net.PacketConn) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.server = server
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	var served error
 	wg.Go(func() { served = server.Serve(ctx, pc) })
+	sever := func() {}
+	if l != nil {
+		cuttable := &severed{Listener: l}
+		sever = cuttable.sever
+		http := w.ca.Hub()
+		http.NextProtos = []string{"http/1.1"}
+		d := door.New(door.Config{UplinkTLS: server.TLS(), HTTPTLS: http, Appliance: server.ServeTCP, Logger: c.Logger})
+		wg.Go(func() { d.Serve(ctx, cuttable) })
+	}
+	w.drain = cancel
 	w.stop = sync.OnceFunc(func() {
 		pc.Close() // first: no farewell leaves
+		sever()
 		cancel()
 		wg.Wait()
 		store.Close()
@@ -105,7 +171,7 @@ func (w *world) serve(pc net.PacketConn) {
 func (w *world) appliance(device string, source *uplinktest.Source, change func(*uplink.Config)) (u *uplink.Uplink, stop func()) {
 	w.t.Helper()
 	c := uplink.Config{
-		Hubs: []string{w.addr}, TLS: w.ca.Appliance(device), Source: source, Keeper: source,
+		Hubs: []string{w.addr}, Transport: w.carrier, TLS: w.ca.Appliance(device), Source: source, Keeper: source,
 		BootID: []byte("boot " + strconv.Itoa(int(time.Now().UnixNano()))), DataDirID: []byte("data of " + device),
 		RetryMin: 10 * time.Millisecond, RetryMax: 100 * time.Millisecond, Idle: 5 * time.Second, Logger: logger(w.t),
 	}
