@@ -119,7 +119,7 @@ func (p *pilot) arrived(carrier string, now time.Time) {
 	case p.marks[p.carrier].at.IsZero() && carrier == carrierQUIC: // nothing speaks against it
 		p.take(carrier, WhyFirst)
 	case blocked:
-		p.compare = now // when there is something to send
+		p.compare, p.next = now, now // when there is something to send
 	}
 }
 

@@ -108,7 +108,6 @@ func TestUDPBlocked(t *testing.T) {
 		t.Errorf("%d knocks in an hour", knocks)
 	}
 	p.arrived(carrierQUIC, now)
-	p.next = now
 	p.measured(500, now)
 	if p.stage != racing || p.carrier != carrierQUIC {
 		t.Errorf("UDP is open again and is not compared: stage %d, %s", p.stage, p.carrier)
