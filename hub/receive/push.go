@@ -14,8 +14,14 @@ const (
 )
 
 // push tells the appliance what is in its outbox, and tells it again after
-// Repeat as long as something is not acknowledged.
+// Repeat as long as something is not acknowledged. Of several connections of an
+// appliance one does.
 func (n *session) push(ctx context.Context) error {
+	select {
+	case <-n.speaks:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	repeat := time.NewTicker(n.server.c.Repeat)
 	defer repeat.Stop()
 	var confirmed, troubled uint64 // told up to here

@@ -54,6 +54,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
+	speakers map[string]*session // by device: who tells its news
 	greeting map[string]int // connections of a device that have not said Hello
 }
 
@@ -71,7 +72,7 @@ func New(c Config) (*Server, error) {
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 20*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.ResetKey = cmp.Or(c.ResetKey, c.Objects.ResetKey())
-	return &Server{c: c, tls: serverTLS(c), sessions: map[*session]struct{}{}, greeting: map[string]int{}}, nil
+	return &Server{c: c, tls: serverTLS(c), sessions: map[*session]struct{}{}, speakers: map[string]*session{}, greeting: map[string]int{}}, nil
 }
 
 // serverTLS adds what the protocol demands to the caller's certificate.

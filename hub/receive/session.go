@@ -62,6 +62,7 @@ type session struct {
 
 	echoing sync.Mutex    // held by who sends echo
 	more    chan struct{} // complete has more
+	speaks  chan struct{} // closed when this connection tells the appliance's news
 	acked   chan struct{} // an acknowledgement came
 	unacked atomic.Int64  // entries of the outbox told and not acknowledged
 }
@@ -84,6 +85,7 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 		log:    s.c.Logger.With("device", device, "carrier", p.carrier, "remote", p.remote),
 		offers: map[uint64]*offer{},
 		more:   make(chan struct{}, 1),
+		speaks: make(chan struct{}),
 		acked:  make(chan struct{}, 1),
 	}
 	err = n.run(ctx)
@@ -249,13 +251,37 @@ func (s *Server) admit(n *session) error {
 		oldest.link.Close(wire.ByeReplaced, "too many connections")
 	}
 	s.sessions[n] = struct{}{}
+	if s.speakers[n.device] == nil {
+		s.speak(n)
+	}
 	return nil
+}
+
+// speak has n tell what is in the outbox. An appliance has as many connections as
+// its line is worth; told on each of them, all news would travel as often.
+// s.mu is held.
+func (s *Server) speak(n *session) {
+	s.speakers[n.device] = n
+	close(n.speaks)
 }
 
 func (s *Server) leave(n *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, n)
+	if s.speakers[n.device] != n {
+		return
+	}
+	delete(s.speakers, n.device)
+	var next *session
+	for other := range s.sessions {
+		if other.device == n.device && (next == nil || other.since.Before(next.since)) {
+			next = other
+		}
+	}
+	if next != nil {
+		s.speak(next)
+	}
 }
 
 // releaseAll keeps what has arrived of the open offers for another connection.
