@@ -74,7 +74,7 @@ func (d *Door) Serve(ctx context.Context, l net.Listener) error {
 	defer context.AfterFunc(ctx, func() { l.Close() })()
 	for {
 		conn, err := accept(ctx, l)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && errors.Is(err, net.ErrClosed) {
 			return nil
 		}
 		if err != nil {
@@ -94,7 +94,7 @@ func accept(ctx context.Context, l net.Listener) (net.Conn, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, err
+			return nil, net.ErrClosed
 		case <-time.After(wait):
 		}
 	}
