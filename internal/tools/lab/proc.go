@@ -3,9 +3,13 @@ package lab
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // clockTicks is USER_HZ, which is 100 wherever Go runs on Linux.
@@ -38,22 +42,68 @@ func (p *Process) CPUWithChildren() (time.Duration, error) {
 	return own + children, err
 }
 
+// TreeCPU counts the process, its children that live or wait to be asked for, and
+// those that it has waited for.
+func (p *Process) TreeCPU() (time.Duration, error) {
+	total, err := p.CPUWithChildren()
+	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
+	for _, name := range all {
+		b, gone := os.ReadFile(name)
+		if gone != nil {
+			continue
+		}
+		if parent, bad := parseField(string(b), 1); bad == nil && parent == int64(p.Cmd.Process.Pid) {
+			own, _ := ParseCPU(string(b)) // parsed once already
+			total += own
+		}
+	}
+	return total, err
+}
+
+// PacketsIn is what network devices in the namespace of the process have received.
+func (p *Process) PacketsIn() (n int64, err error) {
+	b, err := os.ReadFile(p.file("net/dev"))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		_, counts, ok := strings.Cut(line, ":")
+		if fields := strings.Fields(counts); ok && len(fields) > 1 {
+			packets, _ := strconv.ParseInt(fields[1], 10, 64) // a heading has no colon
+			n += packets
+		}
+	}
+	return n, nil
+}
+
+// Ended reports whether the process has ended; it is still to be waited for.
+func Ended(cmd *exec.Cmd) bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, cmd.Process.Pid, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err != nil || info.Signo != 0
+}
+
 // ParseCPU reads fields 14 and 15 of /proc/PID/stat, proc_pid_stat(5). The name
 // in field 2 may contain blanks and brackets.
 func ParseCPU(stat string) (time.Duration, error) { return parseTicks(stat, 11) }
 
 // parseTicks adds the two counts of ticks at a place behind the name.
 func parseTicks(stat string, at int) (time.Duration, error) {
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < at+2 {
-		return 0, fmt.Errorf("%d fields after the name are no /proc/PID/stat", len(fields))
-	}
-	user, err := strconv.ParseInt(fields[at], 10, 64)
+	user, err := parseField(stat, at)
 	if err != nil {
 		return 0, err
 	}
-	system, err := strconv.ParseInt(fields[at+1], 10, 64)
+	system, err := parseField(stat, at+1)
 	return time.Duration(user+system) * time.Second / clockTicks, err
+}
+
+// parseField is a number behind the name; 0 is the state.
+func parseField(stat string, at int) (int64, error) {
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= at {
+		return 0, fmt.Errorf("%d fields after the name are no /proc/PID/stat", len(fields))
+	}
+	return strconv.ParseInt(fields[at], 10, 64)
 }
 
 // RSS is the memory now, Peak the most since the start or ForgetPeak, in bytes.

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"edged/internal/tools/lab"
+)
+
+// figureNames are the figures of the last line, in order.
+var figureNames = []string{"relay_Gbps", "relay_kpps"}
+
+// theRun says where the figures come from.
+func theRun(ctx context.Context, b *bench, o options) lab.Section {
+	s := lab.Machine(ctx, b.Lab, "make build && go run ./internal/tools/wan "+strings.Join(os.Args[1:], " "))
+	s.Row("seed of the loss", fmt.Sprint(o.seed))
+	s.Row("DCMTK", lab.FirstLine(ctx, "storescu", "--version"))
+	s.Row("rsync", lab.FirstLine(ctx, "rsync", "--version"))
+	s.Row("curl", lab.FirstLine(ctx, "curl", "--version"))
+	return s
+}
+
+// plan is what was asked for.
+type plan struct {
+	lines  []wire
+	sizes  []size
+	peers  []peer
+	extras []extra
+}
+
+func newPlan(o options) (p plan, err error) {
+	var errs [4]error
+	p.lines, errs[0] = chosen(lines, lineID, o.lines)
+	p.sizes, errs[1] = chosen(sizes, sizeID, o.sizes)
+	p.peers, errs[2] = chosen(peers, peerID, o.peers)
+	p.extras, errs[3] = chosen(extras, extraID, o.extras)
+	return p, errors.Join(errs[:]...)
+}
+
+// tell is what happened on the way, for people.
+func tell(carriers []string, lanes, most int) string {
+	if len(carriers) == 0 {
+		return ""
+	}
+	text := strings.Join(carriers, " → ")
+	if lanes > 0 {
+		text += fmt.Sprintf(", %d lanes", lanes)
+	}
+	if most > lanes {
+		text += fmt.Sprintf(" (%d at most)", most)
+	}
+	return text
+}
