@@ -9,6 +9,10 @@
 //	hubd objects ls|release|retry|confirm
 //	hubd version
 //
+// One port number serves all: UDP the uplink over QUIC; TCP, by ALPN (RFC 7301),
+// the uplink over TLS to who offers "edged/1" and shows an approved certificate, and
+// enrolment over HTTP/1.1 to everybody else.
+//
 // All but run may be used while the hub runs, and before it has run for the
 // first time. It promises to end in an orderly way at the first SIGTERM or
 // SIGINT, at once at the second, and to survive SIGKILL at any moment. It

@@ -277,6 +277,7 @@ func TestAppliancesTakeNoPlace(t *testing.T) {
 		}
 		all = append(all, conn)
 	}
+	eventually(t, "the appliances", func() bool { return h.appliances.Load() == 10 })
 	for range 20 {
 		h.dial("127.0.0.1")
 	}

@@ -1,5 +1,6 @@
 // Package receive is the hub's end of the uplink: it listens for appliances
-// over QUIC, takes the objects they offer, and tells them what became of them.
+// over QUIC, serves those that a listener of TCP has accepted, takes the objects
+// they offer, and tells them what became of them.
 //
 // It promises:
 //   - who has no certificate that Config.Device accepts completes no handshake;
@@ -9,7 +10,23 @@
 //     claiming an ID proves nothing, each appliance sends its own bytes;
 //   - of two streams that send the same object of one appliance the newer wins;
 //   - offers without an end, bytes of partial objects, connections and streams of
-//     an appliance are bounded (P9).
+//     an appliance are bounded, and so is what it says while the ledger is slow (P9);
+//   - all of this is the same over both carriers: an object begun over one goes on
+//     over the other, and connections of both count together.
+//
+// # A session and its link
+//
+// A session is what one connection of an appliance means; its link is what carries
+// it. Over QUIC each stream has a goroutine that reads, and a Put waits for nothing
+// but the disk. Over TCP one goroutine takes the stream apart for two others:
+//
+//	TLS -> frames -+- Put ------> one chunk ----------> partial objects
+//	               +- others ---> queue, bounded -----> ledger, answers
+//	               +- Probe ----> counted, answered by Echo
+//
+// so that a slow ledger stops Puts only when the queue is full, and a slow disk stops
+// the rest after three chunks. Control frames keep their order. An idle connection
+// over TCP holds about 60 KiB, and no chunk.
 //
 // It deliberately does not decide what is archived, keeps no rows and does not
 // look into data sets. The frames are documented in package uplink.

@@ -55,7 +55,7 @@ type Server struct {
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
 	speakers map[string]*session // by device: who tells its news
-	greeting map[string]int // connections of a device that have not said Hello
+	greeting map[string]int      // connections of a device that have not said Hello
 }
 
 // New checks c and returns a server that does nothing yet.
