@@ -100,7 +100,7 @@ func (c Config) withDefaults() Config {
 		c.Packets = udpSocket(c.DSCP)
 	}
 	if c.Dial == nil {
-		c.Dial = (&net.Dialer{}).DialContext
+		c.Dial = dialAddresses
 	}
 	if c.Progress == nil {
 		c.Progress = func(Object, int64) {}
