@@ -58,9 +58,12 @@ const (
 	// minChunk keeps the share of frame headers small where the rate is low.
 	minChunk = 4 << 10
 
-	// credit is what may be made up for after a late wake-up of ours, or sent at
-	// once after a rest.
+	// credit is what may be sent at once after a rest.
 	credit = 20 * time.Millisecond
+
+	// lateCredit is what may be made up for after a late wake-up of ours, while
+	// somebody waits.
+	lateCredit = 100 * time.Millisecond
 
 	// lookEvery bounds how long a rate is believed: the clock may be set.
 	lookEvery = time.Minute
@@ -77,8 +80,10 @@ func newBucket(s Shape) *bucket {
 func (b *bucket) take(ctx context.Context, t take) (int, error) {
 	w := &taker{take: t, done: make(chan struct{})}
 	b.mu.Lock()
+	now := time.Now()
+	b.fill(now)
 	b.waiting[t.class] = append(b.waiting[t.class], w)
-	b.serve(time.Now())
+	b.serve(now)
 	b.mu.Unlock()
 	select {
 	case <-w.done:
@@ -230,13 +235,27 @@ func (b *bucket) spend(now time.Time, class uint8, cost int64) {
 // force, and looks up the one that is now.
 func (b *bucket) fill(now time.Time) {
 	passed := now.Sub(b.filled)
+	if b.paused.After(b.filled) { // a pause saves nothing up
+		passed = max(0, now.Sub(b.paused))
+	}
 	b.filled = now
-	depth := max(float64(b.rate)*credit.Seconds(), 2*minChunk) // one chunk fits at any rate
-	b.tokens = min(b.tokens+float64(b.rate)*passed.Seconds(), depth)
+	b.tokens = min(b.tokens+float64(b.rate)*passed.Seconds(), b.depth(passed))
 	wall := now.Round(0)
 	if wall.Before(b.looked) || wall.Sub(b.looked) >= lookEvery || !b.until.IsZero() && !wall.Before(b.until) {
 		b.look(now)
 	}
+}
+
+// depth is how many tokens may be there after some time.
+func (b *bucket) depth(passed time.Duration) float64 {
+	depth := max(float64(b.rate)*credit.Seconds(), 2*minChunk) // one chunk fits at any rate
+	switch {
+	case len(b.waiting[wire.Urgent])+len(b.waiting[wire.Routine])+len(b.waiting[wire.Backfill]) > 0:
+		return max(float64(b.rate)*lateCredit.Seconds(), depth)
+	case passed < credit: // who waited is writing, and comes again
+		return max(b.tokens, depth)
+	}
+	return depth
 }
 
 // look finds the rate in force, by the clock on the wall.
