@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,21 +83,26 @@ func TestWhatCameOfACutPutIsKept(t *testing.T) {
 	})
 }
 
-// slowLedger answers offers when it is told to.
+// slowLedger answers offers when it is told to, once it is slow.
 type slowLedger struct {
 	*ledger
+	slow          atomic.Bool
+	once          sync.Once
 	asked, answer chan struct{}
 }
 
+func newSlowLedger(l *ledger) *slowLedger {
+	return &slowLedger{ledger: l, asked: make(chan struct{}), answer: make(chan struct{})}
+}
+
 func (l *slowLedger) Known(ctx context.Context, device string, ids []hub.ID) (map[hub.ID]int64, error) {
-	select {
-	case l.asked <- struct{}{}:
+	if l.slow.Load() {
+		l.once.Do(func() { close(l.asked) })
 		select {
 		case <-l.answer:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-	default:
 	}
 	return l.ledger.Known(ctx, device, ids)
 }
@@ -105,7 +111,7 @@ func (l *slowLedger) Known(ctx context.Context, device string, ids []hub.ID) (ma
 // Those are handled in their order when it answers.
 func TestASlowLedgerStopsNoPuts(t *testing.T) {
 	overBoth(t, func(t *testing.T, w *world) {
-		slow := &slowLedger{ledger: w.ledger, asked: make(chan struct{}), answer: make(chan struct{})}
+		slow := newSlowLedger(w.ledger)
 		w.change = func(c *receive.Config) { c.Ledger = slow }
 		w.start()
 		r := hello(t, w.dial("one"), "data")
@@ -114,11 +120,10 @@ func TestASlowLedgerStopsNoPuts(t *testing.T) {
 		r.hear()
 		second, _ := wireObject(2, 2, 500)
 		third, _ := wireObject(3, 3, 500)
-		waiting := make(chan struct{})
-		go func() { <-slow.asked; close(waiting) }()
+		slow.slow.Store(true)
 		r.say(&wire.Offer{Objects: []wire.Object{second}})
 		r.say(&wire.Offer{Objects: []wire.Object{third}})
-		within(t, waiting, "the ledger to be asked")
+		within(t, slow.asked, "the ledger to be asked")
 		for at := 0; at < len(data); at += 100_000 {
 			r.put(1, int64(at), data[at:at+100_000])
 		}
@@ -144,15 +149,14 @@ func TestASlowLedgerStopsNoPuts(t *testing.T) {
 func TestFramesThatWaitAreBounded(t *testing.T) {
 	w := newWorld(t)
 	w.carrier = "tcp"
-	slow := &slowLedger{ledger: w.ledger, asked: make(chan struct{}), answer: make(chan struct{})}
+	slow := newSlowLedger(w.ledger)
 	w.change = func(c *receive.Config) { c.Ledger = slow }
 	w.start()
 	r := hello(t, w.dial("one"), "data")
-	waiting := make(chan struct{})
-	go func() { <-slow.asked; close(waiting) }()
+	slow.slow.Store(true)
 	o, _ := wireObject(1, 1, 500)
 	r.say(&wire.Offer{Objects: []wire.Object{o}})
-	within(t, waiting, "the ledger to be asked")
+	within(t, slow.asked, "the ledger to be asked")
 	page := encoded(&wire.ArchivedAck{Seqs: make([]uint64, wire.MaxItems)})
 	conn := r.out.(*tls.Conn)
 	conn.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
