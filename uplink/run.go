@@ -18,6 +18,8 @@ type Uplink struct {
 
 	byQUIC, byTCP atomic.Int64 // data set bytes
 
+	readers sync.WaitGroup // of all lanes, see sender.keepReading
+
 	dialer func(ctx context.Context, name, addr string) (carrier, error) // of tests; nil: the network
 
 	mu         sync.Mutex // guards what follows
@@ -45,6 +47,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
+	defer u.readers.Wait()
 	ns := newNodes(u.c.Hubs, u.c.RetryMin, u.c.RetryMax)
 	for {
 		n, pause := ns.next(time.Now())
