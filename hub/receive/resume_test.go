@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"edged/hub/door"
 	"edged/hub/objects"
 	"edged/hub/receive"
 	"edged/internal/dicom"
@@ -95,10 +96,14 @@ func runHub(dir string) error {
 	if err != nil {
 		return err
 	}
-	pc, err := net.ListenPacket("udp", os.Getenv("UPLINK_TEST_HUB_ADDR"))
+	l, pc, err := samePort(os.Getenv("UPLINK_TEST_HUB_ADDR"))
 	if err != nil {
 		return err
 	}
+	d := door.New(door.Config{UplinkTLS: server.TLS(), HTTPTLS: tls, Appliance: server.ServeTCP, Logger: slog.New(slog.DiscardHandler)})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { d.Serve(context.Background(), l) })
 	return server.Serve(context.Background(), pc)
 }
 
@@ -115,13 +120,14 @@ func spawn(t testing.TB, dir, addr string) *exec.Cmd {
 	return cmd
 }
 
-func freeUDP(t testing.TB) string {
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+func freeAddr(t testing.TB) string {
+	l, pc, err := samePort("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer pc.Close()
-	return pc.LocalAddr().String()
+	l.Close()
+	pc.Close()
+	return l.Addr().String()
 }
 
 // TestHubKilledInMidObject kills the hub with SIGKILL at random bytes of one
@@ -130,10 +136,11 @@ func freeUDP(t testing.TB) string {
 func TestHubKilledInMidObject(t *testing.T) {
 	const kills, size = 22, 40 << 20
 	w := newWorld(t)
-	w.addr = freeUDP(t)
+	w.addr = freeAddr(t)
+	hubAddr := w.addr
 	w.ca.SaveHub(w.dir)
 	hub := spawn(t, w.dir, w.addr)
-	link := newRelay(t, w.addr)
+	link := w.road(w.addr)
 	w.addr = link.addr()
 	source := uplinktest.NewSource()
 	big := source.Add(1, size, wire.Routine)
@@ -148,7 +155,7 @@ func TestHubKilledInMidObject(t *testing.T) {
 		hub.Wait()
 		onDisk := partialSize(t, filepath.Join(w.dir, "store"), big)
 		_, opens := lastOffset(source, big)
-		hub = spawn(t, w.dir, link.hub.String())
+		hub = spawn(t, w.dir, hubAddr)
 		if onDisk < previous {
 			t.Fatalf("kill %d: %d bytes on disk, %d before", kill, onDisk, previous)
 		}
@@ -181,7 +188,7 @@ func TestHubKilledInMidObject(t *testing.T) {
 func TestHubStoppedHardAmongManyObjects(t *testing.T) {
 	w := newWorld(t)
 	w.start()
-	link := newRelay(t, w.addr)
+	link := w.road(w.addr)
 	hub := w.addr
 	w.addr = link.addr()
 	source := uplinktest.NewSource()
@@ -206,7 +213,7 @@ func TestApplianceRestartedInMidObject(t *testing.T) {
 	const size = 8 << 20
 	w := newWorld(t)
 	w.start()
-	link := newRelay(t, w.addr)
+	link := w.road(w.addr)
 	w.addr = link.addr()
 	source := uplinktest.NewSource()
 	big := source.Add(1, size, wire.Routine)
@@ -228,7 +235,7 @@ func TestApplianceRestartedInMidObject(t *testing.T) {
 func TestLinkCutForAWhile(t *testing.T) {
 	w := newWorld(t)
 	w.start()
-	link := newRelay(t, w.addr)
+	link := w.road(w.addr)
 	w.addr = link.addr()
 	source := uplinktest.NewSource()
 	for i := range 20 {
