@@ -37,6 +37,7 @@ func plain(w http.ResponseWriter, code int, line string) {
 func (p *Page) serveStatus(w http.ResponseWriter, r *http.Request) {
 	s := p.status()
 	s.Reasons, s.Warnings = nonNil(s.Reasons), nonNil(s.Warnings)
+	s.Uplink.Carriers, s.Uplink.Nodes = nonNil(s.Uplink.Carriers), nonNil(s.Uplink.Nodes)
 	p.answer(w, r, s)
 }
 

@@ -48,14 +48,21 @@ func ordinary() *demo {
 			Spool: status.Spool{Objects: 48211, Bytes: 31_400_000_000, FreeBytes: 1_720_000_000_000, DaysLeft: days41(),
 				Scrub: status.Scrub{Position: 1247990, Objects: 40112, Bytes: 26_000_000_000, PassedAt: before(7 * time.Hour)}},
 			Uplink: status.Uplink{Connected: true, Transport: status.QUIC, Hub: "hub.example:8443", Since: before(150 * min),
-				RateBitsPerSecond: 412_000_000, BacklogObjects: 224, BacklogBytes: 117_000_000, BacklogStudies: 1},
+				RateBitsPerSecond: 412_000_000, BacklogObjects: 224, BacklogBytes: 117_000_000, BacklogStudies: 1,
+				Lanes: 4, Why: status.WhyFaster, UDPOpen: truth(true), RTTMS: 21.3, CapBits: 600_000_000, CapUntil: morning.Add(9*time.Hour + 17*min + 53*time.Second),
+				Rates: status.Classes{Routine: 330_000_000, Backfill: 82_000_000}, BytesSent: 640e9, WireBytes: 657e9, Receipts: 1_300_000, Connects: 5, Switches: 1,
+				BytesLeft: status.Classes{Urgent: 1e9, Routine: 600e9, Backfill: 39e9}, CapBackfill: 100_000_000,
+				Carriers: []status.Carrier{
+					{Transport: status.QUIC, Lanes: 4, GoodputBits: 812_000_000, MeasuredAt: before(8 * min), RTTMS: 21.3, Sent: 5_000_000, Lost: 1100, MTU: 1452, Congestion: "newreno"},
+					{Transport: status.TCP, GoodputBits: 130_000_000, MeasuredAt: before(9 * min), RTTMS: 21.9, MTU: 1500, Congestion: "cubic"}},
+				Nodes: []status.Node{{Address: "hub.example:8443", InUse: true}, {Address: "hub2.example:8443"}, {Address: "hub3.example:8443", SetAside: true}}},
 			DICOM:    status.DICOM{Associations: 2, Ready: true},
 			Facility: status.Facility{Code: "000000", Name: "Radiologia – Ospedale di Esempio"},
 			AETitle:  "EDGED", Version: "0.1.0", StartedAt: before(26 * time.Hour), At: morning,
 			LastReceivedAt: before(4 * time.Second), LastArchivedAt: before(3 * min),
 		},
 		studies: []status.Study{
-			study("CT", "CT1", 842, 442e6, 7*min, status.Hops{Received: 190, Sending: 34, AtHub: 418, Archived: 200}),
+			moving(study("CT", "CT1", 842, 442e6, 7*min, status.Hops{Received: 190, Sending: 34, AtHub: 418, Archived: 200}), 331e6, 98_000_000, 9*time.Second),
 			study("CR", "DX1", 2, 31e6, 11*min, status.Hops{AtHub: 2}),
 			study("MR", "RM1", 614, 161e6, 22*min, status.Hops{Archived: 614}),
 			study("MG", "MAMMO", 4, 109e6, 31*min, status.Hops{Archived: 4}),
@@ -73,6 +80,8 @@ func ordinary() *demo {
 	}
 }
 
+func truth(v bool) *bool { return &v }
+
 func days41() *float64 { v := 41.7; return &v }
 
 func study(modality, device string, n int64, bytes float64, age time.Duration, hops status.Hops) status.Study {
@@ -85,9 +94,18 @@ func study(modality, device string, n int64, bytes float64, age time.Duration, h
 	}
 }
 
+// moving is a study on its way: so much was sent, so fast, with so much time left.
+func moving(s status.Study, sent float64, rate int64, left time.Duration) status.Study {
+	s.Progress = &status.Progress{SentBytes: int64(sent), TotalBytes: s.Bytes, RateBitsPerSecond: rate}
+	if left > 0 {
+		s.Progress.EndsAt = morning.Add(left)
+	}
+	return s
+}
+
 // scenes are the four states and their neighbours, each as people would meet it.
 func scenes() map[string]*demo {
-	all := map[string]*demo{}
+	all, min := map[string]*demo{}, time.Minute
 	scene := func(name string, state status.State, reasons ...status.Reason) *demo {
 		d := ordinary()
 		d.status.State, d.status.Reasons = state, reasons
@@ -98,6 +116,22 @@ func scenes() map[string]*demo {
 
 	busy := scene("catching_up", status.CatchingUp, status.Reason{Code: status.Backlog, Count: 21480})
 	busy.status.Uplink.BacklogObjects, busy.status.Uplink.BacklogBytes = 21480, 61_000_000_000
+
+	busy.studies[2] = moving(study("MR", "RM1", 614, 161e6, 22*min, status.Hops{Received: 500, Sending: 90, AtHub: 24}), 7e6, 3_400_000, 6*time.Minute)
+	busy.studies[4] = moving(study("US", "ECO1", 38, 92e6, 44*min, status.Hops{Received: 38}), 0, 0, 0)
+	busy.studies[5] = moving(study("CT", "CT1", 1310, 688e6, 58*min, status.Hops{Received: 1200, Sending: 60, AtHub: 50}), 30e6, 80_000_000, 66*time.Second)
+	for n := range 3 {
+		busy.studies = append(busy.studies, moving(study("CT", "CT1", 1310, 688e6, time.Duration(70+n)*min, status.Hops{Received: 1310}), 0, 0, 0))
+	}
+	for i := range busy.studies {
+		busy.studies[i].Complete = true
+	}
+	busy.status.Uplink.Transport, busy.status.Uplink.Why, busy.status.Uplink.UDPOpen, busy.status.Uplink.Lanes = status.TCP, status.WhyUDPBlocked, truth(false), 1
+
+	pause := scene("paused", status.Attention, status.Reason{Code: status.Paused})
+	pause.status.Uplink.PausedUntil, pause.status.Uplink.RateBitsPerSecond = morning.Add(48*min), 0
+	pause.studies[0].Progress.RateBitsPerSecond, pause.studies[0].Progress.EndsAt = 0, time.Time{}
+	pause.status.Uplink.Test = &status.LineTest{At: before(14 * time.Hour), Seconds: 10, UDPOpen: truth(true), Transport: status.QUIC, Carriers: pause.status.Uplink.Carriers}
 
 	look := scene("attention", status.Attention,
 		status.Reason{Code: status.Quarantined, Count: 2}, status.Reason{Code: status.UnknownCallers, Count: 1})

@@ -10,7 +10,14 @@ type lineView struct {
 	Kind    string // up, down or unset
 	Link    string // in words
 	Since   string
-	Rate    string // "" while there is no line
+	Rate    string    // "" while there is no line
+	Cap     string    // and until when; "" when nothing limits the line
+	CapFill string    // for back-filling; "" when it has none of its own
+	Carrier rowView   // what carries the images, and why; Says "" while nothing does
+	Pause   string    // until when; "" while objects are sent
+	Tests   []rowView // the last line test, if there was one
+	Rows    []rowView // for who asks for more
+	MayTest bool      // there is a line to be tested
 	Backlog string
 	Size    string // of the backlog
 	Left    string // how long it will take
@@ -61,8 +68,16 @@ func lineOf(f facts, w *words) lineView {
 		v.Since = w.Say("line.since", "time", f.moment(w, u.Since))
 	}
 	if v.Kind == "up" {
-		v.Rate = w.rate(u.RateBitsPerSecond)
+		v.Rate, v.Cap = w.rate(u.RateBitsPerSecond), f.capOf(u, w)
+		v.Carrier = transportOf(u, w)
 	}
+	if u.CapBackfill > 0 {
+		v.CapFill = w.rate(u.CapBackfill)
+	}
+	if test, done := f.testOf(u.Test, w); done {
+		v.Tests = append(v.Tests, test)
+	}
+	v.Pause, v.Rows, v.MayTest = f.pauseOf(u, w), f.lineRows(w), v.Kind != "unset"
 	if u.BacklogObjects > 0 {
 		v.Backlog, v.Size = w.Count("line.images", u.BacklogObjects), w.bytes(u.BacklogBytes)
 	}

@@ -109,6 +109,38 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Uplink.BacklogObjects }),
 	gauge("uplink_backlog_bytes", "Bytes received that are not yet at the hub.",
 		func(s status.Status) int64 { return s.Uplink.BacklogBytes }),
+	gauge("uplink_lanes", "Connections to the hub side by side.",
+		func(s status.Status) int64 { return s.Uplink.Lanes }),
+	gauge("uplink_cap_bits_per_second", "Cap of the line in force now; 0: unlimited.",
+		func(s status.Status) int64 { return s.Uplink.CapBits }),
+	gauge("uplink_cap_backfill_bits_per_second", "Cap of back-filling in force now; 0: none of its own.",
+		func(s status.Status) int64 { return s.Uplink.CapBackfill }),
+	gauge("uplink_paused", "1 while somebody has paused sending.",
+		func(s status.Status) int64 { return one(!s.Uplink.PausedUntil.IsZero()) }),
+	moment("uplink_paused_until_timestamp_seconds", "When a pause ends; 0 means there is none.",
+		func(s status.Status) time.Time { return s.Uplink.PausedUntil }),
+	{desc("uplink_udp_open", "1 if UDP gets through to the hub, 0 if not; NaN: not known."), prometheus.GaugeValue,
+		func(s status.Status) float64 { return truthOf(s.Uplink.UDPOpen) }},
+	gauge("uplink_in_flight_objects", "Instances offered to the hub without an answer to the end.",
+		func(s status.Status) int64 { return s.Uplink.InFlight }),
+	gauge("uplink_nodes", "Nodes of the hub in the configuration.",
+		func(s status.Status) int64 { return int64(len(s.Uplink.Nodes)) }),
+	gauge("uplink_nodes_set_aside", "Of these, nodes left alone because they were not believed.",
+		func(s status.Status) int64 { return aside(s.Uplink.Nodes) }),
+	counter("uplink_bytes_total", "Bytes of data sets that left, since the start.",
+		func(s status.Status) int64 { return s.Uplink.BytesSent }),
+	counter("uplink_wire_bytes_total", "The same with what carries them, as the cap counts it.",
+		func(s status.Status) int64 { return s.Uplink.WireBytes }),
+	counter("uplink_receipts_total", "Receipts of the hub that were believed, since the start.",
+		func(s status.Status) int64 { return s.Uplink.Receipts }),
+	counter("uplink_not_believed_total", "Statements of a hub that were not believed, since the start.",
+		func(s status.Status) int64 { return s.Uplink.NotBelieved }),
+	counter("uplink_connects_total", "Connections made to the hub, since the start.",
+		func(s status.Status) int64 { return s.Uplink.Connects }),
+	counter("uplink_switches_total", "Changes of carrier, since the start.",
+		func(s status.Status) int64 { return s.Uplink.Switches }),
+	moment("uplink_linetest_timestamp_seconds", "When the last line test ended; 0 means there was none since the start.",
+		func(s status.Status) time.Time { return lineTest(s).At }),
 	gauge("dicom_associations", "Associations open now.",
 		func(s status.Status) int64 { return s.DICOM.Associations }),
 	gauge("ready", "1 while a C-STORE would be accepted.",
@@ -144,6 +176,7 @@ func (c statusCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- stateDesc
 	out <- warningDesc
 	out <- buildDesc
+	describeLine(out)
 }
 
 func (c statusCollector) Collect(out chan<- prometheus.Metric) {
@@ -158,6 +191,7 @@ func (c statusCollector) Collect(out chan<- prometheus.Metric) {
 		out <- level(warningDesc, one(slices.Contains(s.Warnings, warning)), string(warning))
 	}
 	out <- level(buildDesc, 1, c.cfg.Version)
+	collectLine(s, out)
 }
 
 func level(d *prometheus.Desc, value int64, label string) prometheus.Metric {

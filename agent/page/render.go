@@ -27,7 +27,7 @@ func (p *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	rememberLanguage(w, r)
 	f := facts{
 		Status:  p.status(),
-		Studies: p.studies(shownStudies),
+		Studies: p.studies(lookedAt),
 		Devices: p.cfg.Source.Devices(),
 		Now:     p.cfg.now().In(p.cfg.Location),
 	}

@@ -21,6 +21,8 @@ type view struct {
 	Updated  string
 	Hero     hero
 	Counters []counterView
+	Moving   []movingView
+	Waiting  string // studies on their way that did not fit
 	Studies  []studyView
 	Devices  []deviceView
 	More     string // devices that did not fit
@@ -71,6 +73,7 @@ func build(f facts, w *words) view {
 		v.Facility = w.Say("page.title")
 	}
 	v.Devices, v.More = devicesOf(f, w)
+	v.Moving, v.Waiting = movingOf(f, w)
 	return v
 }
 
@@ -84,6 +87,9 @@ func heroOf(f facts, w *words) hero {
 	}
 	h.Word = w.Say("state." + string(h.State))
 	h.Sentence, h.Action = sentenceOf(s, h.State, w), actionOf(s, h.State, w)
+	if until := f.pauseOf(s.Uplink, w); until != "" && len(s.Reasons) > 0 && s.Reasons[0].Code == status.Paused {
+		h.Sentence = w.Say("sentence.paused", "until", until)
+	}
 	for i := 1; i < len(s.Reasons); i++ {
 		h.Also = append(h.Also, reasonOf(s.Reasons[i], w))
 	}

@@ -94,6 +94,12 @@ func TestEveryCodeHasWords(t *testing.T) {
 	for _, r := range status.RefusalCodes {
 		ids = append(ids, "refusal."+string(r))
 	}
+	for _, c := range status.WhyCodes {
+		ids = append(ids, "why."+string(c))
+	}
+	for _, c := range status.Transports {
+		ids = append(ids, "carrier."+string(c))
+	}
 	for _, r := range status.ContextResults {
 		ids = append(ids, "context."+string(r))
 	}
@@ -131,7 +137,7 @@ func TestNoWordIsUnused(t *testing.T) {
 			source.Write(raw)
 		}
 	}
-	built := []string{"state.", "hop.", "warning.", "refusal.", "reason.", "modality.", "step.", "devices.", "context."}
+	built := []string{"state.", "hop.", "warning.", "refusal.", "reason.", "modality.", "step.", "devices.", "context.", "why.", "carrier."}
 	for id := range catalogues["it"].texts {
 		base := strings.TrimSuffix(strings.TrimSuffix(id, ".one"), ".other")
 		if slices.ContainsFunc(built, func(p string) bool { return strings.HasPrefix(id, p) }) {

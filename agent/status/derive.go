@@ -17,7 +17,8 @@ type Facts struct {
 	Connected        bool      // the uplink has a working connection
 	CertificateUntil time.Time // when it ends; zero: not known
 
-	LinkSince time.Time // of that connection, or of its loss; start of the process when there never was one
+	PausedUntil time.Time // somebody paused sending; it goes on then, or was going on since; zero: never paused
+	LinkSince   time.Time // of that connection, or of its loss; start of the process when there never was one
 
 	BacklogObjects   int64     // received, not yet at the hub, not in quarantine
 	OldestBacklog    time.Time // when the oldest of them was received
@@ -120,6 +121,9 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 	if left, known := f.certificateLeft(); known && left < l.CertEnds && (left > 0 || f.Connected) {
 		out = append(out, certificateReason(left))
 	}
+	if f.paused() {
+		out = append(out, Reason{Code: Paused})
+	}
 	if f.stuck(l) {
 		out = append(out, Reason{Code: BacklogStuck, Count: f.BacklogObjects})
 	}
@@ -139,7 +143,7 @@ func busyReasons(f Facts, l Limits) []Reason {
 	switch {
 	case f.Starting:
 		return []Reason{{Code: Starting}}
-	case f.Shadow || f.BacklogObjects == 0 || f.barred() || f.gone(l.LinkDown) || f.stuck(l):
+	case f.Shadow || f.BacklogObjects == 0 || f.paused() || f.barred() || f.gone(l.LinkDown) || f.stuck(l):
 		return nil
 	case !f.Connected:
 		return []Reason{{Code: LinkAway, Count: f.BacklogObjects}}
@@ -192,14 +196,27 @@ func (f Facts) whyGone() ReasonCode {
 	return LinkDown
 }
 
+// paused says that somebody wants nothing to leave now. It ends by itself, but who
+// comes by is to see it: perhaps it was forgotten. Where nothing could leave anyway
+// that is what is told.
+func (f Facts) paused() bool { return f.Connected && f.Now.Before(f.PausedUntil) }
+
+// flowing is since when objects may leave: since there is a line, or since a pause ended.
+func (f Facts) flowing() time.Time {
+	if f.PausedUntil.After(f.LinkSince) {
+		return f.PausedUntil
+	}
+	return f.LinkSince
+}
+
 // stuck says that there is a line and something to send, both for long enough,
 // and nothing has moved, or one image has not while others did. A line that has
 // just come back gets its chance.
 func (f Facts) stuck(l Limits) bool {
-	if !f.Connected || f.Shadow || f.BacklogObjects == 0 {
+	if !f.Connected || f.Shadow || f.BacklogObjects == 0 || f.paused() {
 		return false
 	}
-	still := f.older(f.OldestBacklog, l.Stuck) && f.Now.Sub(f.LinkSince) >= l.Stuck && f.Now.Sub(f.LastProgress) >= l.Stuck
+	still := f.older(f.OldestBacklog, l.Stuck) && f.Now.Sub(f.flowing()) >= l.Stuck && f.Now.Sub(f.LastProgress) >= l.Stuck
 	return still || f.overdue(l)
 }
 
@@ -209,8 +226,8 @@ func (f Facts) overdue(l Limits) bool {
 	if f.OldestBacklog.IsZero() {
 		return false
 	}
-	outage := min(max(f.LinkSince.Sub(f.OldestBacklog), 0), l.CatchUp)
-	return f.older(f.OldestBacklog, l.Overdue) && f.Now.Sub(f.LinkSince) >= l.Overdue+outage
+	outage := min(max(f.flowing().Sub(f.OldestBacklog), 0), l.CatchUp)
+	return f.older(f.OldestBacklog, l.Overdue) && f.Now.Sub(f.flowing()) >= l.Overdue+outage
 }
 
 // older is false for the zero time: nothing is waiting.

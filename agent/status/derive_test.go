@@ -62,6 +62,19 @@ func TestStateFollowsFacts(t *testing.T) {
 		{"after a start nothing is received yet", func(f *Facts) { f.Starting = true }, CatchingUp, Starting},
 		{"after a start, without a hub", func(f *Facts) { f.Starting, f.Shadow, f.Connected = true, true, false }, CatchingUp, Starting},
 		{"the disk is full", func(f *Facts) { f.SpoolFull, f.FreeBytes = true, 0 }, Stopped, SpoolFull},
+		{"somebody paused sending", func(f *Facts) { f.PausedUntil = ago(-time.Minute) }, Attention, Paused},
+		{"a pause that holds images back is no fault", func(f *Facts) {
+			f.PausedUntil, f.BacklogObjects, f.OldestBacklog, f.LastProgress = ago(-time.Minute), 3, ago(2*time.Hour), ago(2*time.Hour)
+		}, Attention, Paused},
+		{"behind a pause images have their time to leave", func(f *Facts) {
+			f.PausedUntil, f.BacklogObjects, f.OldestBacklog, f.LastProgress = ago(4*time.Minute), 3, ago(2*time.Hour), ago(2*time.Hour)
+		}, CatchingUp, Backlog},
+		{"a pause has ended and nothing leaves", func(f *Facts) {
+			f.PausedUntil, f.BacklogObjects, f.OldestBacklog, f.LastProgress = ago(5*time.Minute), 3, ago(2*time.Hour), ago(2*time.Hour)
+		}, Attention, BacklogStuck},
+		{"a pause on a line that is gone is not what matters", func(f *Facts) {
+			f.PausedUntil, f.Connected, f.LinkSince, f.BacklogObjects, f.OldestBacklog = ago(-time.Minute), false, ago(5*time.Minute), 1, ago(time.Second)
+		}, Stopped, LinkDown},
 		{"the disk is nearly full", func(f *Facts) { f.FreeBytes = 1 << 30 }, Attention, SpaceLow},
 		{"quarantine", func(f *Facts) { f.Quarantined = 2 }, Attention, Quarantined},
 		{"refused by the archive or held before it", func(f *Facts) { f.Held = 1 }, Attention, HeldBack},

@@ -15,6 +15,7 @@ var promised = map[string]string{
 	"spool.objects":       "number", "spool.bytes": "number", "spool.free_bytes": "number",
 	"spool.unfinished": "number", "spool.scrub.position": "number", "spool.scrub.damaged": "number",
 	"uplink.connected": "bool", "uplink.transport": "string", "uplink.rate_bits_per_second": "number",
+	"uplink.lanes": "number", "uplink.cap_bits_per_second": "number", "uplink.rates.urgent": "number", "uplink.bytes_by_class.backfill": "number",
 	"uplink.backlog_objects": "number", "uplink.backlog_bytes": "number",
 }
 

@@ -95,28 +95,6 @@ type Recovering struct {
 	Total int64 `json:"total"`
 }
 
-// Transport of the uplink.
-type Transport string
-
-const (
-	QUIC        Transport = "quic"
-	TCP         Transport = "tcp"
-	NoTransport Transport = "none"
-)
-
-// Uplink is the line to the hub.
-type Uplink struct {
-	Connected         bool      `json:"connected"`
-	Transport         Transport `json:"transport"`
-	Hub               string    `json:"hub"`            // HOST:PORT of the node in use, "" when none is configured
-	Since             time.Time `json:"since,omitzero"` // of the present connection, or of its loss
-	RateBitsPerSecond int64     `json:"rate_bits_per_second"`
-	BacklogObjects    int64     `json:"backlog_objects"` // received, not yet at the hub
-	BacklogBytes      int64     `json:"backlog_bytes"`
-	BacklogStudies    int64     `json:"backlog_studies"`
-	LastError         string    `json:"last_error,omitempty"` // one line for technicians; never a UID or a name
-}
-
 // DICOM is the receiving side.
 type DICOM struct {
 	Associations int64  `json:"associations"`        // open now
@@ -155,6 +133,7 @@ const (
 	Damaged        ReasonCode = "damaged"           // attention: Count images are damaged or gone here; the hub has a good copy (P14)
 	HeldBack       ReasonCode = "held"              // attention: Count images were refused, or kept back, before the archive (P5)
 	Quarantined    ReasonCode = "quarantined"       // attention: Count images need somebody
+	Paused         ReasonCode = "paused"            // attention: somebody paused sending; it goes on by itself at Uplink.PausedUntil
 	UnknownCallers ReasonCode = "unknown_callers"   // attention: Count devices were refused lately
 	ArchiveLate    ReasonCode = "archive_late"      // attention: at the hub, not confirmed for long
 	SpaceLow       ReasonCode = "space_low"         // attention: the spool is nearly full
@@ -167,7 +146,7 @@ const (
 // ReasonCodes lists all of them.
 var ReasonCodes = []ReasonCode{
 	SpoolFailed, KeyMissing, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Lost, Damaged, HeldBack, Quarantined,
-	UnknownCallers, CertEnds, ArchiveLate, SpaceLow, Starting, LinkAway, Backlog, Shadow,
+	Paused, UnknownCallers, CertEnds, ArchiveLate, SpaceLow, Starting, LinkAway, Backlog, Shadow,
 }
 
 // Reason is a code and, where there is something to count, how many.

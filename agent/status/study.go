@@ -41,6 +41,8 @@ type Study struct {
 	Revision uint32 `json:"revision"`           // how often it was complete; above 1: images came, or were discarded, afterwards
 	Expected int64  `json:"expected,omitempty"` // instances that the modality announced; absent: it did not
 
+	Progress *Progress `json:"progress,omitempty"` // only while something of it is still to be sent
+
 	Hops  Hops `json:"hops"`
 	State Hop  `json:"state"` // see Hops.State
 	Test  bool `json:"test,omitempty"`

@@ -52,6 +52,7 @@ func (c *Config) sockets() []string {
 type control struct {
 	keeper *keeper
 	view   *view
+	tests  *lineTests
 
 	mu    sync.Mutex // guards trail
 	trail *audit.Log // made when it is first needed: the key is there when the spool is open
@@ -91,6 +92,7 @@ func (c *control) handler() http.Handler {
 	mux.HandleFunc("POST /objects/{id}/verify", c.verify)
 	mux.HandleFunc("GET /raw/{seq}", c.raw)
 	mux.HandleFunc("GET /studies", c.studies)
+	mux.HandleFunc("POST /linetest", c.lineTest)
 	mux.HandleFunc("POST /release", c.release)
 	mux.HandleFunc("POST /discard", c.discard)
 	mux.HandleFunc("POST /exported", c.exported)

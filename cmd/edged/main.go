@@ -25,6 +25,7 @@ type commands struct {
 	Demo     demoCmd     `cmd:"" help:"Hub, appliance and archive on this machine: sends sample studies and shows each hop."`
 	Check    checkCmd    `cmd:"" help:"Check a configuration."`
 	Status   statusCmd   `cmd:"" help:"What the page shows, in the terminal."`
+	LineTest lineTestCmd `cmd:"" name:"linetest" help:"Measure the line to the hub for some seconds, within the cap."`
 	Echo     echoCmd     `cmd:"" help:"C-ECHO to a DICOM node."`
 	Send     sendCmd     `cmd:"" help:"C-STORE files, folders or media to a DICOM node; goes on where it stopped."`
 	Backfill backfillCmd `cmd:"" help:"Bring what an old PACS holds to the appliance, study by study; goes on where it stopped."`

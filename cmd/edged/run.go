@@ -47,6 +47,8 @@ type appliance struct {
 	view   *view
 	page   *page.Page
 
+	lineTests *lineTests
+
 	catalogue   *catalogue // nil: no device may query
 	commitments *commitments
 	steps       *stepNotes
@@ -125,11 +127,13 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	if a.server, err = a.newServer(); err != nil {
 		return nil, err
 	}
-	feed := &feed{keeper: a.keeper, log: log, ledger: filepath.Join(cfg.DataDir, ledgerFile)}
+	feed := &feed{keeper: a.keeper, log: log, ledger: filepath.Join(cfg.DataDir, ledgerFile), going: newDepartures()}
 	a.sender = newSender(&a.cfg, feed, place, log)
+	a.lineTests = &lineTests{run: a.sender.testLine}
 	v := a.view
 	v.keeper, v.roster, v.sending, v.associations, v.enrolled = a.keeper, a.roster, a.sender.status, a.server.Established, a.sender.enrolled
 	v.certificate, v.commitments = a.sender.certificateUntil, a.commitments.pending
+	v.going, v.tested = feed.going, a.lineTests.last
 	zone, err := time.LoadLocation(cfg.Facility.TimeZone)
 	if err != nil {
 		return nil, err
@@ -227,7 +231,7 @@ func (a *appliance) listen() (all []listener, err error) {
 			}
 		}
 	}
-	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view}
+	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view, tests: a.lineTests}
 	if d.Listen != "" {
 		add("dicom", nil, func() (net.Listener, error) { return listenTCP("dicom.listen", d.Listen) })
 	}

@@ -62,7 +62,7 @@ func (s *sender) run(ctx context.Context) error {
 	s.hold(id)
 	link, err := uplink.New(uplink.Config{
 		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: s.feed, Keeper: s.feed, BootID: s.boot, DataDirID: s.place,
-		Software: "edged " + version, Shape: uplink.Shape{Rate: int64(s.cfg.Uplink.Rate)}, Logger: s.log,
+		Software: "edged " + version, Shape: uplink.Shape{Rate: int64(s.cfg.Uplink.Rate)}, Progress: s.feed.going.sent, Logger: s.log,
 	})
 	if err != nil {
 		return err

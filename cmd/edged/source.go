@@ -26,6 +26,7 @@ type feed struct {
 	device func() string // who this appliance is for the hub; nil in tests: nobody
 
 	reminder reminder
+	going    *departures // nil in tests: nobody looks
 }
 
 var (
@@ -45,6 +46,7 @@ func (f *feed) Lease(ctx context.Context, worst uint8) (uplink.Object, error) {
 		o, err := s.LeaseUrgent(ctx, leaseOwner, spool.Priority(worst))
 		if err == nil {
 			if u, ok := f.offer(s, o); ok {
+				f.going.begin(o)
 				return u, nil
 			}
 			continue
@@ -143,6 +145,7 @@ const (
 
 // Return gives a lease back. What is damaged has been set aside by the spool.
 func (f *feed) Return(o uplink.Object, why error) {
+	f.going.end(spool.ID(o.ID))
 	s, err := f.keeper.get()
 	if err != nil {
 		return // leases end with the spool
@@ -174,7 +177,17 @@ func (f *feed) AtHub(ctx context.Context, receipts []uplink.Receipt) error {
 	for i, r := range receipts {
 		rs[i] = spool.Receipt{ID: spool.ID(r.ID), Length: r.Length}
 	}
-	return unfit(f.log, s.AtHub(ctx, rs))
+	return f.kept(rs, s.AtHub(ctx, rs))
+}
+
+// kept ends the leases of what is durable now: of all, or of none that counts.
+func (f *feed) kept(rs []spool.Receipt, err error) error {
+	if err = unfit(f.log, err); err == nil {
+		for _, r := range rs {
+			f.going.end(r.ID)
+		}
+	}
+	return err
 }
 
 // Archived makes confirmations durable here; then, and only then, the spool may
@@ -188,7 +201,7 @@ func (f *feed) Archived(ctx context.Context, confirmations []uplink.Confirmation
 	for i, c := range confirmations {
 		rs[i] = spool.Receipt{ID: spool.ID(c.ID), Length: c.Length, At: c.At}
 	}
-	return unfit(f.log, s.Archived(ctx, rs))
+	return f.kept(rs, s.Archived(ctx, rs))
 }
 
 // unfit tells of statements that fit nothing here: they changed nothing, and

@@ -38,7 +38,15 @@ func (c *statusCmd) Run(p *process) error {
 		out.SetIndent("", "  ")
 		return out.Encode(st)
 	}
-	return printStatus(p.stdout, st, time.Now())
+	return printStatus(p.stdout, inZone(st, cfg), time.Now())
+}
+
+// inZone has the times said by the facility's clock, as the page says them.
+func inZone(st status.Status, cfg Config) status.Status {
+	if zone, err := time.LoadLocation(cfg.Facility.TimeZone); err == nil {
+		st.At = st.At.In(zone)
+	}
+	return st
 }
 
 // marks stand for the colours of the page.
@@ -56,7 +64,8 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
 	}
 	c := st.Counters
-	row("images", "%d received, %d at the hub, %d archived, %d refused, %d discarded", c.Received, c.AtHub, c.Archived, c.Refused, c.Discarded)
+	row("images", "%d received, %d at the hub, %d archived, %d discarded", c.Received, c.AtHub, c.Archived, c.Discarded)
+	row("refused", "%d images and connections", c.Refused)
 	if n := st.Findings.Unreadable; n > 0 {
 		row("findings", "header not readable: %d, handled like all others; `edged spool ls` shows which", n)
 	}
@@ -76,6 +85,9 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 	}
 	row("check", "all images last read again %s; %d since the start, %d damaged", ago(st.Spool.Scrub.PassedAt, now), st.Spool.Scrub.Objects, st.Spool.Scrub.Damaged)
 	row("line", "%s", line(st.Uplink))
+	for _, fact := range page.SayLine(st, now.In(st.At.Location()), "en") {
+		row("  "+lowered(fact.What), "%s", fact.Says)
+	}
 	row("DICOM", "AE title %s, %d associations, %s", st.AETitle, st.DICOM.Associations, ready(st.DICOM))
 	if c := st.DICOM.Commitments; c.Requests > 0 {
 		row("commitment", "%d requests of devices are not answered yet, for %d images; %d of them could not be delivered so far", c.Requests, c.Instances, c.Unreached)
@@ -113,6 +125,14 @@ func line(u status.Uplink) string {
 		return fmt.Sprintf("no connection to %s, %d objects (%s) wait: %s", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes), status.Shown(u.LastError))
 	}
 	return fmt.Sprintf("%s to %s, %.1f Mbit/s, %d objects (%s) wait", u.Transport, u.Hub, float64(u.RateBitsPerSecond)/1e6, u.BacklogObjects, inBytes(u.BacklogBytes))
+}
+
+// lowered makes a heading of the page a row of the terminal; names stay as they are.
+func lowered(s string) string {
+	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
+		return strings.ToLower(s[:1]) + s[1:]
+	}
+	return s
 }
 
 func ready(d status.DICOM) string {

@@ -27,6 +27,8 @@ type view struct {
 	enrolled     func() bool
 	certificate  func() time.Time // its end; zero: there is none
 	commitments  func() status.Commitments
+	going        *departures
+	tested       func() *status.LineTest
 	secret       []byte // of study keys
 	started      time.Time
 	bell         page.Bell
@@ -37,6 +39,7 @@ type view struct {
 	sent     int64     // bytes, at the last look
 	progress time.Time // when sent last grew
 	studies  map[string]studyFacts
+	paused   time.Time // until when sending was paused last
 
 	keysWrapped bool
 	keysAt      time.Time
@@ -68,10 +71,9 @@ func (v *view) Status() status.Status {
 		Facility: status.Facility{Code: v.cfg.Facility.Code, Name: v.cfg.Facility.Name},
 		AETitle:  v.cfg.Dicom.AETitle, Version: version, StartedAt: v.started, At: now,
 		CertificateUntil: v.certificate(), Warnings: v.warnings(), DICOM: status.DICOM{Associations: int64(v.associations()), Commitments: v.commitments()},
-		Uplink: status.Uplink{Connected: up.Connected, Transport: transport(up), Hub: up.Hub, Since: up.Since,
-			RateBitsPerSecond: up.RateBitsPerSecond, LastError: up.LastError},
+		Uplink: v.uplinkStatus(up),
 	}
-	facts := status.Facts{Now: now, Shadow: len(v.cfg.Uplink.Hubs) == 0, Enrolled: v.enrolled(), Connected: up.Connected, LinkSince: up.Since,
+	facts := status.Facts{Now: now, Shadow: len(v.cfg.Uplink.Hubs) == 0, Enrolled: v.enrolled(), Connected: up.Connected, LinkSince: up.Since, PausedUntil: v.pause(up.PausedUntil, now),
 		UnknownCallers: v.roster.strangersSince(now.Add(-time.Hour))}
 	facts.CertificateUntil = st.CertificateUntil
 	if facts.LinkSince.IsZero() {
@@ -97,13 +99,6 @@ func (v *view) Status() status.Status {
 func isOfKey(err error) bool {
 	return slices.ContainsFunc([]error{vault.ErrNoKey, vault.ErrTPM, vault.ErrNoTPM, vault.ErrDisagree, spool.ErrKey},
 		func(of error) bool { return errors.Is(err, of) })
-}
-
-func transport(up uplink.Status) status.Transport {
-	if up.Transport == "" {
-		return status.NoTransport
-	}
-	return status.Transport(up.Transport)
 }
 
 func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Facts) {
@@ -226,6 +221,7 @@ func (v *view) study(g spool.Group, f studyFacts) status.Study {
 		Archived: g.ByState[spool.Archived] + g.Forgotten, Held: g.ByState[spool.Held], Quarantined: g.ByState[spool.Quarantined]}
 	st := status.Study{Key: status.StudyKey(v.secret, g.Name), Modality: f.modality, Device: f.device,
 		Instances: h.Total(), Bytes: g.Bytes, FirstReceived: f.first, LastReceived: g.LastReceived, Hops: h, State: h.State()}
+	st.Progress = v.going.of(g)
 	st.Complete, st.Revision, st.Expected = g.Complete, g.Revision, g.Expected
 	if h.Reached(status.AtHub) == h.Total() {
 		st.AtHubAt = f.atHub

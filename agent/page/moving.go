@@ -1,0 +1,91 @@
+package page
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"edged/agent/status"
+)
+
+// movingView is a study of which something is still to be sent.
+type movingView struct {
+	Time         string // when it began to arrive
+	What, Device string
+	Sent, Total  int64 // for the bar
+	Bytes        string
+	Rate         string // "" when there is none
+	Left         string // how long, or why nobody knows
+}
+
+// How many studies are looked through for those on their way, and how many of these
+// are shown.
+const (
+	lookedAt    = 100
+	shownMoving = 4
+)
+
+// movingOf lists what is on its way, what arrives first first; more says what did
+// not fit. Without a line nothing is on its way.
+func movingOf(f facts, w *words) (out []movingView, more string) {
+	if !f.Status.Uplink.Connected {
+		return nil, ""
+	}
+	var on []status.Study
+	for _, s := range f.Studies {
+		if s.Progress != nil && !s.Test {
+			on = append(on, s)
+		}
+	}
+	slices.SortStableFunc(on, func(a, b status.Study) int {
+		return cmp.Or(soonest(a).Compare(soonest(b)), a.FirstReceived.Compare(b.FirstReceived))
+	})
+	if n := len(on) - shownMoving; n > 0 {
+		on, more = on[:shownMoving], w.Count("moving.more", int64(n))
+	}
+	names := deviceNames(f.Devices)
+	for _, s := range on {
+		out = append(out, f.moving(s, names, w))
+	}
+	return out, more
+}
+
+// soonest puts what has no end behind what has one, and what moves before what waits.
+func soonest(s status.Study) time.Time {
+	switch {
+	case !s.Progress.EndsAt.IsZero():
+		return s.Progress.EndsAt
+	case s.Progress.RateBitsPerSecond > 0:
+		return time.Unix(1<<40, 0)
+	}
+	return time.Unix(1<<41, 0)
+}
+
+func (f facts) moving(s status.Study, names map[string]string, w *words) movingView {
+	p := s.Progress
+	v := movingView{Time: f.moment(w, s.FirstReceived), What: modalityOf(s.Modality, w), Device: status.Shown(cmp.Or(names[s.Device], s.Device)),
+		Sent: p.SentBytes, Total: max(p.TotalBytes, p.SentBytes, 1), Bytes: w.Say("moving.bytes", "n", w.bytes(p.SentBytes), "total", w.bytes(p.TotalBytes)), Left: f.leftOf(s, w)}
+	if p.RateBitsPerSecond > 0 {
+		v.Rate = w.rate(p.RateBitsPerSecond)
+	}
+	return v
+}
+
+// leftOf promises a time only where somebody can know one.
+func (f facts) leftOf(s status.Study, w *words) string {
+	p := s.Progress
+	left := p.EndsAt.Sub(f.Now)
+	switch {
+	case f.Status.Uplink.PausedUntil.After(f.Now):
+		return w.Say("moving.paused")
+	case !p.EndsAt.IsZero() && left < 5*time.Second:
+		return w.Say("moving.soon")
+	case !p.EndsAt.IsZero() && s.Complete:
+		return w.Say("moving.left", "duration", w.duration(left))
+	case !p.EndsAt.IsZero():
+		return w.Say("moving.lefthere", "duration", w.duration(left))
+	case p.RateBitsPerSecond > 0 || s.Hops.Sending > 0:
+		return w.Say("moving.leaving")
+	}
+	return w.Say("moving.turn")
+}
