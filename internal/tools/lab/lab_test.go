@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,5 +65,27 @@ func TestMemoryIsReadInBytes(t *testing.T) {
 	}
 	if got, err := ParseKB(text, "VmSwap"); err == nil {
 		t.Errorf("missing: got %d, want an error", got)
+	}
+}
+
+// What children of children compute counts.
+func TestTreeSeesDescendants(t *testing.T) {
+	cmd := exec.Command("sh", "-c", "(while :; do :; done) & wait")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Skip(err)
+	}
+	defer func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		cmd.Wait()
+	}()
+	tree := (&Process{Cmd: cmd}).Tree()
+	err := Await(t.Context(), 30*time.Second, "a child to compute", func() bool {
+		tree.Look()
+		spent, err := tree.CPU()
+		return err == nil && spent >= 20*time.Millisecond
+	})
+	if own, _ := tree.root.CPU(); err != nil || own >= 20*time.Millisecond {
+		t.Errorf("%v; the process itself computed %v", err, own)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -40,24 +39,6 @@ func (p *Process) CPUWithChildren() (time.Duration, error) {
 	}
 	children, err := parseTicks(string(b), 13) // cutime, cstime
 	return own + children, err
-}
-
-// TreeCPU counts the process, its children that live or wait to be asked for, and
-// those that it has waited for.
-func (p *Process) TreeCPU() (time.Duration, error) {
-	total, err := p.CPUWithChildren()
-	all, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
-	for _, name := range all {
-		b, gone := os.ReadFile(name)
-		if gone != nil {
-			continue
-		}
-		if parent, bad := parseField(string(b), 1); bad == nil && parent == int64(p.Cmd.Process.Pid) {
-			own, _ := ParseCPU(string(b)) // parsed once already
-			total += own
-		}
-	}
-	return total, err
 }
 
 // PacketsIn is what network devices in the namespace of the process have received.

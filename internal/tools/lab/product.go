@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -76,11 +77,18 @@ func (a *Appliance) Start(ctx context.Context, l *Lab) (err error) {
 	if a.Process, err = l.Start(ctx, "edged", nil, a.Prefix, l.Program("edged"), "run", "-c", a.Config); err != nil {
 		return err
 	}
-	err = Await(ctx, 20*time.Second, "edged to be ready", func() bool { s, err := a.State(ctx); return err == nil && s.DICOM.Ready })
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, a.Said())
+	err = Await(ctx, 20*time.Second, "edged to be ready", func() bool {
+		s, err := a.State(ctx)
+		return err == nil && s.DICOM.Ready || Ended(a.Cmd)
+	})
+	if err == nil && Ended(a.Cmd) {
+		err = errors.New("edged ended")
 	}
-	return nil
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, a.Said())
+		a.Stop()
+	}
+	return err
 }
 
 // State asks the page.

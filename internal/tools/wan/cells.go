@@ -71,18 +71,14 @@ func (b *bench) repeat(ctx context.Context, o options, w wire, s *stock, p peer)
 
 // once lays the line anew, so that every peer meets the same luck.
 func (b *bench) once(ctx context.Context, o options, w wire, s *stock, p peer, seed uint64) (out outcome, err error) {
-	c := &cell{bench: b, stock: s, wire: w, limit: o.peerTime}
-	if p.ours {
+	c, done, err := b.newCell(ctx, w, s, seed)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	if c.limit = o.peerTime; p.ours {
 		c.limit = o.ourTime
 	}
-	if c.dir, err = b.Folder(b.Dir, "cell"); err != nil {
-		return out, err
-	}
-	defer os.RemoveAll(c.dir)
-	if c.stage, err = b.lay(ctx, w, seed); err != nil {
-		return out, err
-	}
-	defer func() { err = errors.Join(err, c.stage.close()) }()
 	before := c.relayCPU()
 	if out, err = p.carry(ctx, c); err != nil {
 		return out, err

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"time"
 
 	"edged/internal/tools/lab"
 )
@@ -16,7 +19,29 @@ type extra struct {
 
 func extraID(e extra) string { return e.id }
 
-var extras = []extra{}
+var extras = []extra{{"urgent", urgent}, {"blocked", blocked}}
+
+// newCell lays a line for a cell that is not one of the table; done clears up.
+func (b *bench) newCell(ctx context.Context, w wire, s *stock, seed uint64) (c *cell, done func() error, err error) {
+	c = &cell{bench: b, stock: s, wire: w}
+	if c.dir, err = b.Folder(b.Dir, "cell"); err != nil {
+		return nil, nil, err
+	}
+	if c.stage, err = b.lay(ctx, w, seed); err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return c, func() error { return errors.Join(c.stage.close(), os.RemoveAll(c.dir)) }, nil
+}
+
+// sleep waits, at most until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func sorted(v []float64) []float64 { slices.Sort(v); return v }
 
 // extra runs the sections that were asked for.
 func (p plan) extra(ctx context.Context, b *bench, o options, r *lab.Report) error {

@@ -91,6 +91,12 @@ func (s *stock) makeFiles(ctx context.Context, b *bench) error {
 	return err
 }
 
+// prepareEmpty is an appliance that has nothing to send.
+func (b *bench) prepareEmpty(ctx context.Context) (*stock, error) {
+	s := &stock{size: sizes[1]}
+	return s, s.makePair(ctx, b)
+}
+
 // makePair enrols an appliance and fills its spool while it has no hub.
 func (s *stock) makePair(ctx context.Context, b *bench) (err error) {
 	if s.pair, err = b.Folder(b.Dir, "pair-"+s.id); err != nil {
@@ -107,6 +113,9 @@ func (s *stock) makePair(ctx context.Context, b *bench) (err error) {
 	h.Stop()
 	if err != nil {
 		return err
+	}
+	if s.count == 0 {
+		return nil
 	}
 	if err := a.Start(ctx, b.Lab); err != nil {
 		return err

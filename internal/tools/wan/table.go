@@ -11,7 +11,8 @@ import (
 )
 
 // figureNames are the figures of the last line, in order.
-var figureNames = []string{"relay_Gbps", "relay_kpps"}
+var figureNames = []string{"relay_Gbps", "relay_kpps",
+	"urgent_100m_auto", "urgent_100m_quic", "urgent_100m_tcp", "urgent_1g_auto", "urgent_1g_quic", "urgent_1g_tcp", "fallback_s", "fallback_late_s"}
 
 // theRun says where the figures come from.
 func theRun(ctx context.Context, b *bench, o options) lab.Section {

@@ -29,19 +29,20 @@ func (c *cell) transfer(ctx context.Context, receiver *lab.Process, dir string, 
 	if err != nil {
 		return o, err
 	}
-	before, err := receiver.TreeCPU()
+	tree := receiver.Tree()
+	before, err := tree.CPU()
 	if err != nil {
 		return o, err
 	}
 	if err := start(all); err != nil {
 		return o, err
 	}
-	o, failed := c.follow(ctx, receiver, packets, all)
+	o, failed := c.follow(ctx, tree, receiver, packets, all)
 	o.objects, o.bytes = c.carried(dir)
 	for _, cmd := range all {
 		o.sender += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
-	after, err := receiver.TreeCPU()
+	after, err := tree.CPU()
 	o.receiver = after - before
 	o.rss[1], _ = receiver.Peak() // of a receiver that forks it says little
 	return o, errors.Join(failed, err)
@@ -72,9 +73,12 @@ func kill(all []*exec.Cmd) error {
 const firstPacket = 40 * time.Second
 
 // follow waits for the senders. Every process is waited for on return.
-func (c *cell) follow(ctx context.Context, receiver *lab.Process, packets int64, all []*exec.Cmd) (o outcome, err error) {
+func (c *cell) follow(ctx context.Context, tree *lab.Tree, receiver *lab.Process, packets int64, all []*exec.Cmd) (o outcome, err error) {
 	started, began := time.Now(), time.Time{}
-	for clock := time.NewTicker(tick); ; <-clock.C {
+	for clock, i := time.NewTicker(tick), 0; ; <-clock.C {
+		if i++; i%10 == 0 {
+			tree.Look()
+		}
 		if began.IsZero() {
 			if n, _ := receiver.PacketsIn(); n > packets { // an error shows as silence
 				began = time.Now()
