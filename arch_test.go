@@ -58,6 +58,7 @@ var goroutines = map[string]int{
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
 	"internal/tools/sim":      1, // a process each
+	"uplink/uplinktest/liar":  7, // of tests: listeners, connections and their readers, waited for when the test ends
 	"internal/tools/powercut": 3, // senders, loaders, a file system each
 	"uplink":                  4, // lane.go: its parts; team.go: a lane; tcpopen.go: an attempt at each address, waited for in race; ahead.go: who reads from the disk while the lane sends, waited for in Run
 }

@@ -313,7 +313,8 @@ type figures struct {
 	Bytes       int64
 	Virtual     time.Duration
 	Wire        int64
-	Connections int
+	Connections int // attempts, and how many of them by TCP
+	Streams     int
 }
 
 func (f figures) String() string {

@@ -70,7 +70,7 @@ func (s *simulation) judge(took time.Duration) {
 		s.t.Error(err)
 	}
 	c := s.sky.Counts()
-	f.Wire, f.Connections = c.Up, len(c.Opened)
+	f.Wire, f.Connections, f.Streams = c.Up, len(c.Opened), c.Streams
 	s.fewConnections(c.Opened, c.Most)
 	if !s.t.Failed() {
 		fmt.Println(f)

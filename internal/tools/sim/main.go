@@ -46,7 +46,7 @@ type figures struct {
 	Virtual     time.Duration
 	Wire        int64
 	Connections int
-	Repeats     int
+	Streams     int
 }
 
 // run adds up.
@@ -130,7 +130,7 @@ func (r *run) read(out []byte) (held []uint64) {
 		r.sum.Virtual += f.Virtual
 		r.sum.Wire += f.Wire
 		r.sum.Connections += f.Connections
-		r.sum.Repeats += f.Repeats
+		r.sum.Streams += f.Streams
 	}
 	return held
 }
@@ -138,8 +138,8 @@ func (r *run) read(out []byte) (held []uint64) {
 // line is what remains of it all.
 func (r *run) line(from, seeds uint64) string {
 	slices.Sort(r.failed)
-	text := fmt.Sprintf("sim: %d seeds from %d, %d objects of %.1f MB, %.1f MB sent, %d connections, %s of virtual time in %s (%s of CPU), %d failures",
-		seeds, from, r.sum.Objects, float64(r.sum.Bytes)/1e6, float64(r.sum.Wire)/1e6, r.sum.Connections,
+	text := fmt.Sprintf("sim: %d seeds from %d, %d objects of %.1f MB, %.1f MB sent, %d connections (%d by TCP), %s of virtual time in %s (%s of CPU), %d failures",
+		seeds, from, r.sum.Objects, float64(r.sum.Bytes)/1e6, float64(r.sum.Wire)/1e6, r.sum.Connections, r.sum.Streams,
 		r.sum.Virtual.Round(time.Second), r.took.Round(time.Second), r.cpu.Round(time.Second), len(r.failed))
 	for _, seed := range r.failed {
 		text += fmt.Sprintf("; repeat with: SIM_FROM=%d SIM_SEEDS=1 go test -run TestSimulation ./hub/receive", seed)

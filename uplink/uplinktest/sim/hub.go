@@ -102,7 +102,7 @@ func (s *Sky) Dial(ctx context.Context, _, hub string) (net.Conn, error) {
 		s.mu.Unlock()
 		return nil, fmt.Errorf("no such host %q", hub)
 	}
-	s.opened = append(s.opened, time.Now())
+	s.opened, s.dialled = append(s.opened, time.Now()), s.dialled+1
 	at := s.road.segment(down, 60, s.road.segment(up, 60, time.Now()))
 	s.mu.Unlock()
 	wait := time.NewTimer(time.Until(at))

@@ -24,6 +24,7 @@ type Sky struct {
 	public  map[string]*node          // the same, by the address that hubs see
 	streams map[*stream]struct{}      // ends at the appliance's side
 	opened  []time.Time               // when sockets and streams were
+	dialled int                       // streams among them
 	open    map[any]struct{}          // those that are
 	most    int                       // the most that ever were
 	numbers struct{ hub, client int } // of addresses given away
@@ -50,6 +51,7 @@ func New(seed uint64, line Line, idle time.Duration) *Sky {
 // Counts says what was opened by the appliance's side.
 type Counts struct {
 	Opened   []time.Time // when, one for each socket and stream
+	Streams  int         // how many of them were dialled
 	Most     int         // open at one time
 	Up, Down int64       // bytes on the wire, what was lost included
 }
@@ -58,7 +60,7 @@ type Counts struct {
 func (s *Sky) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Counts{append([]time.Time(nil), s.opened...), s.most, s.wire[up], s.wire[down]}
+	return Counts{append([]time.Time(nil), s.opened...), s.dialled, s.most, s.wire[up], s.wire[down]}
 }
 
 // opens counts x among what is open. s.mu is held.
