@@ -27,6 +27,8 @@ type Uplink struct {
 	lanes      []*lane               // the connected ones
 	mismatched map[dicom.ID]struct{} // objects with one digest mismatch behind them
 	tooBig     map[dicom.ID]uint8    // how often the hub had no room for an object
+
+	testing atomic.Bool // a line test is under way
 }
 
 // New checks c. It starts nothing.
