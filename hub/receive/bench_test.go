@@ -43,8 +43,10 @@ func (f fileSource) Open(_ context.Context, o uplink.Object, offset int64) (io.R
 // over loopback, both ends in this process, against a plain Go TLS copy of the same
 // bytes into one flushed file.
 func BenchmarkToHubDurable(b *testing.B) {
-	for _, c := range []struct{ n, size int }{{4000, 30 << 10}, {400, 512 << 10}, {8, 30 << 20}} {
-		b.Run(fmt.Sprintf("quic/%dKiB", c.size>>10), func(b *testing.B) { benchQUIC(b, c.n, c.size) })
+	for _, carrier := range []string{"quic", "tcp"} {
+		for _, c := range []struct{ n, size int }{{4000, 30 << 10}, {400, 512 << 10}, {8, 30 << 20}} {
+			b.Run(fmt.Sprintf("%s/%dKiB", carrier, c.size>>10), func(b *testing.B) { benchUplink(b, carrier, c.n, c.size) })
+		}
 	}
 	b.Run("tls/copy", func(b *testing.B) { benchTLS(b, 240<<20) })
 }
@@ -56,8 +58,9 @@ func report(b *testing.B, bytes int64, began time.Time, before time.Duration) {
 	b.ReportMetric(0, "ns/op")
 }
 
-func benchQUIC(b *testing.B, n, size int) {
+func benchUplink(b *testing.B, carrier string, n, size int) {
 	w := newWorld(b)
+	w.carrier = carrier
 	w.start()
 	dir := b.TempDir()
 	var took, used time.Duration

@@ -21,6 +21,7 @@ import (
 	"edged/internal/dicom"
 	"edged/uplink"
 	"edged/uplink/uplinktest"
+	"edged/uplink/wire/udp"
 )
 
 func bytesReader(b []byte) io.Reader { return bytes.NewReader(b) }
@@ -86,7 +87,7 @@ func samePort(addr string) (net.Listener, net.PacketConn, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		pc, err := net.ListenPacket("udp", l.Addr().String())
+		pc, err := udp.Listen(context.Background(), "udp", l.Addr().String(), udp.Options{})
 		if err == nil {
 			return l, pc, nil
 		}
