@@ -102,8 +102,15 @@ func (f facts) testOf(t *status.LineTest, w *words) (rowView, bool) {
 
 // pathOf is what is known of the way that a carrier takes.
 func pathOf(c status.Carrier, w *words) (out []string) {
-	if c.RTTMS > 0 {
-		out = append(out, w.Say("path.rtt", "ms", w.decimal(c.RTTMS)))
+	empty := c.RTTMS
+	if c.MinRTTMS > 0 {
+		empty = c.MinRTTMS
+	}
+	if empty > 0 {
+		out = append(out, w.Say("path.rtt", "ms", w.decimal(empty)))
+	}
+	if c.RTTMS >= 1.5*empty && c.RTTMS > 10 { // what stands in queues on the way
+		out = append(out, w.Say("path.full", "ms", w.decimal(c.RTTMS)))
 	}
 	if share, known := c.Loss(); known {
 		out = append(out, w.Say("path.loss", "percent", w.decimal(100*share)))

@@ -57,6 +57,9 @@ func SayTest(t status.LineTest, lang string) (out []string) {
 	f := facts{Now: t.At}
 	for _, c := range t.Carriers {
 		r := f.carrierOf(c, w)
+		if c.GoodputBits == 0 {
+			r.Says = w.Say("test.none")
+		}
 		out = append(out, strings.TrimSuffix(r.Label+": "+r.Says+" · "+r.Quiet, " · "))
 	}
 	if says := udpOf(t.UDPOpen, w); says != "" {
@@ -64,6 +67,9 @@ func SayTest(t status.LineTest, lang string) (out []string) {
 	}
 	if t.CapBits > 0 {
 		out = append(out, w.Say("line.cap", "rate", w.rate(t.CapBits)))
+	}
+	if t.BesideBits >= 1e6 {
+		out = append(out, w.Say("test.beside", "rate", w.rate(t.BesideBits)))
 	}
 	return out
 }

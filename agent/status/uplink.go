@@ -82,6 +82,7 @@ type Carrier struct {
 	GoodputBits int64     `json:"goodput_bits_per_second"` // data set bits when it was last measured under load; 0: never
 	MeasuredAt  time.Time `json:"measured_at,omitzero"`
 	RTTMS       float64   `json:"rtt_ms"`               // there and back; 0: not known
+	MinRTTMS    float64   `json:"min_rtt_ms,omitempty"` // of a line test: on the empty line
 	Sent        int64     `json:"packets_sent"`         // of the connected lanes
 	Lost        int64     `json:"packets_lost"`         // of these
 	MTU         int64     `json:"mtu"`                  // the largest packet that went through; 0: not known
@@ -117,13 +118,15 @@ type Node struct {
 // LineTest is the result of a test of the line: some seconds at full speed within
 // the cap, on connections of its own.
 type LineTest struct {
-	At        time.Time `json:"at"` // when it ended
-	Seconds   float64   `json:"seconds"`
-	CapBits   int64     `json:"cap_bits_per_second"` // that it kept to; 0: unlimited
-	UDPOpen   *bool     `json:"udp_open"`            // null: not known
-	Transport Transport `json:"transport"`           // that carried most
-	Carriers  []Carrier `json:"carriers"`            // what each carried
-	Error     string    `json:"error,omitempty"`     // it could not be done: why
+	At         time.Time `json:"at"`  // when it ended
+	Hub        string    `json:"hub"` // HOST:PORT of the node
+	Seconds    float64   `json:"seconds"`
+	CapBits    int64     `json:"cap_bits_per_second"`    // that it kept to, on the wire; 0: unlimited
+	BesideBits int64     `json:"beside_bits_per_second"` // of images that were sent meanwhile
+	UDPOpen    *bool     `json:"udp_open"`               // null: not known
+	Transport  Transport `json:"transport"`              // that carried most
+	Carriers   []Carrier `json:"carriers"`               // what each carried
+	Error      string    `json:"error,omitempty"`        // it could not be done: why
 }
 
 // Of returns the line of a transport, zero when there is none.

@@ -85,6 +85,9 @@ func (l *lineTests) do(ctx context.Context) (status.LineTest, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy = false
+	if t.Carriers == nil {
+		t.Carriers = []status.Carrier{}
+	}
 	if ctx.Err() != nil {
 		return t, ctx.Err() // whoever asked went away: that says nothing of the line
 	}
