@@ -76,6 +76,11 @@ func (l *lane) atHub(ctx context.Context, frames []wire.Frame) error {
 			receipts = append(receipts, Receipt{ID: dicom.ID(r.ID), Length: r.Length})
 		}
 	}
+	l.u.keeping.RLock()
+	defer l.u.keeping.RUnlock()
+	if receipts = l.standing(receipts); len(receipts) == 0 {
+		return nil
+	}
 	if err := l.u.c.Keeper.AtHub(ctx, receipts); err != nil {
 		return fmt.Errorf("keep receipts: %w", err)
 	}
@@ -89,6 +94,43 @@ func (l *lane) atHub(ctx context.Context, frames []wire.Frame) error {
 		}
 	}
 	return nil
+}
+
+// standing drops the receipts of objects of which the hub has said since, on
+// another lane, that it lost them. They are offered again.
+func (l *lane) standing(receipts []Receipt) (list []Receipt) {
+	for _, r := range receipts {
+		l.mu.Lock()
+		f := l.flights[r.ID]
+		void := f != nil && f.void
+		l.mu.Unlock()
+		if void {
+			l.giveBack(f, ErrLost)
+			continue
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// lostAtHub tells the Keeper what the hub lost. A receipt for one of these that
+// is under way on any lane may be older than the loss, and counts no more.
+func (u *Uplink) lostAtHub(ctx context.Context, ids []dicom.ID) error {
+	u.keeping.Lock()
+	defer u.keeping.Unlock()
+	u.mu.Lock()
+	lanes := append([]*lane(nil), u.lanes...)
+	u.mu.Unlock()
+	for _, l := range lanes {
+		l.mu.Lock()
+		for _, id := range ids {
+			if f := l.flights[id]; f != nil {
+				f.void = true
+			}
+		}
+		l.mu.Unlock()
+	}
+	return u.c.Keeper.Lost(ctx, ids)
 }
 
 func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
@@ -143,7 +185,7 @@ func (l *lane) keepProblems(ctx context.Context, list []wire.Problem) error {
 		for i, p := range list {
 			ids[i] = dicom.ID(p.ID)
 		}
-		return l.u.c.Keeper.Lost(ctx, ids)
+		return l.u.lostAtHub(ctx, ids)
 	}
 	troubles := make([]Trouble, len(list))
 	for i, p := range list {

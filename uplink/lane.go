@@ -100,6 +100,7 @@ type flight struct {
 	state  state
 	offset int64     // from which the hub wants bytes
 	since  time.Time // of state
+	void   bool      // its receipt counts no more, see lostAtHub
 }
 
 // state says what the hub may say about a flight.

@@ -16,6 +16,8 @@ type Uplink struct {
 	shape *shape
 	meter meter
 
+	keeping sync.RWMutex // orders receipts and losses of different lanes
+
 	byQUIC, byTCP atomic.Int64 // data set bytes
 
 	readers sync.WaitGroup // of all lanes, see sender.keepReading

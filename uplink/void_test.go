@@ -1,0 +1,54 @@
+package uplink
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"edged/internal/dicom"
+	"edged/uplink/wire"
+)
+
+// scribe writes down what a Keeper is told, in its order.
+type scribe struct {
+	endless
+	told []string
+}
+
+func (s *scribe) AtHub(_ context.Context, r []Receipt) error {
+	for range r {
+		s.told = append(s.told, "at hub")
+	}
+	return nil
+}
+
+func (s *scribe) Lost(context.Context, []dicom.ID) error {
+	s.told = append(s.told, "lost")
+	return nil
+}
+
+func (s *scribe) Return(_ Object, why error) { s.told = append(s.told, "returned: "+why.Error()) }
+
+// TestAReceiptOlderThanTheLossOnAnotherLane: two lanes are two orders. What the
+// hub has lost must not be taken to be there because its receipt was slower.
+func TestAReceiptOlderThanTheLossOnAnotherLane(t *testing.T) {
+	s := &scribe{endless: endless{wake: make(chan struct{}, 1)}}
+	u := &Uplink{c: Config{Source: s, Keeper: s}}
+	slow := &lane{u: u, flights: map[dicom.ID]*flight{}, numbers: map[uint64]*flight{}, room: make(chan struct{}, 1)}
+	id := dicom.ID{1}
+	slow.flights[id] = &flight{Object: Object{ID: id, Length: 5}, number: 1, state: needless}
+	u.lanes = []*lane{slow}
+	if err := u.lostAtHub(t.Context(), []dicom.ID{id}); err != nil {
+		t.Fatal(err)
+	}
+	receipt := []wire.Received{{ID: wire.ID(id), Length: 5}}
+	if err := slow.believe(receipt); err != nil {
+		t.Fatalf("a receipt that is late is no lie: %v", err)
+	}
+	if err := slow.atHub(t.Context(), []wire.Frame{&wire.Receipt{Receipts: receipt}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"lost", "returned: " + ErrLost.Error()}; !slices.Equal(s.told, want) {
+		t.Errorf("the Keeper and the Source were told %q, want %q", s.told, want)
+	}
+}
