@@ -97,21 +97,24 @@ func (l *Lab) Start(ctx context.Context, name string, env, prefix []string, path
 	return p, nil
 }
 
-// Command is one that ends in order with its context, and with this process.
+// Command is one that ends in order with its context, and with this process. It
+// leads a group of its own, so that what it has started can be ended with it.
 func Command(ctx context.Context, env, prefix []string, path string, args ...string) *exec.Cmd {
 	line := append(append(slices.Clone(prefix), path), args...)
 	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
 	return cmd
 }
 
-// Stop ends the process and waits for it. Its error is that it was ended.
+// Stop ends the process and waits for it, then ends what it left behind: a server
+// that forks may leave children that hold its port. Its error is that it was ended.
 func (p *Process) Stop() {
 	p.cancel()
 	p.Cmd.Wait()
+	syscall.Kill(-p.Cmd.Process.Pid, syscall.SIGKILL)
 	p.lab.running = slices.DeleteFunc(p.lab.running, func(other *Process) bool { return other == p })
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,20 +42,24 @@ func (p *Process) CPUWithChildren() (time.Duration, error) {
 	return own + children, err
 }
 
-// PacketsIn is what network devices in the namespace of the process have received.
-func (p *Process) PacketsIn() (n int64, err error) {
+// Net is what network devices have received.
+type Net struct{ Packets, Bytes int64 }
+
+// NetIn is what those in the namespace of the process have received.
+func (p *Process) NetIn() (n Net, err error) {
 	b, err := os.ReadFile(p.file("net/dev"))
 	if err != nil {
-		return 0, err
+		return n, err
 	}
 	for line := range strings.Lines(string(b)) {
-		_, counts, ok := strings.Cut(line, ":")
+		_, counts, ok := strings.Cut(line, ":") // a heading has none
 		if fields := strings.Fields(counts); ok && len(fields) > 1 {
-			packets, _ := strconv.ParseInt(fields[1], 10, 64) // a heading has no colon
-			n += packets
+			bytes, err1 := strconv.ParseInt(fields[0], 10, 64)
+			packets, err2 := strconv.ParseInt(fields[1], 10, 64)
+			n.Bytes, n.Packets, err = n.Bytes+bytes, n.Packets+packets, errors.Join(err, err1, err2)
 		}
 	}
-	return n, nil
+	return n, err
 }
 
 // Ended reports whether the process has ended; it is still to be waited for.

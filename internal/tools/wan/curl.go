@@ -69,7 +69,7 @@ func curl(ctx context.Context, c *cell) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	receiver, err := c.listener(ctx, "put", nil, self, putVerb, c.far.at(peerPort), into)
+	receiver, err := c.listener(ctx, "put", nil, self, putVerb, c.far.at(c.port), into)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -83,7 +83,7 @@ func (c *cell) curlList() (string, error) {
 	var text strings.Builder
 	for i := range c.count {
 		name := fmt.Sprintf("%06d.dcm", i)
-		fmt.Fprintf(&text, "upload-file = %q\nurl = \"https://%s/%s\"\n", filepath.Join(c.files, name), c.far.at(peerPort), name)
+		fmt.Fprintf(&text, "upload-file = %q\nurl = \"https://%s/%s\"\n", filepath.Join(c.files, name), c.far.at(c.port), name)
 	}
 	path := filepath.Join(c.dir, "curl.txt")
 	return path, os.WriteFile(path, []byte(text.String()), 0o600)

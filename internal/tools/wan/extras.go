@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"edged/internal/tools/lab"
@@ -24,6 +25,8 @@ var extras = []extra{{"urgent", urgent}, {"blocked", blocked}}
 // newCell lays a line for a cell that is not one of the table; done clears up.
 func (b *bench) newCell(ctx context.Context, w wire, s *stock, seed uint64) (c *cell, done func() error, err error) {
 	c = &cell{bench: b, stock: s, wire: w}
+	b.cells++
+	c.port = strconv.Itoa(6000 + b.cells%1000) // nobody waits for what the cell before left on its port
 	if c.dir, err = b.Folder(b.Dir, "cell"); err != nil {
 		return nil, nil, err
 	}

@@ -31,23 +31,37 @@ func (r results) judge(p plan, figures map[string]string) lab.Section {
 
 func (r results) judgeCell(s *lab.Section, w wire, z size) {
 	auto, quic, tcp := r.of(w, z, ourAuto), r.of(w, z, ourQUIC), r.of(w, z, ourTCP)
-	row := func(what string, goal, got float64, format string) {
-		if goal > 0 {
-			verdict, measured := lab.NotMeasured, "–"
-			if got > 0 {
-				verdict, measured = lab.Verdict(got >= goal), fmt.Sprintf(format, got)
-			}
-			s.Row(w.String(), z.id, what, "≥ "+fmt.Sprintf(format, goal), measured, verdict)
+	row := func(what string, goal, got, late float64, format string) {
+		if goal == 0 {
+			return
 		}
+		verdict, measured := lab.NotMeasured, "–"
+		if got > 0 {
+			verdict, measured = lab.Verdict(got >= goal), fmt.Sprintf(format, got)
+		}
+		if late > 0 {
+			measured += fmt.Sprintf(" (second half "+format+")", late)
+		}
+		s.Row(w.String(), z.id, what, "≥ "+fmt.Sprintf(format, goal), measured, verdict)
 	}
 	rate := float64(w.rate)
-	to := func(o outcome, other string) float64 { return lab.Per(o.rate(), r.of(w, z, other).rate()) }
-	row("auto, of the line", w.goals.line, lab.Per(auto.rate(), rate), "%.2f")
-	row("QUIC lanes, of the line", w.goals.quic, lab.Per(quic.rate(), rate), "%.2f")
-	row("auto, to default C-STORE", w.goals.plain, to(auto, plainStore), "%.0f×")
-	row("auto, to tuned C-STORE", w.goals.tuned, to(auto, tunedStore), "%.0f×")
-	row("QUIC lanes, to Go TLS", w.goals.tlsQUIC, to(quic, plainTLS), "%.2f×")
-	row("TLS lanes, to Go TLS", w.goals.tlsTCP, to(tcp, plainTLS), "%.2f×")
+	to := func(o outcome, other string) (whole, late float64) {
+		p := r.of(w, z, other)
+		return lab.Per(o.rate(), p.rate()), lab.Per(o.steady, p.steady)
+	}
+	against := func(what string, o outcome, other string, goal float64, format string) {
+		if most := lab.Per(rate, r.of(w, z, other).rate()); most > 0 && most < goal {
+			what += fmt.Sprintf(" (the whole line is "+format+")", most)
+		}
+		whole, late := to(o, other)
+		row(what, goal, whole, late, format)
+	}
+	row("auto, of the line", w.goals.line, lab.Per(auto.rate(), rate), lab.Per(auto.steady, rate), "%.2f")
+	row("QUIC lanes, of the line", w.goals.quic, lab.Per(quic.rate(), rate), lab.Per(quic.steady, rate), "%.2f")
+	against("auto, to default C-STORE", auto, plainStore, w.goals.plain, "%.3g×")
+	against("auto, to tuned C-STORE", auto, tunedStore, w.goals.tuned, "%.3g×")
+	against("QUIC lanes, to Go TLS", quic, plainTLS, w.goals.tlsQUIC, "%.2f×")
+	against("TLS lanes, to Go TLS", tcp, plainTLS, w.goals.tlsTCP, "%.2f×")
 }
 
 // judgeMemory takes the worst of all cells.

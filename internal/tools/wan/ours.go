@@ -18,8 +18,8 @@ func ours(transport string) func(context.Context, *cell) (outcome, error) {
 			return outcome{}, err
 		}
 		defer h.Stop()
-		packets, err := h.PacketsIn()
-		if err != nil {
+		w := watch{cell: c, hub: h, pace: pace{receiver: h.Process, limit: c.limit}}
+		if err := w.pace.zero(); err != nil {
 			return outcome{}, err
 		}
 		before, err := h.CPU()
@@ -30,8 +30,8 @@ func ours(transport string) func(context.Context, *cell) (outcome, error) {
 			return outcome{}, err
 		}
 		defer a.Stop()
-		w := watch{cell: c, hub: h, appliance: a}
-		o, err := w.run(ctx, packets)
+		w.appliance = a
+		o, err := w.run(ctx)
 		return o, errors.Join(err, w.account(&o, before))
 	}
 }
@@ -62,6 +62,7 @@ type watch struct {
 	*cell
 	hub       *lab.Hub
 	appliance *lab.Appliance
+	pace      pace
 	cpu       time.Duration // of the appliance before its first packet
 	samples   []sample
 }
@@ -78,12 +79,11 @@ type sample struct {
 const look = 25 * time.Millisecond
 
 // run ends when all is at the hub, or the time is over.
-func (w *watch) run(ctx context.Context, packets int64) (o outcome, err error) {
+func (w *watch) run(ctx context.Context) (o outcome, err error) {
 	var began time.Time
 	err = lab.Await(ctx, firstPacket, "the first packet", func() bool {
-		n, _ := w.hub.PacketsIn() // an error shows as silence
 		began = time.Now()
-		return n > packets
+		return w.pace.started()
 	})
 	if err != nil {
 		return o, fmt.Errorf("%w: %s", err, w.appliance.Said())
@@ -98,6 +98,7 @@ func (w *watch) run(ctx context.Context, packets int64) (o outcome, err error) {
 		}
 		now := sample{time.Since(began), s.Counters.AtHub, s.Uplink.Transport, s.Uplink.Lanes}
 		w.samples = append(w.samples, now)
+		w.pace.look(now.at)
 		if o.cut = now.at > w.limit; o.cut || now.objects == int64(w.count) {
 			o.seconds, o.objects = now.at.Seconds(), int(now.objects)
 			return o, nil
@@ -118,29 +119,9 @@ func (w *watch) account(o *outcome, hubBefore time.Duration) error {
 	var err2, err3 error
 	o.rss[0], err2 = w.appliance.Peak()
 	o.rss[1], err3 = w.hub.Peak()
-	o.steady = w.steady()
+	o.steady = w.pace.steady(*o)
 	o.said = w.story()
 	return errors.Join(err, err1, err2, err3)
-}
-
-// steady is the rate of receipts from half of the time on. Objects are whole: with
-// few of them it is not known.
-func (w *watch) steady() float64 {
-	if len(w.samples) == 0 {
-		return 0
-	}
-	last := w.samples[len(w.samples)-1]
-	for _, s := range w.samples {
-		if s.at < last.at/2 {
-			continue
-		}
-		n := last.objects - s.objects
-		if n < 20 {
-			return 0
-		}
-		return lab.Per(float64(n*w.bytes)*8, (last.at - s.at).Seconds())
-	}
-	return 0
 }
 
 // story is the carriers in the order in which they carried, how often that

@@ -12,7 +12,7 @@ type outcome struct {
 	bytes    int64   // of data sets, those that are cut off included
 	seconds  float64 // from the first packet on the line
 	cut      bool    // the time was over
-	steady   float64 // bits a second over the second half; 0: not known
+	steady   float64 // bits a second in the second half of the time; 0: not known
 	sender   time.Duration
 	receiver time.Duration // CPU
 	relay    time.Duration

@@ -67,7 +67,7 @@ func cStore(env []string, associations int) func(context.Context, *cell) (outcom
 		if associations > 1 {
 			args = append(args, "--fork")
 		}
-		receiver, err := c.listener(ctx, "storescp", env, "storescp", append(args, peerPort)...)
+		receiver, err := c.listener(ctx, "storescp", env, "storescp", append(args, c.port)...)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -81,7 +81,7 @@ func (c *cell) storescu(ctx context.Context, env []string, associations int) (al
 	if env != nil {
 		args = append(args, "--max-send-pdu", "131072", "--max-pdu", "131072")
 	}
-	args = append(args, c.far.address, peerPort)
+	args = append(args, c.far.address, c.port)
 	for i := range associations {
 		parts := c.few[i : i+1]
 		if associations == 1 {
@@ -98,7 +98,7 @@ func (c *cell) listener(ctx context.Context, name string, env []string, program 
 	if err != nil {
 		return nil, err
 	}
-	err = lab.Await(ctx, 20*time.Second, name+" to listen", func() bool { return c.far.open(peerPort) })
+	err = lab.Await(ctx, 20*time.Second, name+" to listen", func() bool { return c.far.open(c.port) })
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, p.Said())
 		p.Stop()
@@ -139,13 +139,13 @@ func rsync(ctx context.Context, c *cell) (outcome, error) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return outcome{}, err
 	}
-	receiver, err := c.listener(ctx, "rsync", nil, "rsync", "--daemon", "--no-detach", "--port", peerPort, "--config", config)
+	receiver, err := c.listener(ctx, "rsync", nil, "rsync", "--daemon", "--no-detach", "--port", c.port, "--config", config)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer receiver.Stop()
 	return c.transfer(ctx, receiver, into, lab.Command(ctx, nil, c.near.prefix(),
-		"rsync", "--recursive", "--whole-file", "--inplace", c.files+"/", "rsync://"+c.far.at(peerPort)+"/in/"))
+		"rsync", "--recursive", "--whole-file", "--inplace", c.files+"/", "rsync://"+c.far.at(c.port)+"/in/"))
 }
 
 // goTLS is two processes of this program.
@@ -154,10 +154,10 @@ func goTLS(ctx context.Context, c *cell) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	receiver, err := c.listener(ctx, "tls", nil, self, tlscopy.Verb, "receive", c.far.at(peerPort), c.dir, "no-flush")
+	receiver, err := c.listener(ctx, "tls", nil, self, tlscopy.Verb, "receive", c.far.at(c.port), c.dir, "no-flush")
 	if err != nil {
 		return outcome{}, err
 	}
 	defer receiver.Stop()
-	return c.transfer(ctx, receiver, c.dir, lab.Command(ctx, nil, c.near.prefix(), self, tlscopy.Verb, "send", c.far.at(peerPort), c.files, fmt.Sprint(c.bytes)))
+	return c.transfer(ctx, receiver, c.dir, lab.Command(ctx, nil, c.near.prefix(), self, tlscopy.Verb, "send", c.far.at(c.port), c.files, fmt.Sprint(c.bytes)))
 }

@@ -51,6 +51,7 @@ type bench struct {
 	net         *netlab.Lab
 	here, there end // of a line
 	loop        end // of none
+	cells       int // so far
 	stock       map[string]*stock
 }
 

@@ -47,11 +47,13 @@ func tell(carriers []string, lanes, most int) string {
 		return ""
 	}
 	text := strings.Join(carriers, " → ")
-	if lanes > 0 {
+	switch {
+	case most > lanes:
+		text += fmt.Sprintf(", %d lanes at the end, %d at most", lanes, most)
+	case lanes == 1:
+		text += ", 1 lane"
+	case lanes > 1:
 		text += fmt.Sprintf(", %d lanes", lanes)
-	}
-	if most > lanes {
-		text += fmt.Sprintf(" (%d at most)", most)
 	}
 	return text
 }

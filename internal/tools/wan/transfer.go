@@ -18,6 +18,7 @@ type cell struct {
 	wire
 	limit time.Duration
 	dir   string // empty, for this cell only
+	port  string // of its peer's receiver
 }
 
 // transfer starts the senders and measures until they have ended, or the time is
@@ -25,8 +26,8 @@ type cell struct {
 // is nobody's fault here. Dir is where the receiver writes files.
 func (c *cell) transfer(ctx context.Context, receiver *lab.Process, dir string, all ...*exec.Cmd) (o outcome, err error) {
 	lab.Settle(c.dir)
-	packets, err := receiver.PacketsIn()
-	if err != nil {
+	pace := pace{receiver: receiver, limit: c.limit}
+	if err := pace.zero(); err != nil {
 		return o, err
 	}
 	tree := receiver.Tree()
@@ -37,10 +38,11 @@ func (c *cell) transfer(ctx context.Context, receiver *lab.Process, dir string, 
 	if err := start(all); err != nil {
 		return o, err
 	}
-	o, failed := c.follow(ctx, tree, receiver, packets, all)
+	o, failed := c.follow(ctx, tree, &pace, all)
 	o.objects, o.bytes = c.carried(dir)
+	o.steady = pace.steady(o)
 	for _, cmd := range all {
-		o.sender += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+		o.sender += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime() // less what planning took
 	}
 	after, err := tree.CPU()
 	o.receiver = after - before
@@ -73,16 +75,18 @@ func kill(all []*exec.Cmd) error {
 const firstPacket = 40 * time.Second
 
 // follow waits for the senders. Every process is waited for on return.
-func (c *cell) follow(ctx context.Context, tree *lab.Tree, receiver *lab.Process, packets int64, all []*exec.Cmd) (o outcome, err error) {
+func (c *cell) follow(ctx context.Context, tree *lab.Tree, pace *pace, all []*exec.Cmd) (o outcome, err error) {
 	started, began := time.Now(), time.Time{}
 	for clock, i := time.NewTicker(tick), 0; ; <-clock.C {
 		if i++; i%10 == 0 {
 			tree.Look()
 		}
 		if began.IsZero() {
-			if n, _ := receiver.PacketsIn(); n > packets { // an error shows as silence
-				began = time.Now()
+			if pace.started() {
+				began, o.sender = time.Now(), -planned(all)
 			}
+		} else {
+			pace.look(time.Since(began))
 		}
 		o.seconds = time.Since(began).Seconds()
 		switch {
@@ -97,6 +101,15 @@ func (c *cell) follow(ctx context.Context, tree *lab.Tree, receiver *lab.Process
 			return o, kill(all)
 		}
 	}
+}
+
+// planned is what the senders have computed so far.
+func planned(all []*exec.Cmd) (total time.Duration) {
+	for _, cmd := range all {
+		spent, _ := (&lab.Process{Cmd: cmd}).CPU() // who has ended planned little
+		total += spent
+	}
+	return total
 }
 
 func ended(all []*exec.Cmd) bool {
