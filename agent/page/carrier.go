@@ -129,7 +129,10 @@ func (w *words) decimal(v float64) string {
 	}
 	text := strconv.FormatFloat(v, 'f', digits, 64)
 	if strings.Trim(text, "0.") == "" {
-		return "0"
+		if v <= 0 {
+			return "0"
+		}
+		text = "< 0.01"
 	}
 	return strings.Replace(text, ".", w.decimalMark(), 1)
 }

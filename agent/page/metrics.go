@@ -129,7 +129,7 @@ var measures = []measure{
 		func(s status.Status) int64 { return aside(s.Uplink.Nodes) }),
 	counter("uplink_bytes_total", "Bytes of data sets that left, since the start.",
 		func(s status.Status) int64 { return s.Uplink.BytesSent }),
-	counter("uplink_wire_bytes_total", "The same with what carries them, as the cap counts it.",
+	counter("uplink_wire_bytes_total", "The same with what carries them, and line tests, as the cap counts it.",
 		func(s status.Status) int64 { return s.Uplink.WireBytes }),
 	counter("uplink_receipts_total", "Receipts of the hub that were believed, since the start.",
 		func(s status.Status) int64 { return s.Uplink.Receipts }),

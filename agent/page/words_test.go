@@ -190,6 +190,7 @@ func TestNumbersAndTimesFollowTheLanguage(t *testing.T) {
 		{it.bytes(0), "0\u00a0B"}, {it.bytes(999), "999\u00a0B"}, {it.bytes(1_234_000_000), "1,2\u00a0GB"}, {en.bytes(1_234_000_000), "1.2\u00a0GB"},
 		{it.bytes(999_999), "1,0\u00a0MB"}, {it.bytes(9_960_000), "10\u00a0MB"}, {de.bytes(31_400_000_000), "31\u00a0GB"},
 		{it.rate(940_000_000), "940\u00a0Mbit/s"}, {it.rate(0), "0\u00a0bit/s"},
+		{it.decimal(0), "0"}, {it.decimal(0.002), "< 0,01"}, {en.decimal(0.024), "0.02"}, {de.decimal(1.44), "1,4"}, {it.decimal(21.3), "21"},
 		{it.duration(0), "1 secondo"}, {it.duration(12 * time.Second), "12 secondi"}, {en.duration(61 * time.Second), "2 minutes"},
 		{de.duration(time.Hour), "1 Stunde"}, {it.duration(30 * 24 * time.Hour), "30 giorni"},
 		{it.moment(before(time.Minute), morning), "08:41"}, {de.moment(before(15*time.Hour), morning), "gestern 17:42"},

@@ -39,7 +39,7 @@ type Uplink struct {
 	PausedUntil time.Time `json:"paused_until,omitzero"`        // somebody paused sending; it goes on by itself
 
 	BytesSent   int64   `json:"bytes_sent"`     // since the start, of data sets
-	WireBytes   int64   `json:"wire_bytes"`     // the same with what carries them, as the cap counts it
+	WireBytes   int64   `json:"wire_bytes"`     // the same with what carries them, and line tests, as the cap counts it
 	BytesLeft   Classes `json:"bytes_by_class"` // of bytes_sent, by priority
 	Receipts    int64   `json:"receipts"`       // believed since the start
 	InFlight    int64   `json:"in_flight"`      // instances offered without an answer to the end

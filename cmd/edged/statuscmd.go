@@ -124,7 +124,7 @@ func line(u status.Uplink) string {
 	case !u.Connected:
 		return fmt.Sprintf("no connection to %s, %d objects (%s) wait: %s", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes), status.Shown(u.LastError))
 	}
-	return fmt.Sprintf("%s to %s, %.1f Mbit/s, %d objects (%s) wait", u.Transport, u.Hub, float64(u.RateBitsPerSecond)/1e6, u.BacklogObjects, inBytes(u.BacklogBytes))
+	return fmt.Sprintf("connected to %s, %d objects (%s) wait", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes))
 }
 
 // lowered makes a heading of the page a row of the terminal; names stay as they are.
