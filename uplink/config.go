@@ -45,7 +45,7 @@ type Config struct {
 
 	Transport          string // "auto", "quic" or "tcp". If empty, auto: both are tried, and what carries more stays.
 	LanesMin, LanesMax int    // connections side by side, 1 to 32. If zero, 1 and 32.
-	Proxy              string // HTTP CONNECT, http://[USER:PASSWORD@]HOST:PORT; leads TCP lanes only. If empty, none.
+	Proxy              string // HTTP CONNECT, HOST:PORT or http://[USER:PASSWORD@]HOST:PORT; leads TCP lanes only. If empty, none.
 	DSCP               uint8  // of all that is sent, 0 to 63 (RFC 2474)
 
 	// Progress is told of each part of an object that has left, and how many of
@@ -55,7 +55,8 @@ type Config struct {
 	// Packets opens a socket for a lane to a hub. If nil, a UDP socket.
 	Packets func(ctx context.Context, hub string) (net.PacketConn, net.Addr, error)
 
-	// Dial opens a TCP connection to a hub, or to the proxy. If nil, a net.Dialer.
+	// Dial opens a TCP connection to a hub, or to the proxy. If nil, to its
+	// addresses in turn, a dead one costs a quarter of a second (RFC 8305).
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	Logger *slog.Logger // If nil, slog.Default.
@@ -79,7 +80,7 @@ func (c Config) Validate() error {
 	case c.DSCP > 63:
 		return fmt.Errorf("uplink: DSCP %d; it has six bits (RFC 2474 §3)", c.DSCP)
 	}
-	return c.Shape.Validate()
+	return cmp.Or(CheckProxy(c.Proxy), c.Shape.Validate())
 }
 
 // maxLanes is what a hub admits of one appliance, less what a line test needs.

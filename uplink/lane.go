@@ -23,7 +23,7 @@ var (
 // code is what the hub is told when the connection is closed, see doc.go.
 func code(err error) uint64 {
 	switch {
-	case err == nil || errors.Is(err, context.Canceled):
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errCarried):
 		return 0
 	case errors.Is(err, errNotBelieved):
 		return 5

@@ -46,6 +46,12 @@ func parseProxy(s string) (p proxy, err error) {
 	return proxy{addr: net.JoinHostPort(u.Hostname(), u.Port()), user: u.User}, nil
 }
 
+// CheckProxy says what is wrong with a Config.Proxy.
+func CheckProxy(s string) error {
+	_, err := parseProxy(s)
+	return err
+}
+
 // explain tells that it is the proxy that cannot be reached.
 func (p proxy) explain(err error) error {
 	if p.addr == "" {
