@@ -76,9 +76,7 @@ func (b *bench) once(ctx context.Context, o options, w wire, s *stock, p peer, s
 		return out, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	if c.limit = o.peerTime; p.ours {
-		c.limit = o.ourTime
-	}
+	c.limit = p.time(o)
 	before := c.relayCPU()
 	if out, err = p.carry(ctx, c); err != nil {
 		return out, err

@@ -35,7 +35,8 @@ type options struct {
 	lines, sizes, peers, extras list
 	seed                        uint64
 	runs                        int
-	peerTime, ourTime, within   time.Duration
+	peerTime, storeTime         time.Duration
+	ourTime, within             time.Duration
 	amount                      int64
 }
 
@@ -81,6 +82,7 @@ func parseFlags() (o options) {
 	flag.Uint64Var(&o.seed, "seed", 1, "of the loss")
 	flag.IntVar(&o.runs, "runs", 1, "runs of each cell; the median counts")
 	flag.DurationVar(&o.peerTime, "peer-time", 6*time.Second, "a peer is cut off after this `time`")
+	flag.DurationVar(&o.storeTime, "store-time", 10*time.Second, "and C-STORE after this: what its slow start gives must not count for long")
 	flag.DurationVar(&o.ourTime, "our-time", 12*time.Second, "and edged after this: it has to find its lanes")
 	flag.DurationVar(&o.within, "within", time.Hour, "give up after this `time`")
 	flag.Int64Var(&o.amount, "amount", 1500, "`megabytes` of objects of each size, at most")

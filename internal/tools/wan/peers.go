@@ -48,6 +48,17 @@ var peers = []peer{
 	{ourTCP, "edged, TLS", "", "`transport: tcp`", true, ours("tcp")},
 }
 
+// time is how long it is measured at most.
+func (p peer) time(o options) time.Duration {
+	switch {
+	case p.ours:
+		return o.ourTime
+	case p.program == "storescu":
+		return o.storeTime
+	}
+	return o.peerTime
+}
+
 // missing says that it cannot be measured on this machine.
 func (p peer) missing() bool {
 	_, err := exec.LookPath(p.program)
