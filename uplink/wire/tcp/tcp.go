@@ -18,6 +18,7 @@ type Stats struct {
 	RTT, MinRTT   time.Duration // smoothed, and the least of a while
 	Sent          uint64        // segments with data, those sent again among them
 	Retransmitted uint64        // segments sent again
+	Heard         uint64        // segments received, with data or not
 	BytesSent     uint64        // of payload, sent again or not
 	BytesAcked    uint64        // taken by the peer's kernel
 	Unsent        int           // bytes that wait in the kernel, at most about LowWater

@@ -46,7 +46,7 @@ func info(c *net.TCPConn) (s Stats, err error) {
 		}
 		s = Stats{
 			RTT: micros(i.Rtt), MinRTT: micros(i.Min_rtt),
-			Sent: uint64(i.Data_segs_out), Retransmitted: uint64(i.Total_retrans),
+			Sent: uint64(i.Data_segs_out), Retransmitted: uint64(i.Total_retrans), Heard: uint64(i.Segs_in),
 			BytesSent: i.Bytes_sent, BytesAcked: i.Bytes_acked,
 			Unsent: int(i.Notsent_bytes), MSS: int(i.Snd_mss), MTU: int(i.Pmtu),
 		}
