@@ -48,15 +48,15 @@ func capAt(s Shape, now time.Time) (rate int64, until time.Time) {
 func (s Shape) rateAt(local time.Time) int64 {
 	rate := s.Rate
 	for _, p := range s.Schedule {
-		if p.shown(local) && (rate == 0 || p.Rate < rate) {
+		if p.Holds(local) && (rate == 0 || p.Rate < rate) {
 			rate = p.Rate
 		}
 	}
 	return rate
 }
 
-// shown reports whether the clock shows a time of p.
-func (p Period) shown(local time.Time) bool {
+// Holds reports whether the clock shows a time of p.
+func (p Period) Holds(local time.Time) bool {
 	clock, today := clockOf(local), local.Weekday()
 	if p.From < p.To {
 		return p.Days[today] && p.From <= clock && clock < p.To

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -54,28 +53,6 @@ type Spool struct {
 	KeyProtection         string          `yaml:"key_protection" allowed:"file|tpm"`
 	TPM                   string          `yaml:"tpm"`
 	AllowUnsafeFilesystem bool            `yaml:"allow_unsafe_filesystem"`
-}
-
-type Uplink struct {
-	Hubs         []string        `yaml:"hubs"`
-	Transport    string          `yaml:"transport" allowed:"auto|quic|tcp"`
-	Rate         config.BitRate  `yaml:"rate"`
-	BackfillRate config.BitRate  `yaml:"backfill_rate"`
-	Schedule     []ScheduleEntry `yaml:"schedule"`
-	Lanes        Lanes           `yaml:"lanes"`
-	Proxy        string          `yaml:"proxy"`
-}
-
-type ScheduleEntry struct {
-	Days string         `yaml:"days"`
-	From string         `yaml:"from"`
-	To   string         `yaml:"to"`
-	Rate config.BitRate `yaml:"rate"`
-}
-
-type Lanes struct {
-	Min int `yaml:"min"`
-	Max int `yaml:"max"`
 }
 
 type Page struct {
@@ -168,10 +145,7 @@ type complain func(key, format string, args ...any)
 // silence would be worse than none.
 func (c *Config) later(bad complain) {
 	for key, set := range map[string]bool{
-		"uplink.transport: tcp": c.Uplink.Transport == "tcp",
-		"uplink.backfill_rate":  c.Uplink.BackfillRate != 0, "uplink.schedule": len(c.Uplink.Schedule) > 0,
-		"uplink.proxy": c.Uplink.Proxy != "", "page.anonymous: masked": c.Page.Anonymous == "masked",
-		"discovery.enabled: true": c.Discovery.Enabled,
+		"page.anonymous: masked": c.Page.Anonymous == "masked", "discovery.enabled: true": c.Discovery.Enabled,
 	} {
 		if set {
 			name, _, _ := strings.Cut(key, ":")
@@ -189,17 +163,6 @@ func address(bad complain, key, s string, mayBeEmpty bool) {
 	}
 }
 
-func (u *Uplink) check(bad complain) {
-	for i, h := range u.Hubs {
-		if host, port, err := net.SplitHostPort(h); err != nil || host == "" || port == "" {
-			bad(fmt.Sprintf("uplink.hubs[%d]", i), "%q is not HOST:PORT", h)
-		}
-	}
-	if u.Lanes.Min < 1 || u.Lanes.Max > 32 || u.Lanes.Min > u.Lanes.Max {
-		bad("uplink.lanes", "min %d, max %d: want 1 <= min <= max <= 32", u.Lanes.Min, u.Lanes.Max)
-	}
-}
-
 // warnings are what is allowed but wants to be known, for `check`, the log and
 // the page.
 func (c *Config) warnings() (out []string) {
@@ -213,5 +176,6 @@ func (c *Config) warnings() (out []string) {
 	add(c.Dicom.AcceptUnknown, "dicom.accept_unknown is true: any AE title may store; for a bench only")
 	add(!c.Spool.Encryption, "spool.encryption is false: who gets the disk gets the images")
 	add(len(c.Uplink.Hubs) == 0, "uplink.hubs is empty: images are received and kept, nothing is sent")
+	out = append(out, c.Uplink.warnings()...)
 	return append(out, c.Dicom.warnings(c.Spool.Keep, len(c.Uplink.Hubs) == 0)...)
 }

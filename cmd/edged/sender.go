@@ -62,7 +62,8 @@ func (s *sender) run(ctx context.Context) error {
 	s.hold(id)
 	link, err := uplink.New(uplink.Config{
 		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: s.feed, Keeper: s.feed, BootID: s.boot, DataDirID: s.place,
-		Software: "edged " + version, Shape: uplink.Shape{Rate: int64(s.cfg.Uplink.Rate)}, Progress: s.feed.going.sent, Logger: s.log,
+		Software: "edged " + version, Shape: s.cfg.shape(), Transport: s.cfg.Uplink.Transport, LanesMin: s.cfg.Uplink.Lanes.Min, LanesMax: s.cfg.Uplink.Lanes.Max,
+		Proxy: s.cfg.Uplink.Proxy, DSCP: uint8(s.cfg.Uplink.DSCP), Progress: s.feed.going.sent, Logger: s.log,
 	})
 	if err != nil {
 		return err
