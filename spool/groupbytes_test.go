@@ -19,6 +19,13 @@ func TestAGroupKnowsHowManyBytesAreThere(t *testing.T) {
 		if g := s.Groups(1)[0]; g.Waiting != waiting || g.There != there {
 			t.Fatalf("%s: %d bytes wait and %d are there, want %d and %d", what, g.Waiting, g.There, waiting, there)
 		}
+		groups := int64(0)
+		if waiting > 0 {
+			groups = 1
+		}
+		if n := s.Stats().BacklogGroups; n != groups {
+			t.Fatalf("%s: %d groups wait, want %d", what, n, groups)
+		}
 	}
 	must := func(err error) {
 		t.Helper()

@@ -59,6 +59,9 @@ func (g *group) weigh(st State, bytes int64) {
 	}
 }
 
+// waits says whether something of it is still to be sent.
+func (g *group) waits() bool { return g.byState[Received]+g.byState[Sending] > 0 }
+
 func (g *group) live() (n int64) {
 	for _, c := range g.byState {
 		n += c

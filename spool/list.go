@@ -125,6 +125,7 @@ type Stats struct {
 	FreeBytes      int64 // that the file system still gives us
 	BacklogObjects int64 // received or being sent
 	BacklogBytes   int64
+	BacklogGroups  int64 // of which at least one of these is
 	ByState        map[State]int64
 	Conflicts      int64         // objects whose name another one with other contents has, or had; the hub holds the later ones
 	Damaged        int64         // objects whose bytes are not what was stored, in whatever state; somebody should look
@@ -161,5 +162,6 @@ func (s *Spool) Stats() Stats {
 	}
 	st.BacklogObjects = s.count[Received] + s.count[Sending]
 	st.BacklogBytes = s.bytes[Received] + s.bytes[Sending]
+	st.BacklogGroups = s.backlogGroups
 	return st
 }

@@ -73,23 +73,24 @@ type Spool struct {
 	notes notes
 	torn  int64 // files of which a power cut left a part and that nobody was told of
 
-	tombs     tombs
-	counters  map[string]uint64
-	dirty     bool // counters or mark changed since the journal last wrote them
-	count     [states]int64
-	bytes     [states]int64 // of containers
-	damaged   int64         // objects whose bytes are not what was stored
-	conflicts int64         // objects whose name another one with other contents has or had
-	setAside  int64         // of lost ones the archive has not confirmed
-	missing   int64
-	healed    []*entry // damaged copies of which a good one came again; mend lets them go
-	unproved  int64    // what recovery would have to read again: bytes since the mark was last written, and a price for each file
-	tmpNext   uint64
-	queue     queue
-	sources   sources
-	leased    map[*entry]struct{}
-	watchers  map[*Watcher]struct{}
-	stale     []*entry // came or went since the index was written
+	tombs         tombs
+	counters      map[string]uint64
+	dirty         bool // counters or mark changed since the journal last wrote them
+	count         [states]int64
+	bytes         [states]int64 // of containers
+	backlogGroups int64         // groups of which something is still to be sent
+	damaged       int64         // objects whose bytes are not what was stored
+	conflicts     int64         // objects whose name another one with other contents has or had
+	setAside      int64         // of lost ones the archive has not confirmed
+	missing       int64
+	healed        []*entry // damaged copies of which a good one came again; mend lets them go
+	unproved      int64    // what recovery would have to read again: bytes since the mark was last written, and a price for each file
+	tmpNext       uint64
+	queue         queue
+	sources       sources
+	leased        map[*entry]struct{}
+	watchers      map[*Watcher]struct{}
+	stale         []*entry // came or went since the index was written
 }
 
 // entry is an object that is here. Guarded by Spool.mu.

@@ -46,7 +46,11 @@ func (s *Spool) tally(e *entry, st State, by int64) {
 	if e.damaged {
 		*s.trouble(e, st) += by
 	}
+	waited := e.group.waits()
 	e.group.byState[st] += by
+	if waits := e.group.waits(); waits != waited {
+		s.backlogGroups += by
+	}
 	e.group.weigh(st, by*e.content)
 	e.part.add(by, by*e.content)
 	if e.test {

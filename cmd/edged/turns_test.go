@@ -69,6 +69,9 @@ func TestAStudyOnItsWayShowsItsProgress(t *testing.T) {
 	if left := h.view.Status().Uplink.BytesLeft; left.Routine != 1<<20 {
 		t.Errorf("bytes by class: %+v", left)
 	}
+	if n := h.view.Status().Uplink.BacklogStudies; n != 1 {
+		t.Errorf("%d studies wait, want 1", n)
+	}
 	h.sender.feed.Return(u, uplink.ErrLost)
 	if p := h.view.Studies(1)[0].Progress; p == nil || p.SentBytes != 0 {
 		t.Errorf("given back: %+v", p)
@@ -81,5 +84,16 @@ func TestAStudyOnItsWayShowsItsProgress(t *testing.T) {
 	}
 	if n := len(h.view.going.flying); n != 0 {
 		t.Errorf("%d objects are still flying", n)
+	}
+}
+
+// BenchmarkSenderOf is what a start pays for each object to know whose turn it takes.
+func BenchmarkSenderOf(b *testing.B) {
+	m := Meta{TransferSyntax: dicom.ImplicitVRLittleEndian, SOPClass: "1.2.840.10008.5.1.4.1.1.2", SOPInstance: dicomUID(7), Study: dicomUID(8), Series: dicomUID(9),
+		Modality: "CT", StudyDate: "20261121", Calling: "CT1", Called: "EDGED", Remote: "10.0.0.5"}.encode()
+	for b.Loop() {
+		if senderOf(m) != "CT1" {
+			b.Fatal("somebody else")
+		}
 	}
 }

@@ -109,7 +109,7 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	st.Findings = status.Findings{Unreadable: int64(counters[countUnreadable]), Conflicts: stats.Conflicts}
 	st.Spool = status.Spool{Objects: stats.Objects, Bytes: stats.Bytes, FreeBytes: v.free(stats), DaysLeft: daysLeft(stats), Quarantined: stats.ByState[spool.Quarantined], Unfinished: stats.Unfinished,
 		Scrub: scrubOf(stats.Scrub)}
-	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes = stats.BacklogObjects, stats.BacklogBytes
+	st.Uplink.BacklogObjects, st.Uplink.BacklogBytes, st.Uplink.BacklogStudies = stats.BacklogObjects, stats.BacklogBytes, stats.BacklogGroups
 	v.mu.Lock()
 	ages, progress := v.ages, v.progress
 	v.mu.Unlock()
