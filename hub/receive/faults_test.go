@@ -16,214 +16,223 @@ import (
 // TestAGoodCopyThatArrivesDamagedTwiceCondemnsTheNode: the source vouches for
 // its bytes, the hub finds another digest, twice.
 func TestAGoodCopyThatArrivesDamagedTwiceCondemnsTheNode(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	source := uplinktest.NewSource()
-	bad := source.Add(1, 300_000, wire.Routine)
-	bad.Data[100] ^= 1
-	u, _ := w.appliance("one", source, nil)
-	eventually(t, "the node to be set aside", func() bool { return slices.Contains(u.Status().SetAside, w.addr) })
-	source.With(func(s *uplinktest.Source) {
-		mismatches := 0
-		for _, err := range s.Returned {
-			if errors.Is(err, uplink.ErrMismatch) {
-				mismatches++
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		source := uplinktest.NewSource()
+		bad := source.Add(1, 300_000, wire.Routine)
+		bad.Data[100] ^= 1
+		u, _ := w.appliance("one", source, nil)
+		eventually(t, "the node to be set aside", func() bool { return slices.Contains(u.Status().SetAside, w.addr) })
+		source.With(func(s *uplinktest.Source) {
+			mismatches := 0
+			for _, err := range s.Returned {
+				if errors.Is(err, uplink.ErrMismatch) {
+					mismatches++
+				}
 			}
-		}
-		if mismatches != 2 || bad.State != uplinktest.Ready {
-			t.Errorf("returned %v, state %d", s.Returned, bad.State)
-		}
-		// Sent, read again, sent again from 0, read again.
-		if !slices.Equal(bad.Offsets, []int64{0, 0, 0, 0}) {
-			t.Errorf("opened at %v", bad.Offsets)
+			if mismatches != 2 || bad.State != uplinktest.Ready {
+				t.Errorf("returned %v, state %d", s.Returned, bad.State)
+			}
+			// Sent, read again, sent again from 0, read again.
+			if !slices.Equal(bad.Offsets, []int64{0, 0, 0, 0}) {
+				t.Errorf("opened at %v", bad.Offsets)
+			}
+		})
+		if _, err := w.store.Open(bad.ID); err == nil {
+			t.Error("the hub kept wrong bytes")
 		}
 	})
-	if _, err := w.store.Open(bad.ID); err == nil {
-		t.Error("the hub kept wrong bytes")
-	}
 }
 
 // TestADamagedCopyIsQuarantinedAndDelaysNothing (P6, P14): found in passing, or
 // only when the hub complains.
 func TestADamagedCopyIsQuarantinedAndDelaysNothing(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	source := uplinktest.NewSource()
-	source.Add(1, 300_000, wire.Routine).Damaged = 1
-	late := source.Add(2, 300_000, wire.Routine)
-	late.Data[0] ^= 1
-	late.Damaged = 2
-	for i := range 5 {
-		source.Add(uint64(10+i), 1000, wire.Routine)
-	}
-	w.appliance("one", source, nil)
-	eventually(t, "five archived, two quarantined", func() bool {
-		return source.Count(uplinktest.Archived) == 5 && source.Count(uplinktest.Quarantined) == 2
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		source := uplinktest.NewSource()
+		source.Add(1, 300_000, wire.Routine).Damaged = 1
+		late := source.Add(2, 300_000, wire.Routine)
+		late.Data[0] ^= 1
+		late.Damaged = 2
+		for i := range 5 {
+			source.Add(uint64(10+i), 1000, wire.Routine)
+		}
+		w.appliance("one", source, nil)
+		eventually(t, "five archived, two quarantined", func() bool {
+			return source.Count(uplinktest.Archived) == 5 && source.Count(uplinktest.Quarantined) == 2
+		})
+		eventually(t, "the partial object to go", func() bool { return w.store.PartialBytes("one") == 0 })
+		if len(w.ledger.list()) != 5 {
+			t.Errorf("%d received", len(w.ledger.list()))
+		}
 	})
-	eventually(t, "the partial object to go", func() bool { return w.store.PartialBytes("one") == 0 })
-	if len(w.ledger.list()) != 5 {
-		t.Errorf("%d received", len(w.ledger.list()))
-	}
 }
 
 // TestAFullHubIsBusyAndCatchesUp: too large for its allowance, the object waits;
 // small ones pass; with more space everything arrives.
 func TestAFullHubIsBusyAndCatchesUp(t *testing.T) {
-	w := newWorld(t)
-	w.limit = 1 << 20
-	w.start()
-	source := uplinktest.NewSource()
-	large := source.Add(1, 2<<20, wire.Routine)
-	for i := range 3 {
-		source.Add(uint64(10+i), 1000, wire.Routine)
-	}
-	w.appliance("one", source, nil)
-	eventually(t, "the small ones", func() bool { return source.Count(uplinktest.Archived) == 3 })
-	eventually(t, "busy", func() (busy bool) {
-		source.With(func(s *uplinktest.Source) {
-			busy = slices.ContainsFunc(s.Returned, func(err error) bool { return errors.Is(err, uplink.ErrBusy) })
+	overBoth(t, func(t *testing.T, w *world) {
+		w.limit = 1 << 20
+		w.start()
+		source := uplinktest.NewSource()
+		large := source.Add(1, 2<<20, wire.Routine)
+		for i := range 3 {
+			source.Add(uint64(10+i), 1000, wire.Routine)
+		}
+		w.appliance("one", source, nil)
+		eventually(t, "the small ones", func() bool { return source.Count(uplinktest.Archived) == 3 })
+		eventually(t, "busy", func() (busy bool) {
+			source.With(func(s *uplinktest.Source) {
+				busy = slices.ContainsFunc(s.Returned, func(err error) bool { return errors.Is(err, uplink.ErrBusy) })
+			})
+			return busy
 		})
-		return busy
+		if _, err := w.store.Open(large.ID); err == nil {
+			t.Fatal("the large one has arrived")
+		}
+		w.stop()
+		w.limit = 0
+		w.start()
+		waitFor(t, source, uplinktest.Archived)
+		w.identical(source)
 	})
-	if _, err := w.store.Open(large.ID); err == nil {
-		t.Fatal("the large one has arrived")
-	}
-	w.stop()
-	w.limit = 0
-	w.start()
-	waitFor(t, source, uplinktest.Archived)
-	w.identical(source)
 }
 
 // TestOneThatDoesNotFitDelaysNobody (P6): the hub has no room for a large object
 // and asks for a pause of a minute; small ones go on as if it were not there.
 func TestOneThatDoesNotFitDelaysNobody(t *testing.T) {
-	w := newWorld(t)
-	w.limit = 1 << 20
-	w.change = func(c *receive.Config) { c.BusyRetry = time.Minute }
-	w.start()
-	source := uplinktest.NewSource()
-	large := source.Add(1, 2<<20, wire.Routine)
-	w.appliance("one", source, nil)
-	eventually(t, "the refusal", func() (busy bool) {
-		source.With(func(s *uplinktest.Source) { busy = len(s.Returned) == 1 })
-		return busy
-	})
-	began := time.Now()
-	for i := range 30 {
-		source.Add(uint64(10+i), 1000, uint8(i%wire.Classes))
-	}
-	eventually(t, "the small ones", func() bool { return source.Count(uplinktest.Archived) == 30 })
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("they took %s", took)
-	}
-	source.With(func(s *uplinktest.Source) {
-		if large.State != uplinktest.Ready || s.Read > 30*1000 {
-			t.Errorf("state %d, %d bytes read: it was sent for nothing", large.State, s.Read)
+	overBoth(t, func(t *testing.T, w *world) {
+		w.limit = 1 << 20
+		w.change = func(c *receive.Config) { c.BusyRetry = time.Minute }
+		w.start()
+		source := uplinktest.NewSource()
+		large := source.Add(1, 2<<20, wire.Routine)
+		w.appliance("one", source, nil)
+		eventually(t, "the refusal", func() (busy bool) {
+			source.With(func(s *uplinktest.Source) { busy = len(s.Returned) == 1 })
+			return busy
+		})
+		began := time.Now()
+		for i := range 30 {
+			source.Add(uint64(10+i), 1000, uint8(i%wire.Classes))
 		}
+		eventually(t, "the small ones", func() bool { return source.Count(uplinktest.Archived) == 30 })
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("they took %s", took)
+		}
+		source.With(func(s *uplinktest.Source) {
+			if large.State != uplinktest.Ready || s.Read > 30*1000 {
+				t.Errorf("state %d, %d bytes read: it was sent for nothing", large.State, s.Read)
+			}
+		})
 	})
 }
 
 // TestNoReceiptWithoutARow: the transaction fails, the objects come again.
 func TestNoReceiptWithoutARow(t *testing.T) {
-	w := newWorld(t)
-	w.ledger.fail = errors.New("disk on fire")
-	w.start()
-	source := uplinktest.NewSource()
-	for i := range 10 {
-		source.Add(uint64(i), 1000, wire.Routine)
-	}
-	w.appliance("one", source, nil)
-	waitFor(t, source, uplinktest.Archived)
-	w.identical(source)
-	source.With(func(s *uplinktest.Source) {
-		if len(s.Returned) == 0 {
-			t.Error("no lease came back: a receipt was sent without a row")
+	overBoth(t, func(t *testing.T, w *world) {
+		w.ledger.fail = errors.New("disk on fire")
+		w.start()
+		source := uplinktest.NewSource()
+		for i := range 10 {
+			source.Add(uint64(i), 1000, wire.Routine)
 		}
+		w.appliance("one", source, nil)
+		waitFor(t, source, uplinktest.Archived)
+		w.identical(source)
+		source.With(func(s *uplinktest.Source) {
+			if len(s.Returned) == 0 {
+				t.Error("no lease came back: a receipt was sent without a row")
+			}
+		})
 	})
 }
 
 // TestNothingIsAcknowledgedBeforeItIsDurableHere: the Keeper fails once; the
 // hub says it again.
 func TestNothingIsAcknowledgedBeforeItIsDurableHere(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	source := uplinktest.NewSource()
-	source.FailKeep = errors.New("disk on fire")
-	for i := range 10 {
-		source.Add(uint64(i), 1000, wire.Routine)
-	}
-	w.appliance("one", source, nil)
-	waitFor(t, source, uplinktest.Archived)
-	eventually(t, "the outbox to be empty", func() bool { return w.outbox("one") == 0 })
-	if err := w.ledger.once(); err != nil {
-		t.Error(err)
-	}
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		source := uplinktest.NewSource()
+		source.FailKeep = errors.New("disk on fire")
+		for i := range 10 {
+			source.Add(uint64(i), 1000, wire.Routine)
+		}
+		w.appliance("one", source, nil)
+		waitFor(t, source, uplinktest.Archived)
+		eventually(t, "the outbox to be empty", func() bool { return w.outbox("one") == 0 })
+		if err := w.ledger.once(); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestARestoredLedgerIsOfferedEverythingAgain: the generation rises.
 func TestARestoredLedgerIsOfferedEverythingAgain(t *testing.T) {
-	w := newWorld(t)
-	w.ledger.hold = true
-	w.start()
-	source := uplinktest.NewSource()
-	for i := range 10 {
-		source.Add(uint64(i), 1000, wire.Routine)
-	}
-	w.appliance("one", source, nil)
-	waitFor(t, source, uplinktest.AtHub)
-	w.stop()
-	w.ledger = newLedger() // the backup knows nothing of these
-	w.ledger.generation = 2
-	w.start()
-	waitFor(t, source, uplinktest.Archived)
-	w.identical(source)
+	overBoth(t, func(t *testing.T, w *world) {
+		w.ledger.hold = true
+		w.start()
+		source := uplinktest.NewSource()
+		for i := range 10 {
+			source.Add(uint64(i), 1000, wire.Routine)
+		}
+		w.appliance("one", source, nil)
+		waitFor(t, source, uplinktest.AtHub)
+		w.stop()
+		w.ledger = newLedger() // the backup knows nothing of these
+		w.ledger.generation = 2
+		w.start()
+		waitFor(t, source, uplinktest.Archived)
+		w.identical(source)
+	})
 }
 
 // TestTwoAppliancesSendTheirOwnBytes: the same objects, each appliance has its own
 // receipts; what one has sent answers nothing for the other.
 func TestTwoAppliancesSendTheirOwnBytes(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	one, two := uplinktest.NewSource(), uplinktest.NewSource()
-	for i := range 10 {
-		one.Add(uint64(i), 50_000, wire.Routine)
-		two.Add(uint64(i), 50_000, wire.Routine)
-	}
-	w.appliance("one", one, nil)
-	waitFor(t, one, uplinktest.Archived)
-	w.appliance("two", two, nil)
-	waitFor(t, two, uplinktest.Archived)
-	w.identical(one)
-	if err := w.ledger.once(); err != nil {
-		t.Error(err)
-	}
-	two.With(func(s *uplinktest.Source) {
-		if len(w.ledger.list()) != 20 || s.Read < 10*50_000 {
-			t.Errorf("%d received, the second appliance read %d bytes", len(w.ledger.list()), s.Read)
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		one, two := uplinktest.NewSource(), uplinktest.NewSource()
+		for i := range 10 {
+			one.Add(uint64(i), 50_000, wire.Routine)
+			two.Add(uint64(i), 50_000, wire.Routine)
 		}
+		w.appliance("one", one, nil)
+		waitFor(t, one, uplinktest.Archived)
+		w.appliance("two", two, nil)
+		waitFor(t, two, uplinktest.Archived)
+		w.identical(one)
+		if err := w.ledger.once(); err != nil {
+			t.Error(err)
+		}
+		two.With(func(s *uplinktest.Source) {
+			if len(w.ledger.list()) != 20 || s.Read < 10*50_000 {
+				t.Errorf("%d received, the second appliance read %d bytes", len(w.ledger.list()), s.Read)
+			}
+		})
 	})
 }
 
 // TestWhatHasAReceiptNeedsNoBytes: the appliance lost its memory, not its objects.
 func TestWhatHasAReceiptNeedsNoBytes(t *testing.T) {
-	w := newWorld(t)
-	w.ledger.hold = true
-	w.start()
-	first, again := uplinktest.NewSource(), uplinktest.NewSource()
-	for i := range 10 {
-		first.Add(uint64(i), 50_000, wire.Routine)
-		again.Add(uint64(i), 50_000, wire.Routine)
-	}
-	_, stop := w.appliance("one", first, nil)
-	waitFor(t, first, uplinktest.AtHub)
-	stop()
-	w.appliance("one", again, nil)
-	waitFor(t, again, uplinktest.AtHub)
-	again.With(func(s *uplinktest.Source) {
-		if s.Opens > 0 {
-			t.Errorf("%d objects were sent again", s.Opens)
+	overBoth(t, func(t *testing.T, w *world) {
+		w.ledger.hold = true
+		w.start()
+		first, again := uplinktest.NewSource(), uplinktest.NewSource()
+		for i := range 10 {
+			first.Add(uint64(i), 50_000, wire.Routine)
+			again.Add(uint64(i), 50_000, wire.Routine)
 		}
+		_, stop := w.appliance("one", first, nil)
+		waitFor(t, first, uplinktest.AtHub)
+		stop()
+		w.appliance("one", again, nil)
+		waitFor(t, again, uplinktest.AtHub)
+		again.With(func(s *uplinktest.Source) {
+			if s.Opens > 0 {
+				t.Errorf("%d objects were sent again", s.Opens)
+			}
+		})
 	})
 }
 
@@ -232,26 +241,27 @@ func TestWhatHasAReceiptNeedsNoBytes(t *testing.T) {
 // line is slow enough, nearly half a second an object, that a busy machine's delays
 // of offer, answer and receipt are not taken for places in the queue.
 func TestUrgentPassesAFullWindow(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	source := uplinktest.NewSource()
-	for i := range 40 {
-		source.Add(uint64(i), 1<<20, uint8(1+i%2))
-	}
-	w.appliance("one", source, func(c *uplink.Config) {
-		c.MaxObjects = 8
-		c.Shape.Rate = 20e6
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		source := uplinktest.NewSource()
+		for i := range 40 {
+			source.Add(uint64(i), 1<<20, uint8(1+i%2))
+		}
+		w.appliance("one", source, func(c *uplink.Config) {
+			c.MaxObjects = 8
+			c.Shape.Rate = 20e6
+		})
+		eventually(t, "the first routine object", func() bool { return done(source) > 0 })
+		before := done(source)
+		urgent := source.Add(100, 100_000, wire.Urgent)
+		eventually(t, "the urgent one", func() (there bool) {
+			source.With(func(*uplinktest.Source) { there = urgent.State >= uplinktest.AtHub })
+			return there
+		})
+		if passed := done(source) - 1 - before; passed > 4 {
+			t.Errorf("%d of 40 routine objects went before the urgent one", passed)
+		}
 	})
-	eventually(t, "the first routine object", func() bool { return done(source) > 0 })
-	before := done(source)
-	urgent := source.Add(100, 100_000, wire.Urgent)
-	eventually(t, "the urgent one", func() (there bool) {
-		source.With(func(*uplinktest.Source) { there = urgent.State >= uplinktest.AtHub })
-		return there
-	})
-	if passed := done(source) - 1 - before; passed > 4 {
-		t.Errorf("%d of 40 routine objects went before the urgent one", passed)
-	}
 }
 
 func done(s *uplinktest.Source) int {
@@ -260,33 +270,35 @@ func done(s *uplinktest.Source) int {
 
 // TestTroublesReachTheAppliance with the archive's own words.
 func TestTroublesReachTheAppliance(t *testing.T) {
-	w := newWorld(t)
-	w.ledger.troubles["one"] = []receive.Trouble{{Seq: 1, ID: hub.ID{1}, Destination: "vna", Permanent: true, Words: "A900: nein"}}
-	w.start()
-	source := uplinktest.NewSource()
-	w.appliance("one", source, nil)
-	eventually(t, "the acknowledgement", func() bool {
-		w.ledger.mu.Lock()
-		defer w.ledger.mu.Unlock()
-		return len(w.ledger.troubles["one"]) == 0
-	})
-	source.With(func(s *uplinktest.Source) {
-		want := uplink.Trouble{ID: hub.ID{1}, Destination: "vna", Permanent: true, Words: "A900: nein"}
-		if len(s.Troubles) == 0 || s.Troubles[0] != want {
-			t.Errorf("troubles %+v", s.Troubles)
-		}
+	overBoth(t, func(t *testing.T, w *world) {
+		w.ledger.troubles["one"] = []receive.Trouble{{Seq: 1, ID: hub.ID{1}, Destination: "vna", Permanent: true, Words: "A900: nein"}}
+		w.start()
+		source := uplinktest.NewSource()
+		w.appliance("one", source, nil)
+		eventually(t, "the acknowledgement", func() bool {
+			w.ledger.mu.Lock()
+			defer w.ledger.mu.Unlock()
+			return len(w.ledger.troubles["one"]) == 0
+		})
+		source.With(func(s *uplinktest.Source) {
+			want := uplink.Trouble{ID: hub.ID{1}, Destination: "vna", Permanent: true, Words: "A900: nein"}
+			if len(s.Troubles) == 0 || s.Troubles[0] != want {
+				t.Errorf("troubles %+v", s.Troubles)
+			}
+		})
 	})
 }
 
 // TestALongOutboxIsToldInPages: more confirmations than may be unacknowledged.
 func TestALongOutboxIsToldInPages(t *testing.T) {
-	w := newWorld(t)
-	for i := range 9000 {
-		w.ledger.add(hub.Object{ID: hub.ID{byte(i), byte(i >> 8)}, Device: "one", Length: int64(i)})
-	}
-	w.start()
-	w.appliance("one", uplinktest.NewSource(), nil)
-	eventually(t, "the outbox to be empty", func() bool { return w.outbox("one") == 0 })
+	overBoth(t, func(t *testing.T, w *world) {
+		for i := range 9000 {
+			w.ledger.add(hub.Object{ID: hub.ID{byte(i), byte(i >> 8)}, Device: "one", Length: int64(i)})
+		}
+		w.start()
+		w.appliance("one", uplinktest.NewSource(), nil)
+		eventually(t, "the outbox to be empty", func() bool { return w.outbox("one") == 0 })
+	})
 }
 
 func (w *world) outbox(device string) int {
@@ -297,18 +309,19 @@ func (w *world) outbox(device string) int {
 
 // TestStatusTellsTheTruth while connected and after.
 func TestStatusTellsTheTruth(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	source := uplinktest.NewSource()
-	source.Add(1, 100_000, wire.Routine)
-	u, stop := w.appliance("one", source, nil)
-	waitFor(t, source, uplinktest.Archived)
-	eventually(t, "an empty window", func() bool { return u.Status().InFlight == 0 })
-	if s := u.Status(); !s.Connected || s.Transport != "quic" || s.Hub != w.addr || s.BytesSent != 100_000 || s.AtHub != 1 || s.RTT <= 0 || s.Since.IsZero() {
-		t.Errorf("status %+v", s)
-	}
-	w.stop()
-	stop()
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		source := uplinktest.NewSource()
+		source.Add(1, 100_000, wire.Routine)
+		u, stop := w.appliance("one", source, nil)
+		waitFor(t, source, uplinktest.Archived)
+		eventually(t, "an empty window", func() bool { return u.Status().InFlight == 0 })
+		if s := u.Status(); !s.Connected || s.Transport != w.carrier || s.Hub != w.addr || s.BytesSent != 100_000 || s.AtHub != 1 || s.RTT <= 0 || s.Since.IsZero() {
+			t.Errorf("status %+v", s)
+		}
+		w.stop()
+		stop()
+	})
 }
 
 // TestObjectsCarryWhatTheOfferSaid and the device of the certificate.

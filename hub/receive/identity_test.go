@@ -67,24 +67,25 @@ func TestWhoIsNotProvedGetsNothing(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			w.change = func(r *receive.Config) {
-				if c.hub != nil {
-					c.hub(w.ca, r)
+			overBoth(t, func(t *testing.T, w *world) {
+				w.change = func(r *receive.Config) {
+					if c.hub != nil {
+						c.hub(w.ca, r)
+					}
 				}
-			}
-			w.start()
-			source := uplinktest.NewSource()
-			source.Add(1, 1000, wire.Urgent)
-			u, _ := w.appliance("one", source, func(u *uplink.Config) {
-				if c.appliance != nil {
-					c.appliance(w.ca, u.TLS)
+				w.start()
+				source := uplinktest.NewSource()
+				source.Add(1, 1000, wire.Urgent)
+				u, _ := w.appliance("one", source, func(u *uplink.Config) {
+					if c.appliance != nil {
+						c.appliance(w.ca, u.TLS)
+					}
+				})
+				untouched(t, u, source)
+				if n := len(w.ledger.list()); n > 0 {
+					t.Errorf("%d objects received", n)
 				}
 			})
-			untouched(t, u, source)
-			if n := len(w.ledger.list()); n > 0 {
-				t.Errorf("%d objects received", n)
-			}
 		})
 	}
 }
@@ -195,18 +196,19 @@ func TestGarbageOnTheUDPPort(t *testing.T) {
 // TestARestartIsNoticedAtOnce: the appliance is told by a stateless reset, not by
 // half a minute of silence (RFC 9000 §10.3), also when the hub's key is new.
 func TestARestartIsNoticedAtOnce(t *testing.T) {
-	w := newWorld(t)
-	w.change = func(c *receive.Config) {
-		c.IdleTimeout = time.Hour
-		c.TLS.Certificates = []tls.Certificate{w.ca.Issue(uplinktest.HubName, x509.ExtKeyUsageServerAuth, nil)}
-	}
-	w.start()
-	source := uplinktest.NewSource()
-	source.Add(1, 1000, wire.Routine)
-	w.appliance("one", source, func(c *uplink.Config) { c.Idle = time.Hour })
-	waitFor(t, source, uplinktest.Archived)
-	w.stop()
-	w.start()
-	source.Add(2, 1000, wire.Routine)
-	waitFor(t, source, uplinktest.Archived)
+	overBoth(t, func(t *testing.T, w *world) {
+		w.change = func(c *receive.Config) {
+			c.IdleTimeout = time.Hour
+			c.TLS.Certificates = []tls.Certificate{w.ca.Issue(uplinktest.HubName, x509.ExtKeyUsageServerAuth, nil)}
+		}
+		w.start()
+		source := uplinktest.NewSource()
+		source.Add(1, 1000, wire.Routine)
+		w.appliance("one", source, func(c *uplink.Config) { c.Idle = time.Hour })
+		waitFor(t, source, uplinktest.Archived)
+		w.stop()
+		w.start()
+		source.Add(2, 1000, wire.Routine)
+		waitFor(t, source, uplinktest.Archived)
+	})
 }

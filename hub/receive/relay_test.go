@@ -105,6 +105,7 @@ func (s *streams) accept() {
 			down.Close()
 			continue
 		}
+		down.(*net.TCPConn).SetReadBuffer(64 << 10) // cut, it is to hold little
 		s.mu.Lock()
 		s.conns = append(s.conns, down, up)
 		s.mu.Unlock()

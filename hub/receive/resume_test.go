@@ -133,9 +133,10 @@ func freeAddr(t testing.TB) string {
 // TestHubKilledInMidObject kills the hub with SIGKILL at random bytes of one
 // object (R10). Each time the appliance must go on exactly where the hub's
 // disk ends, so that at most what was not yet read from the network goes twice.
-func TestHubKilledInMidObject(t *testing.T) {
+func TestHubKilledInMidObject(t *testing.T) { overBoth(t, hubKilled) }
+
+func hubKilled(t *testing.T, w *world) {
 	const kills, size = 22, 40 << 20
-	w := newWorld(t)
 	w.addr = freeAddr(t)
 	hubAddr := w.addr
 	w.ca.SaveHub(w.dir)
@@ -186,71 +187,74 @@ func TestHubKilledInMidObject(t *testing.T) {
 // TestHubStoppedHardAmongManyObjects cuts the hub off, in process, while many
 // objects are under way.
 func TestHubStoppedHardAmongManyObjects(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	link := w.road(w.addr)
-	hub := w.addr
-	w.addr = link.addr()
-	source := uplinktest.NewSource()
-	for i := range 60 {
-		source.Add(uint64(i), 200_000, uint8(i%wire.Classes))
-	}
-	u, _ := w.appliance("one", source, nil)
-	u.SetShape(uplink.Shape{Rate: 300e6})
-	for range 5 {
-		within(t, link.after(1<<20), "bytes on the wire")
-		w.stop()
-		w.addr = hub
+	overBoth(t, func(t *testing.T, w *world) {
 		w.start()
-	}
-	waitFor(t, source, uplinktest.Archived)
-	w.identical(source)
+		link := w.road(w.addr)
+		hub := w.addr
+		w.addr = link.addr()
+		source := uplinktest.NewSource()
+		for i := range 60 {
+			source.Add(uint64(i), 200_000, uint8(i%wire.Classes))
+		}
+		u, _ := w.appliance("one", source, nil)
+		u.SetShape(uplink.Shape{Rate: 300e6})
+		for range 5 {
+			within(t, link.after(1<<20), "bytes on the wire")
+			w.stop()
+			w.addr = hub
+			w.start()
+		}
+		waitFor(t, source, uplinktest.Archived)
+		w.identical(source)
+	})
 }
 
 // TestApplianceRestartedInMidObject: a new process of the appliance goes on
 // where the hub is.
 func TestApplianceRestartedInMidObject(t *testing.T) {
-	const size = 8 << 20
-	w := newWorld(t)
-	w.start()
-	link := w.road(w.addr)
-	w.addr = link.addr()
-	source := uplinktest.NewSource()
-	big := source.Add(1, size, wire.Routine)
-	for range 5 {
-		reached := link.after(1 << 20)
-		_, stop := w.appliance("one", source, func(c *uplink.Config) { c.Shape.Rate = 200e6 })
-		within(t, reached, "bytes on the wire")
-		stop()
-	}
-	w.appliance("one", source, nil)
-	waitFor(t, source, uplinktest.Archived)
-	w.identical(source)
-	if offset, opens := lastOffset(source, big); opens < 3 || offset < 1<<20 {
-		t.Errorf("opened %d times, the last time at %d: it did not resume", opens, offset)
-	}
+	overBoth(t, func(t *testing.T, w *world) {
+		const size = 8 << 20
+		w.start()
+		link := w.road(w.addr)
+		w.addr = link.addr()
+		source := uplinktest.NewSource()
+		big := source.Add(1, size, wire.Routine)
+		for range 5 {
+			reached := link.after(1 << 20)
+			_, stop := w.appliance("one", source, func(c *uplink.Config) { c.Shape.Rate = 200e6 })
+			within(t, reached, "bytes on the wire")
+			stop()
+		}
+		w.appliance("one", source, nil)
+		waitFor(t, source, uplinktest.Archived)
+		w.identical(source)
+		if offset, opens := lastOffset(source, big); opens < 3 || offset < 1<<20 {
+			t.Errorf("opened %d times, the last time at %d: it did not resume", opens, offset)
+		}
+	})
 }
 
 // TestLinkCutForAWhile swallows every datagram until both ends gave up.
 func TestLinkCutForAWhile(t *testing.T) {
-	w := newWorld(t)
-	w.start()
-	link := w.road(w.addr)
-	w.addr = link.addr()
-	source := uplinktest.NewSource()
-	for i := range 20 {
-		source.Add(uint64(i), 500_000, wire.Routine)
-	}
-	u, _ := w.appliance("one", source, func(c *uplink.Config) {
-		c.Idle = time.Second
-		c.Shape.Rate = 100e6
+	overBoth(t, func(t *testing.T, w *world) {
+		w.start()
+		link := w.road(w.addr)
+		w.addr = link.addr()
+		source := uplinktest.NewSource()
+		for i := range 20 {
+			source.Add(uint64(i), 500_000, wire.Routine)
+		}
+		u, _ := w.appliance("one", source, func(c *uplink.Config) {
+			c.Idle = time.Second
+			c.Shape.Rate = 100e6
+		})
+		within(t, link.after(2<<20), "bytes on the wire")
+		link.cut(true)
+		eventually(t, "the loss to be noticed", func() bool { return !u.Status().Connected })
+		link.cut(false)
+		waitFor(t, source, uplinktest.Archived)
+		w.identical(source)
 	})
-	within(t, link.after(2<<20), "bytes on the wire")
-	link.cut(true)
-	eventually(t, "the loss to be noticed", func() bool { return !u.Status().Connected })
-	link.cut(false)
-	waitFor(t, source, uplinktest.Archived)
-	w.identical(source)
 }
 
 // eventually asks until done; only for what can be seen in no other way.
