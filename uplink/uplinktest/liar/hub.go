@@ -30,29 +30,36 @@ type Hub struct {
 // ends. A connection stays until the appliance closes it, or the script does.
 func Serve(t testing.TB, ca *uplinktest.CA, script func(*Conn)) *Hub {
 	t.Helper()
-	c := ca.Hub()
-	c.NextProtos = []string{wire.ALPN}
-	c.MinVersion, c.ClientAuth, c.SessionTicketsDisabled = tls.VersionTLS13, tls.RequireAndVerifyClientCert, true
 	packets, streams, err := listen()
 	if err != nil {
 		t.Fatal(err)
 	}
+	h, stop := ServeOn(t, ca, packets, streams, script)
+	t.Cleanup(stop)
+	return h
+}
+
+// ServeOn does so on sockets of the caller's until stop, which closes them.
+func ServeOn(t testing.TB, ca *uplinktest.CA, packets net.PacketConn, streams net.Listener, script func(*Conn)) (h *Hub, stop func()) {
+	t.Helper()
+	c := ca.Hub()
+	c.NextProtos = []string{wire.ALPN}
+	c.MinVersion, c.ClientAuth, c.SessionTicketsDisabled = tls.VersionTLS13, tls.RequireAndVerifyClientCert, true
 	listener, err := quic.Listen(packets, c, &quic.Config{MaxIncomingUniStreams: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &Hub{Addr: streams.Addr().String(), script: script, ctx: ctx}
+	h = &Hub{Addr: streams.Addr().String(), script: script, ctx: ctx}
 	h.wg.Go(func() { h.acceptQUIC(listener) })
 	h.wg.Go(func() { h.acceptTCP(streams, c) })
-	t.Cleanup(func() {
+	return h, func() {
 		cancel()
 		streams.Close()
 		listener.Close()
-		h.wg.Wait()
 		packets.Close()
-	})
-	return h
+		h.wg.Wait()
+	}
 }
 
 // listen finds a port that is free for both.
