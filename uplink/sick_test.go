@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"testing"
@@ -18,7 +19,7 @@ import (
 )
 
 const (
-	sickFor     = 40 * time.Minute
+	sickFor     = 30 * time.Minute
 	mendsWithin = 15 * time.Minute // StallAfter, the longest pause, and then it has to be sent
 )
 
@@ -48,12 +49,12 @@ func sicknesses() []sickness {
 		{name: "never gives a receipt", script: welcomed(func(c *scripted.Conn) { want(c); c.Drain() })},
 		{name: "is busy for ever", script: welcomed(busyForEver)},
 		{name: "asks for everything again and again", script: welcomed(func(c *scripted.Conn) {
-			for range 10_000 {
+			for range 2000 {
 				c.Again(wire.AgainLost, 0)
 			}
 			c.Drain()
 		})},
-		{name: "confirms 80,000 strangers", script: welcomed(strangers)},
+		{name: "confirms 20,000 strangers", script: welcomed(strangers)},
 	}
 }
 
@@ -81,15 +82,15 @@ func busyForEver(c *scripted.Conn) {
 		if len(o) == n {
 			return
 		}
-		c.Again(wire.AgainBusy, 1000)
-		c.Again(wire.AgainBusy, 1000, o[n:]...)
+		c.Again(wire.AgainBusy, 30_000)
+		c.Again(wire.AgainBusy, 30_000, o[n:]...)
 		n = len(o)
 	}
 }
 
 func strangers(c *scripted.Conn) {
 	page := make([]wire.Object, wire.MaxItems)
-	for n := range 20 {
+	for n := range 5 {
 		for i := range page {
 			page[i].ID = wire.ID{byte(i), byte(i >> 8), byte(n)}
 		}
@@ -112,12 +113,17 @@ func well(c *scripted.Conn) {
 
 const sickObjects = 12
 
-// TestASickHubIsBorne: for forty minutes the hub is unwell. The appliance takes
+// TestASickHubIsBorne: for half an hour the hub is unwell. The appliance takes
 // little memory for it, comes seldom and ever more seldom, believes nothing, and
-// when the hub is well everything goes there without anybody's help.
+// when the hub is well everything goes there without anybody's help. One carrier for
+// each sickness, in turns, is enough here; SICK_ALL=1 has them all.
 func TestASickHubIsBorne(t *testing.T) {
-	for _, carrier := range []string{"quic", "tcp", "auto"} {
-		for _, s := range sicknesses() {
+	carriers := []string{"auto", "tcp", "quic"}
+	for i, s := range sicknesses() {
+		for j, carrier := range carriers {
+			if j != i%len(carriers) && os.Getenv("SICK_ALL") == "" {
+				continue
+			}
 			t.Run(carrier+": "+s.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) { bear(t, carrier, s) })
 			})
