@@ -20,7 +20,7 @@ type extra struct {
 
 func extraID(e extra) string { return e.id }
 
-var extras = []extra{{"urgent", urgent}, {"blocked", blocked}}
+var extras = []extra{{"urgent", urgent}, {"blocked", blocked}, {"profile", profile}}
 
 // newCell lays a line for a cell that is not one of the table; done clears up.
 func (b *bench) newCell(ctx context.Context, w wire, s *stock, seed uint64) (c *cell, done func() error, err error) {

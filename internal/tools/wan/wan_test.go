@@ -242,3 +242,16 @@ func TestSendersAreCutOffWhenTheTimeIsOver(t *testing.T) {
 		t.Error("it still runs")
 	}
 }
+
+// A sample belongs to the innermost function that says something.
+func TestSamplesAreSortedByTheInnermostName(t *testing.T) {
+	said := "\n\t 8f3 crypto/internal/fips140/sha256.blockSHANI\n\t 8d6 edged/spool.(*Writer).Write\n\n\n" +
+		"\t f rep_movs_alternative\n\t f tcp_sendmsg_locked\n\t 1 do_syscall_64\n\n" +
+		"\t 1 runtime.memmove\n\t 2 edged/uplink.(*lane).send\n\n\t 1 main.x\n"
+	got := sortSamples(said)
+	for _, name := range []string{"SHA-256", "kernel: network", "uplink", "other"} {
+		if got[name] != 1 {
+			t.Errorf("%s: %d, want 1; all: %v", name, got[name], got)
+		}
+	}
+}
