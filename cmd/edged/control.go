@@ -53,6 +53,7 @@ type control struct {
 	keeper *keeper
 	view   *view
 	tests  *lineTests
+	rest   func(who string, d time.Duration) (until time.Time, err error)
 
 	mu    sync.Mutex // guards trail
 	trail *audit.Log // made when it is first needed: the key is there when the spool is open
@@ -92,6 +93,7 @@ func (c *control) handler() http.Handler {
 	mux.HandleFunc("POST /objects/{id}/verify", c.verify)
 	mux.HandleFunc("GET /raw/{seq}", c.raw)
 	mux.HandleFunc("GET /studies", c.studies)
+	mux.HandleFunc("POST /pause", c.pause)
 	mux.HandleFunc("POST /linetest", c.lineTest)
 	mux.HandleFunc("POST /release", c.release)
 	mux.HandleFunc("POST /discard", c.discard)

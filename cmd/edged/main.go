@@ -30,6 +30,8 @@ type commands struct {
 	Send     sendCmd     `cmd:"" help:"C-STORE files, folders or media to a DICOM node; goes on where it stopped."`
 	Backfill backfillCmd `cmd:"" help:"Bring what an old PACS holds to the appliance, study by study; goes on where it stopped."`
 	Spool    spoolCmd    `cmd:"" help:"Look into the spool, also while the daemon is down."`
+	Pause    pauseCmd    `cmd:"" help:"Send nothing for a while; it goes on by itself."`
+	Resume   resumeCmd   `cmd:"" help:"End a pause."`
 	Devices  devicesCmd  `cmd:"" help:"Who calls, what it asked for, and why it was refused."`
 	Audit    auditCmd    `cmd:"" help:"What people did to images here, and whether the record is whole."`
 	Enroll   enrollCmd   `cmd:"" help:"Turn a claim code into this appliance's certificate."`

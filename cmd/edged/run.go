@@ -38,6 +38,7 @@ type runCmd struct{ configFlag }
 // appliance is the wiring: every part of the daemon, made but not started.
 type appliance struct {
 	cfg    Config
+	file   string // that cfg was read from, "" for the default one
 	log    *slog.Logger
 	keeper *keeper
 	roster *roster
@@ -70,6 +71,7 @@ func (c *runCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	a.file = c.Config
 	return a.run(p.ctx)
 }
 
@@ -187,7 +189,7 @@ func (a *appliance) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.reloads, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {
@@ -231,7 +233,7 @@ func (a *appliance) listen() (all []listener, err error) {
 			}
 		}
 	}
-	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view, tests: a.lineTests}
+	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view, tests: a.lineTests, rest: a.sender.rest}
 	if d.Listen != "" {
 		add("dicom", nil, func() (net.Listener, error) { return listenTCP("dicom.listen", d.Listen) })
 	}

@@ -23,16 +23,17 @@ type sender struct {
 	boot  []byte
 	log   *slog.Logger
 
-	mu   sync.Mutex // guards what follows
-	link *uplink.Uplink
-	id   *identity.Bundle // that hubs are called with
-	why  string           // there is no identity
+	mu    sync.Mutex // guards what follows
+	link  *uplink.Uplink
+	shape uplink.Shape     // of the link; see reshape
+	id    *identity.Bundle // that hubs are called with
+	why   string           // there is no identity
 }
 
 func newSender(cfg *Config, f *feed, place []byte, log *slog.Logger) *sender {
 	boot := make([]byte, 16)
 	rand.Read(boot)
-	s := &sender{cfg: cfg, feed: f, place: place, boot: boot, log: log}
+	s := &sender{cfg: cfg, feed: f, place: place, boot: boot, log: log, shape: cfg.shape()}
 	f.device = s.device
 	return s
 }
@@ -62,7 +63,7 @@ func (s *sender) run(ctx context.Context) error {
 	s.hold(id)
 	link, err := uplink.New(uplink.Config{
 		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: s.feed, Keeper: s.feed, BootID: s.boot, DataDirID: s.place,
-		Software: "edged " + version, Shape: s.cfg.shape(), Transport: s.cfg.Uplink.Transport, LanesMin: s.cfg.Uplink.Lanes.Min, LanesMax: s.cfg.Uplink.Lanes.Max,
+		Software: "edged " + version, Shape: s.caps(), Transport: s.cfg.Uplink.Transport, LanesMin: s.cfg.Uplink.Lanes.Min, LanesMax: s.cfg.Uplink.Lanes.Max,
 		Proxy: s.cfg.Uplink.Proxy, DSCP: uint8(s.cfg.Uplink.DSCP), Progress: s.feed.going.sent, Logger: s.log,
 	})
 	if err != nil {
@@ -70,8 +71,19 @@ func (s *sender) run(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	s.link = link
+	err = link.SetShape(s.shape) // it may have been changed meanwhile
 	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	return link.Run(ctx)
+}
+
+// caps are the rates in force.
+func (s *sender) caps() uplink.Shape {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shape
 }
 
 // await waits for an identity. One that is damaged is waited for as well: it

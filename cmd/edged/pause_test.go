@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"edged/agent/status"
+)
+
+func (r *rig) lineStatus() status.Uplink {
+	st, err := r.control().status(context.Background())
+	if err != nil {
+		return status.Uplink{}
+	}
+	return st.Uplink
+}
+
+// While sending is paused images are received and kept; then all of them go.
+func TestAPauseHoldsBackWhatIsSentAndNothingElse(t *testing.T) {
+	r := newRig(t, "", "").up()
+	file := r.path("edged.yaml")
+	r.await("the line", func() bool { return r.lineStatus().Connected })
+	if said := r.must("edged", "pause", "--for", "2h", "-c", file); !strings.Contains(said, "nothing is sent until") {
+		t.Errorf("said %q", said)
+	}
+	if left := time.Until(r.lineStatus().PausedUntil); left < 119*time.Minute || left > 2*time.Hour {
+		t.Errorf("paused for %s", left)
+	}
+	if said := r.must("edged", "status", "-c", file); !strings.Contains(said, "pause") {
+		t.Errorf("status does not say so:\n%s", said)
+	}
+	sent := r.modsim("--profile", "bench:5x16KiB")
+	r.await("the hub to want them", func() bool { return r.count("sending") == len(sent) })
+	r.must("edged", "resume", "-c", file)
+	r.mustArriveOnce(sent)
+	if until := r.lineStatus().PausedUntil; !until.IsZero() {
+		t.Errorf("paused until %s", until)
+	}
+	for _, wrong := range []string{"25h", "0s", "soon"} {
+		if said, code := r.call("edged", "pause", "--for", wrong, "-c", file); code != 2 {
+			t.Errorf("--for %s: exit %d, %s", wrong, code, said)
+		}
+	}
+	r.edged.stop()
+	if said, code := r.call("edged", "pause", "-c", file); code != 1 || !strings.Contains(said, "no daemon answers") {
+		t.Errorf("without a daemon: exit %d, %s", code, said)
+	}
+}
+
+// SIGHUP takes new rates over; a wrong file changes nothing and ends nothing.
+func TestRatesAreReadAgain(t *testing.T) {
+	r := newRig(t, "", "").up()
+	hub := r.hub
+	reread := func(uplink, said string) {
+		t.Helper()
+		before := strings.Count(r.edged.said.String(), said)
+		r.rewrite("edged.yaml", uplink)
+		r.edged.cmd.Process.Signal(syscall.SIGHUP)
+		r.await(said, func() bool { return strings.Count(r.edged.said.String(), said) > before })
+	}
+	reread("uplink: {hubs: ["+`"`+hub+`"`+"], rate: 80Mbit/s, backfill_rate: 8Mbit/s}", "rates read again")
+	if u := r.lineStatus(); u.CapBits != 80e6 || u.CapBackfill != 8e6 {
+		t.Errorf("caps %d and %d", u.CapBits, u.CapBackfill)
+	}
+	reread("uplink: {hubs: ["+`"`+hub+`"`+"], rate: 40}", "the configuration is wrong, the old one goes on")
+	reread("uplink: {hubs: ["+`"`+hub+`"`+"], rate: 40Mbit/s, schedule: [{rate: 20Mbit/s}], dscp: 8}", "needs a restart")
+	if !strings.Contains(r.edged.said.String(), "keys=uplink") {
+		t.Error("what needs a restart is not named")
+	}
+	r.await("the new rate", func() bool { return r.lineStatus().CapBits == 20e6 })
+	if u := r.lineStatus(); u.CapBackfill != 0 {
+		t.Errorf("backfill has a cap of %d", u.CapBackfill)
+	}
+	r.mustArriveOnce(r.modsim("--profile", "bench:3x16KiB"))
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"reflect"
+	"strings"
+	"syscall"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"edged/uplink"
+)
+
+// reloads reads the configuration again at each SIGHUP and takes over the rates
+// of the uplink: rate, backfill_rate, schedule. A file that is wrong changes
+// nothing; what else was changed in it waits for a restart, and is told.
+func (a *appliance) reloads(ctx context.Context) error {
+	asked := make(chan os.Signal, 1) // one that is waiting stands for all
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-asked:
+			daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+			a.reload()
+			daemon.SdNotify(false, daemon.SdNotifyReady)
+		}
+	}
+}
+
+func (a *appliance) reload() {
+	cfg, err := loadConfig(a.file)
+	if err != nil {
+		a.log.Error("the configuration is wrong, the old one goes on", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	for _, w := range cfg.warnings() {
+		a.log.Warn(w)
+	}
+	if waits := a.cfg.differs(cfg); len(waits) > 0 {
+		a.log.Warn("the configuration was changed in what needs a restart", "keys", strings.Join(waits, " "))
+	}
+	zoned := cfg
+	zoned.Facility.TimeZone = a.cfg.Facility.TimeZone // needs a restart, and was told
+	if err := a.sender.reshape(zoned.shape()); err != nil {
+		a.log.Error("the rates are wrong, the old ones go on", "err", err)
+		return
+	}
+	a.log.Info("rates read again", "rate", cfg.Uplink.Rate, "backfill_rate", cfg.Uplink.BackfillRate, "schedule", len(cfg.Uplink.Schedule))
+}
+
+// differs names the parts of the configuration that are not the same, those that
+// reload takes over left out.
+func (c Config) differs(other Config) (parts []string) {
+	for _, u := range []*Uplink{&c.Uplink, &other.Uplink} {
+		u.Rate, u.BackfillRate, u.Schedule = 0, 0, nil
+	}
+	a, b := reflect.ValueOf(c), reflect.ValueOf(other)
+	for i := range a.NumField() {
+		if !reflect.DeepEqual(a.Field(i).Interface(), b.Field(i).Interface()) {
+			parts = append(parts, a.Type().Field(i).Tag.Get("yaml"))
+		}
+	}
+	return parts
+}
+
+// reshape takes new rates over, also before there is an uplink.
+func (s *sender) reshape(shape uplink.Shape) error {
+	if err := shape.Validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shape = shape
+	if s.link == nil {
+		return nil
+	}
+	return s.link.SetShape(shape)
+}
