@@ -23,6 +23,7 @@ type offer struct {
 
 // control1 handles one frame.
 func (n *session) control1(ctx context.Context, f wire.Frame) error {
+	n.hears()
 	switch f := f.(type) {
 	case *wire.Offer:
 		return n.offered(ctx, f.Objects)

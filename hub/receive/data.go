@@ -51,6 +51,7 @@ func (n *session) put(c chunk) error {
 	if _, err := o.claim.Write(c.body[:c.got]); err != nil {
 		return n.notWritten(o, err)
 	}
+	n.hears()
 	o.next += int64(c.got)
 	n.bytes.Add(int64(c.got))
 	if o.next == o.Length {

@@ -301,6 +301,30 @@ func TestALongOutboxIsToldInPages(t *testing.T) {
 	})
 }
 
+// TestNewsFindsAConnectionThatLeadsSomewhere: of two connections the one that was to
+// tell it is open and nobody listens; the other one does. It is told on one of them
+// only as long as that one answers.
+func TestNewsFindsAConnectionThatLeadsSomewhere(t *testing.T) {
+	overBoth(t, func(t *testing.T, w *world) {
+		w.change = func(c *receive.Config) { c.Repeat = 200 * time.Millisecond }
+		w.start()
+		deaf, good := hello(t, w.dial("one"), "data"), hello(t, w.dial("one"), "data")
+		w.ledger.mu.Lock()
+		w.ledger.add(hub.Object{ID: hub.ID{1}, Device: "one"})
+		w.ledger.wake()
+		w.ledger.mu.Unlock()
+		f, ok := good.hear().(*wire.Archived)
+		if !ok || len(f.Confirmations) != 1 {
+			t.Fatalf("heard %+v", f)
+		}
+		if f := deaf.hear(); f.Type() != wire.TypeArchived {
+			t.Errorf("the first one was told %+v", f)
+		}
+		good.say(&wire.ArchivedAck{Seqs: []uint64{f.Confirmations[0].Seq}})
+		eventually(t, "the acknowledgement", func() bool { return w.outbox("one") == 0 })
+	})
+}
+
 func (w *world) outbox(device string) int {
 	w.ledger.mu.Lock()
 	defer w.ledger.mu.Unlock()

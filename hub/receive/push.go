@@ -15,22 +15,34 @@ const (
 
 // push tells the appliance what is in its outbox, and tells it again after
 // Repeat as long as something is not acknowledged. Of several connections of an
-// appliance one does.
+// appliance one does; where nothing is acknowledged, another one has its turn: this
+// one may lead nowhere, though something on the way keeps it open.
 func (n *session) push(ctx context.Context) error {
-	select {
-	case <-n.speaks:
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		select {
+		case <-n.speaks:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := n.speak(ctx); err != nil {
+			return err
+		}
 	}
+}
+
+// speak returns nil when another connection is to speak.
+func (n *session) speak(ctx context.Context) error {
 	repeat := time.NewTicker(n.server.c.Repeat)
 	defer repeat.Stop()
 	var confirmed, troubled uint64 // told up to here
+	var said, heard bool           // since the last repetition
 	for {
 		changed := n.server.c.Ledger.Changed(n.device)
 		told, err := n.tell(ctx, &confirmed, &troubled)
 		if err != nil {
 			return err
 		}
+		said = said || told
 		if told && n.unacked.Load() < maxUnacked {
 			continue
 		}
@@ -42,9 +54,14 @@ func (n *session) push(ctx context.Context) error {
 			return ctx.Err()
 		case <-changed:
 		case <-n.acked:
+			heard = true
 		case <-repeat.C:
 			n.unacked.Store(0)
 			confirmed, troubled = 0, 0
+			if said && !heard && n.server.passOn(n) {
+				return nil
+			}
+			said, heard = false, false
 		}
 	}
 }

@@ -49,8 +49,9 @@ type Config struct {
 
 // Server is the listening end.
 type Server struct {
-	c   Config
-	tls *tls.Config
+	c     Config
+	tls   *tls.Config
+	began time.Time
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
@@ -72,7 +73,7 @@ func New(c Config) (*Server, error) {
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 20*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.ResetKey = cmp.Or(c.ResetKey, c.Objects.ResetKey())
-	return &Server{c: c, tls: serverTLS(c), sessions: map[*session]struct{}{}, speakers: map[string]*session{}, greeting: map[string]int{}}, nil
+	return &Server{c: c, tls: serverTLS(c), began: time.Now(), sessions: map[*session]struct{}{}, speakers: map[string]*session{}, greeting: map[string]int{}}, nil
 }
 
 // serverTLS adds what the protocol demands to the caller's certificate.

@@ -62,7 +62,8 @@ type session struct {
 
 	echoing sync.Mutex    // held by who sends echo
 	more    chan struct{} // complete has more
-	speaks  chan struct{} // closed when this connection tells the appliance's news
+	speaks  chan struct{} // this connection is to tell the appliance's news
+	heard   atomic.Int64  // when the appliance said something last, since the server was made
 	acked   chan struct{} // an acknowledgement came
 	unacked atomic.Int64  // entries of the outbox told and not acknowledged
 }
@@ -85,7 +86,7 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 		log:    s.c.Logger.With("device", device, "carrier", p.carrier, "remote", p.remote),
 		offers: map[uint64]*offer{},
 		more:   make(chan struct{}, 1),
-		speaks: make(chan struct{}),
+		speaks: make(chan struct{}, 1),
 		acked:  make(chan struct{}, 1),
 	}
 	err = n.run(ctx)
@@ -189,8 +190,11 @@ func (n *session) greet(ctx context.Context) error {
 		return fmt.Errorf("%w: no usable hello", errProtocol)
 	}
 	n.hello = hello
+	n.hears()
 	return nil
 }
+
+func (n *session) hears() { n.heard.Store(time.Since(n.server.began).Nanoseconds()) }
 
 // await counts the connections of a device that have not said Hello, which admit
 // does not know yet, and reports whether there is room for them.
@@ -252,17 +256,17 @@ func (s *Server) admit(n *session) error {
 	}
 	s.sessions[n] = struct{}{}
 	if s.speakers[n.device] == nil {
-		s.speak(n)
+		s.appoint(n)
 	}
 	return nil
 }
 
-// speak has n tell what is in the outbox. An appliance has as many connections as
+// appoint has n tell what is in the outbox. An appliance has as many connections as
 // its line is worth; told on each of them, all news would travel as often.
 // s.mu is held.
-func (s *Server) speak(n *session) {
+func (s *Server) appoint(n *session) {
 	s.speakers[n.device] = n
-	close(n.speaks)
+	poke(n.speaks)
 }
 
 func (s *Server) leave(n *session) {
@@ -273,15 +277,32 @@ func (s *Server) leave(n *session) {
 		return
 	}
 	delete(s.speakers, n.device)
-	var next *session
+	if next := s.other(n); next != nil {
+		s.appoint(next)
+	}
+}
+
+// passOn has another connection of the appliance speak, and reports whether there
+// is one.
+func (s *Server) passOn(n *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := s.other(n)
+	if next != nil {
+		s.appoint(next)
+	}
+	return next != nil
+}
+
+// other is the connection of n's appliance, besides n, that said something last.
+// s.mu is held.
+func (s *Server) other(n *session) (next *session) {
 	for other := range s.sessions {
-		if other.device == n.device && (next == nil || other.since.Before(next.since)) {
+		if other != n && other.device == n.device && (next == nil || other.heard.Load() > next.heard.Load()) {
 			next = other
 		}
 	}
-	if next != nil {
-		s.speak(next)
-	}
+	return next
 }
 
 // releaseAll keeps what has arrived of the open offers for another connection.
