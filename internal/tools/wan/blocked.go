@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	goalFallback  = 5 * time.Second
-	blockedAmount = 150              // megabytes; the time is bounded by blockedTime
-	blockedTime   = 45 * time.Second // until all is at the hub
-	blockAfter    = 2 * time.Second  // when UDP stops in mid-transfer
+	goalFallback = 5 * time.Second
+	blockedTime  = 45 * time.Second // until all is at the hub
+	blockAfter   = 2 * time.Second  // when UDP stops in mid-transfer
 )
 
 // blocked drops UDP: before the first packet, and while QUIC may be carrying.
@@ -115,8 +114,8 @@ func (f *fallback) follow(ctx context.Context, w *watch, began time.Time, late b
 			if _, err := w.relay.tell(relayBlock); err != nil {
 				return err
 			}
-			late, receipt = false, now // silence counts from here
-			f.silent = 0
+			late, receipt, f.silent = false, now, 0 // silence counts from here
+			f.name += ", while " + s.Uplink.Transport + " carried"
 		}
 		if s.Counters.AtHub > objects {
 			if f.silent = max(f.silent, now-receipt); objects == 0 {

@@ -49,7 +49,7 @@ func tell(carriers []string, lanes, most int) string {
 	text := strings.Join(carriers, " → ")
 	switch {
 	case most > lanes:
-		text += fmt.Sprintf(", %d lanes at the end, %d at most", lanes, most)
+		text += fmt.Sprintf(", lanes: %d at the end, %d at most", lanes, most)
 	case lanes == 1:
 		text += ", 1 lane"
 	case lanes > 1:

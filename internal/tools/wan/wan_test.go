@@ -107,7 +107,7 @@ func TestPaceIsThatOfTheSecondHalf(t *testing.T) {
 
 func TestStoryTellsCarriersInOrder(t *testing.T) {
 	w := watch{samples: []sample{{transport: "none"}, {transport: "quic", lanes: 1}, {transport: "quic", lanes: 8}, {transport: "tcp", lanes: 4}}}
-	if got, want := w.story(), "quic → tcp, 4 lanes at the end, 8 at most"; got != want {
+	if got, want := w.story(), "quic → tcp, lanes: 4 at the end, 8 at most"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
