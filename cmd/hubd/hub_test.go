@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -44,6 +45,7 @@ type site struct {
 	shadow               bool   // no destinations
 	more                 string // lines of the configuration
 	only                 string // destinations, in place of the directory
+	transport            string // of the uplink; if empty, quic
 }
 
 func newSite(t *testing.T) *site {
@@ -175,7 +177,7 @@ func (s *site) enrol() *identity.Bundle {
 func (s *site) uplink(b *identity.Bundle, source *uplinktest.Source, done func(*uplink.Uplink) bool) {
 	s.Helper()
 	u, err := uplink.New(uplink.Config{
-		Hubs: []string{s.listen}, TLS: b.ClientTLS(), Source: source, Keeper: source, BootID: []byte("boot"), DataDirID: []byte("dir"),
+		Hubs: []string{s.listen}, Transport: cmp.Or(s.transport, "quic"), TLS: b.ClientTLS(), Source: source, Keeper: source, BootID: []byte("boot"), DataDirID: []byte("dir"),
 		RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, Idle: 2 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -202,7 +204,14 @@ func (s *site) uplink(b *identity.Bundle, source *uplinktest.Source, done func(*
 // enrols and sends, a hub that is killed again and again. Everything is
 // archived once, identical, and confirmed.
 func TestFromClaimCodeToArchiveThroughKills(t *testing.T) {
+	for _, carrier := range []string{"quic", "tcp"} {
+		t.Run(carrier, func(t *testing.T) { fromClaimCodeToArchive(t, carrier) })
+	}
+}
+
+func fromClaimCodeToArchive(t *testing.T, carrier string) {
 	s := newSite(t)
+	s.transport = carrier
 	before := strings.TrimSpace(s.do("code", "new", "--facility", "F1", "--ttl", "1h"))
 	p := s.start()
 	b, err := enrol.Enrol(t.Context(), enrol.Config{Hub: s.listen, Code: before, Dir: t.TempDir()})
@@ -278,18 +287,20 @@ func TestStrangersSendNothing(t *testing.T) {
 	s.do("devices", "revoke", revoked.Device().ID)
 	foreign := other.enrol()
 	mixed := &identity.Bundle{Key: foreign.Key, Cert: foreign.Cert, CA: revoked.CA} // trusts this hub, was certified by the other
-	for name, b := range map[string]*identity.Bundle{"revoked": revoked, "of another hub": mixed, "trusts another hub": foreign} {
-		source := uplinktest.NewSource()
-		source.Add(1, 1000, 0)
-		failures := 0
-		s.uplink(b, source, func(u *uplink.Uplink) bool {
-			if u.Status().LastError != "" {
-				failures++
+	for _, s.transport = range []string{"quic", "tcp"} {
+		for name, b := range map[string]*identity.Bundle{"revoked": revoked, "of another hub": mixed, "trusts another hub": foreign} {
+			source := uplinktest.NewSource()
+			source.Add(1, 1000, 0)
+			failures := 0
+			s.uplink(b, source, func(u *uplink.Uplink) bool {
+				if u.Status().LastError != "" {
+					failures++
+				}
+				return failures > 20
+			})
+			if source.Opens != 0 || source.Read != 0 {
+				t.Errorf("%s over %s: %d bytes were read for sending", name, s.transport, source.Read)
 			}
-			return failures > 20
-		})
-		if source.Opens != 0 || source.Read != 0 {
-			t.Errorf("%s: %d bytes were read for sending", name, source.Read)
 		}
 	}
 	s.do("devices", "approve", revoked.Device().ID)
