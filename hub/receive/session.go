@@ -48,10 +48,12 @@ type session struct {
 	log    *slog.Logger
 	bytes  atomic.Int64
 
-	// telling orders what is said about one object: committers hold it
-	// from the row to its Receipt, answers to offers from asking the rows on, push
-	// while it reads the outbox and tells. So no Archived overtakes its Receipt,
-	// and no Receipt follows the news that the object was lost since.
+	// telling orders what is said about one object on this connection: committers
+	// hold it from the row to its Receipt, answers to offers from asking the rows on,
+	// push while it reads the outbox and tells. So no Archived overtakes its Receipt,
+	// and no Receipt follows the news that the object was lost since. Where another
+	// connection speaks that order is not kept: Archived says more than a Receipt
+	// that comes late, and what is at the hub and not archived is offered again.
 	telling sync.RWMutex
 
 	mu       sync.Mutex // guards what follows

@@ -32,7 +32,7 @@ var _ link = (*tcpLink)(nil)
 
 // ServeTCP serves one connection of an appliance, which has completed its handshake
 // with TLS, until it or ctx ends, and closes it. It is called for each
-// connection that a listener of the caller's has accepted.
+// connection that a listener of the caller's has accepted, beside Serve.
 func (s *Server) ServeTCP(ctx context.Context, conn *tls.Conn) error {
 	l := &tcpLink{conn: conn, frames: wire.NewReader(conn)}
 	defer l.farewell()

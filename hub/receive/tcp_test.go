@@ -221,6 +221,19 @@ func TestAWordBeforeByeCounts(t *testing.T) {
 	r.closed(wire.ByeDone)
 }
 
+// TestByeOverQUICSaysNothing: the carrier has its own way.
+func TestByeOverQUICSaysNothing(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	r := hello(t, w.dial("one"), "data")
+	r.say(&wire.Bye{Code: wire.ByeInternal})
+	o, _ := wireObject(1, 1, 500)
+	r.say(&wire.Offer{Objects: []wire.Object{o}})
+	if f := r.hear(); f.Type() != wire.TypeHave {
+		t.Errorf("heard %+v", f)
+	}
+}
+
 // TestAHubThatStopsSaysSo over each carrier, also to who is sending.
 func TestAHubThatStopsSaysSo(t *testing.T) {
 	overBoth(t, func(t *testing.T, w *world) {
