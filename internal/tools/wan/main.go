@@ -31,7 +31,7 @@ import (
 
 // options are the flags.
 type options struct {
-	dir, bin, write             string
+	dir, bin, write, congestion string
 	lines, sizes, peers, extras list
 	seed                        uint64
 	runs                        int
@@ -80,9 +80,10 @@ func parseFlags() (o options) {
 	flag.Var(&o.peers, "peers", "`peers` to measure")
 	flag.Var(&o.extras, "extras", "further `sections`; none: an empty string")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the loss")
+	flag.StringVar(&o.congestion, "congestion", "cubic", "`algorithm` of whoever does not choose one; Debian's kernel has cubic")
 	flag.IntVar(&o.runs, "runs", 1, "runs of each cell; the median counts")
 	flag.DurationVar(&o.peerTime, "peer-time", 6*time.Second, "a peer is cut off after this `time`")
-	flag.DurationVar(&o.storeTime, "store-time", 10*time.Second, "and C-STORE after this: what its slow start gives must not count for long")
+	flag.DurationVar(&o.storeTime, "store-time", 8*time.Second, "and C-STORE after this: what its slow start gives must not count for long")
 	flag.DurationVar(&o.ourTime, "our-time", 12*time.Second, "and edged after this: it has to find its lanes")
 	flag.DurationVar(&o.within, "within", time.Hour, "give up after this `time`")
 	flag.Int64Var(&o.amount, "amount", 1500, "`megabytes` of objects of each size, at most")
@@ -126,6 +127,7 @@ func run(ctx context.Context, o options) (err error) {
 	defer func() { err = errors.Join(err, b.close()) }()
 	r := &lab.Report{Name: "bench-wan", Names: figureNames, Figures: make(map[string]string)}
 	r.Add(theRun(ctx, b, o))
+	r.Add(thePeers(p.peers))
 	err = errors.Join(p.cells(ctx, b, o, r), p.extra(ctx, b, o, r))
 	if o.write != "" && err == nil { // a table with holes replaces no whole one
 		err = r.WriteTo(o.write)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +68,7 @@ func newBench(o options) (b *bench, err error) {
 	if b.net, err = netlab.Create(); err != nil {
 		return nil, errors.Join(err, b.Lab.Close())
 	}
-	if err := b.allowCubic(); err != nil {
+	if err := b.allow(o.congestion); err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	for _, e := range []struct {
@@ -75,7 +77,7 @@ func newBench(o options) (b *bench, err error) {
 	}{{&b.here, "near", nearAddress}, {&b.there, "far", farAddress}, {&b.loop, "loop", loopAddress}} {
 		e.address = e.at
 		if e.space, err = b.net.Space(e.name); err == nil {
-			err = tune(e.space)
+			err = tune(e.space, o.congestion)
 		}
 		if err != nil {
 			return nil, errors.Join(err, b.close())
@@ -86,31 +88,31 @@ func newBench(o options) (b *bench, err error) {
 
 func (b *bench) close() error { return errors.Join(b.Lab.Close(), b.net.Close()) }
 
-// settings of every namespace. Debian's kernel has CUBIC, with buffers that
-// suffice for 2 Gbit/s at 20 ms; and what a connection learned must not help or
-// hinder the next.
+// settings of every namespace. Debian's kernel has buffers that suffice for 2
+// Gbit/s at 20 ms; and what a connection learned must not help or hinder the next.
 var settings = map[string]string{
-	"tcp_congestion_control": "cubic",
-	"tcp_no_metrics_save":    "1",
-	"tcp_rmem":               "4096 131072 67108864",
-	"tcp_wmem":               "4096 65536 67108864",
+	"tcp_no_metrics_save": "1",
+	"tcp_rmem":            "4096 131072 67108864",
+	"tcp_wmem":            "4096 65536 67108864",
 }
 
-// allowCubic lets namespaces have CUBIC where the kernel was built with another
-// default. It is the one setting of the machine that is changed, and put back.
-func (b *bench) allowCubic() error {
+// allow lets namespaces have CUBIC where the kernel was built with another
+// default, and BBR where it was not. It is the one setting of the machine that is changed, and put back.
+func (b *bench) allow(congestion string) error {
 	const allowed = "/proc/sys/net/ipv4/tcp_allowed_congestion_control"
 	old, err := os.ReadFile(allowed)
-	if err != nil || strings.Contains(string(old), "cubic") {
+	if err != nil || slices.Contains(strings.Fields(string(old)), congestion) {
 		return err
 	}
 	b.OnClose(func() error { return os.WriteFile(allowed, old, 0) })
-	return os.WriteFile(allowed, []byte(strings.TrimSpace(string(old))+" cubic"), 0)
+	return os.WriteFile(allowed, []byte(strings.TrimSpace(string(old))+" "+congestion), 0)
 }
 
-func tune(s *netlab.Space) error {
+func tune(s *netlab.Space, congestion string) error {
+	all := maps.Clone(settings)
+	all["tcp_congestion_control"] = congestion
 	return s.Do(func() error {
-		for name, value := range settings {
+		for name, value := range all {
 			if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv4", name), []byte(value), 0); err != nil {
 				return fmt.Errorf("in a network namespace: %w", err)
 			}

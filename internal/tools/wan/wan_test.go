@@ -55,7 +55,8 @@ func TestGoalsAreJudgedWithinALineAndASize(t *testing.T) {
 		{lines[6].id, z.id, ourTCP}:      at(900e6, 0),
 		{lines[6].id, sizes[2].id, "no"}: at(1, 1),
 	}
-	s := r.judge(plan{lines: []wire{w, lines[6]}, sizes: []size{z}}, nil)
+	figures := make(map[string]string)
+	s := r.judge(plan{lines: []wire{w, lines[6]}, sizes: []size{z}}, figures)
 	want := []string{
 		"auto, of the line|≥ 0.85|0.90 (second half 0.93)|PASS",
 		"QUIC lanes, of the line|≥ 0.80|0.79|GAP",
@@ -72,12 +73,15 @@ func TestGoalsAreJudgedWithinALineAndASize(t *testing.T) {
 	if len(s.Rows) != len(want) {
 		t.Errorf("%d rows, want %d", len(s.Rows), len(want))
 	}
+	if figures["auto_1g"] != "0.9" || figures["cstore_1g"] != "22.5" || figures["quic_tls_loopback"] != "" {
+		t.Errorf("figures %v", figures)
+	}
 }
 
 func TestMemoryIsTheWorstOfAllCells(t *testing.T) {
 	r := results{{"a"}: {rss: [2]int64{100 << 20, 10 << 20}}, {"b"}: {rss: [2]int64{20 << 20, 200 << 20}}, {"peer"}: {rss: [2]int64{0, 999 << 20}}}
 	var s lab.Section
-	r.judgeMemory(&s)
+	r.judgeMemory(&s, make(map[string]string))
 	if got := s.Rows; len(got) != 2 || got[0][4] != "100 MiB" || got[0][5] != "PASS" || got[1][4] != "200 MiB" || got[1][5] != "GAP" {
 		t.Errorf("got %q", got)
 	}
