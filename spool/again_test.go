@@ -385,7 +385,7 @@ func TestAnIndexOfThePastAlarmsNobody(t *testing.T) {
 		}
 		s := open(t, cfg)
 		for _, o := range all[:20] {
-			err = errors.Join(err, s.Archived(ctx, receipt(o)))
+			err = errors.Join(err, s.archivedOutright(ctx, receipt(o)))
 		}
 		err = errors.Join(err, s.Sweep(ctx), s.Discard(ctx, Discard{Seq: all[25].Seq, ID: all[25].ID, By: "somebody", Reason: "a test"}))
 		s.Close()

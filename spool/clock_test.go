@@ -78,7 +78,7 @@ func (c *clockStory) step() {
 	case 5:
 		if len(c.order) > 0 {
 			id := c.order[c.rnd.IntN(len(c.order))]
-			if err := c.s.Archived(ctx, []Receipt{{ID: id, Length: 100, At: c.now}}); err != nil {
+			if err := c.s.archivedOutright(ctx, []Receipt{{ID: id, Length: 100, At: c.now}}); err != nil {
 				c.t.Fatal(err)
 			}
 			c.archived[id] = true
@@ -180,7 +180,7 @@ func TestAgeCountsRunningTimeOnly(t *testing.T) {
 	cfg.Now = func() time.Time { return now }
 	s := open(t, cfg)
 	o, _ := put(t, s, newSample(1), sample(1, 100))
-	if err := s.Archived(context.Background(), receipt(o)); err != nil {
+	if err := s.archivedOutright(context.Background(), receipt(o)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 30 { // off for years, again and again

@@ -105,7 +105,7 @@ func storyStep(ctx context.Context, s *Spool, l *ledger, n int) error {
 	case 3:
 		old := l.order[n-3]
 		l.asked[old] = true
-		if err := s.Archived(ctx, []Receipt{{ID: old, Length: int64(len(l.acked[old]))}}); err != nil {
+		if err := s.archivedOutright(ctx, []Receipt{{ID: old, Length: int64(len(l.acked[old]))}}); err != nil {
 			return err
 		}
 		l.archived[old] = true
@@ -361,7 +361,7 @@ func TestClockJumpsChangeNothing(t *testing.T) {
 		o, _ := put(t, s, routineSample(i), sample(i, 1000))
 		want = append(want, o.ID)
 		if i < 2 {
-			if err := s.Archived(ctx, receipt(o)); err != nil {
+			if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 				t.Fatal(err)
 			}
 		}

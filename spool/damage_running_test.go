@@ -39,7 +39,7 @@ func damagedWhileItRuns(t *testing.T, damage func(*indexedSpool) error, looked b
 		x.mustList(t, s, "running")
 	}
 	extra, _ := put(t, s, newSample(999), sample(999, 64)) // the sweep has something to write
-	if err := s.Archived(context.Background(), receipt(extra)); err != nil {
+	if err := s.archivedOutright(context.Background(), receipt(extra)); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)

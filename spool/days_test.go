@@ -36,7 +36,7 @@ func TestDaysLeftAtTodaysRate(t *testing.T) {
 	if d := s.Stats().FillsIn; d != 48*time.Hour {
 		t.Fatalf("full in %v, want 48h", d)
 	}
-	if err := s.Archived(context.Background(), receipt(s.Objects(0, 1)[0])); err != nil {
+	if err := s.archivedOutright(context.Background(), receipt(s.Objects(0, 1)[0])); err != nil {
 		t.Fatal(err)
 	}
 	fs.free = 45 * size

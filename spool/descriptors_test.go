@@ -89,7 +89,7 @@ func TestWithoutDescriptorsNothingIsLost(t *testing.T) {
 			t.Fatalf("receipts without descriptors: %v", err)
 		}
 	}
-	if err := errors.Join(s.Archived(ctx, receipt(first)), s.Sweep(ctx)); err != nil {
+	if err := errors.Join(s.archivedOutright(ctx, receipt(first)), s.Sweep(ctx)); err != nil {
 		t.Fatalf("forgetting without descriptors: %v", err)
 	}
 	if _, err := os.Open(dir); !errors.Is(err, unix.EMFILE) {

@@ -41,7 +41,7 @@ func TestDisaster02DuplicatesDeleteNothing(t *testing.T) {
 				if n%2 > 0 {
 					continue
 				}
-				if err := s.Archived(ctx, r); err != nil && !errors.As(err, &unfit) {
+				if err := s.archivedOutright(ctx, r); err != nil && !errors.As(err, &unfit) {
 					t.Error(err)
 				}
 				if err := s.Sweep(ctx); err != nil {

@@ -88,7 +88,7 @@ func realDiskFull(t *testing.T, point string) {
 		wantContent(t, s, o.ID, sample(n, size))
 	}
 	for _, o := range kept[:len(kept)/2] {
-		if err := s.Archived(ctx, receipt(o)); err != nil {
+		if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 			t.Fatalf("receipt at zero bytes free: %v", err)
 		}
 	}

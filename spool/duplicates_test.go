@@ -63,7 +63,7 @@ func TestForgottenAndSentAgain(t *testing.T) {
 	s := open(t, cfg)
 	body := sample(1, 3000)
 	o, _ := put(t, s, newSample(1), body)
-	if err := errors.Join(s.Archived(ctx, receipt(o)), s.Sweep(ctx)); err != nil {
+	if err := errors.Join(s.archivedOutright(ctx, receipt(o)), s.Sweep(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	again, result := put(t, s, newSample(1), body)

@@ -58,7 +58,7 @@ func TestNothingIsReadableOnTheDisk(t *testing.T) {
 		o, _ := put(t, s, secretSample(n), bytes.Repeat([]byte(secret+"\n"), 1+n*n*1000))
 		all = append(all, o)
 	}
-	steps := []error{s.NoteSet(ctx, "note of "+secret, []byte(strings.Repeat(secret, 100))), s.AtHub(ctx, receipt(all[0])), s.Hold(ctx, all[1].ID), s.Archived(ctx, receipt(all[2])), s.Sweep(ctx)}
+	steps := []error{s.NoteSet(ctx, "note of "+secret, []byte(strings.Repeat(secret, 100))), s.AtHub(ctx, receipt(all[0])), s.Hold(ctx, all[1].ID), s.archivedOutright(ctx, receipt(all[2])), s.Sweep(ctx)}
 	for range 5 {
 		o, err := s.Lease(ctx, "x")
 		steps = append(steps, err, s.Return(o.ID, 0, Poison(errors.New("refused, says the hub of "+secret))))
@@ -385,7 +385,7 @@ func TestFullDiskReusesNoRecordNumber(t *testing.T) {
 			t.Fatalf("room for %d bytes: %v", room, err)
 		}
 		m.free = -1
-		if err := errors.Join(s.Archived(ctx, receipt(b)), s.AtHub(ctx, receipt(a))); err != nil {
+		if err := errors.Join(s.archivedOutright(ctx, receipt(b)), s.AtHub(ctx, receipt(a))); err != nil {
 			t.Fatal(err)
 		}
 		nonces(t, m.made)

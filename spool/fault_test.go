@@ -110,7 +110,7 @@ func TestFailedSpoolRefusesEverything(t *testing.T) {
 		t.Fatalf("commit over a failed sync: %v", err)
 	}
 	fs.fault = nil // the disk pretends that all is well again
-	calls := map[string]error{"err": s.Err(), "run": s.Run(ctx), "at hub": s.AtHub(ctx, receipt(o)), "archived": s.Archived(ctx, receipt(o)), "reoffer": s.Reoffer(ctx), "hold": s.Hold(ctx, o.ID)}
+	calls := map[string]error{"err": s.Err(), "run": s.Run(ctx), "at hub": s.AtHub(ctx, receipt(o)), "archived": s.archivedOutright(ctx, receipt(o)), "reoffer": s.Reoffer(ctx), "hold": s.Hold(ctx, o.ID)}
 	_, calls["create"] = s.Create(newSample(3))
 	_, calls["lease"] = s.Lease(ctx, "x")
 	_, _, calls["duplicate"] = tryPut(s, newSample(1), sample(1, 100))
@@ -213,14 +213,14 @@ func TestFullDiskForgetsAndRecovers(t *testing.T) {
 	for i, o := range kept {
 		wantContent(t, s, o.ID, sample(i, 10_000))
 	}
-	if err := s.Archived(ctx, receipt(kept[0])); err != nil {
+	if err := s.archivedOutright(ctx, receipt(kept[0])); err != nil {
 		t.Fatalf("receipt on a full disk: %v", err)
 	}
 	if err := s.Sweep(ctx); err != nil {
 		t.Fatalf("forgetting on a full disk: %v", err)
 	}
 	for _, o := range kept[1:] {
-		if err := s.Archived(ctx, receipt(o)); err != nil {
+		if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -278,7 +278,7 @@ func TestReceiptsWithoutAnyRoomAreTransient(t *testing.T) {
 			t.Fatalf("sweep on a full disk: %v", err)
 		}
 		fs.free = -1
-		if err := errors.Join(s.AtHub(ctx, receipt(a)), s.AtHub(ctx, receipt(b)), s.Archived(ctx, receipt(b))); err != nil {
+		if err := errors.Join(s.AtHub(ctx, receipt(a)), s.AtHub(ctx, receipt(b)), s.archivedOutright(ctx, receipt(b))); err != nil {
 			t.Fatal(err)
 		}
 		s = open(t, memConfig(fs.powerCut(0, rand.New(rand.NewPCG(1, 1)))))
@@ -302,12 +302,12 @@ func TestUnfitIsToldOnlyWhenTheRestIsDurable(t *testing.T) {
 	mixed := append([]Receipt{{ID: ID{9}, Length: 1}}, receipt(o)...)
 	var unfit *UnfitError
 	fs.free = 0
-	if err := s.Archived(ctx, mixed); !errors.Is(err, ErrFull) || errors.Is(err, ErrUnknown) || errors.As(err, &unfit) {
+	if err := s.archivedOutright(ctx, mixed); !errors.Is(err, ErrFull) || errors.Is(err, ErrUnknown) || errors.As(err, &unfit) {
 		t.Fatalf("full journal and a stranger: %v; want ErrFull alone", err)
 	}
 	wantState(t, s, o.ID, Received)
 	fs.free = -1
-	if err := s.Archived(ctx, mixed); !errors.As(err, &unfit) || !errors.Is(err, ErrUnknown) {
+	if err := s.archivedOutright(ctx, mixed); !errors.As(err, &unfit) || !errors.Is(err, ErrUnknown) {
 		t.Fatalf("room and a stranger: %v; want *UnfitError", err)
 	}
 	wantState(t, s, o.ID, Archived)

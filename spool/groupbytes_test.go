@@ -48,6 +48,6 @@ func TestAGroupKnowsHowManyBytesAreThere(t *testing.T) {
 	must(s.Reoffer(ctx))
 	want("offered again", 1030, 0)
 	must(s.AtHub(ctx, append(receipt(a), receipt(c)...)))
-	must(s.Archived(ctx, receipt(c)))
+	must(s.archivedOutright(ctx, receipt(c)))
 	want("archived", 0, 1030)
 }

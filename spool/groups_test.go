@@ -73,7 +73,7 @@ func TestAGroupIsCompleteAndChanges(t *testing.T) {
 	if want := []GroupPart{{"1", 1, 100}, {"2", 2, 500}}; ev.Bytes != 600 || ev.Test || !reflect.DeepEqual(ev.Parts, want) {
 		t.Fatalf("event %+v, want parts %v", ev, want)
 	}
-	if err := errors.Join(s.Archived(ctx, receipt(a)), s.AckGroup(ctx, ev)); err != nil {
+	if err := errors.Join(s.archivedOutright(ctx, receipt(a)), s.AckGroup(ctx, ev)); err != nil {
 		t.Fatal(err)
 	}
 	c.run(t, s, 10*time.Minute)
@@ -308,7 +308,7 @@ func TestGroupsAreBounded(t *testing.T) {
 		s.OpenGroup(name)
 		o, _ := put(t, s, inGroup(name, "part"), sample(i, 100))
 		s.CloseGroup(name)
-		if err := s.Archived(ctx, receipt(o)); err != nil {
+		if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 			t.Fatal(err)
 		}
 		c.run(t, s, time.Minute)

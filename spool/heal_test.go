@@ -32,7 +32,7 @@ func TestDamageOfAnArchivedObjectShows(t *testing.T) {
 	s := open(t, cfg)
 	o, _ := put(t, s, newSample(1), sample(1, 100))
 	put(t, s, newSample(2), sample(2, 100))
-	if err := s.Archived(ctx, receipt(o)); err != nil {
+	if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 		t.Fatal(err)
 	}
 	spoil(t, fs, s, o)
@@ -124,7 +124,7 @@ func bring(s *Spool, o Object, as State) error {
 	case Held:
 		return errors.Join(s.AtHub(ctx, receipt(o)), s.Hold(ctx, o.ID))
 	case Archived:
-		return errors.Join(s.AtHub(ctx, receipt(o)), s.Archived(ctx, receipt(o)))
+		return errors.Join(s.AtHub(ctx, receipt(o)), s.archivedOutright(ctx, receipt(o)))
 	}
 	return nil
 }

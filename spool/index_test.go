@@ -98,7 +98,7 @@ func TestIndexNeverRunsAhead(t *testing.T) {
 	if got := rows(t, s); len(got) != 2 || got[a.Seq] != a.ID {
 		t.Fatalf("rows %v", got)
 	}
-	if err := errors.Join(s.Archived(ctx, receipt(a)), s.Sweep(ctx)); err != nil {
+	if err := errors.Join(s.archivedOutright(ctx, receipt(a)), s.Sweep(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	if got := rows(t, s); len(got) != 1 || got[b.Seq] != b.ID {

@@ -123,7 +123,7 @@ func TestDamagedJournalOffersAgain(t *testing.T) {
 			}
 			if n%2 == 0 {
 				archived[o.ID] = true
-				if err := s.Archived(ctx, receipt(o)); err != nil {
+				if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -160,7 +160,7 @@ func TestJournalIsCompacted(t *testing.T) {
 	s := open(t, cfg)
 	for n := range 300 {
 		o, _ := put(t, s, newSample(n), sample(n, 10))
-		if err := errors.Join(s.AtHub(ctx, receipt(o)), s.Archived(ctx, receipt(o)), s.Sweep(ctx)); err != nil {
+		if err := errors.Join(s.AtHub(ctx, receipt(o)), s.archivedOutright(ctx, receipt(o)), s.Sweep(ctx)); err != nil {
 			t.Fatal(err)
 		}
 	}

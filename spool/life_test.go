@@ -93,7 +93,7 @@ func oneLife(ctx context.Context, s *Spool, n int) error {
 		return err
 	}
 	if n%3 == 1 {
-		return s.Archived(ctx, receipt(o))
+		return s.archivedOutright(ctx, receipt(o))
 	}
 	other := make(chan error, 1)
 	go func() { other <- s.Discard(ctx, byAdmin(o)) }()

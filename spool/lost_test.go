@@ -148,7 +148,7 @@ func TestAMissingFileStaysInSight(t *testing.T) {
 			}
 		}
 		if archived {
-			if err := s.Archived(ctx, receipt(o)); err != nil {
+			if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 				t.Fatal(err)
 			}
 			wantState(t, s, o.ID, Archived)

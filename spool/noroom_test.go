@@ -19,7 +19,7 @@ func fullDisk(t *testing.T, cfg Config, fs *memFS) (*Spool, []Object) {
 		o, _ := put(t, s, newSample(i), sample(i, 5000))
 		all = append(all, o)
 	}
-	if err := errors.Join(s.Archived(ctx, receipt(all[0])), s.Sweep(ctx), s.AtHub(ctx, receipt(all[1]))); err != nil {
+	if err := errors.Join(s.archivedOutright(ctx, receipt(all[0])), s.Sweep(ctx), s.AtHub(ctx, receipt(all[1]))); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -55,7 +55,7 @@ func TestAStartWithoutAnyRoomSends(t *testing.T) {
 				t.Fatalf("lease: %+v, %v", o, err)
 			}
 			wantContent(t, s, all[2].ID, sample(2, 5000))
-			if err := s.Archived(ctx, receipt(all[2])); !errors.Is(err, ErrFull) || errors.Is(err, ErrFailed) {
+			if err := s.archivedOutright(ctx, receipt(all[2])); !errors.Is(err, ErrFull) || errors.Is(err, ErrFailed) {
 				t.Fatalf("receipt without any room: %v, want ErrFull", err)
 			}
 			if err := s.Discard(ctx, byAdmin(all[3])); !errors.Is(err, ErrFull) {
@@ -70,7 +70,7 @@ func TestAStartWithoutAnyRoomSends(t *testing.T) {
 			}
 		}
 		fs.free = -1
-		if err := errors.Join(s.Archived(ctx, receipt(all[2])), s.Sweep(ctx), s.Discard(ctx, byAdmin(all[3]))); err != nil {
+		if err := errors.Join(s.archivedOutright(ctx, receipt(all[2])), s.Sweep(ctx), s.Discard(ctx, byAdmin(all[3]))); err != nil {
 			t.Fatal(err)
 		}
 		cfg.FS = fs.powerCut(0, rand.New(rand.NewPCG(9, 9)))
@@ -111,7 +111,7 @@ func TestAStartMakesRoomForItsJournal(t *testing.T) {
 		}
 		fs.free = 0
 		s := open(t, cfg)
-		if err := s.Archived(ctx, receipt(all[2])); err != nil {
+		if err := s.archivedOutright(ctx, receipt(all[2])); err != nil {
 			t.Fatalf("%s was there to go, and a receipt finds no room: %v", what, err)
 		}
 		wantState(t, s, all[2].ID, Archived)
@@ -143,7 +143,7 @@ func TestFullDiskDiscards(t *testing.T) {
 	a, _ := put(t, s, newSample(1), sample(1, 50_000))
 	b, _ := put(t, s, newSample(2), sample(2, 100))
 	fs.free = 0
-	if err := errors.Join(s.Discard(ctx, byAdmin(a)), s.Archived(ctx, receipt(b)), s.Sweep(ctx)); err != nil {
+	if err := errors.Join(s.Discard(ctx, byAdmin(a)), s.archivedOutright(ctx, receipt(b)), s.Sweep(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	if st := s.Stats(); st.Objects != 0 || !st.Ballast {
@@ -162,7 +162,7 @@ func TestRoomIsMadeByDurableRowsOnly(t *testing.T) {
 		cfg := noRoomConfig(fs)
 		s := open(t, cfg)
 		o, _ := put(t, s, newSample(1), sample(1, 5000))
-		if err := errors.Join(s.Archived(ctx, receipt(o)), fs.Remove(ballastName), fs.SyncFS()); err != nil {
+		if err := errors.Join(s.archivedOutright(ctx, receipt(o)), fs.Remove(ballastName), fs.SyncFS()); err != nil {
 			t.Fatal(err)
 		}
 		fs.fault = func(kind, _ string) error {
@@ -206,7 +206,7 @@ func TestTheBallastGivesRoomForAName(t *testing.T) {
 	}
 	fs.free = 0
 	s = open(t, noRoomConfig(fs))
-	if err := s.Archived(context.Background(), receipt(o)); err != nil {
+	if err := s.archivedOutright(context.Background(), receipt(o)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -26,7 +26,7 @@ func TestANumberIsNeverGivenTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range all[:4] { // of these the last is remembered, not of the discarded one
-			if err := s.Archived(ctx, receipt(o)); err != nil {
+			if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Sweep(ctx); err != nil {

@@ -339,7 +339,7 @@ func TestReceiptsThatDoNotFitChangeNothing(t *testing.T) {
 	s := open(t, memConfig(newMemFS()))
 	a, _ := put(t, s, newSample(1), sample(1, 10))
 	b, _ := put(t, s, newSample(2), sample(2, 10))
-	err := s.Archived(ctx, []Receipt{{ID: a.ID, Length: 11}, {ID: ID{1}, Length: 10}, {ID: b.ID, Length: 10}})
+	err := s.archivedOutright(ctx, []Receipt{{ID: a.ID, Length: 11}, {ID: ID{1}, Length: 10}, {ID: b.ID, Length: 10}})
 	var unfit *UnfitError
 	if !errors.Is(err, ErrMismatch) || !errors.As(err, &unfit) || unfit.Mismatched != 1 || unfit.Unknown != 1 {
 		t.Fatalf("wrong length: %v", err)
@@ -361,7 +361,7 @@ func TestReofferIsTheOnlyStepBack(t *testing.T) {
 	s := open(t, cfg)
 	a, _ := put(t, s, newSample(1), sample(1, 10))
 	b, _ := put(t, s, newSample(2), sample(2, 10))
-	for _, err := range []error{s.AtHub(ctx, receipt(a)), s.Archived(ctx, receipt(b)), s.Hold(ctx, a.ID)} {
+	for _, err := range []error{s.AtHub(ctx, receipt(a)), s.archivedOutright(ctx, receipt(b)), s.Hold(ctx, a.ID)} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +417,7 @@ func TestWatchTellsAndTellsWhatItLost(t *testing.T) {
 	if _, err := s.Lease(ctx, "lane"); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(s.AtHub(ctx, receipt(o)), s.Archived(ctx, receipt(o)), s.Sweep(ctx)); err != nil {
+	if err := errors.Join(s.AtHub(ctx, receipt(o)), s.archivedOutright(ctx, receipt(o)), s.Sweep(ctx)); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []State{Received, Sending, AtHub, Archived, Archived} {
@@ -489,7 +489,7 @@ func TestReaderSaysTheSameAndChangesNothing(t *testing.T) {
 		o, _ := put(t, s, newSample(n), sample(n, 1000))
 		objects = append(objects, o)
 	}
-	if err := errors.Join(s.AtHub(ctx, receipt(objects[1])), s.Archived(ctx, receipt(objects[2])), s.Sweep(ctx), s.Quarantine(ctx, objects[3].ID, "because")); err != nil {
+	if err := errors.Join(s.AtHub(ctx, receipt(objects[1])), s.archivedOutright(ctx, receipt(objects[2])), s.Sweep(ctx), s.Quarantine(ctx, objects[3].ID, "because")); err != nil {
 		t.Fatal(err)
 	}
 	want := s.Objects(0, 100)

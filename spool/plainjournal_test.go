@@ -105,7 +105,7 @@ func TestASegmentUnderAnotherNameIsDamage(t *testing.T) {
 	}
 	old := append([]byte(nil), n.data...)
 	o, _ := put(t, s, newSample(1), sample(1, 500))
-	if err := s.Archived(t.Context(), receipt(o)); err != nil {
+	if err := s.archivedOutright(t.Context(), receipt(o)); err != nil {
 		t.Fatal(err)
 	}
 	s.Close()
@@ -149,7 +149,7 @@ func TestAPlainObjectIsNotBelievedWhereAllIsEncrypted(t *testing.T) {
 		s = open(t, cfg)
 		o, _ := put(t, s, newSample(2), sample(2, 5000))
 		if !left {
-			if err := errors.Join(s.Archived(t.Context(), receipt(o)), s.Sweep(t.Context())); err != nil {
+			if err := errors.Join(s.archivedOutright(t.Context(), receipt(o)), s.Sweep(t.Context())); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := fs.walk(objectName(o.Seq)); err == nil {

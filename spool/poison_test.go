@@ -125,7 +125,7 @@ func TestAgeIsRunningTimeOnly(t *testing.T) {
 	cfg.RetainArchived = time.Hour
 	s := open(t, cfg)
 	o, _ := put(t, s, newSample(1), sample(1, 10))
-	if err := s.Archived(ctx, receipt(o)); err != nil {
+	if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 		t.Fatal(err)
 	}
 	start := c.now

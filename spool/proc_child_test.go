@@ -149,7 +149,7 @@ func goOn(s *Spool, o Object, n int) (what string, err error) {
 		do          func() error
 	}{
 		{n%4 >= 1, "hub", "has", func() error { return s.AtHub(ctx, receipt(o)) }},
-		{n%4 >= 2, "archive", "archived", func() error { return s.Archived(ctx, receipt(o)) }},
+		{n%4 >= 2, "archive", "archived", func() error { return s.archivedOutright(ctx, receipt(o)) }},
 		{n%4 == 0, "set", "aside", func() error { return s.Quarantine(ctx, o.ID, "looked odd") }},
 	} {
 		if !step.when {

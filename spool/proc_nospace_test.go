@@ -220,7 +220,7 @@ func (c *crowded) archiveMost(k int64) {
 	gone := 0
 	for n, o := range c.held {
 		if len(c.held) > 6 {
-			if err := errors.Join(c.s.AtHub(ctx, receipt(o)), c.s.Archived(ctx, receipt(o))); err != nil {
+			if err := errors.Join(c.s.AtHub(ctx, receipt(o)), c.s.archivedOutright(ctx, receipt(o))); err != nil {
 				c.t.Fatalf("step %d: receipts with %d bytes free: %v", k, before, err)
 			}
 			delete(c.held, n)

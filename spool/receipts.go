@@ -21,11 +21,12 @@ type Receipt struct {
 type UnfitError struct {
 	Unknown    int   // receipts for objects that are not here
 	Mismatched int   // receipts that tell another length
+	Early      []ID  // confirmations of objects that no receipt has come for yet: to be asked for again
 	Err        error // about the first one: ErrUnknown or ErrMismatch
 }
 
 func (e *UnfitError) Error() string {
-	return fmt.Sprintf("%d receipts fit nothing here, first %v", e.Unknown+e.Mismatched, e.Err)
+	return fmt.Sprintf("%d receipts fit nothing here, first %v", e.Unknown+e.Mismatched+len(e.Early), e.Err)
 }
 
 func (e *UnfitError) Unwrap() error { return e.Err }
@@ -37,6 +38,8 @@ func (e *UnfitError) note(id ID, err error) {
 		return // the hub repeats itself
 	case errors.Is(err, ErrMismatch):
 		e.Mismatched++
+	case errors.Is(err, errEarly):
+		e.Early = append(e.Early, id)
 	default:
 		e.Unknown++
 	}
@@ -50,16 +53,28 @@ func (e *UnfitError) note(id ID, err error) {
 // hub must be let repeat them. Receipts for what was forgotten long ago are no
 // error.
 func (s *Spool) AtHub(ctx context.Context, receipts []Receipt) error {
-	return s.record(ctx, opAtHub, receipts)
+	return s.record(ctx, opAtHub, receipts, anyEntry)
 }
 
 // Archived records confirmations of the archive. They are durable when it
-// returns nil or an *UnfitError; only then may the object be forgotten.
+// returns nil or an *UnfitError; only then may the object be forgotten. What never
+// had a receipt of the hub cannot be in the archive through it: such a confirmation
+// is early and changes nothing (SPOOL-17).
 func (s *Spool) Archived(ctx context.Context, receipts []Receipt) error {
-	return s.record(ctx, opArchived, receipts)
+	return s.record(ctx, opArchived, receipts, hadReceipt)
 }
 
-func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt) error {
+func anyEntry(*entry) error { return nil }
+
+func hadReceipt(e *entry) error {
+	if e.wasAtHub {
+		return nil
+	}
+	return errEarly
+}
+
+// record notes receipts for the entries that may have one.
+func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt, may func(*entry) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -67,7 +82,7 @@ func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt) error {
 	var bad UnfitError
 	s.mu.Lock()
 	for _, r := range receipts {
-		o, err := s.receiptOp(k, r)
+		o, err := s.receiptOp(k, r, may)
 		if err != nil {
 			bad.note(r.ID, err)
 			continue
@@ -84,10 +99,13 @@ func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt) error {
 	return nil
 }
 
-var errForgotten = errors.New("forgotten already")
+var (
+	errForgotten = errors.New("forgotten already")
+	errEarly     = errors.New("confirmed by the archive before the hub had it")
+)
 
 // receiptOp checks a receipt against what it is about. Guarded by mu.
-func (s *Spool) receiptOp(k kind, r Receipt) (op, error) {
+func (s *Spool) receiptOp(k kind, r Receipt, may func(*entry) error) (op, error) {
 	e, err := s.find(r.ID)
 	if err != nil {
 		if s.tombs.ids[r.ID] > 0 {
@@ -97,6 +115,9 @@ func (s *Spool) receiptOp(k kind, r Receipt) (op, error) {
 	}
 	if e.content != r.Length && e.fate == inPlace { // of what is lost nobody knows the length
 		return op{}, fmt.Errorf("%w: it says %d bytes, the object has %d", ErrMismatch, r.Length, e.content)
+	}
+	if err := may(e); err != nil {
+		return op{}, err
 	}
 	if r.At.IsZero() {
 		r.At = s.cfg.Now()

@@ -27,7 +27,7 @@ func TestReofferObjectsTakesBackExactlyThese(t *testing.T) {
 	}
 	atHub, held, archived, other := o[0], o[1], o[2], o[3]
 	lost := []ID{atHub.ID, held.ID, archived.ID, {0xaa}}
-	if err := errors.Join(s.Hold(ctx, held.ID), s.Archived(ctx, receipt(archived)), s.ReofferObjects(ctx, lost), s.ReofferObjects(ctx, lost)); err != nil {
+	if err := errors.Join(s.Hold(ctx, held.ID), s.archivedOutright(ctx, receipt(archived)), s.ReofferObjects(ctx, lost), s.ReofferObjects(ctx, lost)); err != nil {
 		t.Fatal(err)
 	}
 	want := func() {

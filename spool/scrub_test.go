@@ -71,7 +71,7 @@ func TestScrubSaysWhetherTheHubHasACopy(t *testing.T) {
 			t.Fatalf("scrub: %+v", st)
 		}
 		// It is not stuck: the archive's word ends it.
-		if err := s.Archived(ctx, receipt(all[1])); err != nil {
+		if err := s.archivedOutright(ctx, receipt(all[1])); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Sweep(ctx); err != nil {
@@ -246,7 +246,7 @@ func TestScrubYieldsToForgetting(t *testing.T) {
 		go func() { done <- s.Scrub(ctx) }()
 		time.Sleep(5 * time.Second) // virtual: in the middle of the first
 		for _, o := range all[:3] {
-			if err := s.Archived(ctx, receipt(o)); err != nil {
+			if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -21,7 +21,7 @@ func TestArchivedGoEarlyWhenSpaceIsShort(t *testing.T) {
 			waiting = append(waiting, o)
 			continue
 		}
-		if err := s.Archived(ctx, receipt(o)); err != nil {
+		if err := s.archivedOutright(ctx, receipt(o)); err != nil {
 			t.Fatal(err)
 		}
 		archived = append(archived, o)

@@ -19,7 +19,7 @@ func TestTimeAtHubIsKept(t *testing.T) {
 		}
 		now = now.Add(time.Hour)
 	}
-	if err := s.Archived(t.Context(), []Receipt{{ID: o.ID, Length: o.Length, At: now}}); err != nil {
+	if err := s.archivedOutright(t.Context(), []Receipt{{ID: o.ID, Length: o.Length, At: now}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

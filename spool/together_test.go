@@ -88,7 +88,7 @@ func carry(ctx context.Context, t *testing.T, s *Spool) {
 		}
 		_, err = io.Copy(io.Discard, c.Checked(o.Length/2))
 		c.Close()
-		if err = errors.Join(err, s.AtHub(ctx, receipt(o)), s.Archived(ctx, receipt(o))); err != nil && ctx.Err() == nil {
+		if err = errors.Join(err, s.AtHub(ctx, receipt(o)), s.archivedOutright(ctx, receipt(o))); err != nil && ctx.Err() == nil {
 			t.Error(err)
 			return
 		}

@@ -67,7 +67,7 @@ func TestRunForgetsAndMovesTheMark(t *testing.T) {
 		go func() { ended <- s.Run(ctx) }()
 		a, _ := put(t, s, newSample(1), sample(1, 100))
 		b, _ := put(t, s, newSample(2), sample(2, 100))
-		if err := s.Archived(ctx, receipt(a)); err != nil {
+		if err := s.archivedOutright(ctx, receipt(a)); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(119 * time.Minute)
@@ -124,7 +124,7 @@ func TestAgesAreThoseOfTheOldest(t *testing.T) {
 		o, _ := put(t, s, routineSample(n), sample(n, 10))
 		objects = append(objects, o)
 	}
-	if err := errors.Join(s.Archived(ctx, receipt(objects[0])), s.AtHub(ctx, receipt(objects[1])), s.AtHub(ctx, receipt(objects[2]))); err != nil {
+	if err := errors.Join(s.archivedOutright(ctx, receipt(objects[0])), s.AtHub(ctx, receipt(objects[1])), s.AtHub(ctx, receipt(objects[2]))); err != nil {
 		t.Fatal(err)
 	}
 	want := Ages{OldestBacklog: time.Unix(1003, 0), OldestAtHub: time.Unix(1001, 0), LastReceived: time.Unix(1004, 0), LastArchived: time.Unix(1e9, 0)}

@@ -2,7 +2,10 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"edged/internal/dicom"
@@ -133,19 +136,26 @@ func (u *Uplink) lostAtHub(ctx context.Context, ids []dicom.ID) error {
 	return u.c.Keeper.Lost(ctx, ids)
 }
 
+// archived keeps confirmations and acknowledges those that are durable here.
 func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	var list []Confirmation
-	ack := &wire.ArchivedAck{Of: wire.AckArchived}
+	seqs := map[uint64]dicom.ID{}
 	for _, f := range frames {
 		for _, c := range f.(*wire.Archived).Confirmations {
 			list = append(list, Confirmation{ID: dicom.ID(c.ID), Length: c.Length, At: time.UnixMilli(c.At)})
-			ack.Seqs = append(ack.Seqs, c.Seq)
+			seqs[c.Seq] = dicom.ID(c.ID)
 		}
 	}
-	if err := l.u.c.Keeper.Archived(ctx, list); err != nil {
+	var early *EarlyError
+	if err := l.u.c.Keeper.Archived(ctx, list); errors.As(err, &early) {
+		l.u.c.Logger.Warn("said to be archived before they were at the hub", "objects", len(early.IDs))
+		maps.DeleteFunc(seqs, func(_ uint64, id dicom.ID) bool { return slices.Contains(early.IDs, id) })
+	} else if err != nil {
 		return fmt.Errorf("keep confirmations: %w", err)
 	}
-	l.later(ack)
+	if len(seqs) > 0 {
+		l.later(&wire.ArchivedAck{Of: wire.AckArchived, Seqs: slices.Sorted(maps.Keys(seqs))})
+	}
 	return nil
 }
 

@@ -56,6 +56,18 @@ func (ns *nodes) failed(n *node, now time.Time) {
 	n.notBefore = now.Add(bound/4 + time.Duration(ns.random()*float64(bound-bound/4)))
 }
 
+// crowd waits longer when what ended this connection ended those of a whole
+// fleet: a hub that starts again hangs up on thousands in the same moment, and
+// whichever node they turn to next must not meet them in the same second.
+func (ns *nodes) crowd(now time.Time) {
+	until := now.Add(time.Duration(ns.random() * float64(ns.max/2)))
+	for i := range ns.list {
+		if ns.list[i].notBefore.Before(until) {
+			ns.list[i].notBefore = until
+		}
+	}
+}
+
 // worked forgets the failures of a node that said Welcome and stayed a while.
 func (n *node) worked() { n.failures, n.aside = 0, false }
 

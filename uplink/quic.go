@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -120,15 +121,12 @@ func (c *quicCarrier) mtu() int {
 	return datagram + headers4
 }
 
-// said returns the code with which the hub closed the connection, if it did.
-func said(err error) (code uint64, ok bool) {
+// hungUp reports whether the hub ended a connection, and not the line: it said
+// so, or its machine did in its place (RFC 9000 §10.3, RFC 9293 §3.5.3).
+func hungUp(err error) bool {
 	var app *quic.ApplicationError
-	if errors.As(err, &app) && app.Remote {
-		return uint64(app.ErrorCode), true
-	}
+	var reset *quic.StatelessResetError
 	var bye *byeError
-	if errors.As(err, &bye) {
-		return bye.Code, true
-	}
-	return 0, false
+	return errors.As(err, &app) && app.Remote || errors.As(err, &reset) || errors.As(err, &bye) ||
+		errors.Is(err, errCut) || errors.Is(err, syscall.ECONNRESET)
 }

@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -56,9 +57,10 @@ type Keeper interface {
 	AtHub(ctx context.Context, receipts []Receipt) error
 
 	// Archived: every required destination holds these. On one connection the
-	// receipt comes first, but when that was lost with an earlier one it may
-	// come later or never. What is not known with this ID and length changes
-	// nothing and is no error.
+	// receipt comes first; on another lane it may still be on its way. An object
+	// that no receipt was kept for is not archived by this: its ID is returned in an
+	// *EarlyError, and the hub says it again after a while. What is not known with
+	// this ID and length changes nothing and is no error.
 	Archived(ctx context.Context, confirmations []Confirmation) error
 
 	// Trouble: destinations refuse these.
@@ -105,6 +107,15 @@ var (
 	ErrMismatch = errors.New("what arrived at the hub did not have the digest, though the copy here is good")
 	ErrLost     = errors.New("the connection to the hub ended")
 )
+
+// EarlyError names objects whose confirmation cannot be believed yet; all others
+// of the call are kept.
+type EarlyError struct{ IDs []dicom.ID }
+
+// Error implements error.
+func (e *EarlyError) Error() string {
+	return fmt.Sprintf("%d objects are said to be archived that have no receipt yet", len(e.IDs))
+}
 
 // BusyError is an ErrBusy with the pause that the hub asks for.
 type BusyError struct{ Retry time.Duration }

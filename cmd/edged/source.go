@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -201,7 +202,21 @@ func (f *feed) Archived(ctx context.Context, confirmations []uplink.Confirmation
 	for i, c := range confirmations {
 		rs[i] = spool.Receipt{ID: spool.ID(c.ID), Length: c.Length, At: c.At}
 	}
-	return f.kept(rs, s.Archived(ctx, rs))
+	err = s.Archived(ctx, rs)
+	if unfit := (*spool.UnfitError)(nil); errors.As(err, &unfit) && len(unfit.Early) > 0 {
+		return cmp.Or(f.kept(rs, err), early(unfit.Early))
+	}
+	return f.kept(rs, err)
+}
+
+// early are confirmations that came before the receipt, on another lane, or that
+// are not true. The hub is not told that they are kept, and says them again.
+func early(ids []spool.ID) error {
+	e := &uplink.EarlyError{}
+	for _, id := range ids {
+		e.IDs = append(e.IDs, dicom.ID(id))
+	}
+	return e
 }
 
 // unfit tells of statements that fit nothing here: they changed nothing, and

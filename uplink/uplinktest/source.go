@@ -53,6 +53,8 @@ type Item struct {
 	Archives int     // how often Archived named it
 	Offsets  []int64 // of Open
 	rests    bool    // the hub asked for a pause
+
+	hadReceipt bool // at some time
 }
 
 var (
@@ -229,7 +231,7 @@ func (s *Source) AtHub(_ context.Context, receipts []uplink.Receipt) error {
 	}
 	for _, r := range receipts {
 		if it := s.items[r.ID]; it != nil && it.Length == r.Length && it.State == Leased {
-			it.State = AtHub
+			it.State, it.hadReceipt = AtHub, true
 		}
 	}
 	s.wake()
@@ -244,13 +246,21 @@ func (s *Source) Archived(_ context.Context, list []uplink.Confirmation) error {
 		s.FailKeep = nil
 		return err
 	}
+	early := &uplink.EarlyError{}
 	for _, c := range list {
 		if it := s.items[c.ID]; it != nil && it.Length == c.Length {
+			if it.State < AtHub && !it.hadReceipt {
+				early.IDs = append(early.IDs, c.ID)
+				continue
+			}
 			it.State = Archived
 			it.Archives++
 		}
 	}
 	s.wake()
+	if len(early.IDs) > 0 {
+		return early
+	}
 	return nil
 }
 

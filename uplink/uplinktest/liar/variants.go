@@ -227,6 +227,7 @@ func confirmations() []Variant {
 		{Name: "archived: one byte short", Verdict: Unmoved, Tell: wrong(func(o wire.Object) wire.Object { return changed(o, o.ID, o.Length-1) })},
 		{Name: "archived: length zero", Verdict: Unmoved, Tell: wrong(func(o wire.Object) wire.Object { return changed(o, o.ID, 0) })},
 		{Name: "archived: negative length", Verdict: Unmoved, Tell: wrong(func(o wire.Object) wire.Object { return changed(o, o.ID, -o.Length) })},
+		{Name: "archived: of what was never sent", Verdict: Unmoved, Tell: wrong(func(o wire.Object) wire.Object { return o })},
 		{Name: "archived: a page of 4096 strangers", Verdict: Unmoved, Tell: harmless(func(c *Conn, _ []wire.Object) {
 			page := make([]wire.Object, wire.MaxItems)
 			for i := range page {
