@@ -135,15 +135,34 @@ func (l *SQLite) judge(err error) error {
 
 // exec runs a statement that is prepared once for the life of the ledger.
 func (b *batch) exec(query string, args ...any) (int64, error) {
-	s, err := b.stmt(query)
-	if err != nil {
-		return 0, err
-	}
-	r, err := s.Exec(args...)
+	r, err := b.result(query, args...)
 	if err != nil {
 		return 0, err
 	}
 	return r.RowsAffected()
+}
+
+// insert inserts at most one row and returns its number. RETURNING would say the same
+// by way of a table of its own, which took a sixth of the time of Receive.
+func (b *batch) insert(query string, args ...any) (seq int64, fresh bool, err error) {
+	r, err := b.result(query, args...)
+	if err != nil {
+		return 0, false, err
+	}
+	n, err := r.RowsAffected()
+	if err != nil || n == 0 {
+		return 0, false, err
+	}
+	seq, err = r.LastInsertId()
+	return seq, err == nil, err
+}
+
+func (b *batch) result(query string, args ...any) (sql.Result, error) {
+	s, err := b.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.Exec(args...)
 }
 
 func (b *batch) row(query string, args ...any) *row {

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -141,14 +140,11 @@ func (b *batch) receive(o *hub.Object) error {
 
 // object inserts the row, or finds it and checks that it is the same.
 func (b *batch) object(o *hub.Object) (seq int64, fresh bool, err error) {
-	err = b.row(`INSERT INTO objects (id, transfer_syntax, sop_class, sop_instance, length, study, priority, flags, calling, device, received_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING seq`,
-		o.ID[:], o.Names.TransferSyntax, o.Names.SOPClass, o.Names.SOPInstance, o.Length, o.Study, o.Priority, o.Flags, o.Calling, o.Device, b.now).Scan(&seq)
-	if err == nil {
-		return seq, true, nil
-	}
-	if !errors.Is(err, sql.ErrNoRows) {
-		return 0, false, err
+	seq, fresh, err = b.insert(`INSERT INTO objects (id, transfer_syntax, sop_class, sop_instance, length, study, priority, flags, calling, device, received_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		o.ID[:], o.Names.TransferSyntax, o.Names.SOPClass, o.Names.SOPInstance, o.Length, o.Study, o.Priority, o.Flags, o.Calling, o.Device, b.now)
+	if err != nil || fresh {
+		return seq, fresh, err
 	}
 	var length int64
 	if err := b.row(`SELECT seq, length FROM objects WHERE id = ?`, o.ID[:]).Scan(&seq, &length); err != nil {
