@@ -21,6 +21,7 @@ type departures struct {
 	moving map[string]*movement
 	flying map[spool.ID]*flying
 	left   [3]int64 // bytes that left since the start, by priority; what is sent twice counts twice
+	told   [3]int64 // that when moved was asked last
 }
 
 // movement is what a study does.
@@ -136,6 +137,15 @@ func (p *departures) bytesLeft() status.Classes {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return status.Classes{Urgent: p.left[spool.Urgent], Routine: p.left[spool.Routine], Backfill: p.left[spool.Backfill]}
+}
+
+// moved says whether anything has left since it was asked last.
+func (p *departures) moved() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.told
+	p.told = p.left
+	return p.left != before
 }
 
 // pace is a rate, smoothed: what came t ago counts e^(-t/paceMemory) of what comes

@@ -105,6 +105,9 @@ func TestWhatTheHubHadAlreadyIsNoSpeed(t *testing.T) {
 	if got.SentBytes != 905<<20 || got.RateBitsPerSecond > 10<<20 {
 		t.Errorf("%+v", got)
 	}
+	if !p.moved() || p.moved() {
+		t.Error("what left is told once")
+	}
 	if n := p.bytesLeft(); n.Routine != 5<<20 || n.Urgent+n.Backfill != 0 {
 		t.Errorf("left: %+v", n)
 	}

@@ -282,7 +282,7 @@ func (v *view) follow(ctx context.Context, s *spool.Spool) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	dirty := true
-	for {
+	for ticks := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -290,6 +290,9 @@ func (v *view) follow(ctx context.Context, s *spool.Spool) {
 			dirty = true
 			v.reached(e)
 		case <-tick.C:
+			if ticks++; ticks%4 == 0 && v.going.moved() { // within a long object nothing else happens
+				dirty = true
+			}
 			if dirty {
 				dirty = false
 				v.bell.Ring(status.StudiesChanged)
