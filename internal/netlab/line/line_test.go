@@ -169,8 +169,9 @@ func TestRateIsThatOfTheLine(t *testing.T) {
 			w := newWorld(t, Config{Rate: c.rate, Delay: 5 * time.Millisecond, Queue: 40 << 20})
 			a, b := w.udp()
 			w.segment(a, c.segment)
+			buffer := make([]byte, c.segment*c.each)
 			for range c.sends {
-				_, err := a.Write(make([]byte, c.segment*c.each))
+				_, err := a.Write(buffer)
 				w.check(err)
 			}
 			var first, last time.Time

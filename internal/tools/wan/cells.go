@@ -61,6 +61,10 @@ func (b *bench) repeat(ctx context.Context, o options, w wire, s *stock, p peer)
 	var all []outcome
 	for run := range o.runs {
 		out, err := b.once(ctx, o, w, s, p, o.seed+uint64(run))
+		if err != nil && ctx.Err() == nil {
+			fmt.Fprintf(os.Stderr, "wan: once more: %s, %s, %s: %v\n", w.id, s.id, p.id, err)
+			out, err = b.once(ctx, o, w, s, p, o.seed+uint64(run))
+		}
 		if err != nil {
 			return out, err
 		}

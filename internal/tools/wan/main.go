@@ -129,8 +129,8 @@ func run(ctx context.Context, o options) (err error) {
 	r.Add(theRun(ctx, b, o))
 	r.Add(thePeers(p.peers))
 	err = errors.Join(p.cells(ctx, b, o, r), p.extra(ctx, b, o, r))
-	if o.write != "" && err == nil { // a table with holes replaces no whole one
-		err = r.WriteTo(o.write)
+	if o.write != "" && ctx.Err() == nil { // a cell that failed says so; a run that was stopped replaces nothing
+		err = errors.Join(err, r.WriteTo(o.write))
 	}
 	fmt.Println(r.LastLine())
 	return err
