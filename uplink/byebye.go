@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"edged/uplink/wire"
@@ -95,10 +96,17 @@ type heard struct {
 	r    io.Reader
 	err  error         // how it ended; mu guards it
 	over chan struct{} // closed then
+
+	began  time.Time
+	asks   atomic.Int64 // since when the reader waits, after began; 0: it does not
+	silent atomic.Bool  // the hub was given up because it says nothing
 }
 
+// errSilent: nothing came, though it was asked for something.
+var errSilent = errors.New("the hub does not answer any more")
+
 func newHeard(r io.Reader) *heard {
-	return &heard{r: newByeReader(r), over: make(chan struct{})}
+	return &heard{r: newByeReader(r), over: make(chan struct{}), began: time.Now()}
 }
 
 // Read implements io.Reader.
@@ -108,9 +116,24 @@ func (h *heard) Read(b []byte) (n int, err error) {
 	if h.err != nil {
 		return 0, h.err
 	}
+	h.asks.Store(int64(time.Since(h.began)) + 1)
 	n, err = h.r.Read(b)
+	h.asks.Store(0)
+	if err != nil && h.silent.Load() {
+		err = errSilent
+	}
 	h.ended(err)
 	return n, err
+}
+
+// silence is how long the reader has been waiting. While it does something else
+// nothing is known.
+func (h *heard) silence() time.Duration {
+	since := h.asks.Load()
+	if since == 0 {
+		return 0
+	}
+	return time.Since(h.began) - time.Duration(since)
 }
 
 // ended notes the end. h.mu is held.
@@ -128,16 +151,20 @@ func (h *heard) stop() {
 	h.ended(net.ErrClosed)
 }
 
-// bye waits for the end of what is read and returns the hub's Bye, if it was that.
-func (h *heard) bye(wait time.Duration) (bye *byeError) {
+// lastWord waits for the end of what is read and returns why, if that says more
+// than that the connection is gone.
+func (h *heard) lastWord(wait time.Duration) error {
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-h.over:
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		errors.As(h.err, &bye)
 	case <-t.C:
+		return nil
 	}
-	return bye
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if bye := (*byeError)(nil); errors.As(h.err, &bye) || errors.Is(h.err, errSilent) {
+		return h.err
+	}
+	return nil
 }

@@ -93,8 +93,8 @@ func (l *lane) hear(ctx context.Context, f wire.Frame) error {
 		return l.trouble(ctx, f)
 	case *wire.Again:
 		return l.again(ctx, f)
-	case *wire.Bye:
-		return nil // over QUIC, which says it itself
+	case *wire.Bye, *wire.Echo:
+		return nil // QUIC says Bye itself; an Echo shows that the hub is there, see alive
 	}
 	return fmt.Errorf("%w: type %d is not for an appliance", errProtocol, f.Type())
 }

@@ -140,7 +140,8 @@
 //     appliance offers it again if it has it, unless the archive has it.
 //   - A ledger id or generation other than the last one means that receipts may
 //     be lost: the appliance offers everything not archived again.
-//   - Probe is for the test of a line: the hub throws its body away and answers with
+//   - Probe is for the test of a line, and behind a proxy asks with one byte, as number
+//     0, whether the hub is there: the hub throws its body away and answers with
 //     Echo: the number of the last Probe that came whole, and the bytes of the bodies
 //     of all Probes of this connection. One Echo may answer many Probes.
 //

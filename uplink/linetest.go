@@ -223,7 +223,7 @@ func (p *prober) flood(ctx context.Context, out puts, end time.Time) error {
 func (p *prober) probe(out puts, number uint64, n int) error {
 	p.sent += int64(n)
 	p.hearing.Lock()
-	p.limit = p.sent
+	p.limit = p.sent + maxAlive
 	p.hearing.Unlock()
 	b, err := wire.Append(p.buffer[:0], &wire.Probe{Number: number, Body: padding[:n]})
 	if err != nil {
@@ -236,6 +236,9 @@ func (p *prober) probe(out puts, number uint64, n int) error {
 	}
 	return err
 }
+
+// maxAlive bounds what alive sends beside.
+const maxAlive = 64
 
 // padding is nothing; TLS makes it look like something.
 var padding [wire.MaxBody]byte

@@ -213,7 +213,7 @@ func TestTheLineTestBelievesNoNonsense(t *testing.T) {
 		want string
 	}{
 		"an older hub":  {func(uint64, int64) *wire.Echo { return nil }, "older than this appliance"},
-		"more than all": {func(n uint64, b int64) *wire.Echo { return &wire.Echo{Number: n, Bytes: b + 1} }, "cannot be true"},
+		"more than all": {func(n uint64, b int64) *wire.Echo { return &wire.Echo{Number: n, Bytes: b + 1<<20} }, "cannot be true"},
 		"less than before": {func(n uint64, b int64) *wire.Echo {
 			if n == 3 {
 				b = 0

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -92,10 +93,10 @@ func (c *tcpCarrier) inTurn(frames []byte) error {
 // lastWord prefers what the hub said before it hung up to the broken pipe that
 // the writer sees.
 func (c *tcpCarrier) lastWord(err error) error {
-	if bye := c.control.bye(byeWait); bye != nil && !errors.Is(err, errCarried) {
-		return bye
+	if errors.Is(err, errCarried) {
+		return err
 	}
-	return err
+	return cmp.Or(c.control.lastWord(byeWait), err)
 }
 
 // Close says Bye behind the frame under way, and waits a little for the hub to

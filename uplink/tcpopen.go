@@ -63,7 +63,11 @@ func (u *Uplink) openTCP(ctx context.Context, addr string) (_ *tcpCarrier, err e
 	if err != nil {
 		return nil, timely(ctx, err)
 	}
-	return newTCPCarrier(conn, socket), nil
+	c := newTCPCarrier(conn, socket)
+	if p.addr != "" {
+		c.watch(u.c.Idle)
+	}
+	return c, nil
 }
 
 // timely prefers the reason why ctx ended to the deadline that this set.

@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -174,4 +175,23 @@ func TestWhatWaitsInTheKernelIsSmall(t *testing.T) {
 		t.Errorf("%d bytes wait unsent", i.Unsent)
 	}
 	t.Logf("%d bytes wait unsent", i.Unsent)
+}
+
+// A peer whose window stays shut for as long as idle is given up: its kernel
+// answers, but nobody there reads (RFC 5482 §3, tcp(7) TCP_USER_TIMEOUT).
+func TestAPeerThatTakesNothingIsGivenUp(t *testing.T) {
+	a, _ := pair(t, "tcp4", "127.0.0.1:0") // nobody reads
+	if _, err := Tune(a, time.Second); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	a.SetWriteDeadline(began.Add(30 * time.Second))
+	var err error
+	for err == nil {
+		_, err = a.Write(make([]byte, 1<<20))
+	}
+	if took := time.Since(began); !errors.Is(err, unix.ETIMEDOUT) || took < time.Second || took > 10*time.Second {
+		t.Errorf("after %s: %v", took, err)
+	}
+	t.Logf("after %s", time.Since(began))
 }
