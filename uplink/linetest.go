@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -33,6 +34,8 @@ type LineCarrier struct {
 	MTU         int     `json:"mtu"`                     // the largest IP packet known to pass; 0: not known
 	Congestion  string  `json:"congestion,omitempty"`    // the algorithm
 	Error       string  `json:"error,omitempty"`         // why there are no figures, or only these
+
+	wire int64 // bytes taken from the bucket
 }
 
 const (
@@ -109,7 +112,7 @@ func (u *Uplink) testNode(ctx context.Context, hub string, shake time.Duration, 
 // onWire is what the test took from the bucket.
 func (t LineTest) onWire() (n int64) {
 	for _, c := range t.Carriers {
-		n += int64(float64(c.Bytes) * overhead(c.Name))
+		n += c.wire
 	}
 	return n
 }
@@ -140,7 +143,7 @@ func (u *Uplink) testCarrier(ctx context.Context, name, hub string, shake time.D
 func (c *LineCarrier) take(p *prober) {
 	s := p.stats
 	c.RTTMS, c.MinRTTMS, c.Sent, c.Lost, c.MTU, c.Congestion = milliseconds(s.RTT), milliseconds(s.MinRTT), s.Sent, s.Lost, s.MTU, s.Congestion
-	c.Bytes = p.echoed
+	c.Bytes, c.wire = p.echoed, p.wire
 	if took := p.at.Sub(p.began); took > 0 && !p.began.IsZero() {
 		c.GoodputBits = int64(float64(8*(p.echoed-p.first)) / took.Seconds())
 	}
@@ -155,6 +158,7 @@ type prober struct {
 	over chan struct{} // closed when it will not any more
 	// owned by run
 	sent   int64     // bytes of padding
+	wire   int64     // bytes taken from the bucket
 	began  time.Time // of the flood
 	first  int64     // bytes before it
 	buffer []byte
@@ -206,6 +210,7 @@ func (p *prober) flood(ctx context.Context, out puts, end time.Time) error {
 			break // it is time
 		}
 		number++
+		p.wire += int64(math.Ceil(float64(n+frameHead) * overhead(p.conn.Name()))) // as serve counts
 		if err := p.probe(out, number, n); err != nil {
 			if ctx.Err() != nil {
 				break // what has come so far counts

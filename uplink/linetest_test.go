@@ -165,6 +165,9 @@ func TestTheLineTestMeasuresBothCarriers(t *testing.T) {
 		if got.UDPOpen == nil || !*got.UDPOpen || got.CapBits != cap || got.Hub != "hub:8443" || len(got.Carriers) != 2 {
 			t.Fatalf("got %+v", got)
 		}
+		if got.BesideBits > cap/1000 {
+			t.Errorf("%d bits/s beside, where nothing is", got.BesideBits)
+		}
 		for _, c := range got.Carriers {
 			t.Logf("%+v", c)
 			if c.GoodputBits < cap*80/100 || c.GoodputBits > cap || c.HandshakeMS < 20 || c.HandshakeMS > 500 || c.Error != "" {
