@@ -5,9 +5,10 @@
 // It promises:
 //   - who has not proved to be an appliance is a stranger; the number of strangers is
 //     bounded in all and for each address (an IPv4 address, an IPv6 /64);
-//   - a new connection always finds a place: when all are taken, the oldest of the
-//     address that has most of them makes room. So who opens many and is slow stands in
-//     their own way, and who is quick comes through (P9, P11);
+//   - when all places are taken, one of the address that has most of them makes
+//     room: the oldest if it is slow, else anyone. So who opens many and is slow stands
+//     in their own way, who is quick comes through (P9, P11), and a rush of quick ones is
+//     served in part, never not at all;
 //   - a handshake takes at most Config.Handshake, whatever the peer sends how slowly;
 //   - appliances do not count: who has a certificate is bounded elsewhere.
 //

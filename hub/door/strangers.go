@@ -1,6 +1,7 @@
 package door
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -67,7 +68,7 @@ func (d *Door) enter(conn net.Conn) *stranger {
 func (d *Door) tooMany(from string) *stranger {
 	switch {
 	case len(d.crowds[from]) > d.c.MaxAddress:
-		return d.crowds[from][0]
+		return oneOf(d.crowds[from])
 	case d.total <= d.c.MaxStrangers:
 		return nil
 	}
@@ -77,7 +78,20 @@ func (d *Door) tooMany(from string) *stranger {
 			most = c
 		}
 	}
-	return most[0]
+	return oneOf(most)
+}
+
+// quick is how long a handshake may take before it counts as slow.
+const quick = time.Second
+
+// oneOf is the oldest if it is slow. Where nobody is, a whole fleet may be coming back
+// from behind one address: then anyone, so that some of those that have begun get
+// through, whatever the rush.
+func oneOf(crowd []*stranger) *stranger {
+	if len(crowd) == 1 || time.Since(crowd[0].since) > quick {
+		return crowd[0]
+	}
+	return crowd[rand.IntN(len(crowd)-1)] // the last one has only come
 }
 
 // leave counts s no more.
