@@ -142,8 +142,8 @@ func onLine(t *testing.T, line sim.Line, echo func(uint64, int64) *wire.Echo, ch
 // The line test tells what each carrier does on the line, alone and within the
 // cap, in ten seconds.
 func TestTheLineTestMeasuresBothCarriers(t *testing.T) {
-	const cap = 20_000_000
-	line := sim.Line{Delay: 10 * time.Millisecond, Rate: 100_000_000}
+	const cap = 4_000_000
+	line := sim.Line{Delay: 10 * time.Millisecond, Rate: 20_000_000}
 	capped := func(c *uplink.Config) { c.Shape.Rate = cap }
 	onLine(t, line, echoing, capped, func(ctx context.Context, u *uplink.Uplink) {
 		began := time.Now()
@@ -185,13 +185,13 @@ func TestTheLineTestMeasuresBothCarriers(t *testing.T) {
 
 // Where UDP is blocked that is what it finds, and it still measures TCP.
 func TestTheLineTestSeesThatUDPIsBlocked(t *testing.T) {
-	line := sim.Line{Delay: 10 * time.Millisecond, Rate: 50_000_000, MTU: 100}
+	line := sim.Line{Delay: 10 * time.Millisecond, Rate: 5_000_000, MTU: 100}
 	onLine(t, line, echoing, nil, func(ctx context.Context, u *uplink.Uplink) {
 		got, err := u.TestLine(ctx)
 		if err != nil || got.UDPOpen == nil || *got.UDPOpen || got.Seconds > 11 {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if quic, tcp := got.Carriers[0], got.Carriers[1]; quic.Error == "" || tcp.Error != "" || tcp.GoodputBits < 35_000_000 || tcp.GoodputBits > 50_000_000 {
+		if quic, tcp := got.Carriers[0], got.Carriers[1]; quic.Error == "" || tcp.Error != "" || tcp.GoodputBits < 3_500_000 || tcp.GoodputBits > 5_000_000 {
 			t.Errorf("%+v", got.Carriers)
 		}
 	})
@@ -225,7 +225,7 @@ func TestTheLineTestBelievesNoNonsense(t *testing.T) {
 		}, "cannot be true"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onLine(t, sim.Line{Delay: 10 * time.Millisecond, Rate: 20_000_000}, c.echo, nil, func(ctx context.Context, u *uplink.Uplink) {
+			onLine(t, sim.Line{Delay: 10 * time.Millisecond, Rate: 4_000_000}, c.echo, nil, func(ctx context.Context, u *uplink.Uplink) {
 				got, err := u.TestLine(ctx)
 				if err != nil {
 					t.Fatal(err)
@@ -243,7 +243,7 @@ func TestTheLineTestBelievesNoNonsense(t *testing.T) {
 // It can be called off, is refused while sending is paused, and when there is no
 // hub; none of that leaves it marked as running.
 func TestTheLineTestEndsWhenAsked(t *testing.T) {
-	line := sim.Line{Delay: 10 * time.Millisecond, Rate: 20_000_000}
+	line := sim.Line{Delay: 10 * time.Millisecond, Rate: 4_000_000}
 	onLine(t, line, echoing, nil, func(ctx context.Context, u *uplink.Uplink) {
 		u.Pause(time.Now().Add(time.Hour))
 		if _, err := u.TestLine(ctx); err == nil || !strings.Contains(err.Error(), "paused") {
