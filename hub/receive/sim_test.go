@@ -291,7 +291,7 @@ func (s *simulation) launch() {
 	u, err := uplink.New(uplink.Config{
 		Hubs: hubs, TLS: s.ca.Appliance("one"), Source: s.source, Keeper: s.source,
 		BootID: []byte("boot " + strconv.Itoa(s.life)), DataDirID: []byte("data"),
-		Transport: s.plan.carrier, LanesMax: simLanes, Shape: s.shape(),
+		Transport: s.plan.carrier, LanesMin: s.plan.lanes, LanesMax: simLanes, Shape: s.shape(),
 		Idle: simIdle, Logger: logger(s.t),
 		Packets: func(_ context.Context, hub string) (net.PacketConn, net.Addr, error) { return s.sky.Packet(hub) },
 		Dial:    s.sky.Dial,

@@ -16,6 +16,7 @@ import (
 type plan struct {
 	seed    uint64
 	carrier string // of the appliance's configuration
+	lanes   int    // that it has at least
 	nodes   int
 	line    sim.Line
 	objects []planned
@@ -67,18 +68,12 @@ const (
 
 func (k kind) String() string { return [...]string{"kill hub", "rebind", "move", "restart"}[k] }
 
-// tcpThere says that the appliance can dial TLS over TCP.
-const tcpThere = true
-
 // busyTime is when most is sent, and when things break.
 const busyTime = 40 * time.Second
 
 func newPlan(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 1))
-	p := plan{seed: seed, carrier: []string{"auto", "auto", "quic", "tcp"}[r.IntN(4)], nodes: 1 + r.IntN(2)}
-	if !tcpThere {
-		p.carrier = "quic"
-	}
+	p := plan{seed: seed, carrier: []string{"auto", "auto", "quic", "tcp"}[r.IntN(4)], nodes: 1 + r.IntN(2), lanes: 1 + r.IntN(4)*r.IntN(2)}
 	p.line = sim.Line{
 		Delay:     time.Duration(1+r.IntN(100)) * time.Millisecond,
 		Jitter:    time.Duration(r.IntN(3)*r.IntN(10)) * time.Millisecond,
@@ -148,8 +143,8 @@ func (p plan) String() string {
 	for _, o := range p.objects {
 		total += o.size
 	}
-	fmt.Fprintf(&b, "seed %d: carrier %s, %d nodes, %d objects of %d bytes, line %+v, caps %v (schedule %t, backfill %d), faults",
-		p.seed, p.carrier, p.nodes, len(p.objects), total, p.line, p.caps, p.schedule, p.backfill)
+	fmt.Fprintf(&b, "seed %d: carrier %s, %d lanes or more, %d nodes, %d objects of %d bytes, line %+v, caps %v (schedule %t, backfill %d), faults",
+		p.seed, p.carrier, p.lanes, p.nodes, len(p.objects), total, p.line, p.caps, p.schedule, p.backfill)
 	for _, f := range p.faults {
 		fmt.Fprintf(&b, " [%s: %s %d for %s]", f.at.Round(time.Millisecond), f.what, f.node, f.down.Round(time.Millisecond))
 	}

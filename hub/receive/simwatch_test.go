@@ -111,20 +111,37 @@ func (s *simulation) onlyCommitted() {
 	}
 }
 
-// fewConnections bounds what is open at one time, and what is opened in any
-// minute: the pauses between attempts are respected.
+// fewConnections bounds what is open at one time, and what is opened in any minute;
+// when a full outage has lasted for three minutes the pauses are long, and each
+// carrier is tried no more often than five times a minute at each node.
 func (s *simulation) fewConnections(opened []time.Time, most int) {
-	in, worst := 0, 0
-	for i := range opened {
-		for opened[i].Sub(opened[in]) > time.Minute {
+	worst := busiest(opened, time.Minute)
+	if limit := 20*s.plan.nodes + 15*s.plan.lanes; most > 2*simLanes+2 || worst > limit {
+		s.t.Errorf("%d connections at one time, %d opened in one minute, want %d at most", most, worst, limit)
+	}
+	for _, o := range s.plan.line.Outages {
+		var within []time.Time
+		for _, at := range opened {
+			if d := at.Sub(s.began); !o.Up && !o.Down && d > max(o.From, busyTime+time.Minute)+3*time.Minute && d < o.To {
+				within = append(within, at)
+			}
+		}
+		if n := busiest(within, time.Minute); n > 10*s.plan.nodes {
+			s.t.Errorf("%d attempts in one minute of an outage that lasts", n)
+		}
+	}
+}
+
+// busiest is how many fall in one span, at most.
+func busiest(at []time.Time, span time.Duration) (most int) {
+	in := 0
+	for i := range at {
+		for at[i].Sub(at[in]) > span {
 			in++
 		}
-		worst = max(worst, i-in+1)
+		most = max(most, i-in+1)
 	}
-	if most > 2*simLanes+2 || worst > 10000 {
-		s.t.Errorf("%d connections at one time, %d opened in one minute", most, worst)
-	}
-	s.t.Logf("%d opened, most %d, worst minute %d", len(opened), most, worst)
+	return most
 }
 
 const (
