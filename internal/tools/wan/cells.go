@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"edged/internal/netlab/line"
 	"edged/internal/tools/lab"
 )
 
@@ -93,7 +94,7 @@ func (b *bench) once(ctx context.Context, o options, w wire, s *stock, p peer, s
 // lineTable is a table without rows, with what is the same for all of them.
 func lineTable(w wire, o options, top ceilings) lab.Section {
 	s := lab.Section{Title: w.String(), Head: []string{"objects", "carried by", "goodput", "of the line", "second half", "objects/s",
-		"to default C-STORE", "to tuned", "to Go TLS", "CPU s/GB, sender", "CPU s/GB, receiver", "peak MiB, both", "lost / dropped, %", ""}}
+		"to default C-STORE", "to tuned", "to Go TLS", "CPU s/GB, sender", "CPU s/GB, receiver", "peak MiB, both", "line busy", "lost / dropped, %", ""}}
 	if w.rate > 0 {
 		s.Note("Queue %d KiB (1 bandwidth-delay product), drop tail, both ways; seed %d. The relay alone passes %s of TCP and %.0f thousand small packets a second on this machine.",
 			w.queue()>>10, o.seed, bits(top.tcp), top.packets/1e3)
@@ -110,7 +111,7 @@ func (r results) rows(s *lab.Section, w wire, z size, all []peer) {
 		}
 		s.Row(z.id, p.name, bits(o.rate()), share(o.rate(), float64(w.rate)), steady(o), fmt.Sprintf("%.0f", lab.Per(float64(o.bytes)/float64(z.bytes), o.seconds)),
 			r.ratio(w, z, o, plainStore), r.ratio(w, z, o, tunedStore), r.ratio(w, z, o, plainTLS),
-			fmt.Sprintf("%.2f", o.perGB(o.sender)), fmt.Sprintf("%.2f", o.perGB(o.receiver)), memory(o), luck(o.traffic), remarks(o, w))
+			fmt.Sprintf("%.2f", o.perGB(o.sender)), fmt.Sprintf("%.2f", o.perGB(o.receiver)), memory(o), busy(o, w), luck(o.traffic), remarks(o, w))
 	}
 }
 
@@ -140,6 +141,13 @@ func memory(o outcome) string {
 		return "–"
 	}
 	return fmt.Sprintf("%d, %d", o.rss[0]>>20, o.rss[1]>>20)
+}
+
+// busy is how much of the time the line carried something to the far end: what it
+// carried and the receiver could not use is the difference to the goodput.
+func busy(o outcome, w wire) string {
+	t := o.traffic[0]
+	return share(lab.Per(float64(t.Bytes+t.Delivered*line.Ethernet)*8, o.seconds), float64(w.rate))
 }
 
 func luck(t traffic) string {

@@ -32,6 +32,7 @@ import (
 // options are the flags.
 type options struct {
 	dir, bin, write, congestion string
+	uplink                      string
 	lines, sizes, peers, extras list
 	seed                        uint64
 	runs                        int
@@ -81,6 +82,7 @@ func parseFlags() (o options) {
 	flag.Var(&o.extras, "extras", "further `sections`; none: an empty string")
 	flag.Uint64Var(&o.seed, "seed", 1, "of the loss")
 	flag.StringVar(&o.congestion, "congestion", "cubic", "`algorithm` of whoever does not choose one; Debian's kernel has cubic")
+	flag.StringVar(&o.uplink, "uplink", "", "further keys of edged's `uplink`, as in \"lanes: {min: 4, max: 4}\"")
 	flag.IntVar(&o.runs, "runs", 1, "runs of each cell; the median counts")
 	flag.DurationVar(&o.peerTime, "peer-time", 6*time.Second, "a peer is cut off after this `time`")
 	flag.DurationVar(&o.storeTime, "store-time", 8*time.Second, "and C-STORE after this: what its slow start gives must not count for long")

@@ -41,7 +41,7 @@ func (c *cell) pairUp(ctx context.Context, transport string) (*lab.Hub, *lab.App
 	if err := c.clone(c.dir); err != nil {
 		return nil, nil, err
 	}
-	h, a, err := c.programs(c.dir, c.near, c.far, fmt.Sprintf("{hubs: [%q], transport: %s}", c.far.at(hubPort), transport))
+	h, a, err := c.programs(c.dir, c.near, c.far, fmt.Sprintf("{hubs: [%q], transport: %s, %s}", c.far.at(hubPort), transport, c.uplink))
 	if err != nil {
 		return nil, nil, err
 	}

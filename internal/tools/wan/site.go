@@ -51,9 +51,10 @@ func (e end) client() *http.Client {
 type bench struct {
 	*lab.Lab
 	net         *netlab.Lab
-	here, there end // of a line
-	loop        end // of none
-	cells       int // so far
+	here, there end    // of a line
+	loop        end    // of none
+	cells       int    // so far
+	uplink      string // keys that were asked for
 	stock       map[string]*stock
 }
 
@@ -61,7 +62,7 @@ func newBench(o options) (b *bench, err error) {
 	if err := line.Available(); err != nil {
 		return nil, err
 	}
-	b = &bench{stock: make(map[string]*stock)}
+	b = &bench{stock: make(map[string]*stock), uplink: o.uplink}
 	if b.Lab, err = lab.New(o.dir, o.bin); err != nil {
 		return nil, err
 	}
