@@ -291,7 +291,8 @@ func TestAStudyIsNeverGivenInPartAsAWhole(t *testing.T) {
 	study := stored[0].Group
 	s.offered()
 	for _, o := range stored {
-		ok(t, s.Archived(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
+		known := []spool.Receipt{{ID: o.ID, Length: o.Length}}
+		ok(t, errors.Join(s.AtHub(t.Context(), known), s.Archived(t.Context(), known)))
 	}
 	s.rot(stored[1])
 	if err := s.Verify(t.Context(), stored[1].ID); !errors.Is(err, spool.ErrCorrupt) {

@@ -66,7 +66,12 @@ func TestReceiptsOfStrangersArePassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := []uplink.Confirmation{{ID: [32]byte{9}, Length: 1, At: time.Now()}, {ID: [32]byte(o.ID), At: time.Now()}}
-	if err := f.Archived(ctx, said); err != nil {
+	var early *uplink.EarlyError
+	if err := f.Archived(ctx, said); !errors.As(err, &early) || len(early.IDs) != 1 {
+		t.Fatalf("%v: what never had a receipt is believed to be archived", err)
+	}
+	receipts := []uplink.Receipt{{ID: [32]byte{9}, Length: 1}, {ID: [32]byte(o.ID)}}
+	if err := errors.Join(f.AtHub(ctx, receipts), f.Archived(ctx, said)); err != nil {
 		t.Fatal(err)
 	}
 	if o, err = s.Object(o.ID); err != nil || o.State != spool.Archived {
