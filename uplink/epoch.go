@@ -41,6 +41,10 @@ func (t *team) look(now time.Time) {
 	if s.up == 0 || s.up < s.lanes && t.coming(p.carrier) {
 		return
 	}
+	if t.u.disturbed(now) {
+		e.from, e.settled = time.Time{}, false
+		return
+	}
 	if e.loaded.IsZero() {
 		e.loaded = now
 	}
@@ -113,6 +117,13 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 		t.pilot.measured(goodput, now)
 	}
 	e.begin(now, bytes)
+}
+
+// disturbed reports whether something else than the lanes decides what they carry
+// now: a line test beside them, or a pause.
+func (u *Uplink) disturbed(now time.Time) bool {
+	_, _, paused, _ := u.shape.all.inForce()
+	return u.testing.Load() || paused.After(now)
 }
 
 // capped reports whether a cap may be what held a carrier back.

@@ -74,12 +74,12 @@ type limits struct {
 	bytes   int64
 }
 
-// Where a lane begins: enough for 1 Gbit/s and the time that a receipt takes on a
-// near hub. More in flight than the line needs is in the wrong place when a lane is
-// slower than its neighbours.
+// Where a lane begins, and the least that it goes back to. More in flight than the
+// line needs is in the wrong place: it was leased before what is fairer to send
+// next, and by a lane that may be slower than its neighbours.
 const (
-	firstObjects = 256
-	firstBytes   = 32 << 20
+	firstObjects, leastObjects = 256, 16
+	firstBytes, leastBytes     = 16 << 20, 1 << 20
 )
 
 // fits reports whether one more object may be in flight; one always may,
@@ -114,7 +114,7 @@ func (l *lane) resize() {
 			l.widen()
 		}
 	case moved > 0 && float64(unsent) > float64(moved)/elapsed.Seconds():
-		l.limits = limits{max(l.limits.objects/2, min(l.maxObjects, firstObjects)), max(l.limits.bytes/2, min(l.maxBytes, firstBytes))}
+		l.limits = limits{max(l.limits.objects/2, min(l.maxObjects, leastObjects)), max(l.limits.bytes/2, min(l.maxBytes, leastBytes))}
 	}
 }
 

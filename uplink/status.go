@@ -82,6 +82,9 @@ func (u *Uplink) note(t *team) {
 		s.Transport = works
 	}
 	s.WhyCode = t.pilot.why
+	if u.c.Proxy != "" && s.WhyCode == WhyUDPBlocked {
+		s.WhyCode = WhyProxy
+	}
 	s.Why = s.WhyCode.words()
 }
 
@@ -94,6 +97,7 @@ func (w WhyCode) words() string {
 		WhyClose:      "both carry about the same, and QUIC is preferred",
 		WhyUDPBlocked: "UDP does not get through",
 		WhyTCPBlocked: "TCP does not get through",
+		WhyProxy:      "only the proxy leads out, and it carries TCP",
 	}[w]
 }
 

@@ -229,7 +229,7 @@ func (t *team) hear(e event, now time.Time) error {
 	switch {
 	case errors.Is(e.err, errNotBelieved) || errors.Is(e.err, errMismatch):
 		return e.err
-	case errors.Is(e.err, errSurplus) || !e.m.leaving.IsZero():
+	case errors.Is(e.err, errSurplus) || errors.Is(e.err, errCarried) || !e.m.leaving.IsZero():
 		return nil
 	}
 	t.fell(e.m, e.err, now)
