@@ -13,6 +13,11 @@
 //   - a cut connection costs at most one chunk of each object under way: the hub
 //     answers the next offer with the offset it has.
 //
+// Run keeps to one node of the hub until it fails. A team has the lanes to it; its
+// pilot decides from what was measured under load which carrier carries and on how
+// many lanes. Each lane leases for itself, and all of them, urgent ones first, take
+// from one bucket before a frame leaves.
+//
 // It deliberately keeps nothing on disk, decides nothing about forgetting, and
 // does not look into data sets.
 //
