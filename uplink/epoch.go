@@ -104,13 +104,13 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 	goodput := float64(bytes-e.bytes) * 8 / elapsed.Seconds()
 	switch {
 	case 5*e.starving > e.looks || bytes == e.bytes:
-		t.pilot.unloaded()
+		t.pilot.unloaded(now)
 		if now.Sub(e.loaded) > sleepAfter {
 			t.pilot.sleep()
 		}
 	case t.u.capped(t.pilot.carrier, goodput):
 		e.loaded = now
-		t.pilot.unloaded()
+		t.pilot.unloaded(now)
 	default:
 		e.loaded = now
 		t.u.measured(t.pilot.carrier, goodput, now)

@@ -14,6 +14,7 @@ const (
 	longRest    = 10 * time.Minute // between tries in vain
 	compareRest = 10 * time.Minute // between two comparisons of the carriers
 	rareCompare = 2 * time.Hour    // and when they end the same way
+	voidRest    = 20 * time.Second // after a try in which there was too little to send
 	knockRest   = time.Minute      // before a carrier that did not get through is tried again
 )
 
@@ -268,12 +269,13 @@ func (p *pilot) decide(goodput float64, now time.Time) {
 
 // unloaded is told when a measurement is void, because there was too little to
 // send or a cap held it back: what was being tried is tried another time.
-func (p *pilot) unloaded() {
+func (p *pilot) unloaded(now time.Time) {
 	switch p.stage {
 	case racing:
 		p.take(p.defender, p.why)
+		p.compare = now.Add(voidRest)
 	case trying:
-		p.stage, p.lanes = steady, p.before
+		p.stage, p.lanes, p.next = steady, p.before, now.Add(voidRest)
 	}
 }
 

@@ -148,3 +148,28 @@ func TestASlumpIsNoticed(t *testing.T) {
 		t.Errorf("twenty seconds after QUIC fell to 5 of 90: %s, %s", p.carrier, p.why)
 	}
 }
+
+// TestAStudyThatEndsInARaceIsNoRace: nothing is decided by a line without load, and
+// the next study is not raced at once.
+func TestAStudyThatEndsInARaceIsNoRace(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	p := newPilot("auto", 1, 32, now)
+	p.arrived(carrierQUIC, now)
+	p.measured(100, now)
+	if p.stage != racing {
+		t.Fatalf("stage %d under load", p.stage)
+	}
+	p.unloaded(now)
+	if p.stage != steady || p.carrier != carrierQUIC || len(p.marks) != 1 {
+		t.Fatalf("stage %d, %s, %v", p.stage, p.carrier, p.marks)
+	}
+	p.measured(100, now.Add(time.Second))
+	if p.stage == racing {
+		t.Error("raced again a second later")
+	}
+	p.unloaded(now.Add(2 * time.Second))
+	p.measured(100, now.Add(voidRest+3*time.Second))
+	if p.stage != racing {
+		t.Errorf("stage %d under load, half a minute later", p.stage)
+	}
+}
