@@ -170,3 +170,43 @@ func (a *liedTo) await(what string, done func(uplink.Status) bool) {
 		}
 	}
 }
+
+// TestABadNodeQuarantinesNothing: one node of the hub finds a digest mismatch in
+// whatever it gets. The copies here are good, and are read to see it: they stay what they
+// are, the node is set aside, and the other one gets them (P14).
+func TestABadNodeQuarantinesNothing(t *testing.T) {
+	for _, carrier := range liarCarriers {
+		t.Run(carrier, func(t *testing.T) {
+			a := newLiedTo(t, 3, 3000)
+			bad := liar.Serve(t, a.ca, func(c *liar.Conn) {
+				c.Welcome()
+				for n := 0; ; n++ {
+					o := c.Offers(n + 1)
+					if len(o) == n || !c.Take(o[n]) {
+						return
+					}
+					c.Trouble(wire.ProblemDigest, o[n].ID, 0)
+				}
+			})
+			good := liar.Serve(t, a.ca, func(c *liar.Conn) {
+				c.Welcome()
+				for n := 0; ; n++ {
+					o := c.Offers(n + 1)
+					if len(o) == n || !c.Take(o[n]) {
+						return
+					}
+					c.Receipt(o[n])
+				}
+			})
+			a.call(carrier, 1, bad.Addr, good.Addr)
+			a.await("the other node to have all", func(uplink.Status) bool { return a.spool.Stats().ByState[spool.AtHub] == 3 })
+			if s := a.link.Status(); len(s.SetAside) != 1 || s.SetAside[0] != bad.Addr || s.Hub != good.Addr {
+				t.Errorf("set aside %v, in use %s", s.SetAside, s.Hub)
+			}
+			if n := a.spool.Stats().ByState[spool.Quarantined]; n != 0 {
+				t.Errorf("%d good objects are in quarantine", n)
+			}
+			a.stop()
+		})
+	}
+}
