@@ -87,6 +87,9 @@ func (l *lane) atHub(ctx context.Context, frames []wire.Frame) error {
 	if err := l.u.c.Keeper.AtHub(ctx, receipts); err != nil {
 		return fmt.Errorf("keep receipts: %w", err)
 	}
+	if err := l.u.confirmEarly(ctx, receipts); err != nil {
+		return fmt.Errorf("keep confirmations: %w", err)
+	}
 	l.u.countAtHub(len(receipts))
 	l.u.forgive(receipts)
 	l.mu.Lock()
@@ -148,13 +151,64 @@ func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	}
 	var early *EarlyError
 	if err := l.u.c.Keeper.Archived(ctx, list); errors.As(err, &early) {
-		l.u.c.Logger.Warn("said to be archived before they were at the hub", "objects", len(early.IDs))
-		maps.DeleteFunc(seqs, func(_ uint64, id dicom.ID) bool { return slices.Contains(early.IDs, id) })
+		l.u.c.Logger.Info("said to be archived before their receipts came", "objects", len(early.IDs))
+		l.u.remember(early.IDs, list)
+		later := setOf(early.IDs)
+		maps.DeleteFunc(seqs, func(_ uint64, id dicom.ID) bool { return later[id] })
 	} else if err != nil {
 		return fmt.Errorf("keep confirmations: %w", err)
 	}
 	if len(seqs) > 0 {
 		l.later(&wire.ArchivedAck{Of: wire.AckArchived, Seqs: slices.Sorted(maps.Keys(seqs))})
+	}
+	return nil
+}
+
+// remember keeps confirmations that came before the receipt. They are not
+// acknowledged: those that are forgotten here the hub says again.
+func (u *Uplink) remember(ids []dicom.ID, list []Confirmation) {
+	early := setOf(ids)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.early)+len(ids) > maxEarly {
+		clear(u.early)
+	}
+	for _, c := range list {
+		if len(u.early) < maxEarly && early[c.ID] {
+			u.early[c.ID] = c
+		}
+	}
+}
+
+func setOf(ids []dicom.ID) map[dicom.ID]bool {
+	set := make(map[dicom.ID]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set
+}
+
+// maxEarly bounds how many early confirmations are remembered.
+const maxEarly = 4096
+
+// confirmEarly hands over what the archive said of objects whose receipts are
+// kept now.
+func (u *Uplink) confirmEarly(ctx context.Context, receipts []Receipt) error {
+	var list []Confirmation
+	u.mu.Lock()
+	for _, r := range receipts {
+		if c, ok := u.early[r.ID]; ok {
+			list = append(list, c)
+			delete(u.early, r.ID)
+		}
+	}
+	u.mu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	var early *EarlyError
+	if err := u.c.Keeper.Archived(ctx, list); err != nil && !errors.As(err, &early) {
+		return err
 	}
 	return nil
 }

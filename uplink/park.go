@@ -97,6 +97,9 @@ type resized struct {
 // resize fits the window to what the lane carries: twice as large when the line
 // waits for it, half when more than a second's worth lies in it unsent.
 func (l *lane) resize() {
+	if c, ok := l.conn.(*tcpCarrier); ok {
+		c.keep()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now, sentBytes := time.Now(), l.sent.Load()

@@ -133,6 +133,13 @@ func (c *tcpCarrier) linger() {
 	io.Copy(io.Discard, io.LimitReader(c.socket, 1<<20))
 }
 
+// keep fits the kernel's queue to the line.
+func (c *tcpCarrier) keep() {
+	if s, ok := c.socket.(*net.TCPConn); ok {
+		_ = tcp.Keep(s) // what was set before stays
+	}
+}
+
 func (c *tcpCarrier) Stats() LineStats {
 	s, ok := c.socket.(*net.TCPConn)
 	if !ok {

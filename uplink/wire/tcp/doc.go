@@ -1,7 +1,7 @@
 // Package tcp sets up the TCP connections that carry the uplink, at both ends,
 // and says what the kernel knows of them. It promises:
 //   - BBR where the kernel offers it, and an honest name of what is used instead;
-//   - at most LowWater bytes wait unsent in the kernel, so that what is urgent
+//   - about 20 ms of what the line takes wait unsent in the kernel (1 MiB at first), so that what is urgent
 //     passes what is queued before it gets there;
 //   - a path on which nothing is acknowledged, and a peer whose window stays
 //     shut, end the connection about idle later.

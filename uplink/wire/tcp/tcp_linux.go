@@ -25,6 +25,12 @@ func tune(c *net.TCPConn, idle time.Duration) (congestion string, err error) {
 	return congestion, err
 }
 
+func setLowWater(c *net.TCPConn, bytes int) error {
+	return control(c, func(fd int) error {
+		return set(fd, "TCP_NOTSENT_LOWAT", unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, bytes)
+	})
+}
+
 // setDSCP writes the upper six bits of the byte; the kernel keeps the ECN bits of
 // a stream socket to itself (ip(7), IP_TOS; ipv6(7), RFC 3542 §6.5).
 func setDSCP(c *net.TCPConn, dscp uint8) error {
@@ -47,7 +53,7 @@ func info(c *net.TCPConn) (s Stats, err error) {
 		s = Stats{
 			RTT: micros(i.Rtt), MinRTT: micros(i.Min_rtt),
 			Sent: uint64(i.Data_segs_out), Retransmitted: uint64(i.Total_retrans), Heard: uint64(i.Segs_in),
-			BytesSent: i.Bytes_sent, BytesAcked: i.Bytes_acked,
+			BytesSent: i.Bytes_sent, BytesAcked: i.Bytes_acked, Delivery: i.Delivery_rate,
 			Unsent: int(i.Notsent_bytes), MSS: int(i.Snd_mss), MTU: int(i.Pmtu),
 		}
 		if s.MinRTT == micros(^uint32(0)) { // nothing measured yet

@@ -177,6 +177,34 @@ func TestWhatWaitsInTheKernelIsSmall(t *testing.T) {
 	t.Logf("%d bytes wait unsent", i.Unsent)
 }
 
+// TestTheKernelsQueueFollowsTheLine: it holds some milliseconds of what is
+// delivered, within its bounds.
+func TestTheKernelsQueueFollowsTheLine(t *testing.T) {
+	a, b := pair(t, "tcp4", "127.0.0.1:0")
+	if _, err := Tune(a, 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	go io.Copy(io.Discard, b)
+	if _, err := a.Write(make([]byte, 8<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Keep(a); err != nil {
+		t.Fatal(err)
+	}
+	i, err := Info(a)
+	if err != nil || i.Delivery == 0 {
+		t.Fatalf("%+v, %v", i, err)
+	}
+	var got int
+	control(a, func(fd int) error {
+		got, err = unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT)
+		return err
+	})
+	if err != nil || got < leastWater || got > mostWater || got == LowWater {
+		t.Errorf("%d bytes, %v, while %d a second are delivered", got, err, i.Delivery)
+	}
+}
+
 // A peer whose window stays shut for as long as idle is given up: its kernel
 // answers, but nobody there reads (RFC 5482 §3, tcp(7) TCP_USER_TIMEOUT).
 func TestAPeerThatTakesNothingIsGivenUp(t *testing.T) {
