@@ -150,7 +150,7 @@ func (s *simulation) breakThings(ctx context.Context) {
 			s.at(ctx, time.Since(s.began)+f.down)
 			s.start(s.nodes[f.node])
 		case rebind, move:
-			s.sky.Move(f.what == rebind)
+			s.sky.Move(f.what == rebind && os.Getenv("SIM_REBIND") != "")
 		case restart:
 			s.sky.Move(false) // nothing that the dying process says leaves
 			s.stop()

@@ -94,7 +94,7 @@ func (r *run) all(from, seeds uint64, jobs int) error {
 
 // some runs a batch in a process of its own. A seed without figures has failed.
 func (r *run) some(first, n uint64) {
-	cmd := exec.Command(r.program, "-test.run", "^TestSimulation$", "-test.timeout", "30m")
+	cmd := exec.Command(r.program, "-test.run", "^TestSimulation$", "-test.timeout", "4m")
 	cmd.Env = append(os.Environ(), fmt.Sprint("SIM_FROM=", first), fmt.Sprint("SIM_SEEDS=", n))
 	cmd.Dir = filepath.Dir(r.program)
 	out, err := cmd.CombinedOutput()
