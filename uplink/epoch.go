@@ -7,6 +7,7 @@ import "time"
 const (
 	settleTime  = 500 * time.Millisecond
 	measureTime = time.Second
+	hasteTime   = 400 * time.Millisecond // of each, while nothing is known of a carrier: the first look shows what is far apart
 	maxEpoch    = 4 * time.Second // of each, where a round trip takes long
 	sleepAfter  = time.Minute     // without load, surplus lanes are given up
 )
@@ -52,7 +53,7 @@ func (t *team) look(now time.Time) {
 	switch elapsed := now.Sub(e.from); {
 	case e.from.IsZero():
 		e.begin(now, t.u.carried(p.carrier))
-	case !e.settled && elapsed >= bounded(settleTime, 10*rtt):
+	case !e.settled && elapsed >= bounded(t.least(settleTime), 10*rtt):
 		e.begin(now, t.u.carried(p.carrier))
 		e.settled = true
 	case e.settled:
@@ -60,10 +61,18 @@ func (t *team) look(now time.Time) {
 		if starving {
 			e.starving++
 		}
-		if elapsed >= bounded(measureTime, 20*rtt) {
+		if elapsed >= bounded(t.least(measureTime), 20*rtt) {
 			t.judge(now, elapsed)
 		}
 	}
+}
+
+// least is how long is measured where round trips are short.
+func (t *team) least(usual time.Duration) time.Duration {
+	if t.pilot.marks[t.pilot.carrier].at.IsZero() && t.u.c.Transport == "auto" {
+		return hasteTime
+	}
+	return usual
 }
 
 func bounded(least, d time.Duration) time.Duration { return min(max(least, d), maxEpoch) }

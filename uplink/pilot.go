@@ -6,7 +6,7 @@ import "time"
 // a line that nothing is wrong with.
 const (
 	closeEnough = 0.8              // of what TCP carries: QUIC is preferred
-	worthMore   = 1.1              // times as much, for twice the lanes
+	worthMore   = 1.15             // times as much, for twice the lanes
 	worthSame   = 0.95             // as much, for half the lanes
 	slumped     = 0.6              // of what was measured before, three times running: the line has changed
 	headStart   = time.Second      // of QUIC before TCP is dialled as well

@@ -89,7 +89,7 @@ func (t *team) run(ctx context.Context) error {
 }
 
 // How often the team looks at its lanes: while something is on its way, and else.
-const busyPace, idlePace = 200 * time.Millisecond, time.Second
+const busyPace, idlePace = 100 * time.Millisecond, time.Second
 
 func (t *team) pace() time.Duration {
 	if t.pilot.carrier == "" {
