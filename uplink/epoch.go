@@ -8,8 +8,8 @@ const (
 	settleTime  = 500 * time.Millisecond
 	measureTime = time.Second
 	hasteTime   = 400 * time.Millisecond // of each, while nothing is known of a carrier: the first look shows what is far apart
-	maxEpoch    = 4 * time.Second // of each, where a round trip takes long
-	sleepAfter  = time.Minute     // without load, surplus lanes are given up
+	maxEpoch    = 4 * time.Second        // of each, where a round trip takes long
+	sleepAfter  = time.Minute            // without load, surplus lanes are given up
 )
 
 // epoch is one measurement of the carrier in charge.
