@@ -1,6 +1,9 @@
 package uplink
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // How long is measured: until a lane has found its rate, and then long enough for
 // many round trips.
@@ -152,6 +155,8 @@ type silence struct {
 	since       time.Time // of the first packet without an answer; zero: all is answered
 }
 
+var errSilent = errors.New("nothing came back while the other carrier got through")
+
 // deadAfter is silence while sending that a working path does not have: far more
 // than a round trip, and less than fallback may take.
 const deadAfter = 2500 * time.Millisecond
@@ -188,6 +193,7 @@ func (t *team) listen(now time.Time) {
 	if t.doubtful() && t.up(other(c)) > 0 {
 		t.u.c.Logger.Warn("nothing comes back, the other carrier gets through", "hub", t.addr, "silent", c)
 		t.pilot.failed(c, true, now)
+		t.u.failed(c, c == carrierQUIC, errSilent)
 		for _, m := range t.staying(c) {
 			m.cancel(errSurplus)
 		}

@@ -87,7 +87,7 @@ func (l *lane) atHub(ctx context.Context, frames []wire.Frame) error {
 	if err := l.u.c.Keeper.AtHub(ctx, receipts); err != nil {
 		return fmt.Errorf("keep receipts: %w", err)
 	}
-	if err := l.u.confirmEarly(ctx, receipts); err != nil {
+	if err := l.confirmEarly(ctx, receipts); err != nil {
 		return fmt.Errorf("keep confirmations: %w", err)
 	}
 	l.u.countAtHub(len(receipts))
@@ -126,6 +126,9 @@ func (u *Uplink) lostAtHub(ctx context.Context, ids []dicom.ID) error {
 	defer u.keeping.Unlock()
 	u.mu.Lock()
 	lanes := append([]*lane(nil), u.lanes...)
+	for _, id := range ids {
+		delete(u.early, id)
+	}
 	u.mu.Unlock()
 	for _, l := range lanes {
 		l.mu.Lock()
@@ -152,7 +155,7 @@ func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	var early *EarlyError
 	if err := l.u.c.Keeper.Archived(ctx, list); errors.As(err, &early) {
 		l.u.c.Logger.Info("said to be archived before their receipts came", "objects", len(early.IDs))
-		l.u.remember(early.IDs, list)
+		l.remember(early.IDs, list)
 		later := setOf(early.IDs)
 		maps.DeleteFunc(seqs, func(_ uint64, id dicom.ID) bool { return later[id] })
 	} else if err != nil {
@@ -164,10 +167,19 @@ func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	return nil
 }
 
+// earlyWord is a confirmation that came before its receipt, and who said it: it
+// counts with a receipt of the same node. What another one said of an object that
+// it did not have must not.
+type earlyWord struct {
+	Confirmation
+	addr   string
+	ledger Ledger
+}
+
 // remember keeps confirmations that came before the receipt. They are not
 // acknowledged: those that are forgotten here the hub says again.
-func (u *Uplink) remember(ids []dicom.ID, list []Confirmation) {
-	early := setOf(ids)
+func (l *lane) remember(ids []dicom.ID, list []Confirmation) {
+	u, early := l.u, setOf(ids)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if len(u.early)+len(ids) > maxEarly {
@@ -175,7 +187,7 @@ func (u *Uplink) remember(ids []dicom.ID, list []Confirmation) {
 	}
 	for _, c := range list {
 		if len(u.early) < maxEarly && early[c.ID] {
-			u.early[c.ID] = c
+			u.early[c.ID] = earlyWord{c, l.addr, l.ledger}
 		}
 	}
 }
@@ -193,14 +205,16 @@ const maxEarly = 4096
 
 // confirmEarly hands over what the archive said of objects whose receipts are
 // kept now.
-func (u *Uplink) confirmEarly(ctx context.Context, receipts []Receipt) error {
+func (l *lane) confirmEarly(ctx context.Context, receipts []Receipt) error {
 	var list []Confirmation
+	u := l.u
 	u.mu.Lock()
 	for _, r := range receipts {
-		if c, ok := u.early[r.ID]; ok {
-			list = append(list, c)
-			delete(u.early, r.ID)
+		c, ok := u.early[r.ID]
+		if ok && c.addr == l.addr && c.ledger == l.ledger {
+			list = append(list, c.Confirmation)
 		}
+		delete(u.early, r.ID)
 	}
 	u.mu.Unlock()
 	if len(list) == 0 {

@@ -84,7 +84,7 @@ func (p *pilot) wish(now time.Time) map[string]int {
 		}
 		return w
 	case p.stage == racing:
-		w[p.defender] = p.marks[p.defender].lanes
+		w[p.defender] = min(p.marks[p.defender].lanes, max(1, maxLanes-p.lanes)) // the hub admits no more
 	case p.auto && p.knocks(now):
 		w[other(p.carrier)] = 1
 	}
@@ -206,7 +206,7 @@ func (p *pilot) watch(goodput float64, now time.Time) {
 	rival := other(p.carrier)
 	if p.auto && p.closed[rival] == nil && !now.Before(p.compare) {
 		p.stage, p.defender, p.carrier = racing, p.carrier, rival
-		p.lanes = max(p.min, p.marks[rival].lanes)
+		p.lanes = min(max(p.min, p.marks[rival].lanes), maxLanes-1)
 		return
 	}
 	p.try(now)

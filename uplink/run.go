@@ -29,7 +29,7 @@ type Uplink struct {
 	lanes      []*lane               // the connected ones
 	mismatched map[dicom.ID]struct{} // objects with one digest mismatch behind them
 	tooBig     map[dicom.ID]uint8    // how often the hub had no room for an object
-	early      map[dicom.ID]Confirmation
+	early      map[dicom.ID]earlyWord
 
 	testing atomic.Bool // a line test is under way
 }
@@ -39,7 +39,7 @@ func New(c Config) (*Uplink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}, tooBig: map[dicom.ID]uint8{}, early: map[dicom.ID]Confirmation{}}
+	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}, tooBig: map[dicom.ID]uint8{}, early: map[dicom.ID]earlyWord{}}
 	u.shape = newShape(c.Shape)
 	u.status.Transport, u.status.Carriers = carrierNone, carriersOf(u.c.Transport)
 	return u, nil

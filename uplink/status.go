@@ -108,6 +108,7 @@ func (u *Uplink) lost(addr string, err error, asides []string) {
 		u.status.Since = time.Now()
 	}
 	u.lanes = nil
+	clear(u.early) // what this node said counts with its own receipts only
 	u.status.Connected, u.status.Transport, u.status.Hub, u.status.Lanes = false, carrierNone, addr, 0
 	u.status.SetAside = asides
 	if err != nil {
@@ -137,13 +138,13 @@ func (u *Uplink) welcomed(carrier string) {
 	}
 }
 
-// failed notes why a lane ended. If the dial got no answer, UDP is taken to be
-// blocked.
-func (u *Uplink) failed(carrier string, dialled bool, err error) {
+// failed notes why a lane ended. blocked says that UDP does not get through while
+// TCP does: when nothing does, the hub may be down, and nobody knows.
+func (u *Uplink) failed(carrier string, blocked bool, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.line(carrier).LastError = err.Error()
-	if carrier == carrierQUIC && dialled {
+	if blocked {
 		open := false
 		u.status.UDPOpen = &open
 	}

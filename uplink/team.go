@@ -250,8 +250,8 @@ func (t *team) fell(m *member, err error, now time.Time) {
 	c := m.carrier
 	tries := t.tries[c]
 	tries.failed(&tries.list[0], now)
-	t.u.failed(c, m.lane == nil, err)
 	others := t.up(other(c)) > 0
+	t.u.failed(c, c == carrierQUIC && m.lane == nil && t.up(c) == 0 && others, err)
 	switch {
 	case m.lane == nil && t.up(c) == 0:
 		t.pilot.failed(c, others, now)

@@ -73,7 +73,7 @@ func TestAReceiptOlderThanTheLossOnAnotherLane(t *testing.T) {
 // the receipt is kept: nobody waits for the hub to say it again.
 func TestAConfirmationThatOvertookItsReceipt(t *testing.T) {
 	s := &scribe{endless: endless{wake: make(chan struct{}, 1)}}
-	u := &Uplink{c: Config{Source: s, Keeper: s, Logger: slog.New(slog.DiscardHandler)}, early: map[dicom.ID]Confirmation{}}
+	u := &Uplink{c: Config{Source: s, Keeper: s, Logger: slog.New(slog.DiscardHandler)}, early: map[dicom.ID]earlyWord{}}
 	l := &lane{u: u, flights: map[dicom.ID]*flight{}, numbers: map[uint64]*flight{}, room: make(chan struct{}, 1), write: make(chan struct{}, 1)}
 	id := dicom.ID{1}
 	if err := l.archived(t.Context(), []wire.Frame{&wire.Archived{Confirmations: []wire.Confirmed{{Seq: 7, ID: wire.ID(id), Length: 5}}}}); err != nil {
