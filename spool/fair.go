@@ -80,6 +80,20 @@ func (t *turns) pop() *entry {
 	return nil
 }
 
+// refund gives a source back what the lease of e cost it, because e was refused and
+// none of it took the line. It goes no further back than where the others are now:
+// whoever gets a place before them would have saved up for later.
+func (t *turns) refund(e *entry) {
+	if int(e.source) >= len(t.shares) || t.shares[e.source] == nil {
+		return
+	}
+	sh := t.shares[e.source]
+	if back := max(sh.start-e.price(), t.clock); back < sh.start {
+		t.place(sh, back)
+		heap.Init(&t.busy)
+	}
+}
+
 func (t *turns) place(sh *share, start int64) {
 	t.turn++
 	sh.start, sh.turn = start, t.turn

@@ -228,9 +228,13 @@ func (s *Spool) Renew(id ID) error {
 	return err
 }
 
-// giveBack ends a lease. Guarded by mu.
+// giveBack ends a lease. With a delay it was refused or could not be read, so its
+// source has its turn again: an object that is refused for hours must not keep the
+// others of its modality (P6). Without one it goes back to the same place at once,
+// and the line may have been busy with it. Guarded by mu.
 func (s *Spool) giveBack(e *entry, delay time.Duration) {
 	if delay > 0 {
+		s.queue.ready[e.priority].refund(e)
 		e.queued = true // keeps change from making it ready at once
 		heap.Push(&s.queue.delayed, delayedEntry{s.cfg.Now().Add(delay), e})
 	}
