@@ -2,14 +2,18 @@ package receive
 
 import (
 	"context"
+	"reflect"
 	"sync"
 
 	"edged/uplink/wire"
 )
 
-// maxQueued bounds what control frames weigh that wait for the ledger, by items of
-// their lists. One frame always has room.
-const maxQueued = wire.MaxItems
+// maxQueued bounds the memory of control frames that wait for the ledger, not by
+// what they were on the way: the string of one item may have 256 KiB, and a page of 4 KiB
+// may become half a MiB of empty items. One frame always has room, so every page passes.
+// A string that is too long is answered in its turn, with a Trouble that names the
+// object: ending the connection for it would stop all others (P6).
+const maxQueued = 4 << 20
 
 // queue holds the control frames that came between Puts, so that a slow ledger
 // does not stop the Puts behind them, nor they it. One pushes, one pops.
@@ -80,21 +84,39 @@ func (q *queue) take() wire.Frame {
 	return f
 }
 
-// weight is the number of items in a frame, and one for the frame.
+// frameWeight is for a frame and its place in the queue; rather too much, so that
+// frames that say nothing are not without number.
+const frameWeight = 1 << 10
+
+// weight is the memory that a frame holds, its lists and its strings.
 func weight(f wire.Frame) int {
 	switch f := f.(type) {
 	case *wire.Offer:
-		return 1 + len(f.Objects)
+		return list(f.Objects, func(o wire.Object) int {
+			return len(o.TransferSyntax) + len(o.SOPClass) + len(o.SOPInstance) + len(o.Study) + len(o.Calling)
+		})
 	case *wire.ArchivedAck:
-		return 1 + len(f.Seqs)
+		return list(f.Seqs, nil)
 	case *wire.Study:
-		return 1 + len(f.IDs)
+		return len(f.UID) + list(f.IDs, nil)
 	case *wire.Findings:
-		return 1 + len(f.Findings)
+		return list(f.Findings, func(i wire.Finding) int { return len(i.Words) })
 	case *wire.Trouble:
-		return 1 + len(f.Problems)
+		return list(f.Problems, func(p wire.Problem) int { return len(p.Destination) + len(p.Words) })
 	case *wire.Release:
-		return 1 + len(f.IDs)
+		return len(f.Reason) + list(f.IDs, nil)
 	}
 	return maxQueued // not for the hub, and its end
+}
+
+// list weighs a frame of items, of which each has strings.
+func list[T any](items []T, strings func(T) int) int {
+	w := frameWeight + cap(items)*int(reflect.TypeFor[T]().Size())
+	if strings == nil {
+		return w
+	}
+	for _, i := range items {
+		w += strings(i)
+	}
+	return w
 }
