@@ -57,6 +57,7 @@ type reader struct{ *sender }
 
 // wait returns the next piece. While the disk is behind it gives the line up.
 func (s *sender) wait(ctx context.Context) (piece, error) {
+	s.since = time.Now()
 	for {
 		reading := s.keepReading(ctx)
 		select {
@@ -66,6 +67,7 @@ func (s *sender) wait(ctx context.Context) (piece, error) {
 		}
 		if !reading {
 			s.leave()
+			s.since = time.Now()
 		}
 		if p, ok := s.waitOnce(ctx, reading); ok {
 			return p, ctx.Err()
@@ -77,7 +79,7 @@ func (s *sender) wait(ctx context.Context) (piece, error) {
 func (s *sender) waitOnce(ctx context.Context, reading bool) (p piece, ok bool) {
 	var late <-chan time.Time
 	if reading {
-		t := time.NewTimer(slowRead)
+		t := time.NewTimer(slowRead - time.Since(s.since)) // whatever else is queued meanwhile
 		if s.holds {
 			t.Reset(patience)
 		}
@@ -95,6 +97,7 @@ func (s *sender) waitOnce(ctx context.Context, reading bool) (p piece, ok bool) 
 			s.leave()
 		} else {
 			s.relieve()
+			s.since = time.Now()
 		}
 	}
 	return p, false

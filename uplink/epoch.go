@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -120,6 +121,9 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 		if now.Sub(e.loaded) > sleepAfter {
 			t.pilot.sleep()
 		}
+	case t.pilot.stage != steady && t.u.filled(t.pilot.carrier, goodput): // what is tried reaches the cap: it is judged by that
+		e.loaded = now
+		t.pilot.measured(goodput, now)
 	case t.u.capped(t.pilot.carrier, goodput):
 		e.loaded = now
 		t.pilot.unloaded(now)
@@ -146,6 +150,12 @@ func (u *Uplink) capped(carrier string, goodput float64) bool {
 	return all > 0 && wire >= nearCap*float64(all) || backfill > 0 && wire >= nearCap*float64(backfill) && wire <= 1.1*float64(backfill)
 }
 
+// filled reports whether all of the appliance's cap was used.
+func (u *Uplink) filled(carrier string, goodput float64) bool {
+	all, _, _, _ := u.shape.all.inForce()
+	return all > 0 && goodput*overhead(carrier) >= nearCap*float64(all)
+}
+
 // nearCap is how much of a cap counts as all of it.
 const nearCap = 0.9
 
@@ -153,9 +163,10 @@ const nearCap = 0.9
 type silence struct {
 	sent, heard uint64
 	since       time.Time // of the first packet without an answer; zero: all is answered
+	at          time.Time // of the last news
 }
 
-var errSilent = errors.New("nothing came back while the other carrier got through")
+var errNoAnswer = errors.New("nothing came back while the other carrier got through")
 
 // deadAfter is silence while sending that a working path does not have: far more
 // than a round trip, and less than fallback may take.
@@ -168,6 +179,9 @@ func (s *silence) hear(sent, heard uint64, now time.Time) {
 		s.since = time.Time{}
 	case sent > s.sent && s.since.IsZero():
 		s.since = now
+	}
+	if heard != s.heard {
+		s.at = now
 	}
 	s.sent, s.heard = sent, heard
 }
@@ -185,19 +199,30 @@ func (t *team) listen(now time.Time) {
 			if m.lane != nil {
 				s := m.lane.conn.Stats()
 				sent, heard = sent+s.Sent, heard+s.Heard
+				m.silence.hear(s.Sent, s.Heard, now)
 			}
 		}
 		t.silence[c].hear(sent, heard, now)
+		for _, m := range t.staying(c) {
+			if m.lane != nil && m.silence.dead(now) && t.heardSince(c, m.silence.since) {
+				m.cancel(errDeaf)
+			}
+		}
 	}
 	c := t.pilot.carrier
 	if t.doubtful() && t.up(other(c)) > 0 {
 		t.u.c.Logger.Warn("nothing comes back, the other carrier gets through", "hub", t.addr, "silent", c)
 		t.pilot.failed(c, true, now)
-		t.u.failed(c, c == carrierQUIC, errSilent)
+		t.u.failed(c, c == carrierQUIC, errNoAnswer)
 		for _, m := range t.staying(c) {
 			m.cancel(errSurplus)
 		}
 	}
+}
+
+// heardSince reports whether a lane of the carrier heard something after then.
+func (t *team) heardSince(carrier string, then time.Time) bool {
+	return slices.ContainsFunc(t.staying(carrier), func(m *member) bool { return m.silence.at.After(then) })
 }
 
 // doubtful reports whether the carrier in charge may be dead.

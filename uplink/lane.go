@@ -64,9 +64,11 @@ type lane struct {
 	last    uint64     // number of the last offer
 	urgent  window     // of urgent objects
 	bulk    window     // of all others
+	routine window     // of these, routine
 	widen   func()     // ends a Lease for urgent objects only
 	relook  func()     // ends a Lease that waits, so that waitForRoom decides anew
 	asks    bool       // a Lease for whatever there is waits
+	asked   uint8      // the worst that a Lease waits for
 	quiet   time.Time  // the hub is full: lease nothing but urgent objects before
 	offers  wire.Offer // not yet written
 	says    []wire.Frame

@@ -50,6 +50,8 @@ func (l *lane) worst() (worst uint8, ok bool) {
 		return 0, false
 	case l.bulk.fits(l.limits) && !time.Now().Before(l.quiet):
 		return wire.Backfill, true
+	case l.routine.fits(l.limits) && !time.Now().Before(l.quiet):
+		return wire.Routine, true
 	}
 	return wire.Urgent, true
 }
@@ -63,8 +65,8 @@ func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
 		l.mu.Unlock()
 		return nil, nil
 	}
-	l.relook, l.asks = cancel, worst == wire.Backfill
-	if worst == wire.Urgent {
+	l.relook, l.asks, l.asked = cancel, worst == wire.Backfill, worst
+	if worst < wire.Backfill {
 		l.widen = cancel
 		if pause := time.Until(l.quiet); pause > 0 {
 			defer time.AfterFunc(pause, cancel).Stop()
@@ -89,8 +91,9 @@ func (l *lane) offer(o Object) {
 	class := min(o.Priority, wire.Backfill)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.flights[o.ID] != nil {
-		l.u.c.Logger.Error("leased twice", "object", o.ID)
+	if l.flights[o.ID] != nil { // offered again while its receipt was being kept
+		l.u.c.Logger.Warn("leased twice", "object", o.ID)
+		l.u.c.Source.Return(o, &BusyError{Retry: time.Second})
 		return
 	}
 	l.last++
@@ -113,8 +116,20 @@ func (l *lane) count(f *flight, by int) {
 	}
 	w.objects += by
 	w.bytes += int64(by) * f.Length
+	if f.Priority == wire.Routine {
+		l.routine.objects += by
+		l.routine.bytes += int64(by) * f.Length
+	}
 	poke(l.room)
-	if l.widen != nil && l.bulk.fits(l.limits) {
+	l.wider()
+}
+
+// wider ends a Lease when something less urgent may be leased as well. l.mu is held.
+func (l *lane) wider() {
+	if l.widen == nil {
+		return
+	}
+	if worst, ok := l.worst(); ok && worst > l.asked {
 		l.widen()
 	}
 }

@@ -110,12 +110,10 @@ func (l *lane) resize() {
 	l.resized = resized{now, sentBytes}
 	unsent := l.unsent()
 	switch {
-	case !l.bulk.fits(l.limits) && unsent == 0:
+	case (!l.bulk.fits(l.limits) || !l.routine.fits(l.limits)) && unsent == 0:
 		l.limits = limits{min(2*l.limits.objects, l.maxObjects), min(2*l.limits.bytes, l.maxBytes)}
 		poke(l.room)
-		if l.widen != nil && l.bulk.fits(l.limits) {
-			l.widen()
-		}
+		l.wider()
 	case moved > 0 && float64(unsent) > float64(moved)/elapsed.Seconds():
 		l.limits = limits{max(l.limits.objects/2, min(l.maxObjects, leastObjects)), max(l.limits.bytes/2, min(l.maxBytes, leastBytes))}
 	}
@@ -123,8 +121,9 @@ func (l *lane) resize() {
 
 // unsent is how many bytes wait in the window. l.mu is held.
 func (l *lane) unsent() (n int64) {
+	own := l.u.shape.backfill.limited() // what waits for a cap of its own says nothing of the line
 	for _, f := range l.flights {
-		if (f.state == offered || f.state == wanted) && f.Priority != wire.Urgent {
+		if (f.state == offered || f.state == wanted) && (f.Priority == wire.Routine || f.Priority == wire.Backfill && !own) {
 			n += f.Length - f.offset
 		}
 	}

@@ -13,8 +13,9 @@ type sender struct {
 	*lane
 	ahead
 	class  uint8
-	stream puts // nil until something is to be sent
-	holds  bool // the gate
+	stream puts      // nil until something is to be sent
+	holds  bool      // the gate
+	since  time.Time // when a piece began to be waited for
 }
 
 // sendClass sends what the hub wants of one class, in the order of its answers but

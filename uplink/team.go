@@ -29,6 +29,7 @@ type member struct {
 	cancel  context.CancelCauseFunc
 	lane    *lane     // once the hub has welcomed it
 	leaving time.Time // when it was sent home; zero: it is wanted
+	silence silence
 }
 
 // event is what became of a member: welcomed, or over.
@@ -41,6 +42,9 @@ type event struct {
 
 // errSurplus ends a lane that is not wanted any more.
 var errSurplus = errors.New("this lane is not needed any more")
+
+// errDeaf ends a lane that hears nothing while its neighbours do.
+var errDeaf = errors.New("nothing comes back on this lane, though the others work")
 
 var carriers = []string{carrierQUIC, carrierTCP}
 

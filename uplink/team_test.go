@@ -71,6 +71,8 @@ type wires struct {
 	open    map[string]int
 	most    map[string]int
 	dials   map[string]int
+	mute    map[string]bool // dials work, and Puts get no answer
+	all     []*wiredLane
 }
 
 func (w *wires) dial(ctx context.Context, name, _ string) (carrier, error) {
@@ -91,6 +93,7 @@ func (w *wires) dial(ctx context.Context, name, _ string) (carrier, error) {
 	r, out := io.Pipe()
 	c := &wiredLane{w: w, name: name, control: r, out: out, closed: make(chan struct{}), says: make(chan wire.Frame, 8192), offers: map[uint64]wire.Object{}}
 	go c.speak()
+	w.set(func() { w.all = append(w.all, c) })
 	return c, nil
 }
 
@@ -106,7 +109,7 @@ func (w *wires) share(name string, n int) (d time.Duration, blocked bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	lanes := w.open[name]
-	return time.Duration(float64(n) * 8 / (w.carries[name](lanes) / float64(lanes)) * 1e9), w.blocked[name]
+	return time.Duration(float64(n) * 8 / (w.carries[name](lanes) / float64(lanes)) * 1e9), w.blocked[name] || w.mute[name]
 }
 
 // wiredLane is a connection with a hub at its other end that believes everything.
@@ -119,6 +122,7 @@ type wiredLane struct {
 	once        sync.Once
 	says        chan wire.Frame
 	sent, heard atomic.Uint64
+	dead        atomic.Bool // nothing gets through this lane any more
 
 	mu     sync.Mutex // guards offers
 	offers map[uint64]wire.Object
@@ -159,6 +163,9 @@ func (c *wiredLane) speak() {
 
 func (c *wiredLane) Say(b []byte) error {
 	c.sent.Add(1)
+	if c.dead.Load() {
+		return nil
+	}
 	frames := wire.NewReader(bytes.NewReader(b))
 	for {
 		f, err := frames.Next()
@@ -184,7 +191,7 @@ func (c *wiredLane) Say(b []byte) error {
 func (c *wiredLane) Put(b []byte) error {
 	c.sent.Add(1)
 	d, blocked := c.w.share(c.name, len(b))
-	for blocked { // probes are sent (RFC 9002 §6.2), and nothing answers
+	for blocked || c.dead.Load() { // probes are sent (RFC 9002 §6.2), and nothing answers
 		select {
 		case <-time.After(300 * time.Millisecond):
 			c.sent.Add(1)
@@ -214,10 +221,21 @@ func (c *wiredLane) Put(b []byte) error {
 
 // onWires runs an uplink over w for a while in simulated time.
 func onWires(t *testing.T, w *wires, c Config, objects int64, during func(*Uplink, *endless)) {
+	e := &endless{size: 1 << 20}
+	e.left.Store(objects)
+	onWiresFrom(t, w, c, e, e, func(u *Uplink) { during(u, e) })
+}
+
+// onWiresFrom is onWires with the objects of a source.
+func onWiresFrom(t *testing.T, w *wires, c Config, from Source, keeper Keeper, during func(*Uplink)) {
 	synctest.Test(t, func(t *testing.T) {
-		e := &endless{size: 1 << 20, wake: make(chan struct{}, 1)}
-		e.left.Store(objects)
-		c.Hubs, c.Source, c.Keeper = []string{"hub"}, e, e
+		if e, ok := from.(*endless); ok {
+			e.wake = make(chan struct{}, 1)
+		}
+		if s, ok := from.(*shelf); ok {
+			s.changed = make(chan struct{})
+		}
+		c.Hubs, c.Source, c.Keeper = []string{"hub"}, from, keeper
 		c.Logger = slog.New(slog.DiscardHandler)
 		c.BootID, c.DataDirID, c.TLS = []byte("b"), []byte("d"), &tls.Config{RootCAs: x509.NewCertPool()}
 		u, err := New(c)
@@ -236,7 +254,7 @@ func onWires(t *testing.T, w *wires, c Config, objects int64, during func(*Uplin
 				t.Error(err)
 			}
 		})
-		during(u, e)
+		during(u)
 		cancel()
 		wg.Wait()
 		if len(w.open) > 0 && w.open[carrierQUIC]+w.open[carrierTCP] != 0 {
