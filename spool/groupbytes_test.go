@@ -2,6 +2,7 @@ package spool
 
 import (
 	"context"
+	"reflect"
 	"testing"
 )
 
@@ -18,6 +19,8 @@ func TestAGroupKnowsHowManyBytesAreThere(t *testing.T) {
 		t.Helper()
 		if g := s.Groups(1)[0]; g.Waiting != waiting || g.There != there {
 			t.Fatalf("%s: %d bytes wait and %d are there, want %d and %d", what, g.Waiting, g.There, waiting, there)
+		} else if named, ok := s.Group(g.Name); !ok || !reflect.DeepEqual(named, g) {
+			t.Fatalf("%s: by its name it is %+v, want %+v", what, named, g)
 		}
 		groups := int64(0)
 		if waiting > 0 {

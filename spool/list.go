@@ -77,6 +77,17 @@ func (s *Spool) Groups(limit int) []Group {
 	return out
 }
 
+// Group is one group by its name; ok is false when there is none.
+func (s *Spool) Group(name string) (g Group, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.groups[name]
+	if in == nil {
+		return Group{}, false
+	}
+	return s.groupInfo(in), true
+}
+
 // GroupObjects lists the objects of one group, oldest first, with their Meta.
 func (s *Spool) GroupObjects(name string, limit int) []Object {
 	var out []Object
