@@ -96,17 +96,28 @@ const envPrefix = "EDGED"
 // ownEnv are variables with the prefix that are no keys.
 var ownEnv = []string{"EDGED_CONFIG"}
 
-// defaultConfigFile is read when no -c is given and it exists.
+// defaultConfigFile is read when no -c is given and it is there.
 const defaultConfigFile = "/etc/edged/edged.yaml"
 
 // loadConfig reads the file, or the default one if it is there, over the
 // defaults, and the environment over both.
-func loadConfig(path string) (Config, error) {
-	if path == "" {
-		if _, err := os.Stat(defaultConfigFile); err == nil {
-			path = defaultConfigFile
-		}
+func loadConfig(path string) (Config, error) { return readConfig(fileInForce(path, defaultConfigFile)) }
+
+// fileInForce is the file that was given, or else the other one, or "" where that is
+// not there. One that is there and cannot be reached is not passed over: reading it
+// says why.
+func fileInForce(given, otherwise string) string {
+	if given != "" {
+		return given
 	}
+	if _, err := os.Stat(otherwise); errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return otherwise
+}
+
+// readConfig reads this file and no other; "" is none.
+func readConfig(path string) (Config, error) {
 	c := defaultConfig()
 	err := config.Load(path, &c, envPrefix, ownEnv...)
 	var unreadable *fs.PathError

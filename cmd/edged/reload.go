@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"reflect"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -14,7 +15,7 @@ import (
 )
 
 // reloads reads the configuration again at each SIGHUP and takes over the rates
-// of the uplink: rate, backfill_rate, schedule. A file that is wrong changes
+// of the uplink: rate, backfill_rate, schedule. A file that is wrong or away changes
 // nothing; what else was changed in it waits for a restart, and is told.
 func (a *appliance) reloads(ctx context.Context) error {
 	asked := make(chan os.Signal, 1) // one that is waiting stands for all
@@ -25,15 +26,47 @@ func (a *appliance) reloads(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-asked:
-			daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
-			a.reload()
-			daemon.SdNotify(false, daemon.SdNotifyReady)
+			a.manager.reloading(a.reload)
 		}
 	}
 }
 
+// serviceManager is told where the daemon is (sd_notify(3)); without one nothing
+// happens. READY=1 after a reload is for who has said it before: whoever comes up and
+// still opens its spool is not ready, and who stops is not any more.
+type serviceManager struct {
+	mu    sync.Mutex // guards what follows, and the order in which things are told
+	ready bool
+}
+
+func (m *serviceManager) started()  { m.tell(true, daemon.SdNotifyReady) }
+func (m *serviceManager) stopping() { m.tell(false, daemon.SdNotifyStopping) }
+
+func (m *serviceManager) tell(ready bool, state string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ready = ready
+	daemon.SdNotify(false, state)
+}
+
+func (m *serviceManager) reloading(reload func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.ready {
+		reload()
+		return
+	}
+	daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+	reload()
+	daemon.SdNotify(false, daemon.SdNotifyReady)
+}
+
+// reload reads the file that is in force. That it is away is an error and not the
+// defaults, which have no cap. Where there was none at the start, one that is there now
+// comes into force.
 func (a *appliance) reload() {
-	cfg, err := loadConfig(a.file)
+	file := fileInForce(a.file, a.onCall)
+	cfg, err := readConfig(file)
 	if err != nil {
 		a.log.Error("the configuration is wrong, the old one goes on", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
@@ -49,6 +82,10 @@ func (a *appliance) reload() {
 	if err := a.sender.reshape(zoned.shape()); err != nil {
 		a.log.Error("the rates are wrong, the old ones go on", "err", err)
 		return
+	}
+	if a.file != file {
+		a.log.Warn("there was no configuration file at the start, and there is one now: its rates are in force", "file", file)
+		a.file = file
 	}
 	a.log.Info("rates read again", "rate", cfg.Uplink.Rate, "backfill_rate", cfg.Uplink.BackfillRate, "schedule", len(cfg.Uplink.Schedule))
 }

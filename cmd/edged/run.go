@@ -38,7 +38,8 @@ type runCmd struct{ configFlag }
 // appliance is the wiring: every part of the daemon, made but not started.
 type appliance struct {
 	cfg    Config
-	file   string // that cfg was read from, "" for the default one
+	file   string // that is in force, "" for none; after the start only reload touches it
+	onCall string // the file that reload looks for while none is in force, "" for none
 	log    *slog.Logger
 	keeper *keeper
 	roster *roster
@@ -49,6 +50,7 @@ type appliance struct {
 	page   *page.Page
 
 	lineTests *lineTests
+	manager   serviceManager
 
 	catalogue   *catalogue // nil: no device may query
 	commitments *commitments
@@ -56,7 +58,8 @@ type appliance struct {
 }
 
 func (c *runCmd) Run(p *process) error {
-	cfg, err := loadConfig(c.Config)
+	file := fileInForce(c.Config, defaultConfigFile) // once: reload must not find another one, or none
+	cfg, err := readConfig(file)
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,7 @@ func (c *runCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	a.file = c.Config
+	a.file, a.onCall = file, defaultConfigFile
 	return a.run(p.ctx)
 }
 
@@ -330,19 +333,18 @@ func (a *appliance) announce(ctx context.Context) error {
 	if _, err := a.keeper.await(ctx); err != nil {
 		return nil
 	}
-	daemon.SdNotify(false, daemon.SdNotifyReady) // without a manager it does nothing
+	a.manager.started()
+	defer a.manager.stopping()
 	a.log.Info("ready", "ae_title", a.cfg.Dicom.AETitle)
 	every, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || every == 0 {
 		<-ctx.Done()
-		daemon.SdNotify(false, daemon.SdNotifyStopping)
 		return nil
 	}
 	for pause(ctx, every/3) {
 		a.view.Status()
 		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
 	}
-	daemon.SdNotify(false, daemon.SdNotifyStopping)
 	return nil
 }
 
