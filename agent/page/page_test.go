@@ -53,7 +53,7 @@ func TestThePageSaysWhatMatters(t *testing.T) {
 		{"ok", []string{"331\u00a0MB di 442\u00a0MB", "circa 9 secondi per quanto è già qui", "QUIC, 4 connessioni", "porta di più su questa linea: 812\u00a0Mbit/s contro 130\u00a0Mbit/s",
 			"limite 600\u00a0Mbit/s fino alle 18:00", "100\u00a0Mbit/s", "hub3.example:8443", "escluso per ora", "edged linetest", "edged pause --for 30m", "Le immagini arrivano e partono.", "1.248.036", "Collegato", "412\u00a0Mbit/s", "618 di 842", "in arrivo", "completo", "pieno fra circa 41 giorni al ritmo di oggi", "01:42", "Archiviato", "TC 1"}},
 		{"catching_up", []string{"sto inviando 21.480 immagini arretrate. Ancora circa 20 minuti.", "TLS su TCP, 1 connessione", "qui UDP è bloccato", "In viaggio adesso",
-			"ancora circa 2 minuti", "ancora circa 6 minuti", "aspetta il suo turno", "e altri 3 esami in attesa di partire", "UDP</bdi></dt><dd>bloccato"}},
+			"ancora circa 2 minuti", "ancora circa 6 minuti", "aspetta il suo turno", "e altri 3 esami da inviare", "UDP</bdi></dt><dd>bloccato"}},
 		{"paused", []string{"Qualcuno ha messo in pausa l’invio fino alle 09:30: poi riprende da solo.", "edged resume", "in pausa", "Ultima prova della linea", "812\u00a0Mbit/s", "21 ms andata e ritorno · 0,02 % di pacchetti persi · QUIC · ieri 18:42"}},
 		{"attention", []string{"2 immagini sono state messe da parte", "ECO_NEW", "Non è nell’elenco", "Ha chiamato «EDGE1», qui il nome è «EDGED».", "prima della conferma"}},
 		{"stopped", []string{"al sicuro qui ma non partono", "1.532 immagini", "Non ripetere gli esami.", "no route to host"}},
