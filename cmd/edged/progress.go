@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,6 +68,9 @@ func (p *departures) begin(o spool.Object) {
 // sent is told when sent bytes of an object have left; see uplink.Config.Progress.
 // It hears of each chunk, from every lane.
 func (p *departures) sent(o uplink.Object, sent int64) {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.flying[spool.ID(o.ID)]
@@ -132,8 +138,28 @@ func (p *departures) of(g spool.Group) *status.Progress {
 	return out
 }
 
+// studies are the names of at most limit groups of which something is on its way or
+// was a moment ago, those of which something is leased first, then the latest.
+func (p *departures) studies(limit int) []string {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweep()
+	names := slices.Collect(maps.Keys(p.moving))
+	slices.SortFunc(names, func(x, y string) int {
+		a, b := p.moving[x], p.moving[y]
+		return cmp.Or(cmp.Compare(min(b.flying, 1), min(a.flying, 1)), b.pace.last.Compare(a.pace.last), cmp.Compare(x, y))
+	})
+	return names[:min(len(names), max(limit, 0))]
+}
+
 // bytesLeft are the bytes that left since the start, by priority.
 func (p *departures) bytesLeft() status.Classes {
+	if p == nil {
+		return status.Classes{}
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return status.Classes{Urgent: p.left[spool.Urgent], Routine: p.left[spool.Routine], Backfill: p.left[spool.Backfill]}
@@ -141,6 +167,9 @@ func (p *departures) bytesLeft() status.Classes {
 
 // moved says whether anything has left since it was asked last.
 func (p *departures) moved() bool {
+	if p == nil {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.told

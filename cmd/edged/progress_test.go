@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/agent/status"
 	"edged/spool"
 	"edged/uplink"
 )
@@ -126,5 +127,42 @@ func TestProgressIsBoundedByWhatIsOnItsWay(t *testing.T) {
 	}
 	if len(p.flying) != 0 || len(p.moving) > 1000 {
 		t.Errorf("%d objects and %d studies are remembered", len(p.flying), len(p.moving))
+	}
+}
+
+// What is on its way is found by itself, however many wait; what something is leased
+// of comes before what was a moment ago, and what ended long ago is forgotten.
+func TestWhatIsOnItsWayIsListed(t *testing.T) {
+	p, now := clockwork()
+	for n, study := range []string{"long ago", "a moment ago", "now", "just leased"} {
+		o := leavingOf(study, n)
+		p.begin(o)
+		if study != "just leased" {
+			stream(p, now, o, 0, chunkBytes, 1<<20)
+		}
+		if n < 2 {
+			p.end(o.ID)
+		}
+		if n == 0 {
+			*now = now.Add(2 * paceGone)
+		}
+	}
+	if got := fmt.Sprint(p.studies(10)); got != "[now just leased a moment ago]" {
+		t.Error(got)
+	}
+	if got := p.studies(1); len(got) != 1 || got[0] != "now" {
+		t.Errorf("of which one: %v", got)
+	}
+}
+
+// Where nobody follows what leaves, nothing is known, and nothing breaks.
+func TestNoDeparturesIsNone(t *testing.T) {
+	var p *departures
+	o := leavingOf("A", 1)
+	p.begin(o)
+	p.sent(uplink.Object{ID: [32]byte(o.ID), Length: o.Length}, 1)
+	p.end(o.ID)
+	if p.moved() || p.bytesLeft() != (status.Classes{}) || p.studies(10) != nil {
+		t.Error("something left")
 	}
 }

@@ -54,6 +54,9 @@ func TestAStudyOnItsWayShowsItsProgress(t *testing.T) {
 	if p := h.view.Studies(1)[0].Progress; p == nil || p.SentBytes != 0 || p.TotalBytes != o.Length || !p.EndsAt.IsZero() {
 		t.Fatalf("waits: %+v", p)
 	}
+	if n := len(h.view.Moving(10)); n != 0 {
+		t.Errorf("%d studies move before anything does", n)
+	}
 	u, err := h.sender.feed.Lease(t.Context(), wire.Backfill)
 	ok(t, err)
 	now := time.Now()
@@ -65,6 +68,9 @@ func TestAStudyOnItsWayShowsItsProgress(t *testing.T) {
 	p := h.view.Studies(1)[0].Progress
 	if p == nil || p.SentBytes != 1<<20 || p.RateBitsPerSecond < 7*1<<16 || p.RateBitsPerSecond > 9*1<<16 || p.EndsAt.Before(now) {
 		t.Errorf("on its way: %+v", p)
+	}
+	if m := h.view.Moving(10); len(m) != 1 || m[0].Key != h.view.Studies(1)[0].Key || m[0].Progress.SentBytes != 1<<20 {
+		t.Errorf("moving: %+v", m)
 	}
 	if left := h.view.Status().Uplink.BytesLeft; left.Routine != 1<<20 {
 		t.Errorf("bytes by class: %+v", left)

@@ -216,6 +216,21 @@ func (v *view) Studies(limit int) (out []status.Study) {
 	return out
 }
 
+// Moving are the studies of which something is on its way: those that departures
+// follows, and not the latest, which wait behind the others.
+func (v *view) Moving(limit int) (out []status.Study) {
+	s, err := v.keeper.get()
+	if err != nil {
+		return nil
+	}
+	for _, name := range v.going.studies(limit) {
+		if g, ok := s.Group(name); ok {
+			out = append(out, v.study(g, v.factsOf(s, g)))
+		}
+	}
+	return out
+}
+
 func (v *view) study(g spool.Group, f studyFacts) status.Study {
 	h := status.Hops{Received: g.ByState[spool.Received], Sending: g.ByState[spool.Sending], AtHub: g.ByState[spool.AtHub],
 		Archived: g.ByState[spool.Archived] + g.Forgotten, Held: g.ByState[spool.Held], Quarantined: g.ByState[spool.Quarantined]}
