@@ -81,6 +81,11 @@ func (p *Page) studies(limit int) []status.Study {
 	return list[:min(limit, len(list))]
 }
 
+func (p *Page) moving() []status.Study {
+	list := p.cfg.Source.Moving(lookedAt)
+	return list[:min(lookedAt, len(list))]
+}
+
 func (p *Page) answer(w http.ResponseWriter, r *http.Request, body any) {
 	raw, err := json.MarshalIndent(body, "", "  ")
 	if err != nil { // only a time with a year beyond 9999 comes here

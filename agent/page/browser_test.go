@@ -116,6 +116,7 @@ type changing struct {
 func (c *changing) Status() status.Status        { return c.now.Load().status }
 func (c *changing) Devices() []status.Device     { return c.now.Load().devices }
 func (c *changing) Studies(n int) []status.Study { return c.now.Load().Studies(n) }
+func (c *changing) Moving(n int) []status.Study  { return c.now.Load().Moving(n) }
 
 // What happens on the appliance is on the page within a second or two, without
 // a reload: the mark that is left in the window is still there afterwards.

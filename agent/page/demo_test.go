@@ -12,6 +12,7 @@ import (
 type demo struct {
 	status  status.Status
 	studies []status.Study
+	moving  []status.Study // of which none is among the studies, as after an outage
 	devices []status.Device
 	bell    Bell
 }
@@ -21,6 +22,7 @@ var _ Source = (*demo)(nil)
 func (d *demo) Status() status.Status                             { return d.status }
 func (d *demo) Devices() []status.Device                          { return d.devices }
 func (d *demo) Studies(n int) []status.Study                      { return d.studies[:min(n, len(d.studies))] }
+func (d *demo) Moving(n int) []status.Study                       { return d.moving[:min(n, len(d.moving))] }
 func (d *demo) Subscribe(ctx context.Context) <-chan status.Event { return d.bell.Subscribe(ctx) }
 
 var rome = mustLocation("Europe/Rome")
@@ -177,6 +179,8 @@ func scenes() map[string]*demo {
 	unenrolled := scene("unenrolled", status.Attention, status.Reason{Code: status.Unenrolled, Count: 5})
 	unenrolled.status.Uplink = status.Uplink{Transport: status.NoTransport, Hub: "hub.example:8443", BacklogObjects: 5, BacklogBytes: 2_600_000}
 	unenrolled.status.Warnings = []status.Warning{status.NotEnrolled}
+
+	all["outage"] = afterAnOutage()
 
 	empty := scene("empty", status.OK, status.Reason{Code: status.Shadow})
 	empty.studies, empty.devices = nil, nil

@@ -25,29 +25,45 @@ const (
 	shownMoving = 4
 )
 
-// movingOf lists what is on its way, what arrives first first; more says what did
-// not fit. Without a line nothing is on its way.
+// movingOf lists what is on its way, what arrives first first, then what waits; more
+// says how much is to be sent besides. Without a line nothing is on its way.
 func movingOf(f facts, w *words) (out []movingView, more string) {
 	if !f.Status.Uplink.Connected {
 		return nil, ""
 	}
-	var on []status.Study
-	for _, s := range f.Studies {
-		if s.Progress != nil && !s.Test {
-			on = append(on, s)
-		}
-	}
+	on := f.unsent()
 	slices.SortStableFunc(on, func(a, b status.Study) int {
 		return cmp.Or(soonest(a).Compare(soonest(b)), a.FirstReceived.Compare(b.FirstReceived))
 	})
-	if n := len(on) - shownMoving; n > 0 {
-		on, more = on[:shownMoving], w.Count("moving.more", int64(n))
+	all := max(f.Status.Uplink.BacklogStudies, int64(len(on))) // on is what was looked at
+	on = on[:min(shownMoving, len(on))]
+	if n := all - int64(len(on)); n > 0 && len(on) > 0 {
+		more = w.Count("moving.more", n)
 	}
 	names := deviceNames(f.Devices)
 	for _, s := range on {
 		out = append(out, f.moving(s, names, w))
 	}
 	return out, more
+}
+
+// unsent are the studies of which something is still to be sent, each once: those
+// that move, wherever they are among all that wait, and those that wait. When more wait
+// than were looked through, the latest are the last to leave and not the next: then
+// they are only counted.
+func (f facts) unsent() (on []status.Study) {
+	list := f.Moving
+	if len(f.Studies) < lookedAt || f.Status.Uplink.BacklogStudies <= lookedAt {
+		list = slices.Concat(f.Moving, f.Studies)
+	}
+	met := map[string]bool{}
+	for _, s := range list {
+		if s.Progress != nil && !s.Test && !met[s.Key] {
+			met[s.Key] = true
+			on = append(on, s)
+		}
+	}
+	return on
 }
 
 // soonest puts what has no end behind what has one, and what moves before what waits.
@@ -57,8 +73,10 @@ func soonest(s status.Study) time.Time {
 		return s.Progress.EndsAt
 	case s.Progress.RateBitsPerSecond > 0:
 		return time.Unix(1<<40, 0)
+	case s.Hops.Sending > 0: // it is about to leave
+		return time.Unix(1<<41, 0)
 	}
-	return time.Unix(1<<41, 0)
+	return time.Unix(1<<42, 0)
 }
 
 func (f facts) moving(s status.Study, names map[string]string, w *words) movingView {

@@ -21,6 +21,9 @@ type Source interface {
 	Status() status.Status
 	// Studies returns at most limit studies, the latest first.
 	Studies(limit int) []status.Study
+	// Moving returns at most limit studies of which something leaves now, in any
+	// order. After an outage these are the oldest, far behind what Studies returns.
+	Moving(limit int) []status.Study
 	// Devices returns the configured ones and those that were met, in any order.
 	// What strangers can make this list grow to is bounded by the Source.
 	Devices() []status.Device

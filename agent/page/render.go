@@ -28,6 +28,7 @@ func (p *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	f := facts{
 		Status:  p.status(),
 		Studies: p.studies(lookedAt),
+		Moving:  p.moving(),
 		Devices: p.cfg.Source.Devices(),
 		Now:     p.cfg.now().In(p.cfg.Location),
 	}

@@ -10,6 +10,7 @@ import (
 type facts struct {
 	Status  status.Status
 	Studies []status.Study
+	Moving  []status.Study
 	Devices []status.Device
 	Now     time.Time // in the facility's zone
 }
