@@ -164,10 +164,15 @@ func (b *book) heal(o op) {
 	b.facts[seq] = &f
 }
 
-// healed is f when the bytes are here again.
+// healed is f when the bytes are here again. An archive's word that no receipt came
+// before was believed only because nothing good was left to lose (early.go): good
+// bytes are offered, and the hub says both again if they are true (P2).
 func (f *facts) healed() facts {
 	out := *f
 	out.quarantined, out.damaged, out.torn, out.reason = false, false, false, ""
+	if out.state == Archived && out.atHubAt == 0 {
+		out.state, out.wasAtHub, out.archivedAt, out.archivedAge = Received, false, 0, 0
+	}
 	return out
 }
 

@@ -59,19 +59,18 @@ func (s *Spool) AtHub(ctx context.Context, receipts []Receipt) error {
 // Archived records confirmations of the archive. They are durable when it
 // returns nil or an *UnfitError; only then may the object be forgotten. What never
 // had a receipt of the hub cannot be in the archive through it: such a confirmation
-// is early and changes nothing (SPOOL-17).
+// is early and changes nothing (SPOOL-17), unless no good copy is here any more.
 func (s *Spool) Archived(ctx context.Context, receipts []Receipt) error {
-	return s.record(ctx, opArchived, receipts, hadReceipt)
+	bad := s.rotten(ctx, receipts)
+	return s.record(ctx, opArchived, receipts, func(e *entry) error {
+		if e.wasAtHub || e.damaged && bad[e.seq] {
+			return nil
+		}
+		return errEarly
+	})
 }
 
 func anyEntry(*entry) error { return nil }
-
-func hadReceipt(e *entry) error {
-	if e.wasAtHub {
-		return nil
-	}
-	return errEarly
-}
 
 // record notes receipts for the entries that may have one.
 func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt, may func(*entry) error) error {
@@ -122,7 +121,7 @@ func (s *Spool) receiptOp(k kind, r Receipt, may func(*entry) error) (op, error)
 	if r.At.IsZero() {
 		r.At = s.cfg.Now()
 	}
-	return op{kind: k, seq: e.seq, id: r.ID, at: r.At.UnixNano(), age: s.age}, nil
+	return op{kind: k, seq: e.seq, id: r.ID, at: r.At.UnixNano(), age: s.age, damaged: k == opArchived && e.damaged && !e.wasAtHub}, nil
 }
 
 // Quarantine sets an object aside with a reason; it is not sent any more. A

@@ -278,6 +278,11 @@ func (s *Spool) effective(ops []op) (keep []op, gained map[string]uint64) {
 		if e == nil || e.id != o.id || gone[o.seq] {
 			continue // a row behind the last one of an object would bring it back as missing
 		}
+		if o.kind == opArchived && o.damaged { // believed because no good copy was here
+			if o.damaged = false; !e.damaged {
+				continue // now there is: it needs a receipt first (P2)
+			}
+		}
 		if o.healed || o.discard {
 			keep, gone[o.seq] = append(keep, o), true
 			if o.discard && !e.test {
