@@ -301,6 +301,45 @@ func TestALongOutboxIsToldInPages(t *testing.T) {
 	})
 }
 
+// TestWhatIsNotAcknowledgedHoldsNoLaterNewsUp: an appliance acknowledges no
+// confirmation of what it has no receipt for, and has more of those than may be told
+// at once. It hears of the others all the same, also where its connections take turns
+// because none of them acknowledged anything.
+func TestWhatIsNotAcknowledgedHoldsNoLaterNewsUp(t *testing.T) {
+	const early = 9000
+	overBoth(t, func(t *testing.T, w *world) {
+		w.change = func(c *receive.Config) { c.Repeat = 200 * time.Millisecond }
+		for i := range early + 500 {
+			w.ledger.add(hub.Object{ID: hub.ID{byte(i), byte(i >> 8)}, Device: "one", Length: int64(i)})
+		}
+		w.start()
+		for range 2 {
+			r := hello(t, w.dial("one"), "data")
+			go func() { // ends with the hub
+				for f, err := r.frames.Next(); err == nil; f, err = r.frames.Next() {
+					f, _ := f.(*wire.Archived)
+					if seqs := after(early, f); len(seqs) > 0 {
+						r.say(&wire.ArchivedAck{Seqs: seqs})
+					}
+				}
+			}()
+		}
+		eventually(t, "the later news to be acknowledged", func() bool { return w.outbox("one") == early })
+	})
+}
+
+func after(seq uint64, f *wire.Archived) (seqs []uint64) {
+	if f == nil {
+		return nil
+	}
+	for _, c := range f.Confirmations {
+		if c.Seq > seq {
+			seqs = append(seqs, c.Seq)
+		}
+	}
+	return seqs
+}
+
 // TestNewsFindsAConnectionThatLeadsSomewhere: of two connections the one that was to
 // tell it is open and nobody listens; the other one does. It is told on one of them
 // only as long as that one answers.

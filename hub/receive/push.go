@@ -17,6 +17,10 @@ const (
 // Repeat as long as something is not acknowledged. Of several connections of an
 // appliance one does; where nothing is acknowledged, another one has its turn: this
 // one may lead nowhere, though something on the way keeps it open.
+//
+// What stays unacknowledged for long, because the appliance knows of no receipt for
+// it, holds up nothing behind it: where there is more than may be told at once, the
+// next repetition goes on behind what was told, and begins anew at the end.
 func (n *session) push(ctx context.Context) error {
 	for {
 		select {
@@ -30,19 +34,24 @@ func (n *session) push(ctx context.Context) error {
 	}
 }
 
+// page is how far the outbox was told on a connection, also while another one speaks.
+type page struct {
+	confirmed, troubled uint64 // up to here
+	more                bool   // there was no room to tell on
+}
+
 // speak returns nil when another connection is to speak.
 func (n *session) speak(ctx context.Context) error {
 	repeat := time.NewTicker(n.server.c.Repeat)
 	defer repeat.Stop()
-	var confirmed, troubled uint64 // told up to here
-	var said, heard bool           // since the last repetition
+	var said, heard bool // since the last repetition
 	for {
 		changed := n.server.c.Ledger.Changed(n.device)
-		told, err := n.tell(ctx, &confirmed, &troubled)
+		told, err := n.tell(ctx)
 		if err != nil {
 			return err
 		}
-		said = said || told
+		said, n.page.more = said || told, told
 		if told && n.unacked.Load() < maxUnacked {
 			continue
 		}
@@ -57,7 +66,9 @@ func (n *session) speak(ctx context.Context) error {
 			heard = true
 		case <-repeat.C:
 			n.unacked.Store(0)
-			confirmed, troubled = 0, 0
+			if !n.page.more {
+				n.page = page{}
+			}
 			if said && !heard && n.server.passOn(n) {
 				return nil
 			}
@@ -67,27 +78,27 @@ func (n *session) speak(ctx context.Context) error {
 }
 
 // tell sends the next page of each kind and reports whether there was one.
-func (n *session) tell(ctx context.Context, confirmed, troubled *uint64) (bool, error) {
+func (n *session) tell(ctx context.Context) (bool, error) {
 	if n.unacked.Load() >= maxUnacked {
 		return true, nil
 	}
 	n.telling.Lock()
 	defer n.telling.Unlock()
-	confirmations, err := n.server.c.Ledger.Confirmations(ctx, n.device, *confirmed, pageOfNews)
+	confirmations, err := n.server.c.Ledger.Confirmations(ctx, n.device, n.page.confirmed, pageOfNews)
 	if err != nil {
 		return false, fmt.Errorf("read confirmations: %w", err)
 	}
-	troubles, err := n.server.c.Ledger.Troubles(ctx, n.device, *troubled, pageOfNews)
+	troubles, err := n.server.c.Ledger.Troubles(ctx, n.device, n.page.troubled, pageOfNews)
 	if err != nil {
 		return false, fmt.Errorf("read troubles: %w", err)
 	}
 	var frames []wire.Frame
 	if len(confirmations) > 0 {
-		*confirmed = confirmations[len(confirmations)-1].Seq
+		n.page.confirmed = confirmations[len(confirmations)-1].Seq
 		frames = append(frames, archived(confirmations))
 	}
 	if len(troubles) > 0 {
-		*troubled = troubles[len(troubles)-1].Seq
+		n.page.troubled = troubles[len(troubles)-1].Seq
 		frames = append(frames, refused(troubles))
 	}
 	if len(frames) == 0 {

@@ -68,6 +68,7 @@ type session struct {
 	heard   atomic.Int64  // when the appliance said something last, since the server was made
 	acked   chan struct{} // an acknowledgement came
 	unacked atomic.Int64  // entries of the outbox told and not acknowledged
+	page    page          // of push
 }
 
 // inFlight counts the offers without an end of one priority.
