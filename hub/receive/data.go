@@ -62,6 +62,7 @@ func (n *session) put(c chunk) error {
 
 // probed answers a Probe, or lets whoever is about to answer an earlier one do it.
 func (n *session) probed(f *wire.ProbeFrame) error {
+	n.hears()
 	n.mu.Lock()
 	n.echo.Number, n.echo.Bytes = f.Number, n.echo.Bytes+int64(f.Length)
 	n.mu.Unlock()

@@ -102,7 +102,7 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 // code is the last word to the appliance, see package uplink.
 func code(err error) uint64 {
 	switch {
-	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye):
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye) || errors.Is(err, errSilent):
 		return wire.ByeDone
 	case errors.Is(err, errProtocol) || errors.Is(err, wire.ErrMalformed):
 		return wire.ByeProtocol

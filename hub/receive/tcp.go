@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -17,14 +18,24 @@ import (
 // byeWait bounds the farewell on a connection that is about to be closed.
 const byeWait = time.Second
 
+// silences is after how many idle timeouts without a byte an appliance behind a proxy
+// is given up. It asks four times in each, see tcpLink.Read.
+const silences = 3
+
+// errSilent means that an appliance behind a proxy has ceased to ask.
+var errSilent = errors.New("nothing was heard any more of an appliance that had asked whether the hub is there")
+
 // tcpLink is a TLS connection over TCP: all frames on one byte stream each way.
 type tcpLink struct {
 	conn   *tls.Conn
-	frames *wire.Reader
+	frames *wire.Reader // of Read
+
+	patience time.Duration // with an appliance that asks
+	asks     bool          // it has asked whether the hub is there; owned by who reads
 
 	writing sync.Mutex // held for each write
 
-	mu  sync.Mutex // guards bye, and the deadlines with it
+	mu  sync.Mutex // guards bye, and that no deadline is set after that of Close
 	bye *wire.Bye  // the last word, when it is decided
 }
 
@@ -34,7 +45,8 @@ var _ link = (*tcpLink)(nil)
 // with TLS, until it or ctx ends, and closes it. It is called for each
 // connection that a listener of the caller's has accepted, beside Serve.
 func (s *Server) ServeTCP(ctx context.Context, conn *tls.Conn) error {
-	l := &tcpLink{conn: conn, frames: wire.NewReader(conn)}
+	l := &tcpLink{conn: conn, patience: silences * s.c.IdleTimeout}
+	l.frames = wire.NewReader(l)
 	defer l.farewell()
 	st := conn.ConnectionState()
 	if !st.HandshakeComplete || st.NegotiatedProtocol != wire.ALPN || st.Version < tls.VersionTLS13 || len(st.VerifiedChains) == 0 {
@@ -100,6 +112,7 @@ func (l *tcpLink) read(ctx context.Context, n *session, control *queue, puts cha
 		case *wire.PutFrame:
 			err = handOver(ctx, f, puts)
 		case *wire.ProbeFrame:
+			l.asks = l.asks || f.Number == 0
 			err = n.probed(f)
 		case *wire.Bye:
 			if err = control.push(ctx, f); err == nil {
@@ -153,22 +166,41 @@ func (n *session) takeControl(ctx context.Context, control *queue) error {
 func (l *tcpLink) Say(frames []byte) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	if !l.deadline() {
+	if !l.open(l.conn.SetWriteDeadline, writeWait) {
 		return net.ErrClosed
 	}
 	_, err := l.conn.Write(frames)
 	return err
 }
 
-// deadline sets that of the next write and reports whether there may be one.
-func (l *tcpLink) deadline() bool {
+// Read gives up an appliance behind a proxy that is silent for longer than patience:
+// the kernel's keepalives are answered by the proxy, and as long as the session stands
+// nobody else may use this identity. Such an appliance asks by Probe 0 when it hears
+// nothing. One without a proxy says nothing for hours, so who never asked may be
+// silent. Only the wait here counts, not what the hub's own disk or ledger takes, and
+// each byte ends it, so that a slow line is no silence.
+func (l *tcpLink) Read(b []byte) (int, error) {
+	if !l.asks {
+		return l.conn.Read(b)
+	}
+	if !l.open(l.conn.SetReadDeadline, l.patience) {
+		return 0, net.ErrClosed
+	}
+	n, err := l.conn.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && l.open(nil, 0) {
+		err = errSilent
+	}
+	return n, err
+}
+
+// open reports whether nobody has called Close, and sets a deadline if so.
+func (l *tcpLink) open(set func(time.Time) error, wait time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.bye != nil {
-		return false
+	if l.bye == nil && set != nil {
+		set(time.Now().Add(wait))
 	}
-	l.conn.SetWriteDeadline(time.Now().Add(writeWait))
-	return true
+	return l.bye == nil
 }
 
 // Close leaves the last word to farewell, and little time to whoever writes now.
