@@ -1,8 +1,10 @@
 package uplink
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -18,8 +20,8 @@ type team struct {
 	events  chan event
 	epoch   epoch
 	silence map[string]*silence
-	last    error         // why the last lane ended
-	ended   chan struct{} // closed when run does not listen any more
+	lasts   map[string]error // why the last lane of each carrier ended
+	ended   chan struct{}    // closed when run does not listen any more
 	wg      sync.WaitGroup
 }
 
@@ -53,6 +55,7 @@ func newTeam(u *Uplink, addr string) *team {
 		u: u, addr: addr,
 		pilot:   newPilot(u.c.Transport, u.c.LanesMin, u.c.LanesMax, time.Now()),
 		tries:   map[string]*nodes{},
+		lasts:   map[string]error{},
 		events:  make(chan event),
 		silence: map[string]*silence{},
 		ended:   make(chan struct{}),
@@ -76,7 +79,7 @@ func (t *team) run(ctx context.Context) error {
 	for {
 		t.steer(ctx, time.Now())
 		if len(t.members) == 0 {
-			return t.last
+			return t.why()
 		}
 		timer.Reset(t.pace())
 		select {
@@ -124,6 +127,16 @@ func (t *team) steer(ctx context.Context, now time.Time) {
 	}
 	t.park()
 	t.u.note(t)
+}
+
+// why says why nothing is left, for both carriers: the one may only be closed here,
+// and the other know the reason.
+func (t *team) why() error {
+	quic, tcp := t.lasts[carrierQUIC], t.lasts[carrierTCP]
+	if quic != nil && tcp != nil {
+		return fmt.Errorf("QUIC: %w; TCP: %w", quic, tcp)
+	}
+	return cmp.Or(quic, tcp)
 }
 
 // mayDial bounds attempts: each carrier has a back-off, and as long as nothing at
@@ -228,7 +241,7 @@ func (t *team) hear(e event, now time.Time) error {
 	}
 	t.remove(e.m)
 	if e.err != nil && !errors.Is(e.err, errSurplus) {
-		t.last = e.err
+		t.lasts[e.m.carrier] = e.err
 	}
 	switch {
 	case errors.Is(e.err, errNotBelieved) || errors.Is(e.err, errMismatch):
