@@ -183,6 +183,14 @@ func (r *rig) device(title string) status.Device {
 	return status.Device{}
 }
 
+// negotiated is a device once its last association is noted, which may be a
+// moment after it has heard the answer.
+func (r *rig) negotiated(title string) (d status.Device) {
+	r.t.Helper()
+	r.await(title+" to be noted", func() bool { d = r.device(title); return d.Negotiation != nil })
+	return d
+}
+
 // inSpool are the files below a folder of the spool.
 func (r *rig) inSpool(folder string) (names []string) {
 	r.t.Helper()

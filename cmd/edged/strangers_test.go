@@ -30,7 +30,7 @@ func TestWhoCalledAndWhatForIsRemembered(t *testing.T) {
 	worklist := dimse.Need{SOPClassUID: "1.2.840.10008.5.1.4.31", TransferSyntaxUID: explicitLE}
 
 	r.rejected(r.dimseConfig("STRANGER", "EDGED", o.need(), private), dimse.RejectCalling)
-	d := r.device("STRANGER")
+	d := r.negotiated("STRANGER")
 	if d.Negotiation == nil || d.Negotiation.Accepted || len(d.Negotiation.Contexts) != 3 || d.Implementation == nil || d.Implementation.Version != "TEST" {
 		t.Fatalf("of the stranger is known %+v", d)
 	}
@@ -39,7 +39,7 @@ func TestWhoCalledAndWhatForIsRemembered(t *testing.T) {
 	}
 
 	c := r.associate("CT1", o.need(), worklist)
-	d = r.device("CT1")
+	d = r.negotiated("CT1")
 	results := func(d status.Device) (all []status.ContextResult) {
 		for _, c := range d.Negotiation.Contexts {
 			all = append(all, c.Result)
