@@ -216,6 +216,14 @@ func findDaemon(ctx context.Context, cfg *Config) *client {
 	return nil
 }
 
+// theDaemon is findDaemon for who can do nothing without one.
+func theDaemon(ctx context.Context, cfg *Config) (*client, error) {
+	if d := findDaemon(ctx, cfg); d != nil {
+		return d, nil
+	}
+	return nil, fmt.Errorf("no daemon answers on %s: start it with `edged run`, or name its configuration with -c", cfg.socketPath())
+}
+
 func (c *client) do(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
 	rq, err := http.NewRequestWithContext(ctx, method, "http://edged"+path, body)
 	if err != nil {

@@ -24,9 +24,9 @@ func (c *lineTestCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	d := findDaemon(p.ctx, &cfg)
-	if d == nil {
-		return fmt.Errorf("no daemon answers on %s: start it with `edged run`, or name its configuration with -c", cfg.socketPath())
+	d, err := theDaemon(p.ctx, &cfg)
+	if err != nil {
+		return err
 	}
 	if !c.JSON {
 		fmt.Fprintln(p.stderr, "measuring the line for some seconds, beside what is being sent and within the cap")

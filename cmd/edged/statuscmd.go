@@ -25,9 +25,9 @@ func (c *statusCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	d := findDaemon(p.ctx, &cfg)
-	if d == nil {
-		return fmt.Errorf("no daemon answers on %s: start it with `edged run`, or name its configuration with -c", cfg.socketPath())
+	d, err := theDaemon(p.ctx, &cfg)
+	if err != nil {
+		return err
 	}
 	st, err := d.status(p.ctx)
 	if err != nil {

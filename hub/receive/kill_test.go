@@ -20,13 +20,16 @@ import (
 func TestHubKilledAtManyOffsets(t *testing.T) {
 	kills := int64(number(t, "HUB_KILLS", 5))
 	for _, carrier := range []string{"quic", "tcp"} {
-		t.Run(carrier, func(t *testing.T) { killInMidObject(t, carrier, kills, kills<<21) })
+		t.Run(carrier, func(t *testing.T) {
+			w := newWorld(t)
+			w.carrier = carrier
+			killInMidObject(t, w, kills, kills<<21)
+		})
 	}
 }
 
-func killInMidObject(t *testing.T, carrier string, kills, size int64) {
-	w := newWorld(t)
-	w.carrier = carrier
+// killInMidObject kills the hub of w while it receives one object.
+func killInMidObject(t *testing.T, w *world, kills, size int64) {
 	w.addr = freeAddr(t)
 	hubAddr := w.addr
 	w.ca.SaveHub(w.dir)
@@ -71,7 +74,7 @@ func killInMidObject(t *testing.T, carrier string, kills, size int64) {
 	w.store = store
 	w.identical(source)
 	_, opens := lastOffset(source, big)
-	t.Logf("%d kills over %s, %d bytes resumed without loss, opened %d times", kills, carrier, size, opens)
+	t.Logf("%d kills over %s, %d bytes resumed without loss, opened %d times", kills, w.carrier, size, opens)
 	if err := w.oneCopy(big); err != nil {
 		t.Error(err)
 	}

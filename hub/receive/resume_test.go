@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -135,54 +134,7 @@ func freeAddr(t testing.TB) string {
 // disk ends, so that at most what was not yet read from the network goes twice.
 func TestHubKilledInMidObject(t *testing.T) { overBoth(t, hubKilled) }
 
-func hubKilled(t *testing.T, w *world) {
-	const kills, size = 22, 40 << 20
-	w.addr = freeAddr(t)
-	hubAddr := w.addr
-	w.ca.SaveHub(w.dir)
-	hub := spawn(t, w.dir, w.addr)
-	link := w.road(w.addr)
-	w.addr = link.addr()
-	source := uplinktest.NewSource()
-	big := source.Add(1, size, wire.Routine)
-	random := rand.New(rand.NewPCG(1, 2))
-	first := link.after(random.Int64N(size / kills))
-	u, _ := w.appliance("one", source, nil)
-	u.SetShape(uplink.Shape{Rate: 600e6})
-	previous := int64(0)
-	for kill := range kills {
-		within(t, first, "bytes on the wire")
-		hub.Process.Kill()
-		hub.Wait()
-		onDisk := partialSize(t, filepath.Join(w.dir, "store"), big)
-		_, opens := lastOffset(source, big)
-		hub = spawn(t, w.dir, hubAddr)
-		if onDisk < previous {
-			t.Fatalf("kill %d: %d bytes on disk, %d before", kill, onDisk, previous)
-		}
-		if opens == 0 {
-			first = link.after(random.Int64N(size / kills))
-			continue
-		}
-		if got := reopened(t, source, big, opens+1); got != onDisk {
-			t.Fatalf("kill %d: resumed at %d, the hub had %d", kill, got, onDisk)
-		}
-		previous = onDisk
-		first = link.after(random.Int64N(size / kills))
-	}
-	waitFor(t, source, uplinktest.Archived)
-	hub.Process.Kill()
-	hub.Wait()
-	store, err := objects.Open(objects.Config{Dir: filepath.Join(w.dir, "store")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
-	w.store = store
-	w.identical(source)
-	_, opens := lastOffset(source, big)
-	t.Logf("%d kills, %d bytes resumed without loss, opened %d times", kills, size, opens)
-}
+func hubKilled(t *testing.T, w *world) { killInMidObject(t, w, 22, 40<<20) }
 
 // TestHubStoppedHardAmongManyObjects cuts the hub off, in process, while many
 // objects are under way.
