@@ -26,7 +26,7 @@
 //
 // so that a slow ledger stops Puts only when the queue is full, and a slow disk stops
 // the rest after three chunks. Control frames keep their order. An idle connection
-// over TCP holds about 60 KiB, and no chunk. One behind a proxy that has asked whether
+// over TCP holds no chunk. One behind a proxy that has asked whether
 // the hub is there (Probe 0) and is silent for three idle timeouts is ended: it has died
 // and the proxy has not noticed. Without a proxy the kernel's keepalives end it.
 //

@@ -40,6 +40,6 @@
 // most 256 packets unread for a connection and loses what is beyond, so it was tried to
 // give each peer a credit that every datagram written to it renews, and to yield the
 // processor after 32 or 64 datagrams: over TestTable's lines neither gained anything that
-// could be told from the noise on one lane, and the credit halved four lanes, because
-// whoever waits for one connection's credit makes all others of the hub's socket wait.
+// could be told from the noise. A credit has a fault besides: whoever waits for one
+// connection's makes all others of the hub's socket wait.
 package udp
