@@ -146,6 +146,7 @@ func TestTheCalledTitleMakesItUrgent(t *testing.T) {
 	r.startHub()
 	r.enroll()
 	r.hubd.kill()
+	r.rewrite("edged.yaml", `uplink: {hubs: ["`+r.hub+`"], rate: 60Mbit/s}`) // without it all of them may have one receipt
 	r.startEdged()
 	objects := synthetic(t, 5, synth.Bench(30, 512<<10))
 	for i, called := range []string{"OLD", "EDGED", "URGENT"} {
