@@ -14,6 +14,7 @@ import (
 	"edged/internal/audit"
 	"edged/internal/synth"
 	"edged/spool/vault"
+	"edged/spool/vault/recovery"
 )
 
 // withRecovery makes a recovery key and names its public half at the hub.
@@ -120,7 +121,7 @@ func TestTheWrappedKeyOfAnotherDiskIsRefused(t *testing.T) {
 	o := synthetic(t, 13, synth.Bench(1, 32<<10))[0]
 	r.mustStore(r.associate("CT1", o.need()), o)
 	r.edged.kill()
-	private, public, err := vault.NewRecoveryKey()
+	private, public, err := recovery.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}

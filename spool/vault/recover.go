@@ -20,9 +20,6 @@ const (
 // ErrNotWrapped is what Recover says when there is nothing to be recovered.
 var ErrNotWrapped = errors.New("the key of this spool was never wrapped to a recovery key: only its own copies open it")
 
-// NewRecoveryKey makes the pair of a region.
-func NewRecoveryKey() (privatePEM, publicPEM []byte, err error) { return recovery.NewKey() }
-
 // Wrap wraps the key to a recovery key, durable on return; there must be a key.
 // Wrapping again to the same one changes nothing; to another one replaces what
 // was there.

@@ -13,7 +13,7 @@ import (
 
 func recoveryPair(t *testing.T) (private, public []byte) {
 	t.Helper()
-	private, public, err := NewRecoveryKey()
+	private, public, err := recovery.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
