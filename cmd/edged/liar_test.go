@@ -41,8 +41,13 @@ func TestALyingHubDeletesNothing(t *testing.T) {
 func lieTo(t *testing.T, carrier string, v liar.Variant) {
 	a := newLiedTo(t, 3, max(v.Size, 3000))
 	story := liar.NewStory()
-	hub := liar.Serve(t, a.ca, v.Script(story))
-	a.call(carrier, max(v.Lanes, 1), hub.Addr)
+	var addrs []string
+	hubs := make([]*liar.Hub, max(v.Nodes, 1))
+	for i := range hubs {
+		hubs[i] = liar.Serve(t, a.ca, v.Script(story))
+		addrs = append(addrs, hubs[i].Addr)
+	}
+	a.call(carrier, max(v.Lanes, 1), addrs...)
 	switch v.Verdict {
 	case liar.NotBelieved:
 		a.await("disbelief", func(s uplink.Status) bool { return s.NotBelieved > 0 && len(s.SetAside) == 1 })
@@ -62,8 +67,10 @@ func lieTo(t *testing.T, carrier string, v liar.Variant) {
 			t.Errorf("object %s is %s (a receipt that is true: %t)", id, o.State, fair)
 		}
 	}
-	if v.Verdict == liar.NotBelieved && hub.Accepted.Load() > int64(2*max(v.Lanes, 1)+1) {
-		t.Errorf("%d connections to a hub that is not believed", hub.Accepted.Load())
+	for _, hub := range hubs {
+		if n := hub.Accepted.Load(); v.Verdict == liar.NotBelieved && n > int64(2*max(v.Lanes, 1)+1) {
+			t.Errorf("%d connections to a hub that is not believed", n)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ type reader = io.Reader
 // script.
 type Conn struct {
 	Carrier string
+	Node    string        // Addr of the Hub
 	Offered []wire.Object // so far
 
 	ctx     context.Context // ends with the connection
@@ -26,6 +27,7 @@ type Conn struct {
 	writing sync.Mutex
 	in      chan wire.Frame  // what came; nobody reads ahead
 	got     map[uint64]int64 // bytes of each offer
+	acked   int              // confirmations and troubles
 }
 
 func newConn(carrier string, control io.ReadWriter, ctx context.Context) *Conn {
@@ -72,6 +74,8 @@ func (c *Conn) took(f wire.Frame) {
 		c.Offered = append(c.Offered, f.Objects...)
 	case *wire.Put:
 		c.got[f.Number] = f.Offset + int64(len(f.Body))
+	case *wire.ArchivedAck:
+		c.acked += len(f.Seqs)
 	}
 }
 

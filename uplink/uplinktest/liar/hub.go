@@ -124,6 +124,7 @@ func (h *Hub) acceptTCP(l net.Listener, config *tls.Config) {
 // the end of the connection.
 func (h *Hub) serve(c *Conn) {
 	h.Accepted.Add(1)
+	c.Node = h.Addr
 	if f, err := c.frames.Next(); err != nil || f.Type() != wire.TypeHello {
 		c.HangUp(wire.ByeProtocol)
 		return

@@ -1,6 +1,7 @@
 package liar
 
 import (
+	"cmp"
 	"sync"
 
 	"edged/uplink/uplinktest"
@@ -22,6 +23,7 @@ type Variant struct {
 	Verdict Verdict
 	Size    int // of the objects. If zero, 3000 bytes.
 	Lanes   int // that the lie needs. If zero, one.
+	Nodes   int // of the hub that tell it together. If zero, one.
 	Tell    func(*Story, *Conn)
 }
 
@@ -30,6 +32,7 @@ type Story struct {
 	mu    sync.Mutex // guards what follows
 	conns int
 	fair  map[wire.ID]bool
+	node  string           // the first one that was called
 	meet  chan wire.Object // from one lane to another
 }
 
@@ -57,6 +60,14 @@ func (s *Story) number() int {
 	defer s.mu.Unlock()
 	s.conns++
 	return s.conns
+}
+
+// begins reports whether c is to the node that was called first.
+func (s *Story) begins(c *Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node = cmp.Or(s.node, c.Node)
+	return s.node == c.Node
 }
 
 // honest takes an object and gives a receipt for it.
@@ -268,7 +279,26 @@ func lanes() []Variant {
 			c.Receipt(o[0])
 		}},
 		{Name: "receipt on another lane", Lanes: 2, Tell: (*Story).passOn},
+		{Name: "archived: by one node, the receipt by another", Verdict: Unmoved, Nodes: 2, Tell: (*Story).confirmElsewhere},
 	}
+}
+
+// confirmElsewhere has one node say archived of what it never got, and the other one
+// take that object honestly. The stranger beside it is acknowledged, which shows that
+// the appliance has heard the lie before it turns to the other node.
+func (s *Story) confirmElsewhere(c *Conn) {
+	o := c.Offers(3)
+	if len(o) < 3 {
+		return
+	}
+	if !s.begins(c) {
+		s.honest(c, o[0])
+		return
+	}
+	c.Archived(o[0], o[1], o[2], foreign())
+	for c.acked == 0 && c.next() {
+	}
+	c.HangUp(wire.ByeInternal)
 }
 
 // passOn has the lane that is offered something first take it, and the other one give
