@@ -1,14 +1,17 @@
 package main
 
 import (
-	"os"
-	"sync/atomic"
+	"fmt"
+
+	"edged/internal/ports"
 )
 
-// testPorts counts through ports below those that the kernel gives to outgoing
-// connections: between choosing one and listening on it nobody else takes it.
-var testPorts atomic.Int64
-
+// testAddress is one that no connection takes between choosing it and listening on
+// it, and no test of another package either.
 func testAddress() string {
-	return freeAddress(12000 + int((int64(os.Getpid())*37+testPorts.Add(1))%18000))
+	port, err := ports.Free()
+	if err != nil {
+		panic(err) // the machine has no ports left
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }

@@ -185,7 +185,6 @@ func (h *site) start() (store *objects.Store, stop func()) {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.addr = pc.LocalAddr().String()
 	server, err := receive.New(receive.Config{TLS: h.ca.Hub(), Device: uplinktest.Device, Ledger: rows, Objects: store, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		h.t.Fatal(err)
@@ -202,7 +201,7 @@ func (h *site) start() (store *objects.Store, stop func()) {
 func TestAHubRestoredWithoutAWordGetsEverythingAgain(t *testing.T) {
 	dir := t.TempDir()
 	f, s := offering(t, dir)
-	h := &site{t: t, ca: uplinktest.NewCA(t), dir: filepath.Join(dir, "hub"), addr: "127.0.0.1:0"}
+	h := &site{t: t, ca: uplinktest.NewCA(t), dir: filepath.Join(dir, "hub"), addr: testAddress()}
 	if err := os.Mkdir(h.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

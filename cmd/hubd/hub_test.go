@@ -23,6 +23,7 @@ import (
 	"edged/agent/enrol"
 	"edged/internal/dicom"
 	"edged/internal/identity"
+	"edged/internal/ports"
 	"edged/uplink"
 	"edged/uplink/uplinktest"
 )
@@ -41,16 +42,26 @@ func TestMain(m *testing.M) {
 type site struct {
 	*testing.T
 	dir, config, archive string
-	listen               string // fixed after the first start
+	listen               string // the same at each start
 	shadow               bool   // no destinations
 	more                 string // lines of the configuration
 	only                 string // destinations, in place of the directory
 	transport            string // of the uplink; if empty, quic
 }
 
+// freeAddress is one that nobody takes while the hub is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	port, err := ports.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{T: t, dir: t.TempDir(), listen: "127.0.0.1:0"}
+	s := &site{T: t, dir: t.TempDir(), listen: freeAddress(t)}
 	s.archive, s.config = filepath.Join(s.dir, "archive"), filepath.Join(s.dir, "hubd.yaml")
 	s.configure()
 	return s
@@ -115,13 +126,12 @@ func (s *site) start() *process {
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
 		if m := readyLine.FindStringSubmatch(lines.Text()); m != nil {
-			s.listen, p.console, p.took = m[1], m[2], time.Since(begin)
+			p.console, p.took = m[2], time.Since(begin)
 			go func() {
 				for lines.Scan() {
 				}
 				close(p.drained)
 			}()
-			s.configure() // the next start takes the same port
 			return p
 		}
 	}

@@ -89,12 +89,7 @@ func reporting(t *testing.T, door, calling, called string) (*dimse.Client, error
 // committed is a hub whose archive is asked for commitment, and reports at door.
 func committed(t *testing.T, archive string) (s *site, door string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	door = l.Addr().String()
-	l.Close()
+	door = freeAddress(t)
 	s = newSite(t)
 	s.only = fmt.Sprintf("dicom: {listen: '%s', ae_title: HUB}\n"+
 		"destinations:\n- {name: vna, type: cstore, address: '%s', ae_title: VNA, calling: HUBSCU, confirm: commitment}\n", door, archive)

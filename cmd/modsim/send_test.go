@@ -91,7 +91,7 @@ func TestRestartInMidRun(t *testing.T) {
 			a.stored = nil
 		}
 	}
-	first, address := a.listen(t, "127.0.0.1:0")
+	first, address := a.listen(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))) // nobody takes it meanwhile
 	c := sendCommand{To: target{"ARCHIVIO", address}, Associations: 2, Retry: 30 * time.Second}
 	sent := make(chan error)
 	var wg sync.WaitGroup

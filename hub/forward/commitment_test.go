@@ -376,7 +376,7 @@ func TestCommitmentNotOfferedIsSaidAndArchivesNothing(t *testing.T) {
 	total := len(b.data)
 	var kept received
 	plain := &archive{store: kept.keep}
-	addr, stop := plain.serve(t, "127.0.0.1:0")
+	addr, stop := plain.serve(t, fmt.Sprintf("127.0.0.1:%d", freePort(t)))
 	f := b.run(func() bool {
 		return b.stats().Backlog["vna"].Uncommitted == int64(total) && b.forwarder.Status()[0].Commitment != ""
 	}, committing(addr))

@@ -2,7 +2,6 @@ package receive_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"edged/hub/objects"
 	"edged/hub/receive"
 	"edged/internal/dicom"
+	"edged/internal/ports"
 	"edged/uplink"
 	"edged/uplink/uplinktest"
 	"edged/uplink/wire/udp"
@@ -80,22 +80,25 @@ func (w *world) start() {
 	w.serve(pc, l)
 }
 
-// samePort listens on TCP and UDP, on a port of its own choice if addr is empty.
+// samePort listens on TCP and UDP, on a port of its own choice if addr is empty:
+// one that nobody takes while the hub that had it is down.
 func samePort(addr string) (net.Listener, net.PacketConn, error) {
-	for try := 0; ; try++ {
-		l, err := net.Listen("tcp", cmp.Or(addr, "127.0.0.1:0"))
+	if addr == "" {
+		port, err := ports.Free()
 		if err != nil {
 			return nil, nil, err
 		}
-		pc, err := udp.Listen(context.Background(), "udp", l.Addr().String(), udp.Options{})
-		if err == nil {
-			return l, pc, nil
-		}
-		l.Close()
-		if addr != "" || try == 10 {
-			return nil, nil, err
-		}
+		addr = fmt.Sprintf("127.0.0.1:%d", port)
 	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	pc, err := udp.Listen(context.Background(), "udp", addr, udp.Options{})
+	if err != nil {
+		l.Close()
+	}
+	return l, pc, err
 }
 
 // severed is a listener whose connections can be cut off all at once.

@@ -3,6 +3,7 @@ package ports
 import (
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,10 +16,10 @@ func TestNoPortOfTheKernelsRange(t *testing.T) {
 		low, _ = strconv.Atoi(strings.Fields(string(b))[0])
 	}
 	seen := map[int]bool{}
-	for range 50 {
-		p, err := Free()
-		if err != nil || p >= low || seen[p] {
-			t.Fatalf("port %d, %v; the kernel's range begins at %d", p, err, low)
+	for range 2*size + 50 { // of more than one block
+		p := free(t)
+		if p >= low || seen[p] {
+			t.Fatalf("port %d; the kernel's range begins at %d", p, low)
 		}
 		seen[p] = true
 	}
@@ -26,19 +27,59 @@ func TestNoPortOfTheKernelsRange(t *testing.T) {
 
 // TestATakenPortIsPassedOver: somebody listens on the one whose turn it is.
 func TestATakenPortIsPassedOver(t *testing.T) {
-	p, err := Free()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p))
+	p := free(t)
+	l, err := net.Listen("tcp", address(p))
 	if err != nil {
 		t.Skip(err)
 	}
 	defer l.Close()
 	mu.Lock()
-	next = p - 1
+	given--
 	mu.Unlock()
-	if got, err := Free(); err != nil || got == p {
-		t.Fatalf("port %d, %v, but it is taken", got, err)
+	if got := free(t); got == p {
+		t.Fatalf("port %d, but it is taken", got)
 	}
+}
+
+// TestTwoProcessesShareNoPort: what one was given and has not opened yet, the other
+// does not get.
+func TestTwoProcessesShareNoPort(t *testing.T) {
+	free(t)
+	mu.Lock()
+	ours, at := mine, given
+	mine, given = nil, 0 // another process knows nothing of these, and sees their signs
+	mu.Unlock()
+	for range most * (size - 1) {
+		if p := free(t); slices.Contains(ours, p-(p-first)%size) {
+			t.Fatalf("port %d was given to two processes", p)
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(mine) != most {
+		t.Errorf("it has %d blocks, want at most %d", len(mine), most)
+	}
+	mine, given = ours, at
+}
+
+// TestAProcessBeginsAgainWhenItHadAll of what it may have.
+func TestAProcessBeginsAgainWhenItHadAll(t *testing.T) {
+	seen := map[int]bool{}
+	for range most*(size-1) + 1 {
+		p := free(t)
+		if seen[p] {
+			return
+		}
+		seen[p] = true
+	}
+	t.Errorf("%d ports, and none twice", len(seen))
+}
+
+func free(t *testing.T) int {
+	t.Helper()
+	p, err := Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

@@ -2,16 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"edged/internal/ports"
 )
 
 // build makes programs of the product in dir; tags may break a promise (D-S10).
@@ -93,20 +92,9 @@ func await(ctx context.Context, limit time.Duration, what string, ok func() bool
 	return nil
 }
 
-// freeAddress is one on loopback that neither TCP nor UDP uses, below the ports
-// that outgoing connections get: a program that was killed finds it free again.
+// freeAddress is one on loopback that neither TCP nor UDP uses, and that a program
+// that was killed finds free again.
 func freeAddress() (string, error) {
-	for range 100 {
-		t, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12000+rand.IntN(18000)))
-		if err != nil {
-			continue
-		}
-		u, err := net.ListenPacket("udp", t.Addr().String())
-		t.Close()
-		if err == nil {
-			u.Close()
-			return t.Addr().String(), nil
-		}
-	}
-	return "", errors.New("no free port on loopback")
+	port, err := ports.Free()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
