@@ -11,7 +11,7 @@ import (
 const (
 	settleTime  = 500 * time.Millisecond
 	measureTime = time.Second
-	hasteTime   = 400 * time.Millisecond // of each, while nothing is known of a carrier: the first look shows what is far apart
+	hasteTime   = 300 * time.Millisecond // of each, while nothing is known of a carrier: the first look shows what is far apart
 	maxEpoch    = 4 * time.Second        // of each, where a round trip takes long
 	sleepAfter  = time.Minute            // without load, surplus lanes are given up
 )
@@ -65,7 +65,7 @@ func (t *team) look(now time.Time) {
 		if starving {
 			e.starving++
 		}
-		if elapsed >= bounded(t.least(measureTime), 20*rtt) {
+		if elapsed >= bounded(t.least(measureTime), 20*rtt) || elapsed >= bounded(hasteTime, 20*rtt) && t.pilot.clear(t.goodput(elapsed)) {
 			t.judge(now, elapsed)
 		}
 	}
@@ -73,7 +73,7 @@ func (t *team) look(now time.Time) {
 
 // least is how long is measured where round trips are short.
 func (t *team) least(usual time.Duration) time.Duration {
-	if t.pilot.marks[t.pilot.carrier].at.IsZero() && t.u.c.Transport == "auto" {
+	if t.pilot.marks[t.pilot.carrier].at.IsZero() {
 		return hasteTime
 	}
 	return usual
@@ -113,8 +113,8 @@ func (t *team) observe() (starving bool, rtt time.Duration) {
 // while the cap was all that there was, says nothing about the line.
 func (t *team) judge(now time.Time, elapsed time.Duration) {
 	e := &t.epoch
-	bytes := t.u.carried(t.pilot.carrier)
-	goodput := float64(bytes-e.bytes) * 8 / elapsed.Seconds()
+	bytes, goodput := t.u.carried(t.pilot.carrier), t.goodput(elapsed)
+	t.u.c.Logger.Debug("uplink measured", "carrier", t.pilot.carrier, "lanes", t.pilot.lanes, "stage", t.pilot.stage, "mbit", int64(goodput/1e6), "starving", 5*e.starving > e.looks)
 	switch {
 	case 5*e.starving > e.looks || bytes == e.bytes:
 		t.pilot.unloaded(now)
@@ -133,6 +133,12 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 		t.pilot.measured(goodput, now)
 	}
 	e.begin(now, bytes)
+}
+
+// goodput is what the carrier in charge has been given since the epoch began, in
+// bits a second.
+func (t *team) goodput(elapsed time.Duration) float64 {
+	return float64(t.u.carried(t.pilot.carrier)-t.epoch.bytes) * 8 / elapsed.Seconds()
 }
 
 // disturbed reports whether something else than the lanes decides what they carry

@@ -6,12 +6,8 @@ import "time"
 // a line that nothing is wrong with.
 const (
 	closeEnough = 0.8              // of what TCP carries: QUIC is preferred
-	worthMore   = 1.15             // times as much, for twice the lanes
-	worthSame   = 0.95             // as much, for half the lanes
 	slumped     = 0.6              // of what was measured before, three times running: the line has changed
 	headStart   = time.Second      // of QUIC before TCP is dialled as well
-	shortRest   = 30 * time.Second // after a first try in vain
-	longRest    = 10 * time.Minute // between tries in vain
 	compareRest = 10 * time.Minute // between two comparisons of the carriers
 	rareCompare = 2 * time.Hour    // and when they end the same way
 	voidRest    = 20 * time.Second // after a try in which there was too little to send
@@ -32,11 +28,8 @@ type pilot struct {
 	marks   map[string]mark
 
 	stage    stage
-	before   int  // trying: lanes before
-	down     bool // the next try is with fewer
+	seek     seek
 	defender string
-	next     time.Time // of the next try
-	rest     time.Duration
 	compare  time.Time // of the next comparison
 	between  time.Duration
 	slumps   int
@@ -66,7 +59,7 @@ type knock struct {
 }
 
 func newPilot(transport string, min, max int, now time.Time) *pilot {
-	p := &pilot{min: min, max: max, auto: transport == "auto", started: now, marks: map[string]mark{}, closed: map[string]*knock{}, rest: shortRest, between: compareRest}
+	p := &pilot{min: min, max: max, auto: transport == "auto", started: now, marks: map[string]mark{}, closed: map[string]*knock{}, seek: newSeek(now), between: compareRest}
 	if !p.auto {
 		p.carrier, p.lanes, p.why = transport, min, WhyConfigured
 	}
@@ -112,15 +105,15 @@ func (p *pilot) arrived(carrier string, now time.Time) {
 	delete(p.closed, carrier)
 	switch {
 	case p.carrier == "":
-		p.take(carrier, WhyFirst)
+		p.take(carrier, WhyFirst, now)
 		if p.closed[other(carrier)] != nil {
 			p.why = blockedBy(carrier)
 		}
 	case p.stage == racing || carrier == p.carrier:
 	case p.marks[p.carrier].at.IsZero() && carrier == carrierQUIC: // nothing speaks against it
-		p.take(carrier, WhyFirst)
+		p.take(carrier, WhyFirst, now)
 	case blocked:
-		p.compare, p.next = now, now // when there is something to send
+		p.compare = now // when there is something to send
 	}
 }
 
@@ -136,10 +129,10 @@ func (p *pilot) failed(carrier string, others bool, now time.Time) {
 	switch {
 	case !p.auto || !others:
 	case p.stage == racing && carrier == p.carrier:
-		p.take(p.defender, p.why)
+		p.take(p.defender, p.why, now)
 		p.compare = k.at
 	case carrier == p.carrier || p.carrier == "":
-		p.take(other(carrier), blockedBy(other(carrier)))
+		p.take(other(carrier), blockedBy(other(carrier)), now)
 	case p.why == WhyFirst:
 		p.why = blockedBy(p.carrier)
 	}
@@ -154,10 +147,10 @@ func blockedBy(carrier string) WhyCode {
 }
 
 // take puts a carrier in charge, with the lanes that did best.
-func (p *pilot) take(carrier string, why WhyCode) {
+func (p *pilot) take(carrier string, why WhyCode, now time.Time) {
 	p.carrier, p.why, p.stage, p.slumps = carrier, why, steady, 0
 	p.lanes = max(p.min, p.marks[carrier].lanes)
-	p.next, p.down = time.Time{}, false
+	p.seek = newSeek(now)
 }
 
 // alone is told when no lane of the carrier in charge is left: nothing that was
@@ -169,7 +162,7 @@ func (p *pilot) alone(now time.Time) {
 		*p = *fresh
 		return
 	}
-	p.stage, p.lanes, p.next = steady, p.min, time.Time{}
+	p.stage, p.lanes, p.seek = steady, p.min, newSeek(now)
 }
 
 // measured is told what the carrier in charge carried over a while in which there
@@ -188,62 +181,30 @@ func (p *pilot) measured(goodput float64, now time.Time) {
 // watch keeps the mark and sees whether it is time to try something.
 func (p *pilot) watch(goodput float64, now time.Time) {
 	m := p.marks[p.carrier]
-	if p.lanes < m.lanes { // it slept
+	switch {
+	case p.lanes < m.lanes: // it slept
 		p.lanes = m.lanes
 		return
-	}
-	if m.goodput > 0 && goodput < slumped*m.goodput {
+	case p.doubt(goodput, now):
+		return
+	case m.goodput > 0 && goodput < slumped*m.goodput:
 		if p.slumps++; p.slumps < 3 {
 			return // an outlier spoils no mark
 		}
-		p.rest, p.between, p.next, p.compare = shortRest, compareRest, now, now
+		p.between, p.compare, p.seek = compareRest, now, newSeek(now)
+		m = mark{}
 	}
 	p.slumps = 0
 	p.marks[p.carrier] = mark{goodput, p.lanes, now}
-	if now.Before(p.next) {
-		return
-	}
 	rival := other(p.carrier)
-	if p.auto && p.closed[rival] == nil && !now.Before(p.compare) {
+	switch {
+	case p.auto && p.closed[rival] == nil && !now.Before(p.compare):
 		p.stage, p.defender, p.carrier = racing, p.carrier, rival
 		p.lanes = min(max(p.min, p.marks[rival].lanes), maxLanes-1)
-		return
+	case m.lanes == p.lanes && goodput > stillGrows*m.goodput && now.Sub(m.at) < growthWait:
+	default:
+		p.try(now)
 	}
-	p.try(now)
-}
-
-// try begins with another number of lanes, if there is one.
-func (p *pilot) try(now time.Time) {
-	n := min(p.max, 2*p.lanes)
-	if p.down {
-		n = max(p.min, p.lanes/2)
-	}
-	if n == p.lanes {
-		p.inVain(now)
-		return
-	}
-	p.stage, p.before, p.lanes = trying, p.lanes, n
-}
-
-// tried keeps the number of lanes, or goes back.
-func (p *pilot) tried(goodput float64, now time.Time) {
-	p.stage = steady
-	enough := worthMore
-	if p.lanes < p.before {
-		enough = worthSame
-	}
-	if goodput < enough*p.marks[p.carrier].goodput {
-		p.lanes = p.before
-		p.inVain(now)
-		return
-	}
-	p.marks[p.carrier] = mark{goodput, p.lanes, now}
-	p.rest, p.next = shortRest, now
-}
-
-// inVain waits for a while, and then tries the other way.
-func (p *pilot) inVain(now time.Time) {
-	p.next, p.rest, p.down = now.Add(p.rest), min(2*p.rest, longRest), !p.down
 }
 
 // decide ends a race. What is lost by a wrong decision on a line that swings is
@@ -264,7 +225,7 @@ func (p *pilot) decide(goodput float64, now time.Time) {
 		p.between = compareRest
 	}
 	p.compare = now.Add(p.between)
-	p.take(winner, why)
+	p.take(winner, why, now)
 }
 
 // unloaded is told when a measurement is void, because there was too little to
@@ -272,10 +233,11 @@ func (p *pilot) decide(goodput float64, now time.Time) {
 func (p *pilot) unloaded(now time.Time) {
 	switch p.stage {
 	case racing:
-		p.take(p.defender, p.why)
+		p.take(p.defender, p.why, now)
 		p.compare = now.Add(voidRest)
 	case trying:
-		p.stage, p.lanes, p.next = steady, p.before, now.Add(voidRest)
+		p.stage, p.lanes = steady, p.seek.before
+		p.seek.inVoid(now)
 	}
 }
 

@@ -11,7 +11,7 @@ func TestARaceAsksForNoMoreLanesThanTheHubAdmits(t *testing.T) {
 	now := time.Unix(0, 0)
 	p := newPilot("auto", 1, maxLanes, now)
 	p.arrived(carrierTCP, now)
-	p.take(carrierTCP, WhyFaster) // found before: QUIC did best on 32 lanes, TCP better on 8
+	p.take(carrierTCP, WhyFaster, now) // found before: QUIC did best on 32 lanes, TCP better on 8
 	p.marks[carrierQUIC] = mark{5e8, 32, now}
 	p.marks[carrierTCP] = mark{8e8, 8, now}
 	p.lanes = 8

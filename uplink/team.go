@@ -21,6 +21,7 @@ type team struct {
 	epoch   epoch
 	silence map[string]*silence
 	lasts   map[string]error // why the last lane of each carrier ended
+	lively  time.Time        // a lane came: until then it is looked at often
 	ended   chan struct{}    // closed when run does not listen any more
 	wg      sync.WaitGroup
 }
@@ -99,7 +100,7 @@ func (t *team) run(ctx context.Context) error {
 const busyPace, idlePace = 100 * time.Millisecond, time.Second
 
 func (t *team) pace() time.Duration {
-	if t.pilot.carrier == "" {
+	if t.pilot.carrier == "" || time.Now().Before(t.lively) {
 		return busyPace
 	}
 	for _, m := range t.members {
@@ -233,6 +234,7 @@ func (t *team) works() string {
 func (t *team) hear(e event, now time.Time) error {
 	if !e.over {
 		e.m.lane = e.lane
+		t.lively = now.Add(idlePace)
 		t.tries[e.m.carrier].list[0].worked()
 		t.pilot.arrived(e.m.carrier, now)
 		t.u.welcomed(e.m.carrier)
