@@ -35,7 +35,7 @@ func (l *lane) waiting() []wire.Frame {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	frames := l.says
-	l.says = nil
+	l.says, l.acks = nil, 0
 	if len(l.offers.Objects) > 0 {
 		frames = append(frames, &wire.Offer{Objects: l.offers.Objects})
 		l.offers.Objects = nil
@@ -49,6 +49,33 @@ func (l *lane) later(frames ...wire.Frame) {
 	defer l.mu.Unlock()
 	l.says = append(l.says, frames...)
 	poke(l.write)
+}
+
+// maxAcks bounds the acknowledgements that wait until the hub reads, in numbers of
+// news. A hub of ours has told about six thousand without an acknowledgement when it
+// waits for some; one that tells on and on and reads nothing would have the
+// appliance hold them for as long as writeWait. What the Keeper is given at once fits.
+const maxAcks = 128 << 10
+
+// frameWeight is what a frame weighs besides its numbers, so that small ones are
+// not without number.
+const frameWeight = 16
+
+// acknowledge has an acknowledgement written by writeControl. Where too many wait
+// it is dropped, and nothing is lost: what is not acknowledged stays in the outbox of
+// the hub, which tells it again. To wait here instead would have two that do not read
+// wait for each other.
+func (l *lane) acknowledge(f *wire.ArchivedAck) {
+	weight := frameWeight + len(f.Seqs)
+	l.mu.Lock()
+	room := len(f.Seqs) > 0 && l.acks+weight <= maxAcks
+	if room {
+		l.acks += weight
+	}
+	l.mu.Unlock()
+	if room {
+		l.later(f)
+	}
 }
 
 // stalled reports whether the hub owes an answer or a receipt for too long.

@@ -161,9 +161,7 @@ func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	} else if err != nil {
 		return fmt.Errorf("keep confirmations: %w", err)
 	}
-	if len(seqs) > 0 {
-		l.later(&wire.ArchivedAck{Of: wire.AckArchived, Seqs: slices.Sorted(maps.Keys(seqs))})
-	}
+	l.acknowledge(&wire.ArchivedAck{Of: wire.AckArchived, Seqs: slices.Sorted(maps.Keys(seqs))})
 	return nil
 }
 
@@ -250,9 +248,7 @@ func (l *lane) refused(ctx context.Context, frames []wire.Frame) error {
 		}
 		list = list[n:]
 	}
-	if len(ack.Seqs) > 0 {
-		l.later(ack)
-	}
+	l.acknowledge(ack)
 	return nil
 }
 

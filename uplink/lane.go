@@ -72,6 +72,7 @@ type lane struct {
 	quiet   time.Time  // the hub is full: lease nothing but urgent objects before
 	offers  wire.Offer // not yet written
 	says    []wire.Frame
+	acks    int                     // what the acknowledgements among them weigh
 	queues  [wire.Classes][]*flight // wanted by the hub, or to be verified
 
 	parked  chan struct{} // closed when the lane may work again; nil: it may
@@ -118,6 +119,9 @@ const (
 	ended                  // no longer in flight
 )
 
+// pagesBehind is how far the Keeper may be behind before the hub is made to wait.
+const pagesBehind = 16
+
 func newLane(u *Uplink, addr string, conn carrier) *lane {
 	l := &lane{
 		u: u, addr: addr, conn: conn,
@@ -125,7 +129,7 @@ func newLane(u *Uplink, addr string, conn carrier) *lane {
 		numbers:  map[uint64]*flight{},
 		room:     make(chan struct{}, 1),
 		write:    make(chan struct{}, 1),
-		news:     make(chan wire.Frame, 16), // pages that the Keeper is behind before the hub is made to wait
+		news:     make(chan wire.Frame, pagesBehind),
 		bulkGate: &gate{},
 	}
 	l.carried = u.counter(conn.Name())
