@@ -56,16 +56,32 @@ func (ns *nodes) failed(n *node, now time.Time) {
 	n.notBefore = now.Add(bound/4 + time.Duration(ns.random()*float64(bound-bound/4)))
 }
 
-// crowd waits longer when what ended this connection ended those of a whole
+// crowd waits longer when what ended this connection may have ended those of a whole
 // fleet: a hub that starts again hangs up on thousands in the same moment, and
-// whichever node they turn to next must not meet them in the same second.
-func (ns *nodes) crowd(now time.Time) {
-	until := now.Add(time.Duration(ns.random() * float64(ns.max/2)))
+// whichever node they turn to next must not meet them in the same second. within is
+// how long they are spread over.
+func (ns *nodes) crowd(now time.Time, within time.Duration) {
+	until := now.Add(time.Duration(ns.random() * float64(within)))
 	for i := range ns.list {
 		if ns.list[i].notBefore.Before(until) {
 			ns.list[i].notBefore = until
 		}
 	}
+}
+
+// spread is how long a fleet is spread over that an end like this one may have sent
+// off; zero: it concerns this appliance alone. Who was told by the hub itself knows, and
+// waits up to half the longest pause. A cut says nothing of whom it concerns: either
+// a hub was killed, and no second may bring all back, or something on the way has
+// closed this one connection, and images wait. It gets a sixth of that.
+func (ns *nodes) spread(err error) time.Duration {
+	switch {
+	case hungUp(err):
+		return ns.max / 2
+	case cutOff(err):
+		return ns.max / 12
+	}
+	return 0
 }
 
 // worked forgets the failures of a node that said Welcome and stayed a while.

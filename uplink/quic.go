@@ -121,12 +121,16 @@ func (c *quicCarrier) mtu() int {
 	return datagram + headers4
 }
 
-// hungUp reports whether the hub ended a connection, and not the line: it said
-// so, or its machine did in its place (RFC 9000 §10.3, RFC 9293 §3.5.3).
+// hungUp reports whether the hub ended a connection by its own word: a code, Bye, or
+// a reset that only its key makes (RFC 9000 §10.3).
 func hungUp(err error) bool {
 	var app *quic.ApplicationError
 	var reset *quic.StatelessResetError
 	var bye *byeError
-	return errors.As(err, &app) && app.Remote || errors.As(err, &reset) || errors.As(err, &bye) ||
-		errors.Is(err, errCut) || errors.Is(err, syscall.ECONNRESET)
+	return errors.As(err, &app) && app.Remote || errors.As(err, &reset) || errors.As(err, &bye)
 }
+
+// cutOff reports whether a TCP connection was closed or reset without a word. The
+// machine of a hub that was killed does so in its place (RFC 9293 §3.5.3), and so does
+// whatever is on the way.
+func cutOff(err error) bool { return errors.Is(err, errCut) || errors.Is(err, syscall.ECONNRESET) }

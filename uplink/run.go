@@ -79,8 +79,8 @@ func (u *Uplink) judge(ns *nodes, n *node, lasted time.Duration, err error) {
 		u.c.Logger.Error("hub node set aside", "hub", n.addr, "error", err)
 	} else {
 		ns.failed(n, now)
-		if lasted > u.c.RetryMax && hungUp(err) {
-			ns.crowd(now)
+		if lasted > u.c.RetryMax {
+			ns.crowd(now, ns.spread(err))
 		}
 		u.c.Logger.Warn("uplink lost", "hub", n.addr, "error", err, "pause", n.wait(now))
 	}
