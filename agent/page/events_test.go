@@ -163,7 +163,7 @@ func TestABellNeverWaitsAndForgetsWhoLeft(t *testing.T) {
 func TestEventsAreNotHeldBack(t *testing.T) {
 	server := httptest.NewServer(newPage(t, ordinary()))
 	defer server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, "GET", server.URL+"/api/v1/events", nil)
 	if err != nil {

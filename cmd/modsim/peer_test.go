@@ -92,7 +92,7 @@ func storescpInto(t *testing.T, dir string, args ...string) string {
 	}
 	t.Cleanup(func() { c.Process.Kill(); c.Wait() })
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	for range 100 {
+	for range 1200 {
 		conn, err := net.DialTimeout("tcp", address, time.Second)
 		if err == nil {
 			conn.Close()
@@ -100,7 +100,7 @@ func storescpInto(t *testing.T, dir string, args ...string) string {
 		}
 		<-time.After(50 * time.Millisecond)
 	}
-	t.Fatal("storescp did not begin to listen within 5 s")
+	t.Fatal("storescp did not begin to listen within a minute")
 	return ""
 }
 

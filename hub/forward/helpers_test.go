@@ -144,7 +144,7 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 	ctx, cancel := context.WithCancel(b.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.Run(ctx) }()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !done() {
 		if time.Now().After(deadline) {
 			b.Errorf("not done in time: %+v %+v", b.stats(), f.Status())

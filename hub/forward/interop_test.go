@@ -189,7 +189,7 @@ func remove(t *testing.T, url string) {
 
 func ask(t *testing.T, method, url string) []byte {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	rq, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {

@@ -1,14 +1,12 @@
 package forward
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"edged/hub"
 )
@@ -122,8 +120,6 @@ func TestADiskThatDoesNotAnswerDelaysOneObject(t *testing.T) {
 		t.Errorf("%+v %+v", s, f.Status())
 	}
 	mended.Store(true)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	b.run(func() bool { return b.stats().Archived == int64(len(b.data)) || ctx.Err() != nil }, cstore(addr))
+	b.run(b.archived(len(b.data)), cstore(addr))
 	kept.check(b)
 }

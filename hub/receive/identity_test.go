@@ -112,7 +112,7 @@ func TestASilentHubGetsNothing(t *testing.T) {
 	w := newWorld(t)
 	server := w.ca.Hub()
 	server.NextProtos = []string{wire.ALPN}
-	listener, err := quic.ListenAddr("127.0.0.1:0", server, &quic.Config{MaxIdleTimeout: 500 * time.Millisecond})
+	listener, err := quic.ListenAddr("127.0.0.1:0", server, &quic.Config{MaxIdleTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestASilentHubGetsNothing(t *testing.T) {
 	w.addr = listener.Addr().String()
 	source := uplinktest.NewSource()
 	source.Add(1, 1000, wire.Urgent)
-	u, _ := w.appliance("one", source, func(c *uplink.Config) { c.Idle = 400 * time.Millisecond })
+	u, _ := w.appliance("one", source, func(c *uplink.Config) { c.Idle = patience })
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := listener.Accept(ctx)

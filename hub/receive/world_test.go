@@ -27,7 +27,7 @@ import (
 func bytesReader(b []byte) io.Reader { return bytes.NewReader(b) }
 
 // patience bounds every wait of these tests.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 func logger(t testing.TB) *slog.Logger {
 	if !testing.Verbose() || os.Getenv("UPLINK_LOG") == "" {
