@@ -205,12 +205,12 @@ func (p *prober) flood(ctx context.Context, out puts, end time.Time) error {
 	defer stop()
 	number := uint64(1)
 	for sending.Err() == nil {
-		n, err := p.u.shape.all.take(sending, take{class: wire.Routine, want: wire.MaxBody, overhead: overhead(p.conn.Name())})
+		n, err := p.u.shape.all.take(sending, take{class: wire.Routine, want: wire.MaxBody, overhead: overheadOf(p.conn)})
 		if err != nil {
 			break // it is time
 		}
 		number++
-		p.wire += int64(math.Ceil(float64(n+frameHead) * overhead(p.conn.Name()))) // as serve counts
+		p.wire += int64(math.Ceil(float64(n+frameHead) * overheadOf(p.conn))) // as serve counts
 		if err := p.probe(out, number, n); err != nil {
 			if ctx.Err() != nil {
 				break // what has come so far counts

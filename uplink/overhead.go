@@ -1,10 +1,13 @@
 package uplink
 
-// What the bytes of a frame become on the wire, as IP packets over IPv4. What
+import "net"
+
+// What the bytes of a frame become on the wire, as IP packets. What
 // is below IP is the line's business, what is lost and sent again is not known
 // when it is let out.
 const (
 	ipv4Header = 20 // RFC 791 §3.1, without options
+	ipv6Header = 40 // RFC 8200 §3, without extension headers
 	udpHeader  = 8  // RFC 768
 
 	// A QUIC packet of quic-go: at most 1452 bytes behind UDP when the path takes
@@ -26,11 +29,43 @@ const (
 	tlsHead   = 5 + 1 + 16
 )
 
-// overhead is wire bytes for each byte of a frame: 1.043 over QUIC, 1.037 over
-// TLS and TCP.
-func overhead(carrier string) float64 {
-	if carrier == carrierTCP {
-		return float64(tcpPacket) / (tcpPacket - ipv4Header - tcpHeader) * (tlsRecord + tlsHead) / tlsRecord
+// overhead is wire bytes for each byte of a frame over IPv4: 1.043 over QUIC, 1.037
+// over TLS and TCP.
+func overhead(carrier string) float64 { return overheadBehind(ipv4Header, carrier) }
+
+// overheadOf is the same for a connection as it is: over IPv6 1.057 and 1.052.
+func overheadOf(c carrier) float64 {
+	if overIPv6(c) {
+		return overheadBehind(ipv6Header, c.Name())
 	}
-	return float64(quicPacket+ipv4Header+udpHeader) / (quicPacket - quicHead)
+	return overhead(c.Name())
+}
+
+func overheadBehind(ipHeader int, carrier string) float64 {
+	if carrier == carrierTCP {
+		return tcpPacket / float64(tcpPacket-ipHeader-tcpHeader) * (tlsRecord + tlsHead) / tlsRecord
+	}
+	return float64(quicPacket+ipHeader+udpHeader) / (quicPacket - quicHead)
+}
+
+// remote is a carrier that knows whom its packets go to: the hub, or the proxy.
+type remote interface{ RemoteAddr() net.Addr }
+
+var _, _ remote = (*quicCarrier)(nil), (*tcpCarrier)(nil)
+
+// overIPv6 reports whether the packets of a connection are of IPv6. A socket for both
+// writes the addresses of IPv4 as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2).
+func overIPv6(c carrier) bool {
+	r, ok := c.(remote)
+	if !ok {
+		return false
+	}
+	var ip net.IP
+	switch a := r.RemoteAddr().(type) {
+	case *net.UDPAddr:
+		ip = a.IP
+	case *net.TCPAddr:
+		ip = a.IP
+	}
+	return len(ip) > 0 && ip.To4() == nil
 }

@@ -54,6 +54,8 @@ func quicConfig(idle time.Duration) *quic.Config {
 
 func (c *quicCarrier) Name() string { return carrierQUIC }
 
+func (c *quicCarrier) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
 func (c *quicCarrier) Control() io.Reader { return c.control }
 
 // Say is called by one goroutine at a time.
@@ -114,11 +116,10 @@ func (c *quicCarrier) mtu() int {
 	if datagram == 0 {
 		return 0
 	}
-	const headers4, headers6 = 20 + 8, 40 + 8 // IP (RFC 791, RFC 8200) and UDP
-	if to, ok := c.conn.RemoteAddr().(*net.UDPAddr); ok && to.IP.To4() == nil {
-		return datagram + headers6
+	if overIPv6(c) {
+		return datagram + ipv6Header + udpHeader
 	}
-	return datagram + headers4
+	return datagram + ipv4Header + udpHeader
 }
 
 // hungUp reports whether the hub ended a connection by its own word: a code, Bye, or

@@ -96,7 +96,7 @@ func (s *sender) put(ctx context.Context, f *flight, room []byte, offset int64) 
 // admit waits until up to want bytes may be sent and says how many. Backfill
 // waits for a cap of its own first, holding the line up for nobody.
 func (s *sender) admit(ctx context.Context, want int) (n int, err error) {
-	t := take{class: s.class, want: want, overhead: overhead(s.conn.Name())}
+	t := take{class: s.class, want: want, overhead: overheadOf(s.conn)}
 	if own := s.u.shape.backfill; s.class == wire.Backfill && own.limited() {
 		s.leave()
 		if t.want, err = own.take(ctx, t); err != nil {

@@ -46,6 +46,8 @@ func newTCPCarrier(conn *tls.Conn, socket net.Conn) *tcpCarrier {
 
 func (c *tcpCarrier) Name() string { return carrierTCP }
 
+func (c *tcpCarrier) RemoteAddr() net.Addr { return c.socket.RemoteAddr() }
+
 func (c *tcpCarrier) Control() io.Reader { return c.control }
 
 func (c *tcpCarrier) Say(frames []byte) error { return c.write(rankControl, frames) }
