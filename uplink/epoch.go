@@ -116,6 +116,8 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 	bytes, goodput := t.u.carried(t.pilot.carrier), t.goodput(elapsed)
 	t.u.c.Logger.Debug("uplink measured", "carrier", t.pilot.carrier, "lanes", t.pilot.lanes, "stage", t.pilot.stage, "mbit", int64(goodput/1e6), "starving", 5*e.starving > e.looks)
 	switch {
+	case t.pilot.stage == racing && bytes == e.bytes && e.starving == 0:
+		return // it has not sent a chunk yet: that, or its silence, will say more
 	case 5*e.starving > e.looks || bytes == e.bytes:
 		t.pilot.unloaded(now)
 		if now.Sub(e.loaded) > sleepAfter {

@@ -56,6 +56,13 @@ type mark struct {
 type knock struct {
 	at   time.Time
 	rest time.Duration
+	open bool // it connects again; whether it carries is not known yet
+}
+
+// shut reports whether a carrier did not get through the last time.
+func (p *pilot) shut(carrier string) bool {
+	k := p.closed[carrier]
+	return k != nil && !k.open
 }
 
 func newPilot(transport string, min, max int, now time.Time) *pilot {
@@ -72,7 +79,7 @@ func (p *pilot) wish(now time.Time) map[string]int {
 	switch {
 	case p.carrier == "":
 		w[carrierQUIC] = 1
-		if p.closed[carrierQUIC] != nil || now.Sub(p.started) >= headStart {
+		if p.shut(carrierQUIC) || now.Sub(p.started) >= headStart {
 			w[carrierTCP] = 1
 		}
 		return w
@@ -88,8 +95,7 @@ func (p *pilot) wish(now time.Time) map[string]int {
 // knocks reports whether it is time to see whether the other carrier gets through
 // now.
 func (p *pilot) knocks(now time.Time) bool {
-	k := p.closed[other(p.carrier)]
-	return k != nil && !now.Before(k.at)
+	return p.shut(other(p.carrier)) && !now.Before(p.closed[other(p.carrier)].at)
 }
 
 func other(carrier string) string {
@@ -101,12 +107,14 @@ func other(carrier string) string {
 
 // arrived is told of each lane that the hub has welcomed.
 func (p *pilot) arrived(carrier string, now time.Time) {
-	blocked := p.closed[carrier] != nil
-	delete(p.closed, carrier)
+	blocked := p.shut(carrier)
+	if blocked {
+		p.closed[carrier].open = true
+	}
 	switch {
 	case p.carrier == "":
 		p.take(carrier, WhyFirst, now)
-		if p.closed[other(carrier)] != nil {
+		if p.shut(other(carrier)) {
 			p.why = blockedBy(carrier)
 		}
 	case p.stage == racing || carrier == p.carrier:
@@ -125,7 +133,7 @@ func (p *pilot) failed(carrier string, others bool, now time.Time) {
 		k = &knock{rest: knockRest}
 		p.closed[carrier] = k
 	}
-	k.at, k.rest = now.Add(k.rest), min(2*k.rest, longRest)
+	k.at, k.rest, k.open = now.Add(k.rest), min(2*k.rest, longRest), false
 	switch {
 	case !p.auto || !others:
 	case p.stage == racing && carrier == p.carrier:
@@ -168,6 +176,9 @@ func (p *pilot) alone(now time.Time) {
 // measured is told what the carrier in charge carried over a while in which there
 // was always something to send and no cap held it back.
 func (p *pilot) measured(goodput float64, now time.Time) {
+	if k := p.closed[p.carrier]; k != nil && k.open {
+		delete(p.closed, p.carrier) // it carries
+	}
 	switch p.stage {
 	case racing:
 		p.decide(goodput, now)
@@ -198,7 +209,7 @@ func (p *pilot) watch(goodput float64, now time.Time) {
 	p.marks[p.carrier] = mark{goodput, p.lanes, now}
 	rival := other(p.carrier)
 	switch {
-	case p.auto && p.closed[rival] == nil && !now.Before(p.compare):
+	case p.auto && !p.shut(rival) && !now.Before(p.compare):
 		p.stage, p.defender, p.carrier = racing, p.carrier, rival
 		p.lanes = min(max(p.min, p.marks[rival].lanes), maxLanes-1)
 	case m.lanes == p.lanes && goodput > stillGrows*m.goodput && now.Sub(m.at) < growthWait:

@@ -48,8 +48,8 @@ func TestLossAloneIsOutnumbered(t *testing.T) {
 func TestAFirstBurstIsNoMeasure(t *testing.T) {
 	s := newSeeker(1)
 	s.fly(1, full(900, 120))
-	if s.fly(6, full(900, 30)); s.lanes < 8 {
-		t.Errorf("%d lanes six seconds after the burst", s.lanes)
+	if s.fly(4, full(900, 30)); s.lanes < 8 {
+		t.Errorf("%d lanes four measurements after the burst", s.lanes)
 	}
 }
 
