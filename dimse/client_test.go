@@ -354,7 +354,7 @@ func TestLastWords(t *testing.T) {
 		defer conn.Close()
 		s := &script{t, conn}
 		rq := make([]byte, 4096)
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		conn.SetDeadline(time.Now().Add(time.Minute))
 		n, _ := conn.Read(rq)
 		parsed, err := parseAssociateRQ(rq[headerSize:n])
 		if err != nil {

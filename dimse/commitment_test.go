@@ -710,7 +710,7 @@ func TestRequestThatFailsLeavesTheOneBeforeOutstanding(t *testing.T) {
 		_, err := a.ReportCommitment(context.Background(), halfResult)
 		reported <- err
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := c.AwaitCommitment(ctx, mine); err != nil {
 		t.Error(err)

@@ -46,7 +46,7 @@ func TestTLS(t *testing.T) {
 		}
 		return nil
 	}
-	s := newTestServer(t, ServerConfig{Handler: k, Admit: admit, ARTIM: 2 * time.Second})
+	s := newTestServer(t, ServerConfig{Handler: k, Admit: admit})
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool})
 	if err != nil {
 		t.Fatal(err)

@@ -50,7 +50,7 @@ func TestPynetdicomHearsItsReport(t *testing.T) {
 			if err != nil || strings.TrimSpace(string(out)) != want {
 				t.Fatalf("%v: %s, want %s", err, out, want)
 			}
-			for range 100 { // the answer is on its way to the engine
+			for range 3000 { // the answer is on its way to the engine
 				if s.len() == 0 {
 					return
 				}
