@@ -63,9 +63,9 @@ func TestAFullHubIsStillOfferedWhatIsUrgent(t *testing.T) {
 	hub := serveLiar(t, ca, func(l *liar) {
 		l.welcome()
 		l.offers(1)
+		began := time.Now() // the pause may have begun before both are said
 		l.say(&wire.Again{Reason: wire.AgainBusy, AfterMillis: uint32(pause.Milliseconds())})
 		l.say(&wire.Again{Reason: wire.AgainBusy, AfterMillis: uint32(pause.Milliseconds()), IDs: []wire.ID{l.seen[0].ID}})
-		began := time.Now()
 		close(full)
 		if o := l.offers(2); len(o) < 2 || o[1].Priority != wire.Urgent {
 			t.Errorf("offered to a full hub: %+v", o[1:])

@@ -14,7 +14,7 @@ import (
 	"edged/uplink/wire"
 )
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // liar is a hub with good certificates that says what its script wants.
 type liar struct {
