@@ -118,13 +118,19 @@ func fileInForce(given, otherwise string) string {
 
 // readConfig reads this file and no other; "" is none.
 func readConfig(path string) (Config, error) {
+	c, _, err := readWritten(path)
+	return c, err
+}
+
+// readWritten lists, besides, the keys that are written in the file.
+func readWritten(path string) (Config, []string, error) {
 	c := defaultConfig()
-	err := config.Load(path, &c, envPrefix, ownEnv...)
+	written, err := config.LoadWritten(path, &c, envPrefix, ownEnv...)
 	var unreadable *fs.PathError
 	if errors.As(err, &unreadable) {
 		err = usageError{err}
 	}
-	return c, err
+	return c, written, err
 }
 
 // Validate judges what the types cannot.

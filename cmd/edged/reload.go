@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -18,14 +17,11 @@ import (
 // of the uplink: rate, backfill_rate, schedule. A file that is wrong or away changes
 // nothing; what else was changed in it waits for a restart, and is told.
 func (a *appliance) reloads(ctx context.Context) error {
-	asked := make(chan os.Signal, 1) // one that is waiting stands for all
-	signal.Notify(asked, syscall.SIGHUP)
-	defer signal.Stop(asked)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-asked:
+		case <-a.hangups:
 			a.manager.reloading(a.reload)
 		}
 	}
@@ -66,7 +62,10 @@ func (m *serviceManager) reloading(reload func()) {
 // comes into force.
 func (a *appliance) reload() {
 	file := fileInForce(a.file, a.onCall)
-	cfg, err := readConfig(file)
+	cfg, written, err := readWritten(file)
+	if err == nil {
+		err = cutShort(file, a.written, written)
+	}
 	if err != nil {
 		a.log.Error("the configuration is wrong, the old one goes on", "err", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
@@ -87,7 +86,30 @@ func (a *appliance) reload() {
 		a.log.Warn("there was no configuration file at the start, and there is one now: its rates are in force", "file", file)
 		a.file = file
 	}
+	a.written = written
 	a.log.Info("rates read again", "rate", cfg.Uplink.Rate, "backfill_rate", cfg.Uplink.BackfillRate, "schedule", len(cfg.Uplink.Schedule))
+}
+
+// rateKeys are what reload takes over.
+var rateKeys = []string{"uplink.rate", "uplink.backfill_rate", "uplink.schedule"}
+
+// cutShort says that a file with these keys is not what somebody wanted, who had a file
+// with those before: a disk was full, or an editor is in the middle of it. A rate that is
+// away means none, and the line is the facility's. Whoever takes out a rate and nothing
+// else wants that. Whoever takes out more, to the end or together with a rate, has to
+// restart, which takes the file as it is.
+func cutShort(file string, before, now []string) error {
+	gone := slices.DeleteFunc(slices.Clone(before), func(k string) bool { return slices.Contains(now, k) })
+	if len(gone) > 0 && len(now) == 0 {
+		return fmt.Errorf("%s is empty, or has no value any more", file)
+	}
+	others := slices.DeleteFunc(slices.Clone(gone), func(k string) bool { return slices.Contains(rateKeys, k) })
+	cut := len(now) < len(before) && slices.Equal(now, before[:len(now)])
+	if len(others) == 0 || !cut && len(others) == len(gone) {
+		return nil
+	}
+	const most = 5 // keys that are named
+	return fmt.Errorf("%s lacks what it had: %s: was it cut short? A restart takes it as it is", file, strings.Join(gone[:min(len(gone), most)], ", "))
 }
 
 // differs names the parts of the configuration that are not the same, those that

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -41,6 +43,10 @@ type appliance struct {
 	file   string // that is in force, "" for none; after the start only reload touches it
 	onCall string // the file that reload looks for while none is in force, "" for none
 	log    *slog.Logger
+
+	written []string       // the keys in file; after the start only reload touches it
+	hangups chan os.Signal // SIGHUP; nil: nobody reloads
+
 	keeper *keeper
 	roster *roster
 	door   *door
@@ -58,8 +64,11 @@ type appliance struct {
 }
 
 func (c *runCmd) Run(p *process) error {
+	hangups := make(chan os.Signal, 1)     // one that is waiting stands for all
+	signal.Notify(hangups, syscall.SIGHUP) // before all else: one that comes early would end the process
+	defer signal.Stop(hangups)
 	file := fileInForce(c.Config, defaultConfigFile) // once: reload must not find another one, or none
-	cfg, err := readConfig(file)
+	cfg, written, err := readWritten(file)
 	if err != nil {
 		return err
 	}
@@ -74,7 +83,7 @@ func (c *runCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	a.file, a.onCall = file, defaultConfigFile
+	a.file, a.onCall, a.written, a.hangups = file, defaultConfigFile, written, hangups
 	return a.run(p.ctx)
 }
 

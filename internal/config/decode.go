@@ -23,6 +23,8 @@ type decoder struct {
 	file  string
 	errs  Errors
 	lines map[string]place // where each key was set
+
+	written []string // keys with a value, without those inside lists
 }
 
 // maxErrors is where a hopeless file stops being described.
@@ -45,6 +47,9 @@ func (d *decoder) value(n *yaml.Node, key string, v reflect.Value, allowed strin
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
 		d.fail(n.Line, key, "anchors and aliases (& and *) are not used here: write the value out")
 		return
+	}
+	if (isScalar(v) || v.Kind() == reflect.Slice) && !strings.Contains(key, "[") {
+		d.written = append(d.written, key)
 	}
 	switch {
 	case isScalar(v):

@@ -21,18 +21,24 @@ const maxFile = 1 << 20
 // ignoreEnv (full names) are somebody else's. A Validator is asked last.
 // The error is nil, an error of reading the file, or an Errors.
 func Load(path string, into any, envPrefix string, ignoreEnv ...string) error {
+	_, err := LoadWritten(path, into, envPrefix, ignoreEnv...)
+	return err
+}
+
+// LoadWritten is Load, and lists the keys that the file gives a value, in its order: for
+// who wants to know whether one that was there is gone. A list is one key.
+func LoadWritten(path string, into any, envPrefix string, ignoreEnv ...string) (written []string, err error) {
 	var data []byte
 	if path != "" {
-		var err error
 		if data, err = readFile(path); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	var env []string
 	if envPrefix != "" {
 		env = os.Environ()
 	}
-	return decodeAll(path, data, into, envPrefix, env, ignoreEnv)
+	return decodeWritten(path, data, into, envPrefix, env, ignoreEnv)
 }
 
 // Decode is Load for bytes that are in memory already; name stands for the file
@@ -58,19 +64,25 @@ func readFile(path string) ([]byte, error) {
 }
 
 func decodeAll(name string, data []byte, into any, envPrefix string, env, ignoreEnv []string) error {
+	_, err := decodeWritten(name, data, into, envPrefix, env, ignoreEnv)
+	return err
+}
+
+func decodeWritten(name string, data []byte, into any, envPrefix string, env, ignoreEnv []string) (written []string, err error) {
 	v := reflect.ValueOf(into)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
 		panic("config: into must be a pointer to a struct")
 	}
 	d := &decoder{file: name, lines: map[string]place{}}
 	d.document(data, v.Elem())
+	written = d.written
 	if envPrefix != "" {
 		d.environment(envPrefix, env, ignoreEnv, v.Elem())
 	}
 	if len(d.errs) > 0 {
-		return d.errs
+		return written, d.errs
 	}
-	return d.validate(into)
+	return written, d.validate(into)
 }
 
 // document decodes the one YAML document in data, if there is one.
