@@ -37,3 +37,24 @@ func TestACapOfBackfillIsNotACapOfRoutine(t *testing.T) {
 		}
 	})
 }
+
+// TestACapOfBackfillIsNoLine: what carries backfill at its cap, and a routine object
+// now and then, says nothing of the carriers: they are not compared by it, and no
+// lanes are tried.
+func TestACapOfBackfillIsNoLine(t *testing.T) {
+	w := &wires{carries: map[string]func(int) float64{carrierQUIC: full(100e6, 100e6), carrierTCP: full(100e6, 100e6)}}
+	s := newShelf()
+	onShelf(t, w, Config{LanesMax: 8, Shape: Shape{Rate: 8e6, Backfill: 2e6}}, s, func(u *Uplink) {
+		for range 400 {
+			s.add(wire.Backfill, 512<<10)
+		}
+		for range 300 {
+			s.add(wire.Routine, 64<<10)
+			time.Sleep(time.Second)
+		}
+		dials, _, _ := w.seen(carrierTCP)
+		if st := u.Status(); st.Switches > 0 || st.Transport != carrierQUIC || dials > 0 {
+			t.Errorf("%s (%s), %d switches, %d dials of TCP", st.Transport, st.Why, st.Switches, dials)
+		}
+	})
+}

@@ -65,7 +65,7 @@ func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
 		l.mu.Unlock()
 		return nil, nil
 	}
-	l.relook, l.asks, l.asked = cancel, worst == wire.Backfill, worst
+	l.relook, l.asks, l.asked = cancel, worst == wire.Backfill || worst == wire.Routine && l.u.shape.backfill.limited(), worst
 	if worst < wire.Backfill {
 		l.widen = cancel
 		if pause := time.Until(l.quiet); pause > 0 {

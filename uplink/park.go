@@ -48,12 +48,12 @@ func (l *lane) owed() bool {
 	return l.count1(func(s state) bool { return s == sent || s == needless || s == receipted }) > 0
 }
 
-// starving reports whether the lane asks for more and has nothing left to send.
+// starving reports whether the lane asks for more and has nothing left to send
+// that the line alone holds back.
 func (l *lane) starving() bool {
 	l.mu.Lock()
-	asks := l.asks
-	l.mu.Unlock()
-	return asks && l.count1(func(s state) bool { return s == offered || s == wanted }) == 0
+	defer l.mu.Unlock()
+	return l.asks && l.unsent() == 0
 }
 
 // count1 counts flights by state.
@@ -119,11 +119,12 @@ func (l *lane) resize() {
 	}
 }
 
-// unsent is how many bytes wait in the window. l.mu is held.
+// unsent is how many bytes wait in the window, those aside that a cap of their own
+// holds back. l.mu is held.
 func (l *lane) unsent() (n int64) {
 	own := l.u.shape.backfill.limited() // what waits for a cap of its own says nothing of the line
 	for _, f := range l.flights {
-		if (f.state == offered || f.state == wanted) && (f.Priority == wire.Routine || f.Priority == wire.Backfill && !own) {
+		if (f.state == offered || f.state == wanted) && !(own && f.Priority == wire.Backfill) {
 			n += f.Length - f.offset
 		}
 	}
