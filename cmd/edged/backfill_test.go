@@ -49,7 +49,7 @@ func (o *oldPACS) command(ctx context.Context, args ...string) *exec.Cmd {
 
 func (o *oldPACS) backfill(args ...string) (said string, code int) {
 	o.t.Helper()
-	ctx, cancel := context.WithTimeout(o.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
 	defer cancel()
 	cmd := o.command(ctx, args...)
 	out, err := cmd.CombinedOutput()

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"testing"
-	"time"
 
 	"edged/internal/synth"
 )
@@ -22,7 +21,7 @@ func TestCommitmentIsReportedWhenTheDeviceComesAgain(t *testing.T) {
 	ok(t, c.Release(t.Context()))
 	r.await("the device to be missed", func() bool { return r.status().DICOM.Commitments.Unreached == 1 })
 	m := &answered{t: t}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	c = r.asking("CT1", objects...)
 	ended := make(chan error, 1)

@@ -144,7 +144,7 @@ func TestCommitmentWhenSafeHere(t *testing.T) {
 	rq.References[2].SOPClassUID = ctClass + ".9"
 	m := &answered{t: t}
 	r.mustAsk(c, rq)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ok(t, c.AwaitCommitment(ctx, m))
 	got := m.results()[0]

@@ -21,7 +21,7 @@ func TestDemoOnce(t *testing.T) {
 			bin(t, "hubd") // the demonstration finds them beside edged
 			bin(t, "modsim")
 			dir := filepath.Join(t.TempDir(), "demo")
-			said, code := run2(t, bin(t, "edged"), append([]string{"demo", "--once", "--within", "110s", "--dir", dir}, c.args...)...)
+			said, code := run2(t, bin(t, "edged"), append([]string{"demo", "--once", "--within", "200s", "--dir", dir}, c.args...)...)
 			var o outcome
 			if err := json.Unmarshal([]byte(lastLine(said)), &o); err != nil || code != 0 {
 				t.Fatalf("exit %d, %v; it said:\n%s", code, err, said)

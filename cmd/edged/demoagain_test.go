@@ -17,7 +17,7 @@ func TestDemoAgainInTheSameFolder(t *testing.T) {
 	bin(t, "modsim")
 	dir := filepath.Join(t.TempDir(), "demo")
 	show := func() (string, int) {
-		return run2(t, bin(t, "edged"), "demo", "--once", "--within", "60s", "--profile", "small", "--dir", dir)
+		return run2(t, bin(t, "edged"), "demo", "--once", "--within", "200s", "--profile", "small", "--dir", dir)
 	}
 	for _, when := range []string{"first", "second", "third"} {
 		said, code := show()

@@ -88,7 +88,7 @@ func makeTargets(t *testing.T) (all []string) {
 
 // Storing does not wait for the line to the hub: with the hub away, with a line that
 // swallows everything, and behind one of 200 ms each way, an association stores as fast.
-// A store that waited for one answer of the hub would take 400 ms.
+// A store that waited for one answer of the hub would take 400 ms, or for ever.
 func TestDisaster05StoringDoesNotWaitForTheLine(t *testing.T) {
 	t.Parallel()
 	r, line := overRelay(t)
@@ -103,7 +103,7 @@ func TestDisaster05StoringDoesNotWaitForTheLine(t *testing.T) {
 		r.mustStore(c, batch...)
 		took[what] = time.Since(began)
 		ok(t, c.Release(t.Context()))
-		if took[what] > each*roundTrip/2 {
+		if took[what] >= each*roundTrip {
 			t.Errorf("%d objects were stored in %s: that is what a line of %s makes of it", each, took[what], roundTrip)
 		}
 	}

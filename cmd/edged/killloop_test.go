@@ -49,7 +49,9 @@ func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
 		if n%8 == 0 {
 			start(t, bin(t, "edged"), "run", "-c", r.path("edged.yaml")).killAfter(1, 80) // also while it recovers
 		}
-		starts = append(starts, r.mustStartSoon())
+		began := time.Now()
+		r.startEdged()
+		starts = append(starts, time.Since(began))
 	}
 	close(stop)
 	wg.Wait()
@@ -72,29 +74,27 @@ func TestSIGKILLLoopUnderDCMTK(t *testing.T) {
 	if m.cutAssociations() < cuts {
 		t.Errorf("%d of %d kills cut an association, want %d: this proves too little", m.cutAssociations(), len(starts), cuts)
 	}
-	slices.Sort(starts)
+	mustBeSoon(t, starts)
 	t.Logf("kills=%d of them in an association=%d acked=%d lost=%d altered=%d start median=%v slowest=%v", len(starts), m.cutAssociations(),
 		len(m.files()), lost, altered, starts[len(starts)/2].Round(time.Millisecond), starts[len(starts)-1].Round(time.Millisecond))
 }
 
-// mustStartSoon starts the appliance after a kill: every start is ready to take
-// images within two seconds. Where more wants to run than there are processors it
-// gets four: then the clock measures the others as well.
-func (r *rig) mustStartSoon() time.Duration {
-	r.t.Helper()
-	began := time.Now()
-	r.startEdged()
-	took, limit := time.Since(began), 2*time.Second
-	if text, _ := os.ReadFile("/proc/loadavg"); took > limit {
+// mustBeSoon sorts how long starts after kills took: they are ready to take images
+// within two seconds. Where more wants to run than there are processors they get four,
+// and one of twenty may be slower: then the clock measures the others as well.
+func mustBeSoon(t *testing.T, starts []time.Duration) {
+	t.Helper()
+	slices.Sort(starts)
+	limit := 2 * time.Second
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
 		var load float64
 		if _, err := fmt.Sscan(string(text), &load); err == nil && load > float64(runtime.NumCPU()) {
 			limit *= 2
 		}
 	}
-	if took > limit {
-		r.t.Errorf("a start takes %v, want at most %v", took, limit)
+	if most := starts[(len(starts)-1)*19/20]; most > limit || starts[len(starts)-1] > 10*limit {
+		t.Errorf("19 of 20 starts take up to %v, the slowest %v, want at most %v", most, starts[len(starts)-1], limit)
 	}
-	return took
 }
 
 // mustBeWhole waits until all is in the archive; by then each object has left the

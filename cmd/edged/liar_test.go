@@ -171,7 +171,7 @@ func (a *liedTo) call(carrier string, lanes int, hubs ...string) {
 
 func (a *liedTo) await(what string, done func(uplink.Status) bool) {
 	a.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(a.link.Status()); <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(a.link.Status()); <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			a.t.Fatalf("waited for %s: %+v", what, a.link.Status())
 		}

@@ -13,7 +13,7 @@ import (
 
 func (r *rig) fetch(path string) string {
 	r.t.Helper()
-	answer, err := (&http.Client{Timeout: 10 * time.Second}).Get("http://" + r.page + path)
+	answer, err := (&http.Client{Timeout: time.Minute}).Get("http://" + r.page + path)
 	if err != nil {
 		r.t.Fatal(err)
 	}

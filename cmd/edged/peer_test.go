@@ -78,8 +78,8 @@ func synthetic(t *testing.T, seed uint64, p synth.Profile) (all []object) {
 // dimseConfig calls the appliance.
 func (r *rig) dimseConfig(calling, called string, needs ...dimse.Need) dimse.ClientConfig {
 	contexts, _ := dimse.Propose(append(needs, dimse.Need{SOPClassUID: dimse.Verification, TransferSyntaxUID: dicom.ImplicitVRLittleEndian})...)
-	return dimse.ClientConfig{Address: r.dicom, Called: called, Calling: calling, Contexts: contexts, Associate: 10 * time.Second,
-		Response: time.Minute, ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST"}
+	return dimse.ClientConfig{Address: r.dicom, Called: called, Calling: calling, Contexts: contexts, Associate: time.Minute,
+		Response: 2 * time.Minute, ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST"}
 }
 
 // associate opens an association that must be accepted.
@@ -148,7 +148,7 @@ func from(ip string) func(context.Context, string, string) (net.Conn, error) {
 
 func (r *rig) page0(path string) string {
 	r.t.Helper()
-	c := http.Client{Timeout: 10 * time.Second}
+	c := http.Client{Timeout: time.Minute}
 	rs, err := c.Get("http://" + r.page + path)
 	if err != nil {
 		r.t.Fatal(err)

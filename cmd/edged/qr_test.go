@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"edged/dimse"
 	"edged/dimse/dataset"
@@ -44,7 +43,7 @@ dicom: {listen: %q, accept_unknown: true, devices: [%s, %s, %s]}`, r.dicom,
 	r.storeAll(objects)
 	if _, err := exec.LookPath("storescp"); err == nil {
 		start(t, "storescp", "+B", "-aet", "WS", "-od", w.dir, port)
-		awaitFor(t, 10*time.Second, "storescp", func() bool {
+		awaitFor(t, patience, "storescp", func() bool {
 			c, err := net.Dial("tcp", at)
 			if err == nil {
 				c.Close()
@@ -60,7 +59,7 @@ func (w *workstation) tool(name, calling string, args ...string) (said string, c
 	w.t.Helper()
 	needs(w.t, name)
 	host, port, _ := net.SplitHostPort(w.dicom)
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, append(append([]string{"-v", "-aet", calling, "-aec", "EDGED"}, args...), host, port)...)
 	out, err := cmd.CombinedOutput()

@@ -224,7 +224,7 @@ func TestAHubRestoredWithoutAWordGetsEverythingAgain(t *testing.T) {
 	defer cancel()
 	id := kept(t, s, "1.2.3")
 	state := func() spool.State { o, _ := s.Object(id); return o.State }
-	awaitFor(t, 30*time.Second, "the receipt", func() bool { return state() == spool.AtHub })
+	awaitFor(t, patience, "the receipt", func() bool { return state() == spool.AtHub })
 	stop()
 	if err := os.RemoveAll(h.dir); err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func TestAHubRestoredWithoutAWordGetsEverythingAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	store, _ := h.start()
-	awaitFor(t, 30*time.Second, "the object to come again", func() bool {
+	awaitFor(t, patience, "the object to come again", func() bool {
 		o, err := store.Open(dicom.ID(id))
 		if err == nil {
 			o.Close()

@@ -18,7 +18,7 @@ func TestRevokedWhileConnected(t *testing.T) {
 	r.mustStore(c, objects[:4]...)
 	r.mustArriveOnce(r.keep(objects[:4]...))
 	r.revoke()
-	awaitFor(t, 30*time.Second, "the connection to be ended", func() bool { return !r.status().Uplink.Connected })
+	r.await("the connection to be ended", func() bool { return !r.status().Uplink.Connected })
 	r.mustStore(c, objects[4:]...)
 	stays(t, 2*time.Second, "everything waits here", func() bool { return r.waiting() == 4 })
 	device := strings.Fields(lastLine(r.must("hubd", "devices", "ls", "-c", r.path("hubd.yaml"))))[0]

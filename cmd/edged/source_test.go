@@ -86,7 +86,7 @@ func TestReceiptsOfStrangersArePassedOver(t *testing.T) {
 // P6: an object whose Meta is not ours is parked with a reason, and its lease
 // goes: one that stayed would hide it for ever.
 func TestForeignMetaIsParkedAndNotLeased(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s, f := openFeed(t)
 	w, err := s.Create(spool.New{Meta: []byte("not ours")})

@@ -170,7 +170,7 @@ func (w *ward) complete(want bool) {
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.spool.Run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); want && len(w.spool.GroupEvents(1)) == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); want && len(w.spool.GroupEvents(1)) == 0 && time.Now().Before(deadline); {
 		pause(ctx, 10*time.Millisecond)
 	}
 	if !want {

@@ -133,7 +133,7 @@ func (r *rig) say(address string, text []byte) {
 	c, err := from(address)(r.t.Context(), "tcp", r.dicom)
 	ok(r.t, err)
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	c.Write(text)
 	io.Copy(io.Discard, c)
 }
@@ -146,7 +146,7 @@ func TestTheCalledTitleMakesItUrgent(t *testing.T) {
 	r.startHub()
 	r.enroll()
 	r.hubd.kill()
-	r.rewrite("edged.yaml", `uplink: {hubs: ["`+r.hub+`"], rate: 60Mbit/s}`) // without it all of them may have one receipt
+	r.rewrite("edged.yaml", `uplink: {hubs: ["`+r.hub+`"], rate: 20Mbit/s}`) // receipts that wait for a slow disk have one time: a class takes two seconds
 	r.startEdged()
 	objects := synthetic(t, 5, synth.Bench(30, 512<<10))
 	for i, called := range []string{"OLD", "EDGED", "URGENT"} {

@@ -49,7 +49,7 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 			t.Error(err)
 		}
 	})
-	bounded, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	bounded, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s, err := a.keeper.await(bounded)
 	if err != nil {
@@ -255,7 +255,7 @@ func TestTheEndOfTheCertificateIsShown(t *testing.T) {
 			sending.Go(h.sender.run)
 			defer sending.Wait()
 			defer sending.cancel(nil)
-			awaitFor(t, 10*time.Second, "the certificate to be read", h.sender.enrolled)
+			awaitFor(t, patience, "the certificate to be read", h.sender.enrolled)
 			st := h.view.Status()
 			if !st.CertificateUntil.Equal(until) {
 				t.Errorf("certificate_until %v, want %v", st.CertificateUntil, until)

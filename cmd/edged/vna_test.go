@@ -154,7 +154,7 @@ func (r *rig) orthanc() (dicomAt, web string) {
 
 func fetch(t *testing.T, url string) []byte {
 	t.Helper()
-	c := http.Client{Timeout: 30 * time.Second}
+	c := http.Client{Timeout: 2 * time.Minute}
 	rs, err := c.Get(url)
 	if err != nil {
 		t.Fatal(err)
