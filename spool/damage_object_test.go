@@ -224,7 +224,7 @@ func TestScrubFindsDamage(t *testing.T) {
 	inBothWays(t, func(t *testing.T, key []byte) {
 		d := newDamagedSpool(t, key, 100)
 		d.spoil(t)
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 		defer cancel()
 		done := make(chan error, 1)
 		go func() { done <- d.s.Scrub(ctx) }()

@@ -49,7 +49,7 @@ func damagedWhileItRuns(t *testing.T, damage func(*indexedSpool) error, looked b
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the sweep hangs, and with it all that Run does")
 	}
 	if list := s.Objects(0, indexObjects+2); len(list) != indexObjects+1 {

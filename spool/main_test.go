@@ -97,7 +97,7 @@ func TestAcknowledgedSurvivesKill(t *testing.T) {
 // kills it, and returns what it had acknowledged.
 func killOnce(t *testing.T, self, dir string, rnd *rand.Rand) (acked []int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), childEnv+"="+dir)

@@ -41,7 +41,7 @@ func TestMutantsAreCaught(t *testing.T) {
 
 func mutantIsCaught(t *testing.T, name, tests string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "test", "-tags", "mutant_"+name, "-vet=off", "-count=1", "-run", "^("+tests+")$", ".")
 	out, err := cmd.CombinedOutput()

@@ -38,7 +38,7 @@ func startTPM(t *testing.T, dir string) (socket string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if info, err := os.Stat(socket); err == nil && info.Mode()&os.ModeSocket != 0 {
 			return socket
 		}
