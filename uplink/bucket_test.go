@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -91,6 +92,29 @@ func TestTheRateHolds(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestTheLeastRateHolds: 2 % over 10 s, one frame in any 100 ms, which is at most 136 %
+// of them, by the longest headers.
+func TestTheLeastRateHolds(t *testing.T) {
+	for _, takers := range []int{1, 32} {
+		synctest.Test(t, func(t *testing.T) {
+			b, log := traced(Shape{Rate: LeastRate})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			demand(ctx, b, takers, 1)
+			accurate(t, *log, LeastRate, 10*time.Second)
+			frame := math.Ceil((minChunk + frameHead) * overheadBehind(ipv6Header, carrierQUIC))
+			if share := frame * 80 / LeastRate; share > 1.37 || share < 1.36 {
+				t.Errorf("one frame is %.3f of 100 ms", share)
+			}
+			for _, l := range *log {
+				if float64(l.cost) > frame {
+					t.Errorf("%d bytes at once", l.cost)
+				}
+			}
+		})
 	}
 }
 

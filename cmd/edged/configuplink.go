@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -47,17 +48,15 @@ type Lanes struct {
 const maxSchedule = 64
 
 func (u *Uplink) check(bad complain) {
-	for i, h := range u.Hubs {
-		if host, port, err := net.SplitHostPort(h); err != nil || host == "" || port == "" {
-			bad(fmt.Sprintf("uplink.hubs[%d]", i), "%q is not HOST:PORT", h)
-		}
-	}
+	u.checkHubs(bad)
 	if u.Lanes.Min < 1 || u.Lanes.Max > 32 || u.Lanes.Min > u.Lanes.Max {
 		bad("uplink.lanes", "min %d, max %d: want 1 <= min <= max <= 32", u.Lanes.Min, u.Lanes.Max)
 	}
 	if len(u.Schedule) > maxSchedule {
 		bad("uplink.schedule", "%d entries; at most %d", len(u.Schedule), maxSchedule)
 	}
+	leastRate(bad, "uplink.rate", u.Rate)
+	leastRate(bad, "uplink.backfill_rate", u.BackfillRate)
 	for i, e := range u.Schedule {
 		e.check(bad, fmt.Sprintf("uplink.schedule[%d]", i), u.Rate)
 	}
@@ -68,10 +67,49 @@ func (u *Uplink) check(bad complain) {
 	}
 }
 
+// checkHubs: each node is named once. One that is named twice would be tried again at
+// once after it failed, and is no second node.
+func (u *Uplink) checkHubs(bad complain) {
+	met := map[string]int{}
+	for i, h := range u.Hubs {
+		key := fmt.Sprintf("uplink.hubs[%d]", i)
+		host, port, err := net.SplitHostPort(h)
+		if err != nil || host == "" || port == "" {
+			bad(key, "%q is not HOST:PORT", h)
+			continue
+		}
+		name := sameName(host) + ":" + port
+		if first, twice := met[name]; twice {
+			bad(key, "%q is uplink.hubs[%d] again: name each node of the hub once", h, first)
+			continue
+		}
+		met[name] = i
+	}
+}
+
+// sameName: a name has no case (RFC 4343 §2) and may end with a dot (RFC 1034 §3.1),
+// an address has several forms.
+func sameName(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
+}
+
+// leastRate refuses a cap that cannot be kept.
+func leastRate(bad complain, key string, rate config.BitRate) {
+	if rate > 0 && rate < uplink.LeastRate {
+		bad(key, "%s is below %s, the least rate that can be kept: one frame would take much more than 100 ms of it; 0 is unlimited, and `edged pause` sends nothing for a while",
+			rate, config.BitRate(uplink.LeastRate))
+	}
+}
+
 func (e ScheduleEntry) check(bad complain, key string, rate config.BitRate) {
 	switch {
 	case e.Rate == 0:
 		bad(key+".rate", "is missing or 0, which would mean unlimited; to send nothing for a while there is `edged pause`")
+	case e.Rate < uplink.LeastRate:
+		leastRate(bad, key+".rate", e.Rate)
 	case rate > 0 && e.Rate > rate:
 		bad(key+".rate", "%s is above uplink.rate, %s, which holds at all times: raise uplink.rate, and list the times at which less is wanted", e.Rate, rate)
 	}
