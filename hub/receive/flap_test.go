@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -200,7 +202,7 @@ func TestUDPIsDropped(t *testing.T) {
 		took := s.until(patience, "the first object", func(k tick) bool { return k.Objects > 0 })
 		k := s.now()
 		t.Logf("the first object %s after the start, over %s: %s", took.Round(10*time.Millisecond), k.Transport, k.Why)
-		if took > 5*time.Second || k.Transport != "tcp" {
+		if took > alone(5*time.Second) || k.Transport != "tcp" {
 			t.Errorf("after %s over %s", took, k.Transport)
 		}
 	})
@@ -212,10 +214,22 @@ func TestUDPIsDropped(t *testing.T) {
 		there := s.now().Objects + 20 // what is on its way may still be told
 		took := s.until(patience, "objects over TCP", func(k tick) bool { return k.Transport == "tcp" && k.Objects > there })
 		t.Logf("20 objects over TCP %s after UDP was dropped", took.Round(10*time.Millisecond))
-		if took > 8*time.Second { // 5 s, and what 20 objects take on this line
+		if took > alone(8*time.Second) { // 5 s, and what 20 objects take on this line
 			t.Errorf("after %s", took)
 		}
 	})
+}
+
+// alone is how long something may take that takes at most d on a machine that has
+// nothing else to do: where more wants to run than there are processors the clock
+// measures the others as well.
+func alone(d time.Duration) time.Duration {
+	var load float64
+	text, _ := os.ReadFile("/proc/loadavg")
+	if _, err := fmt.Sscan(string(text), &load); err == nil && load > float64(runtime.NumCPU()) {
+		return 4 * d
+	}
+	return d
 }
 
 // TestUDPOpensAgain: a firewall that dropped UDP no longer does. QUIC is tried again
