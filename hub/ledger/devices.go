@@ -104,6 +104,23 @@ func (l *SQLite) Devices(ctx context.Context) ([]enrol.Device, error) {
 	return out, rows.Err()
 }
 
+// Revoked are the ids of the devices that are not approved.
+func (l *SQLite) Revoked(ctx context.Context) (ids []string, err error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT id FROM devices WHERE state <> 'approved'`)
+	if err != nil {
+		return nil, fmt.Errorf("revoked devices: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("revoked devices: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
 // SetApproved approves or revokes a device in the name of actor. A revoked one
 // completes no handshake any more.
 func (l *SQLite) SetApproved(ctx context.Context, id string, approved bool, actor string) error {

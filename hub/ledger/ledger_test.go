@@ -352,7 +352,13 @@ var stories = map[string]struct {
 		if _, err := w.Claim(w.ctx, [32]byte{4}, k2, "d2"); !errors.Is(err, enrol.ErrExpired) {
 			w.Errorf("expired: %v", err)
 		}
+		out, err := w.Revoked(w.ctx)
+		w.must(err)
+		w.want("revoked before", len(out), 0)
 		w.must(w.SetApproved(w.ctx, "d-new", false, "admin"))
+		out, err = w.Revoked(w.ctx)
+		w.must(err)
+		w.want("revoked", out, []string{"d-new"})
 		d, err := w.Device(w.ctx, "d-new")
 		w.must(err)
 		w.want("approved", d.Approved, false)

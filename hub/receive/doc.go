@@ -3,7 +3,8 @@
 // they offer, and tells them what became of them.
 //
 // It promises:
-//   - who has no certificate that Config.Device accepts completes no handshake;
+//   - who has no certificate that Config.Device accepts completes no handshake, and
+//     who is revoked while connected is cut off within five seconds;
 //   - a receipt is sent only after the object is sealed in the store and
 //     Ledger.Receive has returned (SPOOL-19);
 //   - partial objects, answers and receipts are scoped to the appliance:

@@ -24,6 +24,11 @@ type Config struct {
 	// It is asked in every handshake; an error fails the handshake.
 	Device func(tls.ConnectionState) (string, error)
 
+	// Revoked lists the devices, as Device names them, that may not be here any
+	// more: who is connected is sent away. It is asked once for all connections, every
+	// other second. If nil, an appliance stays as long as it is connected.
+	Revoked func(context.Context) ([]string, error)
+
 	Ledger  Ledger
 	Objects *objects.Store
 
@@ -53,6 +58,8 @@ type Server struct {
 	tls   *tls.Config
 	began time.Time
 
+	admission admission
+
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
 	speakers map[string]*session // by device: who tells its news
@@ -73,7 +80,7 @@ func New(c Config) (*Server, error) {
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 20*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.ResetKey = cmp.Or(c.ResetKey, c.Objects.ResetKey())
-	return &Server{c: c, tls: serverTLS(c), began: time.Now(), sessions: map[*session]struct{}{}, speakers: map[string]*session{}, greeting: map[string]int{}}, nil
+	return &Server{c: c, tls: serverTLS(c), began: time.Now(), admission: admission{ask: c.Revoked}, sessions: map[*session]struct{}{}, speakers: map[string]*session{}, greeting: map[string]int{}}, nil
 }
 
 // serverTLS adds what the protocol demands to the caller's certificate.

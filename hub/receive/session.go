@@ -149,29 +149,6 @@ func (n *session) run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// admissionEvery is how often a connected appliance is asked for again: one that
-// is revoked does not keep what it has until it hangs up (P11).
-const admissionEvery = 3 * time.Second
-
-// errRevoked means that the appliance may not be here any more.
-var errRevoked = errors.New("not admitted any more")
-
-// stayAdmitted ends when the appliance is no longer admitted.
-func (n *session) stayAdmitted(ctx context.Context) error {
-	tick := time.NewTicker(admissionEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-		if device, err := n.server.c.Device(n.tls); err != nil || device != n.device {
-			return fmt.Errorf("%w: %w", errRevoked, err)
-		}
-	}
-}
-
 // errCrowd means that an appliance opens connections and does not speak.
 var errCrowd = errors.New("too many connections that have not said hello")
 

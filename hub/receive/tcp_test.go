@@ -3,7 +3,6 @@ package receive_test
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"runtime"
@@ -349,6 +348,13 @@ func TestServeTCPDemandsTheHandshake(t *testing.T) {
 // connection to it over a pipe.
 func bubble(t *testing.T, change func(*receive.Config)) (*receive.Server, *rude, chan error) {
 	t.Helper()
+	ca, server := bubbleServer(t, change)
+	r, ended := join(t, ca, server, "one")
+	return server, r, ended
+}
+
+func bubbleServer(t *testing.T, change func(*receive.Config)) (*uplinktest.CA, *receive.Server) {
+	t.Helper()
 	ca := uplinktest.NewCA(t)
 	store, err := objects.Open(objects.Config{Dir: t.TempDir(), Logger: logger(t)})
 	if err != nil {
@@ -363,7 +369,13 @@ func bubble(t *testing.T, change func(*receive.Config)) (*receive.Server, *rude,
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := ca.Appliance("one")
+	return ca, server
+}
+
+// join is one more connection to it.
+func join(t *testing.T, ca *uplinktest.CA, server *receive.Server, device string) (*rude, chan error) {
+	t.Helper()
+	client := ca.Appliance(device)
 	client.NextProtos = []string{wire.ALPN}
 	here, there := net.Pipe()
 	ended := make(chan error, 1)
@@ -379,7 +391,7 @@ func bubble(t *testing.T, change func(*receive.Config)) (*receive.Server, *rude,
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)
 	}
-	return server, &rude{t: t, out: conn, data: conn, frames: wire.NewReader(conn), hangUp: func() { there.Close() }}, ended
+	return &rude{t: t, out: conn, data: conn, frames: wire.NewReader(conn), hangUp: func() { there.Close() }}, ended
 }
 
 // TestWhoSaysNothingIsDropped after ten seconds, with half a Hello too.
@@ -417,38 +429,6 @@ func TestWhoReadsNothingIsGivenUp(t *testing.T) {
 			t.Errorf("given up after %s: %v", took, err)
 		}
 		r.hangUp()
-	})
-}
-
-// TestARevokedApplianceIsSentAway while it is connected (P11).
-func TestARevokedApplianceIsSentAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var revoked bool
-		server, r, ended := bubble(t, func(c *receive.Config) {
-			c.Device = func(cs tls.ConnectionState) (string, error) {
-				mu.Lock()
-				defer mu.Unlock()
-				if revoked {
-					return "", errors.New("revoked")
-				}
-				return uplinktest.Device(cs)
-			}
-		})
-		hello(t, r, "data")
-		began := time.Now()
-		mu.Lock()
-		revoked = true
-		mu.Unlock()
-		r.closed(wire.ByeBusy)
-		r.hangUp()
-		<-ended
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("sent away after %s", took)
-		}
-		if len(server.Connections()) > 0 {
-			t.Error("it is still listed")
-		}
 	})
 }
 
