@@ -57,7 +57,16 @@ func write(t testing.TB, p *objects.Partial, b []byte) {
 	}
 }
 
-func seal(s *objects.Store, ps ...*objects.Partial) error { return errors.Join(s.Seal(ps)...) }
+// seal is Seal, and the rows are written at once.
+func seal(s *objects.Store, ps ...*objects.Partial) error {
+	errs := s.Seal(ps)
+	for i, p := range ps {
+		if errs[i] == nil {
+			p.Recorded()
+		}
+	}
+	return errors.Join(errs...)
+}
 
 func check(t testing.TB, s *objects.Store, n dicom.Names, data []byte) {
 	t.Helper()

@@ -2,9 +2,11 @@ package objects
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -24,6 +26,7 @@ type partial struct {
 	gone   bool       // sealed or dropped: no longer in Store.partials
 	used   time.Time
 	onDisk int64 // bytes of the file, counted in Store.bytes
+	sealed bool  // the file is the object's, too: nothing may be written to it any more
 	known  bool  // names, length and what follows are valid
 
 	names   dicom.Names
@@ -107,7 +110,8 @@ func (p *partial) fits() error {
 }
 
 // meet fits what is on disk to the announced names. A file that does not begin
-// with their preface or is too long is of no use: it starts anew.
+// with their preface or is too long is of no use: it starts anew. So does one that
+// is an object's already, and has another length.
 func (p *partial) meet(n dicom.Names, length int64) error {
 	p.close()
 	p.names, p.length, p.preface = n, length, dicom.Preface(n)
@@ -115,7 +119,7 @@ func (p *partial) meet(n dicom.Names, length int64) error {
 	if p.onDisk == 0 {
 		return nil
 	}
-	if size := p.onDisk - int64(len(p.preface)); size >= 0 && size <= length && p.hasPreface() {
+	if size := p.onDisk - int64(len(p.preface)); size >= 0 && size <= length && (size == length || !p.sealed) && p.hasPreface() {
 		p.size = size
 		return nil
 	}
@@ -191,6 +195,26 @@ func (c *Partial) Drop() {
 	}
 }
 
+// Recorded ends the claim on what is sealed: there is a row for it now, durably, and
+// whoever offers it again is answered from that.
+func (c *Partial) Recorded() { c.Drop() }
+
+// Recorded drops what is here of an object of this device that has its row, unless
+// somebody is at it: the hub may have ended between the row and Partial.Recorded.
+func (s *Store) Recorded(device string, id dicom.ID) {
+	s.mu.Lock()
+	p := s.partials[key{deviceDir(device), id}]
+	s.mu.Unlock()
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.owner == nil && !p.gone {
+		p.drop()
+	}
+}
+
 // writeback is how many bytes are left to the page cache before the disk is
 // asked to begin, so that the flush of a large object has little left to do.
 const writeback = 8 << 20
@@ -257,9 +281,14 @@ func (p *partial) open() error {
 		if err := mkdir(p.store.root, "partial/"+p.key.device); err != nil {
 			return err
 		}
-		flags |= os.O_CREATE | os.O_TRUNC
+		flags |= os.O_CREATE | os.O_EXCL
 	}
 	f, err := p.store.root.OpenFile(p.key.path(), flags, 0o600)
+	if errors.Is(err, fs.ErrExist) { // not removed when it should have been; never truncated: it may be an object's
+		if err = p.store.root.Remove(p.key.path()); err == nil {
+			f, err = p.store.root.OpenFile(p.key.path(), flags, 0o600)
+		}
+	}
 	p.file = f
 	return err
 }
@@ -279,7 +308,7 @@ func (p *partial) erase() error {
 		err = nil
 	}
 	p.store.account(p.key.device, -p.onDisk)
-	p.onDisk, p.size, p.hashed, p.hinted, p.known = 0, 0, 0, 0, p.known && err == nil
+	p.onDisk, p.size, p.hashed, p.hinted, p.sealed, p.known = 0, 0, 0, 0, false, p.known && err == nil
 	if p.known {
 		p.hash = p.names.NewHash()
 	}

@@ -3,6 +3,7 @@ package objects
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"sync"
@@ -18,8 +19,12 @@ const parallel = 8
 // each: nil, ErrDigest (dropped: start again from 0), ErrPreempted, ErrLength when bytes are missing, or
 // ErrFailed.
 //
-// The order is: compare digest, fdatasync(file), rename, and when all of the
+// The order is: compare digest, fdatasync(file), name, and when all of the
 // call stand there, one fsync for each directory. That fsync is the commit point.
+//
+// What is sealed stays claimed, and its bytes stay this device's, until Recorded: if
+// its row cannot be written, or the hub ends before it is, the next claim has all
+// bytes and is sealed again, to no effect.
 func (s *Store) Seal(claims []*Partial) []error {
 	errs := make([]error, len(claims))
 	if err := s.Failed(); err != nil {
@@ -56,6 +61,7 @@ func (s *Store) syncDirs(claims []*Partial, errs []error) {
 		err = s.fail(fmt.Errorf("fsync %s: %w", dirs[d], err))
 		for _, i := range members[dirs[d]] {
 			errs[i] = err
+			claims[i].Drop() // sealed again it would change no directory, and nothing would be flushed
 		}
 	})
 }
@@ -104,14 +110,25 @@ func (c *Partial) flush() error {
 	return p.name()
 }
 
-// name renames the flushed file and ends the partial object.
+// name gives the flushed file its second name. Where there is an object already, of
+// another appliance or of an earlier life of the hub, it is replaced: two files, or
+// two names of one, of which the kernel leaves both (rename(2)).
 func (p *partial) name() error {
-	if err := p.store.root.Rename(p.key.path(), objectPath(p.key.id)); err != nil {
+	from, to := p.key.path(), objectPath(p.key.id)
+	p.close()
+	p.sealed = true
+	err := p.store.root.Link(from, to)
+	if err == nil {
+		return nil
+	}
+	if err := p.store.root.Rename(from, to); err != nil {
 		p.drop()
 		return fmt.Errorf("seal: %w", full(err))
 	}
-	p.close()
-	p.store.account(p.key.device, -p.onDisk)
-	p.forget()
+	if err := p.store.root.Link(to, from); err != nil && !errors.Is(err, fs.ErrExist) {
+		// A file system without links, or no room: it is sealed, no more.
+		p.store.account(p.key.device, -p.onDisk)
+		p.forget()
+	}
 	return nil
 }

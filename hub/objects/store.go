@@ -174,7 +174,8 @@ func (s *Store) findPartials() error {
 			return s.root.Remove(name)
 		}
 		k := key{path.Base(path.Dir(name)), id}
-		s.partials[k] = &partial{store: s, key: k, onDisk: info.Size(), used: time.Now()}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		s.partials[k] = &partial{store: s, key: k, onDisk: info.Size(), sealed: ok && st.Nlink > 1, used: time.Now()}
 		s.bytes[k.device] += info.Size()
 		return nil
 	})

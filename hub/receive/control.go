@@ -103,6 +103,7 @@ func (a *answers) frames(retry time.Duration) (list []wire.Frame) {
 // what it was granted.
 func (n *session) answer(w wire.Object, known map[hub.ID]int64, a *answers) error {
 	if length, ok := known[hub.ID(w.ID)]; ok && length == w.Length {
+		n.server.c.Objects.Recorded(n.device, hub.ID(w.ID))
 		a.have.Answers = append(a.have.Answers, wire.Answer{Number: w.Number, ID: w.ID, All: true})
 		a.receipts.Receipts = append(a.receipts.Receipts, wire.Received{ID: w.ID, Length: w.Length})
 		return nil

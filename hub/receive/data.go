@@ -184,7 +184,10 @@ func (n *session) commitBatch(ctx context.Context, batch []*offer) error {
 	if err := n.server.c.Ledger.Receive(ctx, sealed); err != nil {
 		return fmt.Errorf("record %d objects: %w", len(sealed), err)
 	}
-	for _, o := range batch {
+	for i, o := range batch {
+		if errs[i] == nil {
+			o.claim.Recorded()
+		}
 		n.finish(o)
 	}
 	return n.send(&receipt)
