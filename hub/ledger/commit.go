@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -30,7 +31,7 @@ type batch struct {
 }
 
 // change runs do in a transaction that it shares with whoever waits at the same
-// time, and returns when that is durable. do may run twice and must depend on
+// time, and returns when that is durable. do may run several times and must depend on
 // the batch alone. There is no goroutine for it: of the callers, who finds the
 // door free commits for all that have queued.
 func (l *SQLite) change(ctx context.Context, do func(*batch) error) error {
@@ -75,7 +76,7 @@ func (l *SQLite) commitAll(changes []*change) {
 	for _, c := range changes {
 		c.err = err
 	}
-	if err == nil || len(changes) == 1 {
+	if err == nil || len(changes) == 1 || isBusy(err) { // busy is nobody's fault
 		return
 	}
 	for i, c := range changes {
@@ -83,9 +84,32 @@ func (l *SQLite) commitAll(changes []*change) {
 	}
 }
 
+// busyTries is how often a transaction is tried that the database was too busy for.
+// Mostly each has waited for busy_timeout; where waiting could be a deadlock, or while
+// another process recovers the log, SQLite says so at once.
+const (
+	busyTries = 3
+	busyPause = 50 * time.Millisecond
+)
+
 // commit runs the changes in one transaction. On return without error they are
 // durable; that is the commit point.
-func (l *SQLite) commit(changes []*change) error {
+func (l *SQLite) commit(changes []*change) (err error) {
+	for left := busyTries; ; time.Sleep(busyPause) {
+		err = l.try(changes)
+		if left--; left == 0 || !isBusy(err) {
+			return err
+		}
+	}
+}
+
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
+// try is one transaction. What failed is rolled back, so it can be tried again.
+func (l *SQLite) try(changes []*change) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
