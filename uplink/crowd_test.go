@@ -18,14 +18,14 @@ import (
 
 // How a lane may end, as team.why tells it.
 var (
-	reset     = fmt.Errorf("send: %w", &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.ECONNRESET)})
+	errReset  = fmt.Errorf("send: %w", &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.ECONNRESET)})
 	lastWords = map[string]error{
 		"Bye":             fmt.Errorf("QUIC: %w; TCP: %w", errors.New("timeout"), &byeError{Code: wire.ByeDone}),
 		"busy":            &byeError{Code: wire.ByeBusy},
 		"a code of QUIC":  fmt.Errorf("QUIC: %w; TCP: %w", &quic.ApplicationError{Remote: true}, errCut),
 		"stateless reset": &quic.StatelessResetError{},
 	}
-	cuts  = map[string]error{"FIN": errCut, "RST": reset, "both": fmt.Errorf("QUIC: %w; TCP: %w", errors.New("timeout"), errCut)}
+	cuts  = map[string]error{"FIN": errCut, "RST": errReset, "both": fmt.Errorf("QUIC: %w; TCP: %w", errors.New("timeout"), errCut)}
 	alone = map[string]error{"silence": errSilent, "own end": &quic.ApplicationError{}, "stalled": errStalled}
 )
 
