@@ -60,7 +60,7 @@ var goroutines = map[string]int{
 	"internal/tools/sim":      1, // a process each
 	"uplink/uplinktest/liar":  7, // of tests: listeners, connections and their readers, waited for when the test ends
 	"internal/tools/powercut": 3, // senders, loaders, a file system each
-	"uplink":                  5, // lane.go: its parts; team.go: a lane; tcpopen.go: an attempt at each address, waited for in race; ahead.go: who reads from the disk while the lane sends, waited for in Run; linetest.go: who hears the answers
+	"uplink":                  5, // lane.go: its parts; team.go: a lane; addresses.go: an attempt at each address, waited for in race; ahead.go: who reads from the disk while the lane sends, waited for in Run; linetest.go: who hears the answers
 }
 
 // source is one parsed file of the product.

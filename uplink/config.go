@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,10 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"context"
-
 	"edged/uplink/wire"
-	"edged/uplink/wire/udp"
 )
 
 // Config says where to, by what right, and what from.
@@ -45,14 +43,15 @@ type Config struct {
 
 	Transport          string // "auto", "quic" or "tcp". If empty, auto: both are tried, and what carries more stays.
 	LanesMin, LanesMax int    // connections side by side, 1 to 32. If zero, 1 and 32.
-	Proxy              string // HTTP CONNECT, HOST:PORT or http://[USER:PASSWORD@]HOST:PORT; leads TCP lanes only. If empty, none.
+	Proxy              string // HTTP CONNECT, HOST:PORT or http://[USER:PASSWORD@]HOST:PORT; auto is tcp then. If empty, none.
 	DSCP               uint8  // of all that is sent, 0 to 63 (RFC 2474)
 
 	// Progress is told of each part of an object that has left, and how many of
 	// its bytes have: cheap, and safe for several goroutines. If nil, nobody.
 	Progress func(o Object, sent int64)
 
-	// Packets opens a socket for a lane to a hub. If nil, a UDP socket.
+	// Packets opens a socket for a QUIC lane to a hub. If nil, a UDP socket, and the
+	// addresses of the hub are tried in turn, a dead one costs a second.
 	Packets func(ctx context.Context, hub string) (net.PacketConn, net.Addr, error)
 
 	// Dial opens a TCP connection to a hub, or to the proxy. If nil, to its
@@ -60,6 +59,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	Logger *slog.Logger // If nil, slog.Default.
+
+	proxied bool // Transport was auto, and is tcp because of Proxy
 }
 
 // Validate says what is missing.
@@ -88,6 +89,9 @@ const maxLanes = 32
 
 func (c Config) withDefaults() Config {
 	c.Transport = cmp.Or(c.Transport, "auto")
+	if c.proxied = c.Proxy != "" && c.Transport == "auto"; c.proxied {
+		c.Transport = carrierTCP // UDP would go past the proxy
+	}
 	c.LanesMin, c.LanesMax = cmp.Or(c.LanesMin, 1), cmp.Or(c.LanesMax, maxLanes)
 	c.MaxObjects = cmp.Or(c.MaxObjects, 512)
 	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
@@ -97,9 +101,6 @@ func (c Config) withDefaults() Config {
 	c.Idle = cmp.Or(c.Idle, 20*time.Second)
 	c.StallAfter = cmp.Or(c.StallAfter, 10*time.Minute)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
-	if c.Packets == nil {
-		c.Packets = udpSocket(c.DSCP)
-	}
 	if c.Dial == nil {
 		c.Dial = dialAddresses
 	}
@@ -119,35 +120,4 @@ func clientTLS(t *tls.Config) *tls.Config {
 	t.ClientSessionCache = nil
 	t.SessionTicketsDisabled = true
 	return t
-}
-
-// udpSocket gives each lane a socket of its own.
-func udpSocket(dscp uint8) func(context.Context, string) (net.PacketConn, net.Addr, error) {
-	return func(ctx context.Context, hub string) (net.PacketConn, net.Addr, error) {
-		to, err := resolve(ctx, hub)
-		if err != nil {
-			return nil, nil, err
-		}
-		pc, err := udp.Listen(ctx, "udp", "", udp.Options{DSCP: dscp})
-		if err != nil {
-			return nil, nil, err
-		}
-		return pc, to, nil
-	}
-}
-
-func resolve(ctx context.Context, hub string) (*net.UDPAddr, error) {
-	host, port, err := net.SplitHostPort(hub)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
-	if err != nil {
-		return nil, err
-	}
-	return &net.UDPAddr{IP: ips[0].Unmap().AsSlice(), Port: number, Zone: ips[0].Zone()}, nil
 }

@@ -1,6 +1,10 @@
 package uplink
 
-import "context"
+import (
+	"context"
+	"net/netip"
+	"slices"
+)
 
 // What tests of the TCP carrier see of the inside.
 type (
@@ -14,6 +18,12 @@ const WriteWait, MaxReason = writeWait, maxReason
 
 func DialTCP(ctx context.Context, u *Uplink, addr string) (Carrier, error) {
 	return u.dialTCP(ctx, addr)
+}
+
+// DialQUIC connects to a hub whose name has these addresses.
+func DialQUIC(ctx context.Context, u *Uplink, addr string, ips ...netip.Addr) (Carrier, error) {
+	u.lookup = func(context.Context, string, string) ([]netip.Addr, error) { return slices.Clone(ips), nil }
+	return u.dialQUIC(ctx, addr)
 }
 
 // Waiting is how many wait for their turn to write: control, urgent, bulk.

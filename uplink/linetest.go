@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,8 +18,8 @@ type LineTest struct {
 	Seconds    float64       `json:"seconds"`                // that the test took
 	CapBits    int64         `json:"cap_bits_per_second"`    // on the wire, in force at its beginning; 0: unlimited
 	BesideBits int64         `json:"beside_bits_per_second"` // on the wire, of objects that were sent meanwhile
-	UDPOpen    *bool         `json:"udp_open"`               // null: nobody answered, so nobody knows
-	Carriers   []LineCarrier `json:"carriers"`               // quic, then tcp
+	UDPOpen    *bool         `json:"udp_open"`               // null: nobody answered, or nobody was asked past a proxy
+	Carriers   []LineCarrier `json:"carriers"`               // quic, then tcp; tcp alone through a proxy
 }
 
 // LineCarrier is what one carrier did, alone on the line but for the objects.
@@ -85,25 +86,38 @@ func (u *Uplink) testNodes(ctx context.Context, end time.Time) (t LineTest) {
 		hubs = []string{s.Hub}
 	}
 	for i, hub := range hubs {
-		shake := min(shakeFor, time.Until(end)/time.Duration(len(carriers)*(len(hubs)-i)))
-		if t = u.testNode(ctx, hub, shake, end); t.UDPOpen != nil || ctx.Err() != nil {
+		shake := min(shakeFor, time.Until(end)/time.Duration(len(u.tested())*(len(hubs)-i)))
+		if t = u.testNode(ctx, hub, shake, end); t.answered() || ctx.Err() != nil {
 			return t
 		}
 	}
 	return t
 }
 
+// tested are the carriers that are tested: all, whatever is configured, but nothing
+// goes past a proxy.
+func (u *Uplink) tested() []string {
+	if u.c.Proxy != "" {
+		return []string{carrierTCP}
+	}
+	return carriers
+}
+
+// answered reports whether a carrier got through.
+func (t LineTest) answered() bool {
+	return slices.ContainsFunc(t.Carriers, func(c LineCarrier) bool { return c.HandshakeMS > 0 })
+}
+
 // testNode tests one carrier after the other, so that each has the line.
 func (u *Uplink) testNode(ctx context.Context, hub string, shake time.Duration, end time.Time) LineTest {
 	t := LineTest{Hub: hub}
-	answered := map[string]bool{}
-	for i, name := range carriers {
-		slot := min(time.Until(end)/time.Duration(len(carriers)-i), shake+probeFor+drainFor)
-		c := u.testCarrier(ctx, name, hub, shake, time.Now().Add(slot))
-		answered[name] = c.HandshakeMS > 0
-		t.Carriers = append(t.Carriers, c)
+	names := u.tested()
+	for i, name := range names {
+		slot := min(time.Until(end)/time.Duration(len(names)-i), shake+probeFor+drainFor)
+		t.Carriers = append(t.Carriers, u.testCarrier(ctx, name, hub, shake, time.Now().Add(slot)))
 	}
-	if open := answered[carrierQUIC]; open || answered[carrierTCP] {
+	if first := t.Carriers[0]; first.Name == carrierQUIC && t.answered() {
+		open := first.HandshakeMS > 0
 		t.UDPOpen = &open
 	}
 	return t

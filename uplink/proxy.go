@@ -2,6 +2,8 @@ package uplink
 
 import (
 	"bufio"
+	"cmp"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -50,6 +52,38 @@ func parseProxy(s string) (p proxy, err error) {
 func CheckProxy(s string) error {
 	_, err := parseProxy(s)
 	return err
+}
+
+// Through returns what connects as a lane over TCP does: through the proxy of
+// Config.Proxy, which looks the name up, else to the addresses of the name in turn. It
+// is for who speaks to the hub beside the lanes, and has checked the proxy.
+func Through(proxyURL string) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, _, addr string) (net.Conn, error) {
+		p, err := parseProxy(proxyURL)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, openWait)
+		defer cancel()
+		return p.reach(ctx, dialAddresses, addr, func(net.Conn) {})
+	}
+}
+
+// reach opens a socket that leads to addr, by a tunnel if there is a proxy. tune is
+// called before anything is sent.
+func (p proxy) reach(ctx context.Context, dial func(ctx context.Context, network, addr string) (net.Conn, error), addr string, tune func(net.Conn)) (net.Conn, error) {
+	socket, err := dial(ctx, "tcp", cmp.Or(p.addr, addr))
+	if err != nil {
+		return nil, p.explain(err)
+	}
+	tune(socket)
+	if p.addr == "" {
+		return socket, nil
+	}
+	if err := within(ctx, socket, func() error { return p.connect(socket, addr) }); err != nil {
+		return nil, err
+	}
+	return socket, nil
 }
 
 // explain tells that it is the proxy that cannot be reached.

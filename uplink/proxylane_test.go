@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,6 +148,49 @@ func TestAProxySeesNothingButTLS(t *testing.T) {
 		if bytes.Contains(saw, b) {
 			t.Errorf("saw %s of an object", what)
 		}
+	}
+}
+
+// With a proxy, auto is TCP through it, and nothing goes past it: not an object, not a
+// line test, not one packet over UDP.
+func TestNothingGoesPastAProxy(t *testing.T) {
+	ca, source, hub, p := uplinktest.NewCA(t), uplinktest.NewSource(), &keeps{data: map[wire.ID][]byte{}}, &tunnel{}
+	var calls atomic.Int64
+	addr := tcpHub(t, ca, func(c *tls.Conn) { calls.Add(1); hub.talk(c) })
+	udp, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		t.Skipf("the port of the hub is in use for UDP: %v", err)
+	}
+	defer udp.Close()
+	for i := range uint64(20) {
+		source.Add(i, 300_000, wire.Routine)
+	}
+	u, err := uplink.New(uplink.Config{
+		Hubs: []string{addr}, TLS: ca.Appliance("one"), Source: source, Keeper: source, BootID: []byte("b"), DataDirID: []byte("d"),
+		Proxy: "http://" + serveTCP(t, p.serve), RetryMin: time.Millisecond, RetryMax: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running(t, u)
+	eventually(t, "the objects at the hub", func() bool { return source.Count(uplinktest.AtHub) == 20 })
+	s := u.Status()
+	if s.Transport != "tcp" || s.WhyCode != uplink.WhyProxy || len(s.Carriers) != 1 || s.UDPOpen != nil {
+		t.Errorf("%+v", s)
+	}
+	test, err := u.TestLine(t.Context())
+	if err != nil || len(test.Carriers) != 1 || test.Carriers[0].Name != "tcp" || test.Carriers[0].HandshakeMS == 0 || test.UDPOpen != nil {
+		t.Errorf("a line test: %+v, %v", test, err)
+	}
+	p.mu.Lock()
+	asked := int64(len(p.asked))
+	p.mu.Unlock()
+	if n := calls.Load(); n != asked || n < 2 {
+		t.Errorf("the hub was called %d times, by the proxy %d times", n, asked)
+	}
+	udp.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, from, err := udp.ReadFrom(make([]byte, 2000)); err == nil {
+		t.Errorf("%d bytes over UDP from %s", n, from)
 	}
 }
 

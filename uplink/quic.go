@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"slices"
 	"syscall"
 	"time"
 
@@ -22,21 +24,88 @@ type quicCarrier struct {
 	transport *quic.Transport
 	socket    net.PacketConn
 	control   *quic.Stream
+	to        netip.Addr // it was dialled at
 }
 
-// dialQUIC opens a socket, connects and opens the control stream.
+// dialQUIC connects and opens the control stream.
 func (u *Uplink) dialQUIC(ctx context.Context, addr string) (carrier, error) {
-	pc, to, err := u.c.Packets(ctx, addr)
+	c, err := u.openQUIC(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
-	c := &quicCarrier{socket: pc, transport: &quic.Transport{Conn: pc}}
+	return c, nil
+}
+
+// openQUIC tries the addresses of a hub in turn: that one is dead, as an IPv6 that
+// leads nowhere, says nothing of UDP. The one that answered is the first of the next
+// lane.
+func (u *Uplink) openQUIC(ctx context.Context, addr string) (*quicCarrier, error) {
+	if u.c.Packets != nil {
+		pc, to, err := u.c.Packets(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		return u.shakeQUIC(ctx, pc, to)
+	}
+	ips, port, err := u.resolve(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	dial := func(ctx context.Context, ip netip.Addr) (*quicCarrier, error) {
+		pc, err := udp.Listen(ctx, "udp", "", udp.Options{DSCP: u.c.DSCP}) // each lane has a socket of its own
+		if err != nil {
+			return nil, err
+		}
+		return u.shakeQUIC(ctx, pc, net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, port)))
+	}
+	c, err := race(ctx, ips, nextQUIC, dial, func(c *quicCarrier) { c.Close(0, "") })
+	if err == nil {
+		u.reached.Store(addr, c.to)
+	}
+	return c, err
+}
+
+// resolve finds the addresses of a hub and its port, the one that answered last first.
+func (u *Uplink) resolve(ctx context.Context, hub string) ([]netip.Addr, uint16, error) {
+	host, port, err := net.SplitHostPort(hub)
+	if err != nil {
+		return nil, 0, err
+	}
+	find := u.lookup
+	if find == nil {
+		find = net.DefaultResolver.LookupNetIP
+	}
+	ips, err := find(ctx, "ip", host)
+	if err != nil {
+		return nil, 0, err
+	}
+	number, err := net.DefaultResolver.LookupPort(ctx, "udp", port)
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := range ips {
+		ips[i] = ips[i].Unmap()
+	}
+	if last, known := u.reached.Load(hub); known {
+		if i := slices.Index(ips, last.(netip.Addr)); i > 0 {
+			ips = slices.Concat(ips[i:i+1], ips[:i], ips[i+1:])
+		}
+	}
+	return alternate(ips), uint16(number), nil
+}
+
+// shakeQUIC connects from a socket, which it closes when that fails.
+func (u *Uplink) shakeQUIC(ctx context.Context, pc net.PacketConn, to net.Addr) (c *quicCarrier, err error) {
+	c = &quicCarrier{socket: pc, transport: &quic.Transport{Conn: pc}}
+	if a, ok := to.(*net.UDPAddr); ok {
+		c.to = a.AddrPort().Addr()
+	}
 	if c.conn, err = c.transport.Dial(ctx, to, u.c.TLS, quicConfig(u.c.Idle)); err == nil {
 		c.control, err = c.conn.OpenStreamSync(ctx)
 	}
 	if err != nil {
 		c.Close(0, "")
-		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+		return nil, err
 	}
 	return c, nil
 }

@@ -23,6 +23,9 @@ type Uplink struct {
 	readers sync.WaitGroup // of all lanes, see sender.keepReading
 
 	dialer func(ctx context.Context, name, addr string) (carrier, error) // of tests; nil: the network
+	lookup lookup                                                        // of tests; nil: the resolver
+
+	reached sync.Map // of a hub: the address that answered last over QUIC
 
 	mu         sync.Mutex // guards what follows
 	status     Status

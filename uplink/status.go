@@ -82,7 +82,7 @@ func (u *Uplink) note(t *team) {
 		s.Transport = works
 	}
 	s.WhyCode = t.pilot.why
-	if u.c.Proxy != "" && s.WhyCode == WhyUDPBlocked {
+	if u.c.proxied {
 		s.WhyCode = WhyProxy
 	}
 	s.Why = s.WhyCode.words()

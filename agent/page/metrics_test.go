@@ -21,7 +21,7 @@ func TestMetricsCarryTheCounters(t *testing.T) {
 		"edged_uplink_rate_bits_per_second 4.12e+08", "edged_dicom_associations 2", "edged_ready 1",
 		"edged_uplink_lanes 4", "edged_uplink_cap_bits_per_second 6e+08", "edged_uplink_cap_backfill_bits_per_second 1e+08", "edged_uplink_paused 0", "edged_uplink_udp_open 1",
 		"edged_uplink_bytes_total 6.4e+11", "edged_uplink_wire_bytes_total 6.57e+11", "edged_uplink_receipts_total 1.3e+06", "edged_uplink_connects_total 5", "edged_uplink_switches_total 1",
-		"edged_uplink_nodes 3", "edged_uplink_nodes_set_aside 1", `edged_uplink_carrier{carrier="quic"} 1`, `edged_uplink_carrier{carrier="tcp"} 0`,
+		"edged_uplink_nodes 3", "edged_uplink_nodes_set_aside 1", `edged_uplink_carrier{carrier="quic"} 1`, `edged_uplink_carrier{carrier="tcp"} 0`, `edged_uplink_why{why="faster"} 1`, `edged_uplink_why{why="proxy"} 0`,
 		`edged_uplink_carrier_lanes{carrier="quic"} 4`, `edged_uplink_carrier_goodput_bits_per_second{carrier="tcp"} 1.3e+08`, `edged_uplink_carrier_rtt_seconds{carrier="quic"} 0.0213`,
 		`edged_uplink_carrier_loss_ratio{carrier="quic"} 0.00022`, `edged_uplink_carrier_loss_ratio{carrier="tcp"} NaN`, `edged_uplink_class_bytes_total{class="backfill"} 3.9e+10`,
 		`edged_uplink_class_rate_bits_per_second{class="routine"} 3.3e+08`, "edged_uplink_linetest_timestamp_seconds 0", `edged_uplink_linetest_bits_per_second{carrier="quic"} 0`,

@@ -41,6 +41,7 @@ var carrierMeasures = []ofCarrier{
 var (
 	classBytesDesc = desc("uplink_class_bytes_total", "Bytes of data sets that left, by priority, since the start.", "class")
 	classRateDesc  = desc("uplink_class_rate_bits_per_second", "What is being sent now, by priority.", "class")
+	whyDesc        = desc("uplink_why", "1 for why the carrier in use was chosen; 0 for all while there is no line.", "why")
 )
 
 func describeLine(out chan<- *prometheus.Desc) {
@@ -49,6 +50,7 @@ func describeLine(out chan<- *prometheus.Desc) {
 	}
 	out <- classBytesDesc
 	out <- classRateDesc
+	out <- whyDesc
 }
 
 func collectLine(s status.Status, out chan<- prometheus.Metric) {
@@ -56,6 +58,9 @@ func collectLine(s status.Status, out chan<- prometheus.Metric) {
 		for _, t := range status.Transports {
 			out <- prometheus.MustNewConstMetric(m.desc, prometheus.GaugeValue, m.value(s, s.Uplink.Of(t)), string(t))
 		}
+	}
+	for _, why := range status.WhyCodes {
+		out <- level(whyDesc, one(s.Uplink.Connected && s.Uplink.Why == why), string(why))
 	}
 	eachClass(s.Uplink.BytesLeft, func(class string, n int64) {
 		out <- prometheus.MustNewConstMetric(classBytesDesc, prometheus.CounterValue, float64(n), class)

@@ -27,7 +27,7 @@ func (s *sender) testLine(ctx context.Context) (status.LineTest, error) {
 	}
 	shown := shownTest(t)
 	if shown.Transport == status.NoTransport {
-		return shown, errors.New("nothing came through, neither over QUIC nor over TLS: " + firstError(t))
+		return shown, errors.New("nothing came through: " + firstError(t))
 	}
 	return shown, nil
 }
