@@ -50,6 +50,7 @@ type LineStats struct {
 	RTT, MinRTT time.Duration // zero: not known
 	Sent, Lost  uint64        // packets, or segments sent and repeated
 	Heard       uint64        // grows with each packet of the hub; with Sent it shows a path that has gone dead
+	Delivered   uint64        // bytes that came through, about; zero: not known
 	MTU         int           // the largest IP packet sent so far; zero: not known
 	Congestion  string        // the algorithm's name
 }

@@ -11,7 +11,9 @@ import (
 const (
 	settleTime  = 500 * time.Millisecond
 	measureTime = time.Second
-	hasteTime   = 300 * time.Millisecond // of each, while nothing is known of a carrier: the first look shows what is far apart
+	hasteSettle = 100 * time.Millisecond // while nothing is known of a carrier: the first look shows what is far apart
+	hasteTime   = 200 * time.Millisecond
+	clearTime   = 300 * time.Millisecond // of a try that wins by far
 	maxEpoch    = 4 * time.Second        // of each, where a round trip takes long
 	sleepAfter  = time.Minute            // without load, surplus lanes are given up
 )
@@ -21,7 +23,8 @@ type epoch struct {
 	of       setting
 	from     time.Time // zero: nothing begun
 	settled  bool
-	bytes    int64
+	bytes    int64 // given to the carrier before
+	got      int64 // bytes that had come through; 0: nobody knows
 	looks    int
 	starving int // looks at which there was nothing to send
 	loaded   time.Time
@@ -56,33 +59,57 @@ func (t *team) look(now time.Time) {
 	starving, rtt := t.observe()
 	switch elapsed := now.Sub(e.from); {
 	case e.from.IsZero():
-		e.begin(now, t.u.carried(p.carrier))
-	case !e.settled && elapsed >= bounded(t.least(settleTime), 10*rtt):
-		e.begin(now, t.u.carried(p.carrier))
+		t.begin(now)
+	case !e.settled && elapsed >= t.settling(rtt):
+		t.begin(now)
 		e.settled = true
 	case e.settled:
 		e.looks++
 		if starving {
 			e.starving++
 		}
-		if elapsed >= bounded(t.least(measureTime), 20*rtt) || elapsed >= bounded(hasteTime, 20*rtt) && t.pilot.clear(t.goodput(elapsed)) {
+		if elapsed >= t.measuring(rtt) || elapsed >= bounded(clearTime, 20*rtt) && t.pilot.clear(t.goodput(elapsed)) {
 			t.judge(now, elapsed)
 		}
 	}
 }
 
-// least is how long is measured where round trips are short.
-func (t *team) least(usual time.Duration) time.Duration {
-	if t.pilot.marks[t.pilot.carrier].at.IsZero() {
-		return hasteTime
+// unknown reports whether this is the first look at a carrier.
+func (t *team) unknown() bool { return t.pilot.marks[t.pilot.carrier].at.IsZero() }
+
+func (t *team) settling(rtt time.Duration) time.Duration {
+	if t.unknown() {
+		return bounded(hasteSettle, 5*rtt)
 	}
-	return usual
+	return bounded(settleTime, 10*rtt)
+}
+
+func (t *team) measuring(rtt time.Duration) time.Duration {
+	if t.unknown() {
+		return bounded(hasteTime, 10*rtt)
+	}
+	return bounded(measureTime, 20*rtt)
 }
 
 func bounded(least, d time.Duration) time.Duration { return min(max(least, d), maxEpoch) }
 
-func (e *epoch) begin(now time.Time, bytes int64) {
-	e.from, e.bytes, e.looks, e.starving = now, bytes, 0, 0
+func (t *team) begin(now time.Time) {
+	e := &t.epoch
+	e.from, e.bytes, e.got, e.looks, e.starving = now, t.u.carried(t.pilot.carrier), t.delivered(), 0, 0
+}
+
+// delivered is what came through on the lanes that work, 0 when one does not know.
+func (t *team) delivered() (n int64) {
+	for _, m := range t.staying(t.pilot.carrier) {
+		if m.lane != nil {
+			got := m.lane.conn.Stats().Delivered
+			if got == 0 {
+				return 0
+			}
+			n += int64(float64(got) / framing(t.pilot.carrier))
+		}
+	}
+	return n
 }
 
 // coming reports whether a lane of the carrier is being dialled.
@@ -116,7 +143,7 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 	bytes, goodput := t.u.carried(t.pilot.carrier), t.goodput(elapsed)
 	t.u.c.Logger.Debug("uplink measured", "carrier", t.pilot.carrier, "lanes", t.pilot.lanes, "stage", t.pilot.stage, "mbit", int64(goodput/1e6), "starving", 5*e.starving > e.looks)
 	switch {
-	case t.pilot.stage == racing && bytes == e.bytes && e.starving == 0:
+	case t.unknown() && bytes == e.bytes && e.starving == 0:
 		return // it has not sent a chunk yet: that, or its silence, will say more
 	case 5*e.starving > e.looks || bytes == e.bytes:
 		t.pilot.unloaded(now)
@@ -134,13 +161,18 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 		t.u.measured(t.pilot.carrier, goodput, now)
 		t.pilot.measured(goodput, now)
 	}
-	e.begin(now, bytes)
+	t.begin(now)
 }
 
-// goodput is what the carrier in charge has been given since the epoch began, in
-// bits a second.
+// goodput is what came through since the epoch began, in bits a second of data
+// sets, or what the carrier took. A slow lane takes whole chunks, so few that they
+// would not do as a measure of it.
 func (t *team) goodput(elapsed time.Duration) float64 {
-	return float64(t.u.carried(t.pilot.carrier)-t.epoch.bytes) * 8 / elapsed.Seconds()
+	n := t.u.carried(t.pilot.carrier) - t.epoch.bytes
+	if got := t.delivered(); t.epoch.got > 0 && got > t.epoch.got {
+		n = got - t.epoch.got
+	}
+	return float64(n) * 8 / elapsed.Seconds()
 }
 
 // disturbed reports whether something else than the lanes decides what they carry

@@ -48,6 +48,14 @@ func overheadBehind(ipHeader int, carrier string) float64 {
 	return float64(quicPacket+ipHeader+udpHeader) / (quicPacket - quicHead)
 }
 
+// framing is bytes of a carrier's packets, IP aside, for each byte of a frame.
+func framing(carrier string) float64 {
+	if carrier == carrierTCP {
+		return float64(tlsRecord+tlsHead) / tlsRecord
+	}
+	return float64(quicPacket) / (quicPacket - quicHead)
+}
+
 // remote is a carrier that knows whom its packets go to: the hub, or the proxy.
 type remote interface{ RemoteAddr() net.Addr }
 

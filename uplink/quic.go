@@ -172,7 +172,7 @@ func (c *quicCarrier) Close(code uint64, reason string) {
 
 func (c *quicCarrier) Stats() LineStats {
 	s := c.conn.ConnectionStats()
-	return LineStats{RTT: s.SmoothedRTT, MinRTT: s.MinRTT, Sent: s.PacketsSent, Lost: s.PacketsLost, Heard: s.PacketsReceived, MTU: c.mtu(), Congestion: "newreno"}
+	return LineStats{RTT: s.SmoothedRTT, MinRTT: s.MinRTT, Sent: s.PacketsSent, Lost: s.PacketsLost, Heard: s.PacketsReceived, Delivered: s.BytesSent - min(s.BytesSent, s.BytesLost), MTU: c.mtu(), Congestion: "newreno"}
 }
 
 // mtu is the IP packet of the datagrams that quic-go knows the path to carry.

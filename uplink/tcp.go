@@ -151,5 +151,5 @@ func (c *tcpCarrier) Stats() LineStats {
 	if err != nil {
 		return LineStats{}
 	}
-	return LineStats{RTT: i.RTT, MinRTT: i.MinRTT, Sent: i.Sent, Lost: i.Retransmitted, Heard: i.Heard, MTU: i.MTU, Congestion: i.Congestion}
+	return LineStats{RTT: i.RTT, MinRTT: i.MinRTT, Sent: i.Sent, Lost: i.Retransmitted, Heard: i.Heard, Delivered: i.BytesAcked, MTU: i.MTU, Congestion: i.Congestion}
 }
