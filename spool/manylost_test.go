@@ -30,7 +30,7 @@ func TestManyLostObjectsDoNotHoldUpAStart(t *testing.T) {
 	if err := r.beginJournal(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(started); took > 20*time.Second {
+	if took := time.Since(started); took > 2*time.Minute { // sorted once for each: hours
 		t.Fatalf("%v to list %d objects", took, 2*n)
 	}
 	if len(s.order) != 2*n {

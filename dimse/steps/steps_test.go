@@ -553,7 +553,9 @@ func TestManyChangesAreCheap(t *testing.T) {
 	first, second := append(begun("2.25.99"), private(0x0101, 90_000)...), private(0x0051, 90_000)
 	began := time.Now()
 	after, wrong := change(first, second)
-	if took := time.Since(began); wrong != nil || len(after) != len(first)+len(second) || took > 2*time.Second {
+	took := time.Since(began)
+	t.Logf("%d elements in %v", len(after), took)
+	if wrong != nil || len(after) != len(first)+len(second) || took > 15*time.Second { // with all behind moved for each of them: minutes
 		t.Errorf("%d elements in %v, %v", len(after), took, wrong)
 	}
 	if !slices.IsSortedFunc(after, func(x, y dataset.Element) int { return cmp.Compare(x.Tag, y.Tag) }) {
