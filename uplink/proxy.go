@@ -54,9 +54,9 @@ func CheckProxy(s string) error {
 	return err
 }
 
-// Through returns what connects as a lane over TCP does: through the proxy of
-// Config.Proxy, which looks the name up, else to the addresses of the name in turn. It
-// is for who speaks to the hub beside the lanes, and has checked the proxy.
+// Through returns what connects as a lane over TCP does: through the proxy, written as
+// in Config.Proxy, which looks the name up; without one to the addresses of the name in
+// turn. It is for who speaks to the hub beside the lanes.
 func Through(proxyURL string) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, _, addr string) (net.Conn, error) {
 		p, err := parseProxy(proxyURL)

@@ -13,6 +13,9 @@
 // RecoveryKey gets the public key that the key of the disk is wrapped to, over a
 // connection that is verified as in step 3.
 //
+// Where only a proxy leads out, Config.Dial leads through it. The proxy sees the hub's
+// address and TLS, in all steps.
+//
 // It promises:
 //   - The secret is sent to nobody but the holder of the CA key in the code.
 //   - The key is durable before it is sent for, and the same key is used when the

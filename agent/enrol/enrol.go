@@ -49,6 +49,9 @@ type Config struct {
 	Dir  string // where File is written; made if it does not exist
 	// Timeout of all of it. If zero, 30 s.
 	Timeout time.Duration
+	// Dial opens the connection to the hub, through a proxy where only that leads out.
+	// If nil, to the hub itself.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (c *Config) timeout() time.Duration {
@@ -73,7 +76,7 @@ func Enrol(ctx context.Context, c Config) (*identity.Bundle, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout())
 	defer cancel()
-	ca, err := pinnedCA(ctx, c.Hub, code.Hub)
+	ca, err := c.pinnedCA(ctx, code.Hub)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +84,7 @@ func Enrol(ctx context.Context, c Config) (*identity.Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
-	cert, err := simpleEnroll(ctx, c.Hub, ca, key, code)
+	cert, err := c.simpleEnroll(ctx, ca, key, code)
 	if err != nil {
 		return nil, err
 	}
@@ -129,15 +132,15 @@ func pendingKey(dir string) (*ecdsa.PrivateKey, error) {
 }
 
 // pinnedCA asks without trust and believes the hash alone.
-func pinnedCA(ctx context.Context, hub string, pin identity.Pin) (*x509.Certificate, error) {
+func (c *Config) pinnedCA(ctx context.Context, pin identity.Pin) (*x509.Certificate, error) {
 	// Not verified on purpose: nothing is sent on this connection, and its answer
 	// is compared with the pin. Steps 3 and 4 verify.
 	blind := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{identity.ALPNHTTP}, ServerName: identity.HubName}
-	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+hub+"/.well-known/est/cacerts", nil)
+	rq, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+c.Hub+"/.well-known/est/cacerts", nil)
 	if err != nil {
-		return nil, fmt.Errorf("hub address %q: %w", hub, err)
+		return nil, fmt.Errorf("hub address %q: %w", c.Hub, err)
 	}
-	certs, err := ask(blind, rq)
+	certs, err := c.ask(blind, rq)
 	if err != nil {
 		return nil, err
 	}
@@ -149,13 +152,13 @@ func pinnedCA(ctx context.Context, hub string, pin identity.Pin) (*x509.Certific
 	return nil, ErrWrongHub
 }
 
-func simpleEnroll(ctx context.Context, hub string, ca *x509.Certificate, key *ecdsa.PrivateKey, code identity.ClaimCode) (*x509.Certificate, error) {
-	rq, err := request(ctx, hub, "simpleenroll", key)
+func (c *Config) simpleEnroll(ctx context.Context, ca *x509.Certificate, key *ecdsa.PrivateKey, code identity.ClaimCode) (*x509.Certificate, error) {
+	rq, err := request(ctx, c.Hub, "simpleenroll", key)
 	if err != nil {
 		return nil, err
 	}
 	rq.SetBasicAuth("claim", code.Password())
-	certs, err := ask(identity.HubTLS(ca), rq)
+	certs, err := c.ask(identity.HubTLS(ca), rq)
 	if err != nil {
 		return nil, err
 	}
@@ -196,8 +199,8 @@ func own(certs []*x509.Certificate, ca *x509.Certificate, key *ecdsa.PrivateKey)
 }
 
 // ask sends one request and reads a certs-only PKCS #7 in base64.
-func ask(t *tls.Config, rq *http.Request) ([]*x509.Certificate, error) {
-	text, err := fetch(t, rq)
+func (c *Config) ask(t *tls.Config, rq *http.Request) ([]*x509.Certificate, error) {
+	text, err := c.fetch(t, rq)
 	if err != nil {
 		return nil, err
 	}
@@ -206,8 +209,9 @@ func ask(t *tls.Config, rq *http.Request) ([]*x509.Certificate, error) {
 
 // fetch sends one request on a connection of its own and reads a bounded answer.
 // Redirects are not followed: they could lead to a stranger.
-func fetch(t *tls.Config, rq *http.Request) ([]byte, error) {
-	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true, ForceAttemptHTTP2: false, Proxy: nil}
+func (c *Config) fetch(t *tls.Config, rq *http.Request) ([]byte, error) {
+	// Config.Dial alone knows of a proxy: what the environment says of one is not asked.
+	transport := &http.Transport{TLSClientConfig: t, DisableKeepAlives: true, ForceAttemptHTTP2: false, Proxy: nil, DialContext: c.dial()}
 	defer transport.CloseIdleConnections()
 	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	rs, err := client.Do(rq)
@@ -223,6 +227,25 @@ func fetch(t *tls.Config, rq *http.Request) ([]byte, error) {
 		return nil, refusal(rq.URL.Host, rs, text)
 	}
 	return text, nil
+}
+
+// undialed is what Config.Dial says: where the way leads, it knows better.
+type undialed struct{ error }
+
+func (e undialed) Unwrap() error { return e.error }
+
+// dial is nil as long as nobody says otherwise.
+func (c *Config) dial() func(ctx context.Context, network, addr string) (net.Conn, error) {
+	if c.Dial == nil {
+		return nil
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := c.Dial(ctx, network, addr)
+		if err != nil {
+			return nil, undialed{err}
+		}
+		return conn, nil
+	}
 }
 
 func certificates(hub string, text []byte) ([]*x509.Certificate, error) {
@@ -263,12 +286,21 @@ func refusal(hub string, rs *http.Response, text []byte) error {
 	return fmt.Errorf("hub %s answers %d: %q; try again later or look into the hub's log", hub, rs.StatusCode, words)
 }
 
+// oneLine is an error of several lines on one.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return strings.ReplaceAll(e.error.Error(), "\n", "; ") }
+func (e oneLine) Unwrap() error { return e.error }
+
 // explain turns what net and crypto/tls say into what to do.
 func explain(hub string, err error) error {
 	var unknown x509.UnknownAuthorityError
 	var name x509.HostnameError
 	var record tls.RecordHeaderError
+	var way undialed
 	switch {
+	case errors.As(err, &way):
+		return fmt.Errorf("hub %s cannot be reached: %w", hub, oneLine{way.error})
 	case errors.As(err, &unknown), errors.As(err, &name):
 		return fmt.Errorf("%w (%w)", ErrWrongHub, err)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):

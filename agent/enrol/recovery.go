@@ -30,7 +30,7 @@ func RecoveryKey(ctx context.Context, c Config) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hub address %q: %w", c.Hub, err)
 	}
-	text, err := fetch(identity.HubTLS(id.CA), rq)
+	text, err := c.fetch(identity.HubTLS(id.CA), rq)
 	if errors.Is(err, errNotThere) {
 		return nil, ErrNoRecovery
 	}

@@ -32,7 +32,7 @@ func Renew(ctx context.Context, c Config) (*identity.Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	certs, err := ask(old.RenewTLS(), rq)
+	certs, err := c.ask(old.RenewTLS(), rq)
 	if errors.Is(err, ErrRefused) {
 		err = errNotKnown // there was no claim code that could be wrong
 	}

@@ -7,12 +7,22 @@ import (
 	"strings"
 
 	"edged/agent/enrol"
+	"edged/uplink"
 )
 
 // identityDir holds the appliance's key, certificate and the hub's CA.
 const identityDir = "identity"
 
 func (c *Config) identityDir() string { return filepath.Join(c.DataDir, identityDir) }
+
+// enrolment says how the hub is spoken to beside the lanes: by the way they take.
+func (c *Config) enrolment(hub, code string) enrol.Config {
+	e := enrol.Config{Hub: hub, Code: code, Dir: c.identityDir()}
+	if c.Uplink.Proxy != "" {
+		e.Dial = uplink.Through(c.Uplink.Proxy)
+	}
+	return e
+}
 
 // enrollCmd turns a claim code into this appliance's certificate (RFC 7030).
 type enrollCmd struct {
@@ -29,7 +39,7 @@ func (c *enrollCmd) Run(p *process) error {
 	if err := cfg.mustNotBeRetired(); err != nil {
 		return err
 	}
-	id, err := enrol.Enrol(p.ctx, enrol.Config{Hub: c.Hub, Code: c.Code, Dir: cfg.identityDir()})
+	id, err := enrol.Enrol(p.ctx, cfg.enrolment(c.Hub, c.Code))
 	if err != nil {
 		return err
 	}

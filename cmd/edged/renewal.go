@@ -21,7 +21,7 @@ func (s *sender) renewals(ctx context.Context) error {
 func (s *sender) renew(ctx context.Context) error {
 	var failed []error
 	for _, hub := range s.cfg.Uplink.Hubs {
-		id, err := enrol.Renew(ctx, enrol.Config{Hub: hub, Dir: s.cfg.identityDir()})
+		id, err := enrol.Renew(ctx, s.cfg.enrolment(hub, ""))
 		if err == nil {
 			s.hold(id)
 			return nil

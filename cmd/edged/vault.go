@@ -142,7 +142,7 @@ func (c *Config) wrapToHub(ctx context.Context, hubs []string, log *slog.Logger)
 	}
 	var failed []error
 	for _, hub := range hubs {
-		public, err := enrol.RecoveryKey(ctx, enrol.Config{Hub: hub, Dir: c.identityDir()})
+		public, err := enrol.RecoveryKey(ctx, c.enrolment(hub, ""))
 		if err == nil {
 			return c.wrapTo(public, log)
 		}
