@@ -12,16 +12,21 @@ import (
 type queue struct {
 	ready   [priorities]turns
 	delayed timeHeap
-	routine int           // routine objects since the last backfill
+	ahead   int64         // what routine was lent, less four times what backfill was; see lent
+	counted int64         // of these, what the last pop changed
 	wake    chan struct{} // closed and replaced when something became ready
 }
 
-// weight is how many routine objects leave for one back-filled, when both wait.
+// weight is how many bytes of routine leave for one back-filled, when both wait.
 const weight = 4
+
+// mostAhead bounds what a class may be owed: not more than many lanes hold at once.
+const mostAhead = 1 << 30
 
 type lease struct {
 	owner   string
 	expires time.Time // zero: never
+	counted int64     // of queue.ahead: taken back when the object comes back
 }
 
 func newQueue() queue { return queue{wake: make(chan struct{})} }
@@ -34,9 +39,9 @@ func (q *queue) push(e *entry) {
 	q.wake = make(chan struct{})
 }
 
-// pop returns the entry that leaves next, or nil. Urgent first, strictly;
-// between the others four to one; inside a class in turns between sources, and of
-// one source by sequence, never by clock. Nothing less urgent than worst is given.
+// pop returns the entry that leaves next, or nil. Urgent first, strictly; between the
+// others four to one by bytes; inside a class in turns between sources, and of one
+// source by sequence, never by clock. Nothing less urgent than worst is given.
 func (q *queue) pop(worst Priority) *entry {
 	for {
 		class := q.class(worst)
@@ -47,14 +52,31 @@ func (q *queue) pop(worst Priority) *entry {
 		if e == nil {
 			continue // all that waited has moved on
 		}
-		switch class {
-		case Routine:
-			q.routine++
-		case Backfill:
-			q.routine = 0
-		}
+		q.lent(e)
 		return e
 	}
+}
+
+// lent notes what a class got. What one is owed counts while both wait only: after one
+// was alone the other has its next turn soon, and nobody has saved anything up.
+func (q *queue) lent(e *entry) {
+	before := q.ahead
+	routine, backfill := len(q.ready[Routine].busy) > 0, len(q.ready[Backfill].busy) > 0
+	switch e.priority {
+	case Routine:
+		most := int64(weight * objectPrice)
+		if backfill {
+			most = mostAhead
+		}
+		q.ahead = min(q.ahead+e.price(), most)
+	case Backfill:
+		least := int64(0)
+		if routine {
+			least = -weight * mostAhead
+		}
+		q.ahead = max(q.ahead-weight*e.price(), least)
+	}
+	q.counted = q.ahead - before
 }
 
 func (q *queue) class(worst Priority) Priority {
@@ -63,7 +85,7 @@ func (q *queue) class(worst Priority) Priority {
 	switch {
 	case len(q.ready[Urgent].busy) > 0:
 		return Urgent
-	case routine && backfill && q.routine >= weight:
+	case routine && backfill && q.ahead >= weight*objectPrice:
 		return Backfill
 	case routine:
 		return Routine
@@ -132,7 +154,7 @@ func (s *Spool) tryLease(owner string, worst Priority) (Object, chan struct{}, t
 		s.mu.Unlock()
 		return Object{}, wake, wait, nil
 	}
-	s.change(e, func() { e.lease = &lease{owner: owner, expires: s.leaseEnd(now)} })
+	s.change(e, func() { e.lease = &lease{owner: owner, expires: s.leaseEnd(now), counted: s.queue.counted} })
 	o := e.object()
 	s.mu.Unlock()
 	o.Meta = s.meta(o.Seq)
@@ -233,6 +255,7 @@ func (s *Spool) Renew(id ID) error {
 // others of its modality (P6). Without one it goes back to the same place at once,
 // and the line may have been busy with it. Guarded by mu.
 func (s *Spool) giveBack(e *entry, delay time.Duration) {
+	s.queue.ahead -= e.lease.counted
 	if delay > 0 {
 		s.queue.ready[e.priority].refund(e)
 		e.queued = true // keeps change from making it ready at once
