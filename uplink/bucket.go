@@ -31,7 +31,8 @@ type bucket struct {
 	window  window100
 	total   int64 // bytes let out
 	waiting [wire.Classes][]*taker
-	ahead   float64 // bytes that routine got, less four times what backfill got; see next
+	ahead   float64           // bytes that routine got, less four times what backfill got; see due
+	sending [wire.Classes]int // lanes that have something of a class to send
 	timer   *time.Timer
 	trace   func(at time.Time, cost int64) // of tests
 }
@@ -191,10 +192,57 @@ func (b *bucket) next() (class uint8, ok bool) {
 	switch {
 	case len(b.waiting[wire.Urgent]) > 0:
 		return wire.Urgent, true
-	case backfill && (!routine || b.ahead > 0):
+	case routine && backfill:
+		return b.behind(), true
+	case backfill:
 		return wire.Backfill, true
 	}
 	return wire.Routine, routine
+}
+
+// due is the class that goes next on a lane that has both, whatever the other
+// lanes have to send.
+func (b *bucket) due() uint8 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.behind()
+}
+
+// behind is the class that had less than its share. mu is held.
+func (b *bucket) behind() uint8 {
+	if b.ahead > 0 {
+		return wire.Backfill
+	}
+	return wire.Routine
+}
+
+// sends notes that one lane more, or less, has something of a class to send.
+func (b *bucket) sends(class uint8, by int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sending[class] += by
+}
+
+// account notes what a class got. Who was alone for long is owed no more than one
+// turn. While both have something to send each lane may have a turn under way before
+// it is known whose the next one is; more than that is never owed.
+func (b *bucket) account(class uint8, cost int64) {
+	both := b.wants(wire.Routine) && b.wants(wire.Backfill)
+	most := float64(chunk(b.rate))
+	if both {
+		most *= float64(max(1, b.sending[wire.Routine]+b.sending[wire.Backfill]))
+	}
+	switch class {
+	case wire.Routine:
+		b.ahead = min(b.ahead+float64(cost), most)
+	case wire.Backfill:
+		b.ahead = max(b.ahead-share*float64(cost), -share*most)
+	}
+}
+
+// wants reports whether anybody has something of a class to send.
+func (b *bucket) wants(class uint8) bool {
+	return b.sending[class]+len(b.waiting[class]) > 0
 }
 
 // wait is how long cost has to wait; 0 when it may go.
@@ -222,13 +270,7 @@ func (b *bucket) spend(now time.Time, class uint8, cost int64) {
 	if b.rate > 0 {
 		b.tokens -= float64(cost)
 	}
-	one := float64(chunk(b.rate)) // who was alone for long is owed no more than one turn
-	switch class {
-	case wire.Routine:
-		b.ahead = min(b.ahead+float64(cost), one)
-	case wire.Backfill:
-		b.ahead = max(b.ahead-share*float64(cost), -share*one)
-	}
+	b.account(class, cost)
 	b.window.add(now.Sub(b.began), cost)
 	b.total += cost
 	if b.trace != nil {

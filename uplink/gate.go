@@ -7,25 +7,27 @@ import (
 	"edged/uplink/wire"
 )
 
-// share is how many chunks of routine objects go for one of backfill while
-// both wait.
+// share is how many bytes of routine objects go for one of backfill while both
+// have something to send.
 const share = 4
 
-// gate gives the line to routine or backfill, chunk by chunk. Who holds it keeps
-// it as long as there is something to send, and asks yield before each chunk: who
-// gave it up after each chunk would lose the next turn to a class that waits.
+// gate gives a lane to routine or backfill, chunk by chunk, as the account of the
+// bucket says: it counts bytes, of all lanes together. Who holds it keeps it as long
+// as there is something to send, and asks yield before each chunk: who gave it up
+// after each chunk would lose the next turn to a class that waits.
 type gate struct {
+	line    *bucket
 	mu      sync.Mutex // guards what follows
 	busy    bool
 	waiting [wire.Classes]chan struct{} // at most one sender of each class
-	routine int                         // chunks since the last of backfill
 }
 
 // enter waits for the line. Each class has one caller.
 func (g *gate) enter(ctx context.Context, class uint8) error {
+	g.line.sends(class, 1)
 	g.mu.Lock()
 	if !g.busy {
-		g.pass(class)
+		g.busy = true
 		g.mu.Unlock()
 		return nil
 	}
@@ -39,11 +41,11 @@ func (g *gate) yield(ctx context.Context, class uint8) error {
 	if err := ctx.Err(); err != nil {
 		g.free()
 		g.mu.Unlock()
+		g.line.sends(class, -1)
 		return err
 	}
 	other := wire.Routine + wire.Backfill - class
-	if g.waiting[other] == nil || class == wire.Routine && g.routine < share {
-		g.pass(class)
+	if g.waiting[other] == nil || g.line.due() == class {
 		g.mu.Unlock()
 		return nil
 	}
@@ -52,7 +54,8 @@ func (g *gate) yield(ctx context.Context, class uint8) error {
 }
 
 // leave gives the line up.
-func (g *gate) leave() {
+func (g *gate) leave(class uint8) {
+	g.line.sends(class, -1)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.free()
@@ -68,6 +71,7 @@ func (g *gate) wait(ctx context.Context, class uint8) error {
 		return nil
 	case <-ctx.Done():
 	}
+	g.line.sends(class, -1)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.waiting[class] == turn {
@@ -92,15 +96,5 @@ func (g *gate) free() {
 func (g *gate) handTo(class uint8) {
 	close(g.waiting[class])
 	g.waiting[class] = nil
-	g.pass(class)
-}
-
-// pass counts a chunk of class. g.mu is held.
-func (g *gate) pass(class uint8) {
 	g.busy = true
-	if class == wire.Backfill {
-		g.routine = 0
-	} else {
-		g.routine++
-	}
 }

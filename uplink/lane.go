@@ -130,7 +130,7 @@ func newLane(u *Uplink, addr string, conn carrier) *lane {
 		room:     make(chan struct{}, 1),
 		write:    make(chan struct{}, 1),
 		news:     make(chan wire.Frame, pagesBehind),
-		bulkGate: &gate{},
+		bulkGate: &gate{line: u.shape.all},
 	}
 	l.carried = u.counter(conn.Name())
 	for i := range l.wake {

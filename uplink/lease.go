@@ -48,12 +48,25 @@ func (l *lane) worst() (worst uint8, ok bool) {
 	switch {
 	case l.parked != nil || !l.urgent.fits(limits{l.maxObjects, l.maxBytes}):
 		return 0, false
-	case l.bulk.fits(l.limits) && !time.Now().Before(l.quiet):
+	case time.Now().Before(l.quiet):
+		return wire.Urgent, true
+	case l.bulk.fits(l.limits) || l.routine.fits(l.limits) && l.backfill().fits(l.limits.fifth()):
 		return wire.Backfill, true
-	case l.routine.fits(l.limits) && !time.Now().Before(l.quiet):
+	case l.routine.fits(l.limits):
 		return wire.Routine, true
 	}
 	return wire.Urgent, true
+}
+
+// backfill is the window of what is back-filled. A fifth of the bytes is always open
+// to it: with less in flight than its share of the line it would not have its share.
+// l.mu is held.
+func (l *lane) backfill() window {
+	return window{l.bulk.objects - l.routine.objects, l.bulk.bytes - l.routine.bytes}
+}
+
+func (l limits) fifth() limits {
+	return limits{l.objects, max(1, l.bytes/(share+1))}
 }
 
 // lease1 borrows one object; nil, nil when what may be leased changed meanwhile.

@@ -58,33 +58,41 @@ func TestThePauseGrowsIsBoundedAndIsNotTheSameForAll(t *testing.T) {
 	}
 }
 
-// TestRoutineAndBackfillShareFourToOne while both have chunks to send.
+// TestRoutineAndBackfillShareFourToOne in bytes while both have chunks to send,
+// whatever the sizes of these.
 func TestRoutineAndBackfillShareFourToOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := &gate{}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		var sent [wire.Classes]int
-		run := func(class uint8) {
-			for err := g.enter(ctx, class); err == nil; err = g.yield(ctx, class) {
-				sent[class]++ // one at a time: the gate is the lock
-				time.Sleep(time.Second)
+	for _, size := range [][wire.Classes]int{{0, 1000, 1000}, {0, 30 << 10, 256 << 10}, {0, 256 << 10, 30 << 10}, {0, 1000, 256 << 10}} {
+		synctest.Test(t, func(t *testing.T) {
+			line := newBucket(Shape{})
+			g := &gate{line: line}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			var sent [wire.Classes]int
+			run := func(class uint8) {
+				for err := g.enter(ctx, class); err == nil; err = g.yield(ctx, class) {
+					n, _ := line.take(ctx, take{class: class, want: size[class], overhead: 1})
+					sent[class] += n + frameHead // one at a time: the gate is the lock
+					time.Sleep(10 * time.Millisecond)
+				}
 			}
-		}
-		done := make(chan struct{}, 2)
-		for _, class := range []uint8{wire.Routine, wire.Backfill} {
-			go func() { run(class); done <- struct{}{} }()
-		}
-		<-done
-		<-done
-		if ratio := float64(sent[wire.Routine]) / float64(sent[wire.Backfill]); math.Abs(ratio-4) > 0.1 {
-			t.Errorf("sent %v, ratio %.2f", sent, ratio)
-		}
-	})
+			done := make(chan struct{}, 2)
+			for _, class := range []uint8{wire.Routine, wire.Backfill} {
+				go func() { run(class); done <- struct{}{} }()
+			}
+			<-done
+			<-done
+			if ratio := float64(sent[wire.Routine]) / float64(sent[wire.Backfill]); math.Abs(ratio-4) > 0.1 {
+				t.Errorf("chunks of %v: sent %v, ratio %.2f", size, sent, ratio)
+			}
+			if line.sending != [wire.Classes]int{} {
+				t.Errorf("%v still send", line.sending)
+			}
+		})
+	}
 }
 
 func TestBackfillAloneHasTheWholeLine(t *testing.T) {
-	g := &gate{}
+	g := &gate{line: newBucket(Shape{})}
 	if err := g.enter(t.Context(), wire.Backfill); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +101,7 @@ func TestBackfillAloneHasTheWholeLine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	g.leave()
+	g.leave(wire.Backfill)
 	if err := g.enter(t.Context(), wire.Routine); err != nil {
 		t.Fatal(err)
 	}

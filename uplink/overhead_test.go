@@ -41,7 +41,7 @@ func TestTheCapCountsTheHeadersThatAreThere(t *testing.T) {
 		"QUIC, not known":        {nowhere{}, 1.0430},
 	} {
 		u := &Uplink{shape: newShape(Shape{})}
-		s := &sender{lane: &lane{u: u, conn: c.conn, bulkGate: &gate{}}, class: wire.Urgent}
+		s := &sender{lane: &lane{u: u, conn: c.conn, bulkGate: &gate{line: u.shape.all}}, class: wire.Urgent}
 		total := 0
 		for total < 1<<20 {
 			n, err := s.admit(t.Context(), 64<<10)

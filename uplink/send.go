@@ -130,7 +130,7 @@ func (s *sender) turn(ctx context.Context) (err error) {
 // leave gives the line up while there is nothing to send.
 func (s *sender) leave() {
 	if s.holds {
-		s.bulkGate.leave()
+		s.bulkGate.leave(s.class)
 		s.holds = false
 	}
 }
