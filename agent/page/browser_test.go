@@ -155,7 +155,7 @@ type remote struct {
 func drive(t *testing.T, browser string) *remote {
 	t.Helper()
 	// Not t.Context(): that ends before Cleanup, which lets the browser close in order.
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	t.Cleanup(cancel)
 	itsIn, ourOut := pipe(t)
 	ourIn, itsOut := pipe(t)

@@ -118,7 +118,7 @@ func (d *door) ask(method, path, user, password, body string, cert *tls.Certific
 	if cert != nil {
 		t.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
-	client := http.Client{Transport: &http.Transport{TLSClientConfig: t, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: t, DisableKeepAlives: true}, Timeout: time.Minute}
 	rq, err := http.NewRequestWithContext(context.Background(), method, d.url+path, strings.NewReader(body))
 	if err != nil {
 		d.Fatal(err)

@@ -32,7 +32,7 @@ func TestOneHasTheLock(t *testing.T) {
 		t.Error("it is still open")
 	}
 	first.Close()
-	if err := Lock(open(), 20*time.Millisecond); err != nil {
+	if err := Lock(open(), time.Minute); err != nil {
 		t.Fatalf("when the first has let go: %v", err)
 	}
 }

@@ -50,7 +50,7 @@ func (h *region) hubKeys() string {
 // enrol gives the appliance its certificate.
 func (h *region) enrol(ctx context.Context, a *appliance) error {
 	var code []string
-	err := await(ctx, 30*time.Second, "the hub to give a claim code", func() bool {
+	err := await(ctx, 2*time.Minute, "the hub to give a claim code", func() bool {
 		out, err := exec.CommandContext(ctx, filepath.Join(h.bin, "hubd"), "code", "new", "--facility", "POWERCUT", "-c", h.config).Output()
 		code = strings.Fields(string(out))
 		return err == nil && len(code) > 0
@@ -59,7 +59,7 @@ func (h *region) enrol(ctx context.Context, a *appliance) error {
 		return fmt.Errorf("%w; hubd said: %.1000s", err, h.said())
 	}
 	var said []byte
-	err = await(ctx, 30*time.Second, "the hub to enrol", func() bool {
+	err = await(ctx, 2*time.Minute, "the hub to enrol", func() bool {
 		var err error
 		said, err = exec.CommandContext(ctx, filepath.Join(h.bin, "edged"), "enroll", "-c", a.config, "--hub", h.address, "--code", code[0]).CombinedOutput()
 		return err == nil
@@ -77,7 +77,7 @@ func (h *region) takeAll(ctx context.Context, disk string, n int) error {
 	if err != nil {
 		return err
 	}
-	return await(ctx, 20*time.Second, "everything to be forgotten", func() bool {
+	return await(ctx, 2*time.Minute, "everything to be forgotten", func() bool {
 		return count(filepath.Join(spoolDir(disk), "objects", "*", "*.obj")) == 0
 	})
 }

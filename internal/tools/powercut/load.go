@@ -195,7 +195,7 @@ func peak(pid int) (int64, error) {
 
 // ready waits until edged takes an association.
 func (a *appliance) ready(ctx context.Context) error {
-	return await(ctx, 20*time.Second, "edged to be ready", func() bool {
+	return await(ctx, 2*time.Minute, "edged to be ready", func() bool {
 		c, err := dimse.Dial(ctx, dimse.ClientConfig{Address: a.dicom, Called: "EDGED", Calling: "POWERCUT",
 			ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName})
 		if err != nil {

@@ -182,7 +182,7 @@ func TestRelayDropsUDPWhenTold(t *testing.T) {
 	}
 	defer c.Close()
 	passed := func() int64 { c.Write([]byte("x")); now, _ := r.tell(relayAsk); return now[0].Packets }
-	if err := lab.Await(t.Context(), 10*time.Second, "a packet", func() bool { return passed() > 0 }); err != nil {
+	if err := lab.Await(t.Context(), time.Minute, "a packet", func() bool { return passed() > 0 }); err != nil {
 		t.Error(err)
 	}
 	before, err := r.tell(relayBlock)
@@ -190,7 +190,7 @@ func TestRelayDropsUDPWhenTold(t *testing.T) {
 		t.Error(err)
 	}
 	var after traffic
-	lab.Await(t.Context(), 10*time.Second, "a blocked packet", func() bool { passed(); after, _ = r.tell(relayAsk); return after[0].Blocked > before[0].Blocked })
+	lab.Await(t.Context(), time.Minute, "a blocked packet", func() bool { passed(); after, _ = r.tell(relayAsk); return after[0].Blocked > before[0].Blocked })
 	if after[0].Packets != before[0].Packets || after[0].Blocked == before[0].Blocked {
 		t.Errorf("UDP passes: %+v, then %+v", before[0], after[0])
 	}
