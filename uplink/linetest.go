@@ -52,6 +52,14 @@ var (
 	errNoEcho  = errors.New("the hub does not answer probes: it is older than this appliance")
 )
 
+// PausedError refuses a line test: it would send.
+type PausedError struct{ Until time.Time }
+
+// Error implements error.
+func (e *PausedError) Error() string {
+	return "sending is paused until " + e.Until.UTC().Format("2006-01-02 15:04 MST") + ": the test would send"
+}
+
 // TestLine measures the line to the node in use, else to the first that answers:
 // about 10 s of padding within the cap, on connections of its own, beside the
 // objects. There is one test at a time, and none while sending is paused. What a
@@ -66,7 +74,7 @@ func (u *Uplink) TestLine(ctx context.Context) (LineTest, error) {
 	defer u.testing.Store(false)
 	capBits, _, paused, before := u.shape.all.inForce()
 	if !paused.IsZero() {
-		return LineTest{}, fmt.Errorf("sending is paused until %s: the test would send", paused.Format("15:04"))
+		return LineTest{}, &PausedError{paused}
 	}
 	began := time.Now()
 	t := u.testNodes(ctx, began.Add(testFor))

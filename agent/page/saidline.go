@@ -45,6 +45,15 @@ func SayLine(s status.Status, now time.Time, lang string) (out []Fact) {
 	return out
 }
 
+// Until says a time that is to come, in the zone of now: "until 18:00".
+func Until(t, now time.Time, lang string) string {
+	w := catalogues[lang]
+	if w == nil {
+		w = catalogues["en"]
+	}
+	return facts{Now: now}.until(t, w)
+}
+
 // SayTest puts a line test into words, a line each.
 func SayTest(t status.LineTest, lang string) (out []string) {
 	w := catalogues[lang]

@@ -180,11 +180,14 @@ func (u *Uplink) shape(zone *time.Location) uplink.Shape {
 	return s
 }
 
-// shape is the caps in the facility's time.
-func (c *Config) shape() uplink.Shape {
+// zone is the facility's.
+func (c *Config) zone() *time.Location {
 	zone, err := time.LoadLocation(c.Facility.TimeZone)
 	if err != nil { // validated
-		zone = time.UTC
+		return time.UTC
 	}
-	return c.Uplink.shape(zone)
+	return zone
 }
+
+// shape is the caps in the facility's time.
+func (c *Config) shape() uplink.Shape { return c.Uplink.shape(c.zone()) }

@@ -35,6 +35,7 @@ func (c *lineTestCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	result.At = result.At.In(cfg.zone())
 	if c.JSON {
 		out := json.NewEncoder(p.stdout)
 		out.SetIndent("", "  ")
@@ -73,7 +74,8 @@ func (l *lineTests) last() *status.LineTest {
 	return l.done
 }
 
-// do runs one. That it cannot be done is a result as well, and shown.
+// do runs one. That nothing came through is a result as well, and shown; a refusal,
+// for which nothing was measured, is for who asked, and leaves the last result.
 func (l *lineTests) do(ctx context.Context) (status.LineTest, error) {
 	if !l.begin() {
 		return status.LineTest{}, refusef("the line is being tested already: wait some seconds")
@@ -90,6 +92,10 @@ func (l *lineTests) do(ctx context.Context) (status.LineTest, error) {
 	}
 	if ctx.Err() != nil {
 		return t, ctx.Err() // whoever asked went away: that says nothing of the line
+	}
+	var refused refusedError
+	if errors.As(err, &refused) {
+		return status.LineTest{}, err
 	}
 	l.done = &t
 	return t, nil

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"edged/agent/page"
 	"edged/agent/status"
 	"edged/uplink"
+	"edged/uplink/uplinktest"
 )
 
 // One test at a time; the last is remembered, also one that failed, and one that
@@ -49,6 +51,32 @@ func TestLineTestsAreOneAtATimeAndRemembered(t *testing.T) {
 	ok(t, <-done)
 	if got := l.last(); got.Error != "no route to host" {
 		t.Errorf("a test that failed: %+v", got)
+	}
+	go test(t.Context())
+	<-begun
+	go_ <- refusef("sending is paused")
+	if err := <-done; !errors.As(err, &refused) || l.last().Error != "no route to host" {
+		t.Errorf("a test that was refused: %v, remembered %+v", err, l.last())
+	}
+}
+
+// A line test is refused while sending is paused, and says until when by the clock of
+// the facility, whatever the process takes for local time.
+func TestARefusedLineTestSpeaksTheFacilitysTime(t *testing.T) {
+	ca, source := uplinktest.NewCA(t), uplinktest.NewSource()
+	link, err := uplink.New(uplink.Config{Hubs: []string{"127.0.0.1:1"}, TLS: ca.Appliance("one"), Source: source, Keeper: source, BootID: []byte("b"), DataDirID: []byte("d")})
+	ok(t, err)
+	s := &sender{cfg: &Config{Facility: Facility{TimeZone: "Asia/Kathmandu"}, Uplink: Uplink{Hubs: []string{"127.0.0.1:1"}}}, link: link}
+	until := time.Now().Add(3 * time.Hour)
+	link.Pause(until)
+	_, err = s.testLine(t.Context())
+	var refused refusedError
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), until.In(s.cfg.zone()).Format("15:04")) {
+		t.Errorf("got %v, want %s in it", err, until.In(s.cfg.zone()).Format("15:04"))
+	}
+	s.cfg.Uplink.Hubs = nil
+	if _, err := s.testLine(t.Context()); !errors.As(err, &refused) {
+		t.Errorf("without a hub: %v", err)
 	}
 }
 

@@ -3,27 +3,32 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"time"
 
+	"edged/agent/page"
 	"edged/agent/status"
 	"edged/uplink"
 )
 
 // testLine measures the line to the hub. Where no carrier found a way, that is the
-// error, beside what is known.
+// error, beside what is known; a refusal is that nothing was measured.
 func (s *sender) testLine(ctx context.Context) (status.LineTest, error) {
 	s.mu.Lock()
 	link, why := s.link, s.why
 	s.mu.Unlock()
 	switch {
 	case len(s.cfg.Uplink.Hubs) == 0:
-		return status.LineTest{}, errors.New("no hub is configured: there is no line to test")
+		return status.LineTest{}, refusef("no hub is configured: there is no line to test")
 	case link == nil:
-		return status.LineTest{}, fmt.Errorf("the line cannot be tested yet: %s", why)
+		return status.LineTest{}, refusef("the line cannot be tested yet: %s", why)
 	}
 	t, err := link.TestLine(ctx)
-	if err != nil {
-		return status.LineTest{}, err
+	var paused *uplink.PausedError
+	switch {
+	case errors.As(err, &paused):
+		return status.LineTest{}, refusef("sending is paused %s: the test would send; `edged resume` ends that", page.Until(paused.Until, time.Now().In(s.cfg.zone()), "en"))
+	case err != nil:
+		return status.LineTest{}, refusef("%w", err)
 	}
 	shown := shownTest(t)
 	if shown.Transport == status.NoTransport {
