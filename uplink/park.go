@@ -94,8 +94,12 @@ type resized struct {
 	sent int64
 }
 
+// reserve is what a lane should have unsent at any time, in what it carries
+// meanwhile: receipts come in the hub's groups, and who looks does so ten times a second.
+const reserve = 150 * time.Millisecond
+
 // resize fits the window to what the lane carries: twice as large when the line
-// waits for it, half when more than a second's worth lies in it unsent.
+// waits for it or soon might, half when more than a second's worth lies in it unsent.
 func (l *lane) resize() {
 	if c, ok := l.conn.(*tcpCarrier); ok {
 		c.keep()
@@ -108,13 +112,13 @@ func (l *lane) resize() {
 		return
 	}
 	l.resized = resized{now, sentBytes}
-	unsent := l.unsent()
+	unsent, rate := float64(l.unsent()), float64(moved)/elapsed.Seconds()
 	switch {
-	case (!l.bulk.fits(l.limits) || !l.routine.fits(l.limits)) && unsent == 0:
+	case (!l.bulk.fits(l.limits) || !l.routine.fits(l.limits)) && unsent <= rate*reserve.Seconds():
 		l.limits = limits{min(2*l.limits.objects, l.maxObjects), min(2*l.limits.bytes, l.maxBytes)}
 		poke(l.room)
 		l.wider()
-	case moved > 0 && float64(unsent) > float64(moved)/elapsed.Seconds():
+	case moved > 0 && unsent > rate:
 		l.limits = limits{max(l.limits.objects/2, min(l.maxObjects, leastObjects)), max(l.limits.bytes/2, min(l.maxBytes, leastBytes))}
 	}
 }
