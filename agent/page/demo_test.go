@@ -180,7 +180,7 @@ func scenes() map[string]*demo {
 	unenrolled.status.Uplink = status.Uplink{Transport: status.NoTransport, Hub: "hub.example:8443", BacklogObjects: 5, BacklogBytes: 2_600_000}
 	unenrolled.status.Warnings = []status.Warning{status.NotEnrolled}
 
-	all["outage"] = afterAnOutage()
+	all["outage"], all["six"] = afterAnOutage(), sixAtOnce()
 
 	empty := scene("empty", status.OK, status.Reason{Code: status.Shadow})
 	empty.studies, empty.devices = nil, nil

@@ -10,6 +10,7 @@ import (
 
 // movingView is a study of which something is still to be sent.
 type movingView struct {
+	key          string
 	Time         string // when it began to arrive
 	What, Device string
 	Sent, Total  int64 // for the bar
@@ -81,12 +82,30 @@ func soonest(s status.Study) time.Time {
 
 func (f facts) moving(s status.Study, names map[string]string, w *words) movingView {
 	p := s.Progress
-	v := movingView{Time: f.moment(w, s.FirstReceived), What: modalityOf(s.Modality, w), Device: status.Shown(cmp.Or(names[s.Device], s.Device)),
+	v := movingView{key: s.Key, Time: f.moment(w, s.FirstReceived), What: modalityOf(s.Modality, w), Device: status.Shown(cmp.Or(names[s.Device], s.Device)),
 		Sent: p.SentBytes, Total: max(p.TotalBytes, p.SentBytes, 1), Bytes: w.Say("moving.bytes", "n", w.bytes(p.SentBytes), "total", w.bytes(p.TotalBytes)), Left: f.leftOf(s, w)}
 	if p.RateBitsPerSecond > 0 {
 		v.Rate = w.rate(p.RateBitsPerSecond)
 	}
 	return v
+}
+
+// goingOf says of a study that is not shown among those on their way, as there is no
+// room or no line, how much of it has left and how fast, and how long it will take; ""
+// when nothing has left.
+func (f facts) goingOf(s status.Study, w *words) (going, left string) {
+	p := s.Progress
+	if p == nil || p.SentBytes == 0 && p.RateBitsPerSecond == 0 {
+		return "", ""
+	}
+	v := f.moving(s, nil, w)
+	switch {
+	case !f.Status.Uplink.Connected:
+		return v.Bytes, ""
+	case v.Rate == "":
+		return v.Bytes, v.Left
+	}
+	return v.Bytes + " · " + v.Rate, v.Left
 }
 
 // leftOf promises a time only where somebody can know one.

@@ -66,3 +66,45 @@ func TestAStudyIsOnItsWayOnce(t *testing.T) {
 		t.Errorf("%d are on their way, %q", len(list), more)
 	}
 }
+
+// sixAtOnce are more studies on their way than are listed as such.
+func sixAtOnce() *demo {
+	d := ordinary()
+	for i := range d.studies[:6] {
+		s := study("CT", "CT1", 100, 400e6, time.Duration(5+i)*time.Minute, status.Hops{Received: 60, Sending: 10, AtHub: 30})
+		s.Complete = true
+		d.studies[i] = moving(s, 120e6+float64(i)*1e6, 16e6, time.Duration(2+i)*time.Minute)
+	}
+	d.status.Uplink.BacklogStudies = 6
+	return d
+}
+
+// Of each study on its way the page has bytes, rate and end, once: above, or in its
+// row where there is no room above; without a line, how much of it had left.
+func TestOfEachStudyOnItsWayThePageSaysHowFarItIs(t *testing.T) {
+	d := sixAtOnce()
+	for lang, want := range map[string][2]string{
+		"it": {"124 MB di 400 MB · 16 Mbit/s</p> <p>ancora circa 6 minuti", "125 MB di 400 MB · 16 Mbit/s</p> <p>ancora circa 7 minuti"},
+		"en": {"124 MB of 400 MB · 16 Mbit/s</p> <p>about 6 minutes left", "125 MB of 400 MB · 16 Mbit/s</p> <p>about 7 minutes left"},
+		"de": {"124 MB von 400 MB · 16 Mbit/s</p> <p>noch etwa 6 Minuten", "125 MB von 400 MB · 16 Mbit/s</p> <p>noch etwa 7 Minuten"},
+	} {
+		page := strings.Join(strings.Fields(strings.ReplaceAll(text(t, ask(t, d, "/?lang="+lang)), "\u00a0", " ")), " ")
+		for _, row := range want {
+			if !strings.Contains(page, row) {
+				t.Errorf("%s: no %q", lang, row)
+			}
+		}
+		above, _, _ := strings.Cut(want[0], " · ")
+		if above = strings.Replace(above, "124", "121", 1); strings.Count(page, above+"</p>") != 1 || strings.Contains(page, above+" ·") {
+			t.Errorf("%s: %q is not there once, above", lang, above)
+		}
+	}
+	down := scenes()["stopped"]
+	if page := strings.ReplaceAll(text(t, ask(t, down, "/?lang=en")), "\u00a0", " "); !strings.Contains(page, ">331 MB of 442 MB</p>") || strings.Contains(page, "seconds left") {
+		t.Error("without a line the page does not say how much had left, or says when it ends")
+	}
+	d.studies[5].Progress.RateBitsPerSecond, d.studies[5].Progress.EndsAt = 0, time.Time{}
+	if row := studiesOf(facts{Now: morning, Status: d.status, Studies: d.studies}, nil, catalogues["en"])[5]; row.Left != "about to leave" || strings.Contains(row.Going, "bit/s") {
+		t.Errorf("one that stands still: %+v", row)
+	}
+}

@@ -2,6 +2,7 @@ package page
 
 import (
 	"cmp"
+	"slices"
 
 	"edged/agent/status"
 )
@@ -16,6 +17,8 @@ type studyView struct {
 	State  status.Hop
 	Says   string // the state in words
 	When   string // since when, or how far
+	Going  string // bytes and rate of what is on its way; "" where the list above has them
+	Left   string // and how long, or why nobody knows
 	Steps  []stepView
 	Test   bool
 }
@@ -38,11 +41,16 @@ var way = []struct {
 	{status.Archived, "step.archived"},
 }
 
-func studiesOf(f facts, w *words) []studyView {
+// studiesOf lists the latest; above are those that are shown as on their way.
+func studiesOf(f facts, above []movingView, w *words) []studyView {
 	names := deviceNames(f.Devices)
 	out := make([]studyView, 0, shownStudies)
 	for _, s := range f.Studies[:min(shownStudies, len(f.Studies))] {
-		out = append(out, studyOf(s, names, f, w))
+		v := studyOf(s, names, f, w)
+		if !s.Test && !slices.ContainsFunc(above, func(m movingView) bool { return m.key == s.Key }) {
+			v.Going, v.Left = f.goingOf(s, w)
+		}
+		out = append(out, v)
 	}
 	return out
 }

@@ -63,7 +63,6 @@ func build(f facts, w *words) view {
 		Updated:  w.Say("page.updated", "time", f.Now.Format("15:04:05")),
 		Hero:     heroOf(f, w),
 		Counters: countersOf(f.Status.Counters, w),
-		Studies:  studiesOf(f, w),
 		Line:     lineOf(f, w),
 		Warnings: warningsOf(f.Status, w),
 		Langs:    langsOf(w),
@@ -75,6 +74,7 @@ func build(f facts, w *words) view {
 	}
 	v.Devices, v.More = devicesOf(f, w)
 	v.Moving, v.Waiting = movingOf(f, w)
+	v.Studies = studiesOf(f, v.Moving, w)
 	return v
 }
 
