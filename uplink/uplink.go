@@ -58,8 +58,8 @@ type Keeper interface {
 
 	// Archived: every required destination holds these. On one connection the
 	// receipt comes first; on another lane it may still be on its way. An object
-	// that no receipt was kept for is not archived by this: its ID is returned in an
-	// *EarlyError, and the hub says it again after a while. What is not known with
+	// that no receipt of the same ledger was kept for is not archived by this: its ID is
+	// returned in an *EarlyError, and the hub says it again after a while. What is not known with
 	// this ID and length changes nothing and is no error.
 	Archived(ctx context.Context, confirmations []Confirmation) error
 
@@ -82,6 +82,7 @@ type Ledger struct {
 type Receipt struct {
 	ID     dicom.ID
 	Length int64
+	Ledger string // ID of the one in which it is
 }
 
 // Confirmation names an object that is archived.
@@ -89,6 +90,7 @@ type Confirmation struct {
 	ID     dicom.ID
 	Length int64
 	At     time.Time // by the hub's clock, for people only
+	Ledger string    // ID of the one that says so
 }
 
 // Trouble is what a destination says about an object that it refuses.
