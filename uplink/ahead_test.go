@@ -191,20 +191,23 @@ func TestASlowObjectHoldsNobodyUp(t *testing.T) {
 	})
 }
 
-// However many objects hang, few readers do; and a lane that ends waits for none
-// of them, but Run does.
+// However many objects hang, few readers do, and what waits behind them goes back; a
+// lane that ends waits for none of them, but Run does.
 func TestADiskThatHangsHoldsFewReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
 		d, c := &disk{stuck: map[byte]chan struct{}{}}, &tape{}
 		var firsts []byte
-		for i := range byte(20) {
+		for i := range byte(40) {
 			firsts, d.stuck[i] = append(firsts, i), gate
 		}
 		l, stop := reading(t, d, c, objects(wire.Urgent, 10, firsts...)...)
 		time.Sleep(time.Minute)
-		if d.most.Load() != maxReaders || len(c.all()) != 0 {
+		if d.most.Load() != maxStuck+maxReaders || len(c.all()) != 0 {
 			t.Errorf("%d readers, %d puts", d.most.Load(), len(c.all()))
+		}
+		if n := d.left.Load(); n != int64(len(firsts)-maxReaders) {
+			t.Errorf("%d of %d were given back", n, len(firsts))
 		}
 		stop() // returns while they hang
 		close(gate)
@@ -215,7 +218,7 @@ func TestADiskThatHangsHoldsFewReaders(t *testing.T) {
 	})
 }
 
-// When the disk is well again the queue goes on.
+// When the disk is well again soon the queue goes on.
 func TestADiskThatIsWellAgainGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gate := make(chan struct{})
@@ -225,7 +228,7 @@ func TestADiskThatIsWellAgainGoesOn(t *testing.T) {
 			firsts, d.stuck[i] = append(firsts, i), gate
 		}
 		_, stop := reading(t, d, c, objects(wire.Routine, 10, firsts...)...)
-		time.Sleep(time.Minute)
+		time.Sleep(stuckRead - slowRead)
 		close(gate)
 		time.Sleep(2 * slowRead)
 		if len(c.all()) != len(firsts) {
@@ -273,5 +276,52 @@ func TestWhatIsNoLongerWantedIsReadNoFurther(t *testing.T) {
 			t.Errorf("%d puts, %d chunks read", len(numbers), d.bytes.Load()/wire.MaxBody)
 		}
 		stop()
+	})
+}
+
+// TestObjectsThatHangHoldUpOnlyThemselves: four files that the disk hangs with are as
+// many as a class of a lane has readers; what comes behind them goes all the same. They
+// are tried ever more rarely, one read at a time, and go when the disk answers.
+func TestObjectsThatHangHoldUpOnlyThemselves(t *testing.T) {
+	w := &wires{carries: map[string]func(int) float64{carrierQUIC: full(100e6, 100e6), carrierTCP: full(10e6, 10e6)}}
+	const hanging, healthy = maxReaders + 2, 200
+	s := newShelf()
+	var hang chan struct{}
+	var opened, hung atomic.Int64
+	s.open = func(o Object) {
+		if o.ID[7] <= hanging {
+			opened.Add(1)
+			hung.Add(1)
+			<-hang
+			hung.Add(-1)
+		}
+	}
+	onShelf(t, w, Config{Transport: carrierQUIC, LanesMax: 2}, s, func(u *Uplink) {
+		hang = make(chan struct{})
+		for range hanging {
+			s.add(wire.Routine, 64<<10)
+		}
+		var ids []dicom.ID
+		for range healthy {
+			ids = append(ids, s.add(wire.Routine, 64<<10))
+		}
+		time.Sleep(time.Minute)
+		for _, id := range ids {
+			if s.took(id) < 0 {
+				t.Fatalf("after a minute healthy objects wait behind those that hang: %d at the hub", u.Status().AtHub)
+			}
+		}
+		time.Sleep(time.Hour)
+		if n := hung.Load(); n > hanging || opened.Load() != n {
+			t.Errorf("%d reads of %d objects hang, of %d that were begun", n, hanging, opened.Load())
+		}
+		if s.back > hanging*30 {
+			t.Errorf("%d objects that hang were given back %d times in an hour", hanging, s.back)
+		}
+		close(hang)
+		time.Sleep(2 * longestRest)
+		if n := u.Status().AtHub; n != hanging+healthy {
+			t.Errorf("%d at the hub since the disk answers", n)
+		}
 	})
 }

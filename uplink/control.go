@@ -203,9 +203,8 @@ func (l *lane) trouble(ctx context.Context, t *wire.Trouble) error {
 				return err
 			}
 		case wire.ProblemOffer:
-			if f := l.flight(p.ID); f != nil {
-				l.u.c.Logger.Error("the hub refuses an offer", "object", p.ID, "words", p.Words)
-				l.giveBack(f, ErrRefused)
+			if err := l.refusal(p); err != nil {
+				return err
 			}
 		}
 	}
@@ -231,6 +230,22 @@ func (l *lane) mismatch(id wire.ID) error {
 	}
 	l.queue(f, checking)
 	return nil
+}
+
+// refusal ends an offer that the hub does not accept. It says so instead of an answer:
+// what it asked for it cannot refuse any more. The object is as good as before.
+func (l *lane) refusal(p wire.Problem) error {
+	l.mu.Lock()
+	f := l.flights[dicom.ID(p.ID)]
+	fits := f != nil && f.state == offered
+	l.mu.Unlock()
+	if !fits {
+		return l.lie("a refusal of %s, which waits for no answer", p.ID)
+	}
+	why, doubt := l.u.refused(l.addr, f.ID)
+	l.u.c.Logger.Error("the hub refuses an offer", "hub", l.addr, "object", p.ID, "words", p.Words, "times", why.Times, "rests", why.Rest)
+	l.giveBack(f, why)
+	return doubt
 }
 
 // The pause that the hub may ask for is bounded both ways.

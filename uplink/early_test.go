@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"edged/internal/dicom"
 	"edged/uplink/wire"
@@ -27,7 +28,7 @@ func sayReceipt(t *testing.T, l *lane, id dicom.ID) {
 
 func mute() (*scribe, *Uplink, func(ledger string) *lane) {
 	s := &scribe{endless: endless{wake: make(chan struct{}, 1)}}
-	u := &Uplink{c: Config{Source: s, Keeper: s, Logger: slog.New(slog.DiscardHandler)}, early: map[dicom.ID]earlyWord{}}
+	u := &Uplink{c: Config{Source: s, Keeper: s, Logger: slog.New(slog.DiscardHandler)}, early: map[dicom.ID]earlyWord{}, aside: map[string]time.Time{}}
 	return s, u, func(ledger string) *lane {
 		return &lane{u: u, ledger: Ledger{ID: ledger}, flights: map[dicom.ID]*flight{}, numbers: map[uint64]*flight{}, room: make(chan struct{}, 1), write: make(chan struct{}, 1)}
 	}

@@ -76,7 +76,7 @@ func (l *lane) atHub(ctx context.Context, frames []wire.Frame) error {
 	var receipts []Receipt
 	for _, f := range frames {
 		for _, r := range f.(*wire.Receipt).Receipts {
-			receipts = append(receipts, Receipt{ID: dicom.ID(r.ID), Length: r.Length, Ledger: l.ledger.ID})
+			receipts = append(receipts, Receipt{ID: dicom.ID(r.ID), Length: r.Length})
 		}
 	}
 	l.u.keeping.RLock()
@@ -91,7 +91,7 @@ func (l *lane) atHub(ctx context.Context, frames []wire.Frame) error {
 		return fmt.Errorf("keep confirmations: %w", err)
 	}
 	l.u.countAtHub(len(receipts))
-	l.u.forgive(receipts)
+	l.u.forgive(l.addr, receipts)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range receipts {
@@ -148,7 +148,7 @@ func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	seqs := map[uint64]dicom.ID{}
 	for _, f := range frames {
 		for _, c := range f.(*wire.Archived).Confirmations {
-			list = append(list, Confirmation{ID: dicom.ID(c.ID), Length: c.Length, At: time.UnixMilli(c.At), Ledger: l.ledger.ID})
+			list = append(list, Confirmation{ID: dicom.ID(c.ID), Length: c.Length, At: time.UnixMilli(c.At)})
 			seqs[c.Seq] = dicom.ID(c.ID)
 		}
 	}
@@ -268,48 +268,15 @@ func (l *lane) keepProblems(ctx context.Context, list []wire.Problem) error {
 	return l.u.c.Keeper.Trouble(ctx, troubles)
 }
 
-// maxMismatched bounds how many mismatched objects are remembered, and how many
-// that the hub has no room for.
-const maxMismatched = 1024
-
 // refusedAgain counts how often the hub had no room for an object before, up to
 // a number that still can be shifted by.
 func (u *Uplink) refusedAgain(id dicom.ID) (before uint8) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	before = u.tooBig[id]
-	if len(u.tooBig) >= maxMismatched {
+	if len(u.tooBig) >= maxComplaints {
 		clear(u.tooBig) // each is asked for earlier, no more
 	}
 	u.tooBig[id] = min(before+1, 16)
 	return before
-}
-
-// mismatch remembers a digest mismatch of an object whose copy here is good
-// and reports whether it was the second one.
-func (u *Uplink) mismatch(id dicom.ID) (second bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if _, second = u.mismatched[id]; second {
-		delete(u.mismatched, id)
-		return true
-	}
-	if len(u.mismatched) >= maxMismatched {
-		clear(u.mismatched) // each costs one more transfer, no more
-	}
-	u.mismatched[id] = struct{}{}
-	return false
-}
-
-// forgive forgets the mismatches and refusals of objects that arrived after all.
-func (u *Uplink) forgive(receipts []Receipt) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if len(u.mismatched)+len(u.tooBig) == 0 {
-		return
-	}
-	for _, r := range receipts {
-		delete(u.mismatched, r.ID)
-		delete(u.tooBig, r.ID)
-	}
 }

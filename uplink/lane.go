@@ -16,7 +16,7 @@ import (
 var (
 	errProtocol    = errors.New("the hub broke the protocol")
 	errNotBelieved = errors.New("the hub said what cannot be true: either it is broken or you are under attack")
-	errMismatch    = errors.New("an object arrived damaged twice though the copy here is good")
+	errMismatch    = errors.New("nothing can be left with this node of the hub")
 	errStalled     = errors.New("the hub owes an answer for too long")
 )
 

@@ -18,7 +18,6 @@ type node struct {
 	addr      string
 	failures  int
 	notBefore time.Time
-	aside     bool // not believed the last time
 }
 
 func newNodes(addrs []string, min, max time.Duration) *nodes {
@@ -52,7 +51,6 @@ func (ns *nodes) failed(n *node, now time.Time) {
 		bound = ns.max
 	}
 	n.failures++
-	n.aside = false
 	n.notBefore = now.Add(bound/4 + time.Duration(ns.random()*float64(bound-bound/4)))
 }
 
@@ -85,17 +83,7 @@ func (ns *nodes) spread(err error) time.Duration {
 }
 
 // worked forgets the failures of a node that said Welcome and stayed a while.
-func (n *node) worked() { n.failures, n.aside = 0, false }
+func (n *node) worked() { n.failures = 0 }
 
 // setAside leaves a node alone.
-func (n *node) setAside(until time.Time) { n.aside, n.notBefore = true, until }
-
-// asides lists the nodes that are left alone.
-func (ns *nodes) asides() (list []string) {
-	for _, n := range ns.list {
-		if n.aside {
-			list = append(list, n.addr)
-		}
-	}
-	return list
-}
+func (n *node) setAside(until time.Time) { n.notBefore = until }

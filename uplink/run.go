@@ -29,9 +29,14 @@ type Uplink struct {
 
 	mu         sync.Mutex // guards what follows
 	status     Status
-	lanes      []*lane               // the connected ones
-	mismatched map[dicom.ID]struct{} // objects with one digest mismatch behind them
-	tooBig     map[dicom.ID]uint8    // how often the hub had no room for an object
+	lanes      []*lane              // the connected ones
+	aside      map[string]time.Time // nodes left alone, and until when
+	left       map[string]time.Time // nodes left for another one, and how long that counts
+	mismatches complaints           // of objects that arrived damaged
+	refusals   complaints           // of offers
+	failures   complaints           // of the disk here
+	hanging    map[dicom.ID]*flight // reads that nobody waits for
+	tooBig     map[dicom.ID]uint8   // how often the hub had no room for an object
 	early      map[dicom.ID]earlyWord
 
 	testing atomic.Bool // a line test is under way
@@ -42,7 +47,8 @@ func New(c Config) (*Uplink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	u := &Uplink{c: c.withDefaults(), mismatched: map[dicom.ID]struct{}{}, tooBig: map[dicom.ID]uint8{}, early: map[dicom.ID]earlyWord{}}
+	u := &Uplink{c: c.withDefaults(), aside: map[string]time.Time{}, left: map[string]time.Time{}, hanging: map[dicom.ID]*flight{}, tooBig: map[dicom.ID]uint8{}, early: map[dicom.ID]earlyWord{},
+		mismatches: newComplaints(), refusals: newComplaints(), failures: newComplaints()}
 	u.shape = newShape(c.Shape)
 	u.status.Transport, u.status.Carriers = carrierNone, carriersOf(u.c.Transport)
 	return u, nil
@@ -62,6 +68,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if !sleep(ctx, pause) {
 			return nil
 		}
+		u.turnTo(n.addr)
 		began := time.Now()
 		err := newTeam(u, n.addr).run(ctx)
 		if ctx.Err() != nil {
@@ -77,17 +84,23 @@ func (u *Uplink) judge(ns *nodes, n *node, lasted time.Duration, err error) {
 	if lasted > u.c.RetryMax {
 		n.worked()
 	}
-	if errors.Is(err, errNotBelieved) || errors.Is(err, errMismatch) {
+	switch {
+	case errors.Is(err, errElsewhere):
+		ns.failed(n, now)
+		u.doubt(u.left, n.addr, now)
+		u.c.Logger.Error("hub node left for another one", "hub", n.addr, "error", err)
+	case errors.Is(err, errNotBelieved) || errors.Is(err, errMismatch):
+		u.doubt(u.aside, n.addr, now)
 		n.setAside(now.Add(u.c.AsideFor))
 		u.c.Logger.Error("hub node set aside", "hub", n.addr, "error", err)
-	} else {
+	default:
 		ns.failed(n, now)
 		if lasted > u.c.RetryMax {
 			ns.crowd(now, ns.spread(err))
 		}
 		u.c.Logger.Warn("uplink lost", "hub", n.addr, "error", err, "pause", n.wait(now))
 	}
-	u.lost(n.addr, err, ns.asides())
+	u.lost(err)
 }
 
 // connect makes one lane to addr and runs it to its end. welcomed is told when

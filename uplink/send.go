@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,6 +24,7 @@ type sender struct {
 func (l *lane) sendClass(ctx context.Context, class uint8) error {
 	s := &sender{lane: l, class: class, ahead: ahead{pieces: make(chan piece, 1)}}
 	defer s.leave()
+	defer s.abandon()
 	for {
 		p, err := s.wait(ctx)
 		if err == nil {
@@ -149,13 +151,23 @@ func (s *sender) mayPut(f *flight, last bool) bool {
 	return true
 }
 
-// unreadable ends a flight whose content cannot be read, here and at the hub.
+// unreadable ends a flight whose content cannot be read, here and at the hub: what
+// that has of it is of no use if the copy is damaged, and kept if it is not.
 func (s *sender) unreadable(ctx context.Context, f *flight, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	s.u.c.Logger.Error("object cannot be read, not sent", "object", f.ID, "error", err)
-	s.later(&wire.Trouble{Problems: []wire.Problem{{ID: wire.ID(f.ID), Kind: wire.ProblemCopy}}})
-	s.giveBack(f, err)
+	if errors.Is(err, ErrCorrupt) {
+		s.withdraw(f, wire.ProblemCopy, err)
+	} else {
+		s.withdraw(f, wire.ProblemWithdrawn, s.u.unread(f.ID, err))
+	}
 	return nil
+}
+
+// withdraw ends a flight of which the hub wants bytes, and tells it so.
+func (l *lane) withdraw(f *flight, kind uint8, why error) {
+	l.later(&wire.Trouble{Problems: []wire.Problem{{ID: wire.ID(f.ID), Kind: kind}}})
+	l.giveBack(f, why)
 }

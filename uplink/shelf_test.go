@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"sync"
 	"testing"
@@ -73,10 +74,26 @@ func (s *shelf) Open(_ context.Context, o Object, offset int64) (io.ReadCloser, 
 	return io.NopCloser(io.LimitReader(zeros{}, o.Length-offset)), nil
 }
 
-func (s *shelf) Return(o Object, _ error) {
+func (s *shelf) Return(o Object, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.back++
+	var rest *RestError
+	if errors.As(why, &rest) && rest.Rest > 0 {
+		time.AfterFunc(rest.Rest, func() { s.rested(o) })
+		return
+	}
+	s.putBack(o)
+}
+
+func (s *shelf) rested(o Object) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.putBack(o)
+}
+
+// putBack has o lent again. s.mu is held.
+func (s *shelf) putBack(o Object) {
 	s.ready = append(s.ready, o)
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -2,6 +2,7 @@ package uplink_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -28,6 +29,7 @@ const (
 type sickness struct {
 	name   string
 	script func(*scripted.Conn)
+	back   int                             // how often it may give an object back. If zero, as often as it likes.
 	ca     func(testing.TB) *uplinktest.CA // of a hub with other papers
 }
 
@@ -55,6 +57,8 @@ func sicknesses() []sickness {
 			c.Drain()
 		})},
 		{name: "confirms 20,000 strangers", script: welcomed(strangers)},
+		{name: "refuses every offer", script: welcomed(refuseAll), back: 15},
+		{name: "damages every object", script: welcomed(damageAll), back: 15},
 	}
 }
 
@@ -85,6 +89,19 @@ func busyForEver(c *scripted.Conn) {
 		c.Again(wire.AgainBusy, 30_000)
 		c.Again(wire.AgainBusy, 30_000, o[n:]...)
 		n = len(o)
+	}
+}
+
+// refuseAll, damageAll: each time with the words that are for it.
+func refuseAll(c *scripted.Conn) {
+	for n := 0; len(c.Offers(n+1)) > n; n++ {
+		c.Trouble(wire.ProblemOffer, c.Offered[n].ID, 0)
+	}
+}
+
+func damageAll(c *scripted.Conn) {
+	for n := 0; len(c.Offers(n+1)) > n && c.Take(c.Offered[n]); n++ {
+		c.Trouble(wire.ProblemDigest, c.Offered[n].ID, 0)
 	}
 }
 
@@ -149,6 +166,17 @@ func bear(t *testing.T, carrier string, s sickness) {
 	if n := source.Count(uplinktest.AtHub) + source.Count(uplinktest.Archived) + source.Count(uplinktest.Quarantined); n > 0 {
 		t.Errorf("%d objects count as stored, or as damaged", n)
 	}
+	source.With(func(all *uplinktest.Source) {
+		rests := 0
+		for _, why := range all.Returned {
+			if _, ok := errors.AsType[*uplink.RestError](why); ok {
+				rests++
+			}
+		}
+		if s.back > 0 && (rests == 0 || rests > s.back*sickObjects) {
+			t.Errorf("%d objects were given back %d times in %s", sickObjects, rests, sickFor)
+		}
+	})
 	recover()
 	_, shut := liarOn(t, hub, ca, well)
 	ctx, cancel := context.WithTimeout(t.Context(), mendsWithin)
@@ -178,9 +206,9 @@ func liarOn(t *testing.T, hub *sim.Hub, ca *uplinktest.CA, script func(*scripted
 	return scripted.ServeOn(t, ca, packets, streams, script)
 }
 
-func sickAppliance(t *testing.T, ca *uplinktest.CA, source *uplinktest.Source, carrier string, sky *sim.Sky) (*uplink.Uplink, func()) {
+func sickAppliance(t *testing.T, ca *uplinktest.CA, source *uplinktest.Source, carrier string, sky *sim.Sky, hubs ...string) (*uplink.Uplink, func()) {
 	u, err := uplink.New(uplink.Config{
-		Hubs: []string{"hub"}, TLS: ca.Appliance("one"), Source: source, Keeper: source, BootID: []byte("b"), DataDirID: []byte("d"),
+		Hubs: append([]string{"hub"}, hubs...), TLS: ca.Appliance("one"), Source: source, Keeper: source, BootID: []byte("b"), DataDirID: []byte("d"),
 		Transport: carrier, LanesMax: 4, Logger: slog.New(slog.DiscardHandler), Dial: sky.Dial,
 		Packets: func(_ context.Context, hub string) (net.PacketConn, net.Addr, error) { return sky.Packet(hub) },
 	})

@@ -11,6 +11,7 @@ func (u *Uplink) Status() Status {
 	u.mu.Lock()
 	s := u.status
 	s.Carriers = append([]CarrierStatus(nil), u.status.Carriers...)
+	s.SetAside = u.asides(time.Now())
 	lanes := append([]*lane(nil), u.lanes...)
 	u.mu.Unlock()
 	s.BytesSent, s.RatePerClass = u.meter.read(time.Now())
@@ -68,7 +69,8 @@ func (u *Uplink) note(t *team) {
 	}
 	s := &u.status
 	if !s.Connected {
-		s.Connected, s.Since, s.Hub, s.LastError = true, time.Now(), t.addr, ""
+		s.Connected, s.Since, s.LastError = true, time.Now(), ""
+		delete(u.aside, t.addr)
 	}
 	works := t.works()
 	if t.pilot.stage == racing {
@@ -101,7 +103,38 @@ func (w WhyCode) words() string {
 	}[w]
 }
 
-func (u *Uplink) lost(addr string, err error, asides []string) {
+// turnTo begins with a node. What ended the connections to another one says nothing
+// of it.
+func (u *Uplink) turnTo(addr string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.status.Hub == addr {
+		return
+	}
+	u.status.Hub = addr
+	for i := range u.status.Carriers {
+		u.status.Carriers[i].LastError = ""
+	}
+}
+
+// doubt notes a node that was set aside, or left.
+func (u *Uplink) doubt(in map[string]time.Time, addr string, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	in[addr], u.status.DoubtedAt = now.Add(u.c.AsideFor), now
+}
+
+// asides lists the nodes that are left alone now. u.mu is held.
+func (u *Uplink) asides(now time.Time) (list []string) {
+	for _, hub := range u.c.Hubs {
+		if now.Before(u.aside[hub]) {
+			list = append(list, hub)
+		}
+	}
+	return list
+}
+
+func (u *Uplink) lost(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.status.Connected {
@@ -109,8 +142,7 @@ func (u *Uplink) lost(addr string, err error, asides []string) {
 	}
 	u.lanes = nil
 	clear(u.early) // what this node said counts with its own receipts only
-	u.status.Connected, u.status.Transport, u.status.Hub, u.status.Lanes = false, carrierNone, addr, 0
-	u.status.SetAside = asides
+	u.status.Connected, u.status.Transport, u.status.Lanes = false, carrierNone, 0
 	if err != nil {
 		u.status.LastError = err.Error()
 	}

@@ -38,8 +38,10 @@ type Source interface {
 	Open(ctx context.Context, o Object, offset int64) (io.ReadCloser, error)
 
 	// Return gives a lease back, why says for what reason: the connection was
-	// lost, the hub is busy (ErrBusy, Retry tells when), the copy is damaged (ErrCorrupt: the
-	// object is to be quarantined), the hub refuses the offer (ErrRefused). It does not block long.
+	// lost (ErrLost), the hub is busy (ErrBusy, Retry tells when), the copy is damaged
+	// (ErrCorrupt: the object is to be quarantined). A *RestError tells for how long the
+	// object is to rest and why, and accuses nobody: it stays one of those to be sent.
+	// It does not block long.
 	Return(o Object, why error)
 }
 
@@ -82,7 +84,6 @@ type Ledger struct {
 type Receipt struct {
 	ID     dicom.ID
 	Length int64
-	Ledger string // ID of the one in which it is
 }
 
 // Confirmation names an object that is archived.
@@ -90,7 +91,6 @@ type Confirmation struct {
 	ID     dicom.ID
 	Length int64
 	At     time.Time // by the hub's clock, for people only
-	Ledger string    // ID of the one that says so
 }
 
 // Trouble is what a destination says about an object that it refuses.
@@ -181,9 +181,10 @@ type Status struct {
 	Why         string  // this carrier, in a sentence
 	WhyCode     WhyCode // the same, to be said in another language
 	Carriers    []CarrierStatus
-	UDPOpen     *bool    // nil: not known yet
-	Switches    int64    // changes of carrier since the start
-	Connects    int64    // connections made since the start
-	LastError   string   // why the last connection ended or could not be made
-	SetAside    []string // nodes left alone after digest mismatches or statements not believed
+	UDPOpen     *bool     // nil: not known yet
+	Switches    int64     // changes of carrier since the start
+	Connects    int64     // connections made since the start
+	LastError   string    // why the last connection ended or could not be made
+	SetAside    []string  // nodes left alone now: not believed, or nothing could be left with them
+	DoubtedAt   time.Time // when a node was last set aside, or left for another one because of what it said; zero: never
 }

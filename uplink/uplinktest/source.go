@@ -25,7 +25,6 @@ const (
 	AtHub
 	Archived
 	Quarantined
-	Refused
 )
 
 // Source is a Source and a Keeper in memory.
@@ -52,7 +51,7 @@ type Item struct {
 	Damaged  int     // the reader of this and all later calls of Open ends with ErrCorrupt; 0: never
 	Archives int     // how often Archived named it
 	Offsets  []int64 // of Open
-	rests    bool    // the hub asked for a pause
+	rests    bool    // for a while after Return
 
 	hadReceipt bool // at some time
 }
@@ -186,15 +185,26 @@ func (s *Source) Return(o uplink.Object, why error) {
 		it.State = Ready
 		if errors.Is(why, uplink.ErrCorrupt) {
 			it.State = Quarantined
-		} else if errors.Is(why, uplink.ErrRefused) {
-			it.State = Refused
 		}
-		var busy *uplink.BusyError
-		if it.rests = errors.As(why, &busy); it.rests {
-			time.AfterFunc(busy.Retry, func() { s.rested(it) })
+		if pause := restOf(why); pause > 0 {
+			it.rests = true
+			time.AfterFunc(pause, func() { s.rested(it) })
 		}
 	}
 	s.wake()
+}
+
+// restOf is how long an object that comes back rests.
+func restOf(why error) time.Duration {
+	var busy *uplink.BusyError
+	var rest *uplink.RestError
+	switch {
+	case errors.As(why, &busy):
+		return busy.Retry
+	case errors.As(why, &rest):
+		return rest.Rest
+	}
+	return 0
 }
 
 // rested ends the pause of an object.

@@ -184,7 +184,7 @@ type Trouble struct{ Problems []Problem }
 type Problem struct {
 	Seq         uint64 `cbor:"1,keyasint,omitempty"` // of the hub's outbox, to be acknowledged; 0: not from there
 	ID          ID     `cbor:"2,keyasint"`
-	Kind        uint8  `cbor:"3,keyasint"` // ProblemDestination, ProblemDigest, ProblemCopy
+	Kind        uint8  `cbor:"3,keyasint"` // ProblemDestination and so on
 	Destination string `cbor:"4,keyasint,omitempty"`
 	Permanent   bool   `cbor:"5,keyasint,omitempty"`
 	Words       string `cbor:"6,keyasint,omitempty"` // the archive's own
@@ -197,6 +197,7 @@ const (
 	ProblemCopy        uint8 = 2 // the appliance's own copy is damaged, its offer ends (appliance to hub)
 	ProblemOffer       uint8 = 3 // the offer cannot be accepted as it is (hub to appliance)
 	ProblemLost        uint8 = 4 // the hub lost what it had a receipt for: offer it again (hub to appliance)
+	ProblemWithdrawn   uint8 = 5 // the appliance cannot read its copy now, its offer ends; what is at the hub stays (appliance to hub)
 )
 
 // Release ends the hold of objects before the archive (P5).
