@@ -215,10 +215,14 @@
 //	         counters u16, each: length u16, name, value u64 |
 //	         obligations, each: kind u8, length u32, body
 //	body:    sequence number u64 | ID, 32 bytes | by kind:
-//	         1 at hub: when u64
-//	         4 held, 5 released, 7 offer all again, 8 was at hub once, 9 end of snapshot,
+//	         1 at hub: when u64, whose receipt
+//	         8 was at hub once: whose receipt
+//	         4 held, 5 released, 7 offer all again, 9 end of snapshot,
 //	         10 offer this one again: nothing
-//	         2 archived: when u64, age u64
+//	         2 archived: when u64, age u64, whose word
+//	           (whose: the first 8 bytes of SHA-256("edged hub|" + Receipt.From). Rows of
+//	           earlier versions end before it: nobody knows, and a confirmation counts
+//	           after a new receipt; those versions read no further, and forget it)
 //	         3 forgotten: content length u64, when u64, bits u8 (1 test, 2 healed: the first
 //	           number is the good copy's sequence number, 4 discarded, 8 its group is not
 //	           known, 16 it had a name, 32 discarded, and the hub had it or may have),

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A confirmation of what had no receipt is early, or it is a lie: it may let no good
-// copy be forgotten (P2). Mostly the receipt is under way, or the object is offered
+// A confirmation of what had no receipt, or another hub's, is early, or it is a lie: it
+// may let no good copy be forgotten (P2). Mostly the receipt is under way, or the object is offered
 // again and gets one. A damaged copy is not offered any more, so its receipt never
 // comes if it was lost with its connection. Such a confirmation counts when the copy
 // is gone, or proves rotten when it is read now: whoever believes it loses nothing
@@ -47,7 +47,7 @@ func (s *Spool) damagedOf(receipts []Receipt) map[uint64]damagedCopy {
 	defer s.mu.Unlock()
 	out := map[uint64]damagedCopy{}
 	for _, r := range receipts {
-		if e := s.byID[r.ID]; e != nil && e.damaged && !e.wasAtHub && !e.torn {
+		if e := s.byID[r.ID]; e != nil && e.damaged && !e.vouched(voucherOf(r.From)) && !e.torn {
 			out[e.seq] = damagedCopy{e.id, e.fate}
 		}
 	}

@@ -14,13 +14,15 @@ type facts struct {
 	atHubAt     int64
 	archivedAt  int64
 	archivedAge int64
+	hub         voucher // of the last receipt
+	archive     voucher // of the confirmation
 }
 
 // apply changes f as o says. It is idempotent, and Archived is never undone.
 func (f *facts) apply(o op) {
 	switch o.kind {
 	case opAtHub:
-		f.wasAtHub = true
+		f.wasAtHub, f.hub = true, o.from.or(f.hub)
 		if f.atHubAt == 0 {
 			f.atHubAt = o.at
 		}
@@ -30,7 +32,7 @@ func (f *facts) apply(o op) {
 		f.quarantined, f.reason = f.damaged, f.keepReason() // a receipt ends what was parked
 	case opArchived:
 		if f.state != Archived {
-			f.archivedAt, f.archivedAge = o.at, o.age
+			f.archivedAt, f.archivedAge, f.archive = o.at, o.age, o.from
 		}
 		f.state, f.wasAtHub, f.held = Archived, true, false
 		f.quarantined, f.reason = f.damaged, f.keepReason()
@@ -47,9 +49,12 @@ func (f *facts) apply(o op) {
 			f.state = Received
 		}
 	case opWasAtHub:
-		f.wasAtHub = true
+		f.wasAtHub, f.hub = true, o.from.or(f.hub)
 	}
 }
+
+// vouched says whether a receipt of that source is here.
+func (f *facts) vouched(from voucher) bool { return f.wasAtHub && f.hub != 0 && f.hub == from }
 
 func (f *facts) keepReason() string {
 	if f.damaged {
@@ -84,9 +89,9 @@ func (f *facts) ops(seq uint64) []op {
 			out = append(out, o)
 		}
 	}
-	add(f.wasAtHub && f.state == Received, op{kind: opWasAtHub})
-	add(f.state == AtHub || f.state == Archived && f.atHubAt != 0, op{kind: opAtHub, at: f.atHubAt})
-	add(f.state == Archived, op{kind: opArchived, at: f.archivedAt, age: f.archivedAge})
+	add(f.wasAtHub && f.state == Received, op{kind: opWasAtHub, from: f.hub})
+	add(f.state == AtHub || f.state == Archived && f.atHubAt != 0, op{kind: opAtHub, at: f.atHubAt, from: f.hub})
+	add(f.state == Archived, op{kind: opArchived, at: f.archivedAt, age: f.archivedAge, from: f.archive})
 	add(f.held, op{kind: opHeld})
 	add(f.quarantined, op{kind: opQuarantined, reason: f.reason, damaged: f.damaged, torn: f.torn})
 	return out
@@ -164,14 +169,14 @@ func (b *book) heal(o op) {
 	b.facts[seq] = &f
 }
 
-// healed is f when the bytes are here again. An archive's word that no receipt came
-// before was believed only because nothing good was left to lose (early.go): good
+// healed is f when the bytes are here again. An archive's word that no receipt of the
+// same source came before was believed only because nothing good was left to lose (early.go): good
 // bytes are offered, and the hub says both again if they are true (P2).
 func (f *facts) healed() facts {
 	out := *f
 	out.quarantined, out.damaged, out.torn, out.reason = false, false, false, ""
-	if out.state == Archived && out.atHubAt == 0 {
-		out.state, out.wasAtHub, out.archivedAt, out.archivedAge = Received, false, 0, 0
+	if out.state == Archived && (out.atHubAt == 0 || out.hub != out.archive) {
+		out.state, out.wasAtHub, out.archivedAt, out.archivedAge, out.archive = Received, false, 0, 0, 0
 	}
 	return out
 }

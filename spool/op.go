@@ -36,21 +36,22 @@ type op struct {
 	kind    kind
 	seq     uint64 // group: the newest that the row speaks of; scrubbed: the last that was read; sealed from: the first one
 	id      ID
-	length  int64  // forgot: content bytes; healed: sequence number of the good copy
-	at      int64  // at hub, archived, forgot, group, scrubbed: Unix nanoseconds, shown only
-	age     int64  // archived: the spool's own age, see sweep.go
-	group   string // forgot, group, group told
-	part    string // forgot
-	reason  string // quarantined, discarded
-	by      string // discarded
-	damaged bool   // quarantined: the bytes are not what was stored
-	torn    bool   // quarantined: nor was anybody told that they were
-	test    bool   // forgot
-	fate    fate   // forgot: of its file; not written
-	healed  bool   // forgot: a damaged copy, of which a good one came again
-	lost    bool   // forgot: it was in no group that is known
-	discard bool   // forgot: by an administrator, whatever was confirmed
-	outside bool   // discarded: the hub had it, or may have
+	length  int64   // forgot: content bytes; healed: sequence number of the good copy
+	at      int64   // at hub, archived, forgot, group, scrubbed: Unix nanoseconds, shown only
+	age     int64   // archived: the spool's own age, see sweep.go
+	from    voucher // at hub, was at hub, archived: whose word it is
+	group   string  // forgot, group, group told
+	part    string  // forgot
+	reason  string  // quarantined, discarded
+	by      string  // discarded
+	damaged bool    // quarantined: the bytes are not what was stored
+	torn    bool    // quarantined: nor was anybody told that they were
+	test    bool    // forgot
+	fate    fate    // forgot: of its file; not written
+	healed  bool    // forgot: a damaged copy, of which a good one came again
+	lost    bool    // forgot: it was in no group that is known
+	discard bool    // forgot: by an administrator, whatever was confirmed
+	outside bool    // discarded: the hub had it, or may have
 
 	name nameSum   // forgot: zero: it had none, or nobody knows
 	row  *groupRow // group, group told
@@ -94,9 +95,13 @@ func (o op) encode(b []byte) []byte {
 	switch o.kind {
 	case opAtHub:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
+		body = o.from.encode(body)
 	case opArchived:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
 		body = binary.BigEndian.AppendUint64(body, uint64(o.age))
+		body = o.from.encode(body)
+	case opWasAtHub:
+		body = o.from.encode(body)
 	case opForgot:
 		body = binary.BigEndian.AppendUint64(body, uint64(o.length))
 		body = binary.BigEndian.AppendUint64(body, uint64(o.at))
@@ -201,8 +206,12 @@ func decodeOp(k kind, body []byte) (op, bool) {
 	switch k {
 	case opAtHub:
 		o.at = d.i64()
+		o.from = decodeVoucher(d)
 	case opArchived:
 		o.at, o.age = d.i64(), d.i64()
+		o.from = decodeVoucher(d)
+	case opWasAtHub:
+		o.from = decodeVoucher(d)
 	case opForgot:
 		o.length, o.at = d.i64(), d.i64()
 		decodeForgot(d, &o)

@@ -13,6 +13,7 @@ type Receipt struct {
 	ID     ID
 	Length int64
 	At     time.Time // when the hub or the archive had it; shown only. If zero, now.
+	From   string    // whose word it is, in the caller's words: the name of the hub's rows
 }
 
 // UnfitError says that some receipts of a list fit nothing here (SPOOL-17).
@@ -58,22 +59,23 @@ func (s *Spool) AtHub(ctx context.Context, receipts []Receipt) error {
 
 // Archived records confirmations of the archive. They are durable when it
 // returns nil or an *UnfitError; only then may the object be forgotten. What never
-// had a receipt of the hub cannot be in the archive through it: such a confirmation
+// had a receipt of the hub cannot be in the archive through it, nor is what one hub
+// took in the archive through another one (Receipt.From): such a confirmation
 // is early and changes nothing (SPOOL-17), unless no good copy is here any more.
 func (s *Spool) Archived(ctx context.Context, receipts []Receipt) error {
 	bad := s.rotten(ctx, receipts)
-	return s.record(ctx, opArchived, receipts, func(e *entry) error {
-		if e.wasAtHub || e.damaged && bad[e.seq] {
+	return s.record(ctx, opArchived, receipts, func(e *entry, from voucher) error {
+		if e.vouched(from) || e.damaged && bad[e.seq] {
 			return nil
 		}
 		return errEarly
 	})
 }
 
-func anyEntry(*entry) error { return nil }
+func anyEntry(*entry, voucher) error { return nil }
 
 // record notes receipts for the entries that may have one.
-func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt, may func(*entry) error) error {
+func (s *Spool) record(ctx context.Context, k kind, receipts []Receipt, may func(*entry, voucher) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -104,7 +106,7 @@ var (
 )
 
 // receiptOp checks a receipt against what it is about. Guarded by mu.
-func (s *Spool) receiptOp(k kind, r Receipt, may func(*entry) error) (op, error) {
+func (s *Spool) receiptOp(k kind, r Receipt, may func(*entry, voucher) error) (op, error) {
 	e, err := s.find(r.ID)
 	if err != nil {
 		if s.tombs.ids[r.ID] > 0 {
@@ -115,13 +117,14 @@ func (s *Spool) receiptOp(k kind, r Receipt, may func(*entry) error) (op, error)
 	if e.content != r.Length && e.fate == inPlace { // of what is lost nobody knows the length
 		return op{}, fmt.Errorf("%w: it says %d bytes, the object has %d", ErrMismatch, r.Length, e.content)
 	}
-	if err := may(e); err != nil {
+	from := voucherOf(r.From)
+	if err := may(e, from); err != nil {
 		return op{}, err
 	}
 	if r.At.IsZero() {
 		r.At = s.cfg.Now()
 	}
-	return op{kind: k, seq: e.seq, id: r.ID, at: r.At.UnixNano(), age: s.age, damaged: k == opArchived && e.damaged && !e.wasAtHub}, nil
+	return op{kind: k, seq: e.seq, id: r.ID, at: r.At.UnixNano(), age: s.age, from: from, damaged: k == opArchived && e.damaged && !e.vouched(from)}, nil
 }
 
 // Quarantine sets an object aside with a reason; it is not sent any more. A

@@ -76,7 +76,7 @@ func (l *lane) atHub(ctx context.Context, frames []wire.Frame) error {
 	var receipts []Receipt
 	for _, f := range frames {
 		for _, r := range f.(*wire.Receipt).Receipts {
-			receipts = append(receipts, Receipt{ID: dicom.ID(r.ID), Length: r.Length})
+			receipts = append(receipts, Receipt{ID: dicom.ID(r.ID), Length: r.Length, Ledger: l.ledger.ID})
 		}
 	}
 	l.u.keeping.RLock()
@@ -148,7 +148,7 @@ func (l *lane) archived(ctx context.Context, frames []wire.Frame) error {
 	seqs := map[uint64]dicom.ID{}
 	for _, f := range frames {
 		for _, c := range f.(*wire.Archived).Confirmations {
-			list = append(list, Confirmation{ID: dicom.ID(c.ID), Length: c.Length, At: time.UnixMilli(c.At)})
+			list = append(list, Confirmation{ID: dicom.ID(c.ID), Length: c.Length, At: time.UnixMilli(c.At), Ledger: l.ledger.ID})
 			seqs[c.Seq] = dicom.ID(c.ID)
 		}
 	}

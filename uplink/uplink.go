@@ -84,6 +84,7 @@ type Ledger struct {
 type Receipt struct {
 	ID     dicom.ID
 	Length int64
+	Ledger string // ID of the one in which it is
 }
 
 // Confirmation names an object that is archived.
@@ -91,6 +92,7 @@ type Confirmation struct {
 	ID     dicom.ID
 	Length int64
 	At     time.Time // by the hub's clock, for people only
+	Ledger string    // ID of the one that says so
 }
 
 // Trouble is what a destination says about an object that it refuses.

@@ -176,7 +176,7 @@ func (f *feed) AtHub(ctx context.Context, receipts []uplink.Receipt) error {
 	}
 	rs := make([]spool.Receipt, len(receipts))
 	for i, r := range receipts {
-		rs[i] = spool.Receipt{ID: spool.ID(r.ID), Length: r.Length}
+		rs[i] = spool.Receipt{ID: spool.ID(r.ID), Length: r.Length, From: r.Ledger}
 	}
 	return f.kept(rs, s.AtHub(ctx, rs))
 }
@@ -200,7 +200,7 @@ func (f *feed) Archived(ctx context.Context, confirmations []uplink.Confirmation
 	}
 	rs := make([]spool.Receipt, len(confirmations))
 	for i, c := range confirmations {
-		rs[i] = spool.Receipt{ID: spool.ID(c.ID), Length: c.Length, At: c.At}
+		rs[i] = spool.Receipt{ID: spool.ID(c.ID), Length: c.Length, At: c.At, From: c.Ledger}
 	}
 	err = s.Archived(ctx, rs)
 	if unfit := (*spool.UnfitError)(nil); errors.As(err, &unfit) && len(unfit.Early) > 0 {

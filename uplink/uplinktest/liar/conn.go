@@ -110,8 +110,11 @@ func (c *Conn) SayBytes(b []byte) {
 }
 
 // Welcome greets as a hub does.
-func (c *Conn) Welcome() {
-	c.Say(&wire.Welcome{Version: wire.Version, Ledger: "liar", Generation: 1, MaxObjects: 16, MaxBytes: 64 << 20})
+func (c *Conn) Welcome() { c.WelcomeTo("liar") }
+
+// WelcomeTo greets as a hub with that ledger does.
+func (c *Conn) WelcomeTo(ledger string) {
+	c.Say(&wire.Welcome{Version: wire.Version, Ledger: ledger, Generation: 1, MaxObjects: 16, MaxBytes: 64 << 20})
 }
 
 // Offers waits until n objects were offered; fewer when the connection ends.

@@ -21,9 +21,10 @@ const (
 type Variant struct {
 	Name    string
 	Verdict Verdict
-	Size    int // of the objects. If zero, 3000 bytes.
-	Lanes   int // that the lie needs. If zero, one.
-	Nodes   int // of the hub that tell it together. If zero, one.
+	Size    int  // of the objects. If zero, 3000 bytes.
+	Lanes   int  // that the lie needs. If zero, one.
+	Nodes   int  // of the hub that tell it together. If zero, one.
+	Rows    bool // each node names a ledger of its own
 	Tell    func(*Story, *Conn)
 }
 
@@ -42,7 +43,11 @@ func NewStory() *Story { return &Story{fair: map[wire.ID]bool{}, meet: make(chan
 // Script is what Serve wants: the variant's part of each connection.
 func (v Variant) Script(s *Story) func(*Conn) {
 	return func(c *Conn) {
-		c.Welcome()
+		if v.Rows {
+			c.WelcomeTo("of " + c.Node)
+		} else {
+			c.Welcome()
+		}
 		v.Tell(s, c)
 	}
 }
@@ -313,6 +318,36 @@ func lanes() []Variant {
 		}},
 		{Name: "receipt on another lane", Lanes: 2, Tell: (*Story).passOn},
 		{Name: "archived: by one node, the receipt by another", Verdict: Unmoved, Nodes: 2, Tell: (*Story).confirmElsewhere},
+		{Name: "archived: by a ledger that gave no receipt", Verdict: Unmoved, Nodes: 2, Rows: true, Tell: (*Story).confirmReplaced},
+	}
+}
+
+// confirmReplaced has one node take two objects honestly and go away, and the one in
+// its place, which has other rows and never had them, say archived of both.
+func (s *Story) confirmReplaced(c *Conn) {
+	if s.begins(c) {
+		if s.number() == 1 && len(c.Offers(3)) >= 3 {
+			s.honest(c, c.Offered[0], c.Offered[1])
+			c.heard()
+		}
+		c.HangUp(wire.ByeInternal)
+		return
+	}
+	for i, o := range c.Offers(3) {
+		if s.Fair(o.ID) {
+			c.Archived(o)
+			c.heard()
+		} else {
+			defer s.honest(c, c.Offered[i])
+		}
+	}
+}
+
+// heard waits until the appliance has acknowledged a confirmation that means nothing
+// to it, and so has kept what it was told before.
+func (c *Conn) heard() {
+	c.Archived(foreign())
+	for before := c.acked; c.acked == before && c.next(); {
 	}
 }
 
