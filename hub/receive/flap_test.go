@@ -137,7 +137,7 @@ func duration(t *testing.T, name string, otherwise time.Duration) time.Duration 
 // TestALineThatFlaps is up and down in turns (R12): the cable is pulled where the
 // appliance is, which the kernel knows, or a firewall on the way swallows
 // everything, which nobody knows. While it is up, at least half of what an undisturbed
-// line carries gets through. FLAP_FOR and FLAP_CYCLES; `make flap` has 10 s, 30 times.
+// line carries gets through, a quarter when it is up for 3 s twice. FLAP_FOR and FLAP_CYCLES; `make flap` has 10 s, 30 times.
 func TestALineThatFlaps(t *testing.T) {
 	each, cycles := duration(t, "FLAP_FOR", 3*time.Second), number(t, "FLAP_CYCLES", 2)
 	for name, pull := range map[string]struct{ down, up func(*netlab.Link) error }{
@@ -178,15 +178,19 @@ func flap(t *testing.T, carrier string, each time.Duration, cycles uint64, down,
 	got := float64(after.Bytes-before.Bytes) * 8 / (float64(cycles) * each.Seconds())
 	t.Logf("%s: %d times %s down and up: %.1f Mbit/s while up, %.1f undisturbed (%.0f %%), %d connections, %s",
 		carrier, cycles, each, got/1e6, undisturbed/1e6, 100*got/undisturbed, after.Connects, after.Transport)
-	if cycles >= 10 && got < undisturbed/2 {
+	least := undisturbed / 2
+	if cycles < 10 {
+		least /= 2 // of so few seconds finding out that it is up again is more
+	}
+	if got < least {
 		t.Errorf("%.0f %% of the rate while up", 100*got/undisturbed)
 	}
 	s.until(2*time.Minute, "more to arrive", func(k tick) bool { return k.Objects > after.Objects+10 })
 }
 
 // TestUDPIsDropped (R12): where a firewall drops UDP from the start, the first
-// object is at the hub over TCP within 5 s; where it begins to in mid-transfer, the
-// carrier changes within as much again as it takes to notice.
+// object is at the hub over TCP within 5 s; where it begins to in mid-transfer, objects
+// arrive over TCP within 5 s.
 func TestUDPIsDropped(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("dropping packets needs nft (Debian package nftables)")
@@ -214,7 +218,7 @@ func TestUDPIsDropped(t *testing.T) {
 		there := s.now().Objects + 20 // what is on its way may still be told
 		took := s.until(patience, "objects over TCP", func(k tick) bool { return k.Transport == "tcp" && k.Objects > there })
 		t.Logf("20 objects over TCP %s after UDP was dropped", took.Round(10*time.Millisecond))
-		if took > alone(8*time.Second) { // 5 s, and what 20 objects take on this line
+		if took > alone(5*time.Second) { // 20 objects of this line included
 			t.Errorf("after %s", took)
 		}
 	})
