@@ -60,18 +60,32 @@ func (b *bench) repeat(ctx context.Context, o options, w wire, s *stock, p peer)
 		return outcome{}, nil
 	}
 	var all []outcome
+	var again []string
 	for run := range o.runs {
 		out, err := b.once(ctx, o, w, s, p, o.seed+uint64(run))
 		if err != nil && ctx.Err() == nil {
 			fmt.Fprintf(os.Stderr, "wan: once more: %s, %s, %s: %v\n", w.id, s.id, p.id, err)
+			why := err
 			out, err = b.once(ctx, o, w, s, p, o.seed+uint64(run))
+			out.again = firstWords(why)
 		}
 		if err != nil {
 			return out, err
 		}
 		all = append(all, out)
+		if out.again != "" {
+			again = append(again, out.again)
+		}
 	}
-	return middle(all), nil
+	out := middle(all)
+	out.again = strings.Join(again, "; ") // of all its runs
+	return out, nil
+}
+
+// firstWords are the first line of an error, as much as a table has room for.
+func firstWords(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return fmt.Sprintf("%.80s", strings.ReplaceAll(line, "|", "/"))
 }
 
 // once lays the line anew, so that every peer meets the same luck.
@@ -165,6 +179,12 @@ func remarks(o outcome, w wire) string {
 	}
 	if o.cut {
 		all = append(all, fmt.Sprintf("cut off after %.0f s", o.seconds))
+	}
+	if part := lab.Per(float64(o.partial), float64(o.bytes)); part > 0.01 {
+		all = append(all, fmt.Sprintf("%.0f %% of the bytes are of objects cut off, not durable", 100*part))
+	}
+	if o.again != "" {
+		all = append(all, "measured again after a failure: "+o.again)
 	}
 	if late := lab.Per(float64(o.traffic[0].Late), float64(o.traffic[0].Packets)); late > 0.01 {
 		all = append(all, fmt.Sprintf("the relay was late for %.0f %%", 100*late))

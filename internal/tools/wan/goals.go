@@ -25,7 +25,7 @@ func (r results) judge(p plan, figures map[string]string) lab.Section {
 		}
 	}
 	r.judgeMemory(&s, figures)
-	s.Note("Goodput counts bytes of data sets behind a durable receipt, from the first packet on the line to the last receipt or the end of the time, finding of lanes included. Of a line's rate Ethernet, IP and TCP take 5 %%: no goodput can be above 0.95.")
+	s.Note("Goodput counts bytes of data sets behind a durable receipt and, where the time ended before the objects, what had arrived of those under way (said in the row where it is more than 1 %%; for every peer alike), from the first packet on the line to the last receipt or the end of the time, finding of lanes included. Of a line's rate Ethernet, IP and TCP take 5 %%: no goodput can be above 0.95.")
 	return s
 }
 

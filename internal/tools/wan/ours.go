@@ -110,8 +110,8 @@ func (w *watch) run(ctx context.Context) (o outcome, err error) {
 func (w *watch) account(o *outcome, hubBefore time.Duration) error {
 	o.bytes = int64(o.objects) * w.bytes
 	if o.cut { // as for the peers, what is there of an object counts
-		_, partial := w.carried(filepath.Join(w.dir, "hub", "objects", "partial"))
-		o.bytes += partial
+		_, o.partial = w.carried(filepath.Join(w.dir, "hub", "objects", "partial"))
+		o.bytes += o.partial
 	}
 	edged, err := w.appliance.CPU()
 	hubd, err1 := w.hub.CPU()

@@ -9,7 +9,9 @@ import (
 // outcome is what one peer did on one line with objects of one size.
 type outcome struct {
 	objects  int     // that are complete at the receiver
-	bytes    int64   // of data sets, those that are cut off included
+	bytes    int64   // of data sets, partial ones included
+	partial  int64   // of them, of objects that were cut off: nothing durable is behind these
+	again    string  // why it was measured once more; empty: it was not
 	seconds  float64 // from the first packet on the line
 	cut      bool    // the time was over
 	steady   float64 // bits a second in the second half of the time; 0: not known

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -35,6 +36,19 @@ func TestWhatIsNotKnownIsNamedTogetherWithWhatIs(t *testing.T) {
 	var none list
 	if err := none.Set(""); err != nil || len(none) != 0 {
 		t.Errorf("an empty flag is %q, %v", none, err)
+	}
+}
+
+// A row says what of it is not behind a receipt, and that it is a second try.
+func TestRemarksSayWhatIsNotDurableAndWhatWasRepeated(t *testing.T) {
+	o := outcome{bytes: 1000, partial: 10, seconds: 1}
+	if got := remarks(o, wire{}); got != "" {
+		t.Errorf("1 %% partial, not repeated: %q", got)
+	}
+	o.partial, o.again = 120, firstWords(errors.New("no first packet\nand more"))
+	want := "12 % of the bytes are of objects cut off, not durable; measured again after a failure: no first packet"
+	if got := remarks(o, wire{}); got != want {
+		t.Errorf("got %q", got)
 	}
 }
 
