@@ -156,6 +156,23 @@ func (b *bucket) inForce() (bits int64, until, paused time.Time, total int64) {
 	return b.rate * 8, b.until, paused, b.total
 }
 
+// debit counts what leaves without waiting. Whoever takes waits longer for it: the
+// balance may be below zero for a while.
+func (b *bucket) debit(cost int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	b.fill(now)
+	b.pay(now, cost)
+}
+
+// holds reports whether there is a rate, and whether there is a pause.
+func (b *bucket) holds() (limited, paused bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rate > 0, time.Now().Before(b.paused)
+}
+
 // limited reports whether takers may have to wait.
 func (b *bucket) limited() bool {
 	b.mu.Lock()
@@ -267,10 +284,14 @@ func (b *bucket) wait(now time.Time, cost int64) time.Duration {
 func (b *bucket) most() int64 { return b.rate * 105 / 1000 }
 
 func (b *bucket) spend(now time.Time, class uint8, cost int64) {
+	b.account(class, cost)
+	b.pay(now, cost)
+}
+
+func (b *bucket) pay(now time.Time, cost int64) {
 	if b.rate > 0 {
 		b.tokens -= float64(cost)
 	}
-	b.account(class, cost)
 	b.window.add(now.Sub(b.began), cost)
 	b.total += cost
 	if b.trace != nil {

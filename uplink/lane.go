@@ -71,6 +71,8 @@ type lane struct {
 	asked   uint8      // the worst that a Lease waits for
 	quiet   time.Time  // the hub is full: lease nothing but urgent objects before
 	offers  wire.Offer // not yet written
+	credit  int        // bytes of offers that fund has paid for
+	prepaid int        // of offers that are not written yet
 	says    []wire.Frame
 	acks    int                     // what the acknowledgements among them weigh
 	queues  [wire.Classes][]*flight // wanted by the hub, or to be verified
@@ -84,6 +86,7 @@ type lane struct {
 	carried  *atomic.Int64 // the same of all lanes of this carrier
 
 	room     chan struct{} // the windows changed
+	need     chan struct{} // fund is to take more
 	write    chan struct{} // offers or says changed
 	wake     [wire.Classes]chan struct{}
 	news     chan wire.Frame // Receipt, Archived, Trouble, Again: for the Keeper
@@ -128,6 +131,7 @@ func newLane(u *Uplink, addr string, conn carrier) *lane {
 		flights:  map[dicom.ID]*flight{},
 		numbers:  map[uint64]*flight{},
 		room:     make(chan struct{}, 1),
+		need:     make(chan struct{}, 1),
 		write:    make(chan struct{}, 1),
 		news:     make(chan wire.Frame, pagesBehind),
 		bulkGate: &gate{line: u.shape.all},
@@ -156,7 +160,7 @@ func (l *lane) run(ctx context.Context) error {
 		return fmt.Errorf("note the hub's ledger: %w", err)
 	}
 	l.welcomed(l)
-	parts := []func(context.Context) error{l.readControl, l.writeControl, l.keep, l.lease}
+	parts := []func(context.Context) error{l.readControl, l.writeControl, l.keep, l.lease, l.fund}
 	for class := range uint8(wire.Classes) {
 		parts = append(parts, func(ctx context.Context) error { return l.sendClass(ctx, class) })
 	}
@@ -205,6 +209,7 @@ func (l *lane) say(frames ...wire.Frame) (err error) {
 			return err
 		}
 	}
+	l.settle(len(b))
 	return l.conn.Say(b)
 }
 

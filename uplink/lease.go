@@ -48,7 +48,7 @@ func (l *lane) worst() (worst uint8, ok bool) {
 	switch {
 	case l.parked != nil || !l.urgent.fits(limits{l.maxObjects, l.maxBytes}):
 		return 0, false
-	case time.Now().Before(l.quiet):
+	case time.Now().Before(l.quiet) || !l.mayOffer():
 		return wire.Urgent, true
 	case l.bulk.fits(l.limits) || l.routine.fits(l.limits) && l.backfill().fits(l.limits.fifth()):
 		return wire.Backfill, true
@@ -78,7 +78,7 @@ func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
 		l.mu.Unlock()
 		return nil, nil
 	}
-	l.relook, l.asks, l.asked = cancel, worst == wire.Backfill || worst == wire.Routine && l.u.shape.backfill.limited(), worst
+	l.relook, l.asks, l.asked = cancel, worst == wire.Backfill || !l.mayOffer() || worst == wire.Routine && l.u.shape.backfill.limited(), worst
 	if worst < wire.Backfill {
 		l.widen = cancel
 		if pause := time.Until(l.quiet); pause > 0 {
@@ -118,7 +118,7 @@ func (l *lane) offer(o Object) {
 		Number: f.number, ID: wire.ID(o.ID), Length: o.Length, Study: o.Study, Calling: o.Calling, Priority: class, Flags: o.Flags,
 		TransferSyntax: o.Names.TransferSyntax, SOPClass: o.Names.SOPClass, SOPInstance: o.Names.SOPInstance,
 	})
-	poke(l.write)
+	l.reserve(f.Object)
 }
 
 // count adds f to its window or takes it out. l.mu is held.

@@ -61,7 +61,7 @@ func TestRoutineAndBackfillShareFourToOne(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			line := newBucket(Shape{})
 			g := &gate{line: line}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			var sent [wire.Classes]int
 			run := func(class uint8) {

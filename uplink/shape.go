@@ -62,9 +62,17 @@ func (u *Uplink) SetShape(s Shape) error {
 }
 
 // Pause holds all objects back until then, urgent ones too; what is on its way
-// arrives, and receipts and confirmations go on. It ends by itself, after 24 h at
+// arrives, and receipts and confirmations go on. Nothing is offered but urgent objects. It ends by itself, after 24 h at
 // the latest, with Pause of the zero time, and with the process: it is kept nowhere.
-func (u *Uplink) Pause(until time.Time) { u.shape.all.pause(until) }
+func (u *Uplink) Pause(until time.Time) {
+	u.shape.all.pause(until)
+	u.mu.Lock()
+	lanes := append([]*lane(nil), u.lanes...)
+	u.mu.Unlock()
+	for _, l := range lanes {
+		l.lookAgain()
+	}
+}
 
 // shape is the caps in force.
 type shape struct {
