@@ -20,6 +20,14 @@ func (s *Spool) Object(id ID) (Object, error) {
 	return o, nil
 }
 
+// Waits reports whether an object is here and still to be sent.
+func (s *Spool) Waits(id ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, err := s.find(id)
+	return err == nil && (e.state() == Received || e.state() == Sending)
+}
+
 // Objects lists up to limit objects with a sequence number above after, oldest
 // first, with their Meta. Page through with the last Seq.
 func (s *Spool) Objects(after uint64, limit int) []Object {

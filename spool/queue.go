@@ -183,8 +183,9 @@ type poison struct{ error }
 
 func (p poison) Unwrap() error { return p.error }
 
-// Poison wraps a cause for Return: the object itself was refused. After
-// Config.MaxTries of them it is parked, and nothing waits behind it (P6).
+// Poison wraps a cause for Return that lies in the object as it is here. After
+// Config.MaxTries of them it is parked, and nothing waits behind it (P6). That
+// somebody else refuses it is none: it may be as good as ever.
 func Poison(err error) error { return poison{err} }
 
 // Return gives a lease back. The object is offered again after delay, in its

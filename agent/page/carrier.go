@@ -192,8 +192,8 @@ func (f facts) lineRows(w *words) (rows []rowView) {
 	if says := udpOf(u.UDPOpen, w); says != "" {
 		rows = append(rows, rowView{Label: "UDP", Says: says})
 	}
-	if len(u.Nodes) > 1 {
-		for _, n := range u.Nodes {
+	for _, n := range u.Nodes {
+		if len(u.Nodes) > 1 || n.SetAside {
 			rows = append(rows, nodeOf(n, w))
 		}
 	}

@@ -30,6 +30,13 @@ type Facts struct {
 	Lost           int64 // instances damaged or gone here of which no other copy is known
 	Quarantined    int64 // instances in quarantine now for another reason than these two
 	UnknownCallers int64 // devices refused as unknown within the last hour
+
+	Refused    int64 // instances that the hub refuses as they are, and that rest
+	Mismatched int64 // instances that arrived damaged at the hub again and again, though they are good here
+	Unread     int64 // instances that the disk here did not give again and again, which is no damage
+
+	HubsAside  int64     // nodes of the hub that are left alone now
+	HubDoubted time.Time // when one last gave reason to be left or left alone; zero: never
 }
 
 // Limits are the thresholds. A zero field takes the default that it names.
@@ -41,6 +48,7 @@ type Limits struct {
 	CatchUp      time.Duration // If zero, what waits since an outage is given as long again as that lasted, at most 4 hours.
 	ArchiveLate  time.Duration // If zero, 30 minutes at the hub without confirmation need a look.
 	CertEnds     time.Duration // If zero, 30 days before its end a certificate needs a look: it should have been renewed long ago.
+	Doubt        time.Duration // If zero, a hub that said what cannot be true, or takes no images, needs a look for 1 hour after that.
 	LowFreeBytes int64         // If zero, less than 2 GiB needs a look.
 }
 
@@ -53,6 +61,7 @@ func (l Limits) withDefaults() Limits {
 		CatchUp:      or(l.CatchUp, 4*time.Hour),
 		ArchiveLate:  or(l.ArchiveLate, 30*time.Minute),
 		CertEnds:     or(l.CertEnds, 30*24*time.Hour),
+		Doubt:        or(l.Doubt, time.Hour),
 		LowFreeBytes: or(l.LowFreeBytes, 2<<30),
 	}
 }
@@ -114,6 +123,12 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 	count(Damaged, f.Damaged)
 	count(HeldBack, f.Held)
 	count(Quarantined, f.Quarantined)
+	count(Mismatched, f.Mismatched)
+	count(Unread, f.Unread)
+	count(RefusedByHub, f.Refused)
+	if f.HubsAside > 0 || !f.HubDoubted.IsZero() && f.Now.Sub(f.HubDoubted) < l.Doubt {
+		out = append(out, Reason{Code: HubDoubted})
+	}
 	gone := f.gone(l.LinkDown)
 	if f.barred() && !(gone && f.BacklogObjects > 0) || gone && f.BacklogObjects == 0 {
 		out = append(out, Reason{Code: f.whyGone(), Count: f.BacklogObjects})

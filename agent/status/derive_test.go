@@ -209,3 +209,24 @@ func TestStudyKeyIsStableAndNeedsTheSecret(t *testing.T) {
 		t.Errorf("%q %q %q", a, again, b)
 	}
 }
+
+// A node of the hub that is left alone, and images that it does not take, need a person:
+// also where it is the only one, and for a while after it is used again.
+func TestAHubThatIsDoubtedAndWhatItDoesNotTakeAreShown(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	for name, c := range map[string]struct {
+		facts Facts
+		want  []Reason
+	}{
+		"left alone":        {Facts{HubsAside: 1}, []Reason{{Code: HubDoubted}}},
+		"lately":            {Facts{HubDoubted: now.Add(-59 * time.Minute)}, []Reason{{Code: HubDoubted}}},
+		"long ago":          {Facts{HubDoubted: now.Add(-61 * time.Minute)}, nil},
+		"what is not taken": {Facts{Refused: 2, Mismatched: 1, Unread: 3}, []Reason{{Mismatched, 1}, {Unread, 3}, {RefusedByHub, 2}}},
+	} {
+		c.facts.Now, c.facts.Enrolled, c.facts.Connected, c.facts.FreeBytes = now, true, true, 1<<40
+		state, reasons := Derive(c.facts, Limits{})
+		if !slices.Equal(reasons, c.want) || (state == Attention) != (c.want != nil) {
+			t.Errorf("%s: %s %v, want %v", name, state, reasons, c.want)
+		}
+	}
+}

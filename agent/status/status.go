@@ -133,6 +133,10 @@ const (
 	Damaged        ReasonCode = "damaged"           // attention: Count images are damaged or gone here; the hub has a good copy (P14)
 	HeldBack       ReasonCode = "held"              // attention: Count images were refused, or kept back, before the archive (P5)
 	Quarantined    ReasonCode = "quarantined"       // attention: Count images need somebody
+	Mismatched     ReasonCode = "mismatched"        // attention: Count images are good here and arrive damaged at the hub again and again
+	Unread         ReasonCode = "unread"            // attention: the disk does not give Count images now, which is no damage
+	RefusedByHub   ReasonCode = "refused_by_hub"    // attention: the hub refuses Count images as they are
+	HubDoubted     ReasonCode = "hub_doubted"       // attention: a node of the hub is, or lately was, left alone: not believed, or it took no images
 	Paused         ReasonCode = "paused"            // attention: somebody paused sending; it goes on by itself at Uplink.PausedUntil
 	UnknownCallers ReasonCode = "unknown_callers"   // attention: Count devices were refused lately
 	ArchiveLate    ReasonCode = "archive_late"      // attention: at the hub, not confirmed for long
@@ -146,6 +150,7 @@ const (
 // ReasonCodes lists all of them.
 var ReasonCodes = []ReasonCode{
 	SpoolFailed, KeyMissing, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Lost, Damaged, HeldBack, Quarantined,
+	Mismatched, Unread, RefusedByHub, HubDoubted,
 	Paused, UnknownCallers, CertEnds, ArchiveLate, SpaceLow, Starting, LinkAway, Backlog, Shadow,
 }
 

@@ -147,7 +147,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	v := a.view
 	v.keeper, v.roster, v.sending, v.associations, v.enrolled = a.keeper, a.roster, a.sender.status, a.server.Established, a.sender.enrolled
 	v.certificate, v.commitments = a.sender.certificateUntil, a.commitments.pending
-	v.going, v.tested = feed.going, a.lineTests.last
+	v.going, v.resting, v.tested = feed.going, &feed.resting, a.lineTests.last
 	zone, err := time.LoadLocation(cfg.Facility.TimeZone)
 	if err != nil {
 		return nil, err

@@ -28,6 +28,7 @@ type feed struct {
 
 	reminder reminder
 	going    *departures // nil in tests: nobody looks
+	resting  resting
 }
 
 var (
@@ -138,13 +139,13 @@ func corrupt(err error) error {
 
 // How long an object rests before it is offered again.
 const (
-	busyRest     = 2 * time.Second
-	mismatchRest = time.Second
-	refusedRest  = 30 * time.Second
-	unreadRest   = 2 * time.Second // its file could not be read, which is no damage
+	busyRest    = 2 * time.Second
+	damagedRest = 30 * time.Second
+	unreadRest  = 2 * time.Second // its file could not be read, which is no damage
 )
 
-// Return gives a lease back. What is damaged has been set aside by the spool.
+// Return gives a lease back. What is damaged has been set aside by the spool; what the
+// hub does not take is as good as before, and is never parked for it.
 func (f *feed) Return(o uplink.Object, why error) {
 	f.going.end(spool.ID(o.ID))
 	s, err := f.keeper.get()
@@ -153,15 +154,17 @@ func (f *feed) Return(o uplink.Object, why error) {
 	}
 	rest := time.Duration(0)
 	var busy *uplink.BusyError
+	var rested *uplink.RestError
 	switch {
+	case errors.As(why, &rested):
+		rest = rested.Rest
+		f.resting.begin(spool.ID(o.ID), rested)
 	case errors.As(why, &busy):
 		rest = min(max(busy.Retry, 0), time.Hour)
 	case errors.Is(why, uplink.ErrBusy):
 		rest = busyRest
-	case errors.Is(why, uplink.ErrMismatch):
-		rest = mismatchRest
-	case errors.Is(why, uplink.ErrRefused), errors.Is(why, uplink.ErrCorrupt):
-		rest, why = refusedRest, spool.Poison(why)
+	case errors.Is(why, uplink.ErrCorrupt):
+		rest, why = damagedRest, spool.Poison(why)
 	case why != nil && !errors.Is(why, uplink.ErrLost):
 		rest = unreadRest
 	}
@@ -186,6 +189,7 @@ func (f *feed) kept(rs []spool.Receipt, err error) error {
 	if err = unfit(f.log, err); err == nil {
 		for _, r := range rs {
 			f.going.end(r.ID)
+			f.resting.end(r.ID)
 		}
 	}
 	return err

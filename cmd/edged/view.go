@@ -28,6 +28,7 @@ type view struct {
 	certificate  func() time.Time // its end; zero: there is none
 	commitments  func() status.Commitments
 	going        *departures
+	resting      *resting
 	tested       func() *status.LineTest
 	secret       []byte // of study keys
 	started      time.Time
@@ -74,7 +75,7 @@ func (v *view) Status() status.Status {
 		Uplink: v.uplinkStatus(up),
 	}
 	facts := status.Facts{Now: now, Shadow: len(v.cfg.Uplink.Hubs) == 0, Enrolled: v.enrolled(), Connected: up.Connected, LinkSince: up.Since, PausedUntil: v.pause(up.PausedUntil, now),
-		UnknownCallers: v.roster.strangersSince(now.Add(-time.Hour))}
+		UnknownCallers: v.roster.strangersSince(now.Add(-time.Hour)), HubDoubted: up.DoubtedAt, HubsAside: int64(len(up.SetAside))}
 	facts.CertificateUntil = st.CertificateUntil
 	if facts.LinkSince.IsZero() {
 		facts.LinkSince = v.started
@@ -120,6 +121,7 @@ func (v *view) spoolStatus(s *spool.Spool, st *status.Status, facts *status.Fact
 	facts.OldestBacklog, facts.OldestUnarchived, facts.LastProgress = ages.OldestBacklog, ages.OldestAtHub, progress
 	facts.Held, facts.Damaged, facts.Lost = stats.ByState[spool.Held], damage.HubHasCopy, damage.NoOtherCopy
 	facts.Quarantined = stats.ByState[spool.Quarantined] - damage.Quarantined // one cause is told once
+	facts.Refused, facts.Mismatched, facts.Unread = v.resting.count(s)
 	facts.SpoolFailed = stats.Err != nil
 	switch {
 	case stats.Err != nil:
