@@ -229,9 +229,10 @@ func (c *Config) fetch(t *tls.Config, rq *http.Request) ([]byte, error) {
 	return text, nil
 }
 
-// undialed is what Config.Dial says: where the way leads, it knows better.
+// undialed is what Config.Dial says, on one line: where the way leads, it knows better.
 type undialed struct{ error }
 
+func (e undialed) Error() string { return strings.ReplaceAll(e.error.Error(), "\n", "; ") }
 func (e undialed) Unwrap() error { return e.error }
 
 // dial is nil as long as nobody says otherwise.
@@ -286,12 +287,6 @@ func refusal(hub string, rs *http.Response, text []byte) error {
 	return fmt.Errorf("hub %s answers %d: %q; try again later or look into the hub's log", hub, rs.StatusCode, words)
 }
 
-// oneLine is an error of several lines on one.
-type oneLine struct{ error }
-
-func (e oneLine) Error() string { return strings.ReplaceAll(e.error.Error(), "\n", "; ") }
-func (e oneLine) Unwrap() error { return e.error }
-
 // explain turns what net and crypto/tls say into what to do.
 func explain(hub string, err error) error {
 	var unknown x509.UnknownAuthorityError
@@ -300,7 +295,7 @@ func explain(hub string, err error) error {
 	var way undialed
 	switch {
 	case errors.As(err, &way):
-		return fmt.Errorf("hub %s cannot be reached: %w", hub, oneLine{way.error})
+		return fmt.Errorf("hub %s cannot be reached: %w", hub, way)
 	case errors.As(err, &unknown), errors.As(err, &name):
 		return fmt.Errorf("%w (%w)", ErrWrongHub, err)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
