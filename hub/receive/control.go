@@ -30,7 +30,7 @@ func (n *session) control1(ctx context.Context, f wire.Frame) error {
 	case *wire.ArchivedAck:
 		return n.acknowledged(ctx, f)
 	case *wire.Trouble:
-		n.appliancesCopyBad(f.Problems)
+		n.withdrawn(f.Problems)
 		return nil
 	case *wire.Bye: // over TCP; QUIC says it in its own way
 		return fmt.Errorf("%w: code %d %.100q", errBye, f.Code, f.Reason)
@@ -173,13 +173,18 @@ func (n *session) finish(o *offer) {
 	}
 }
 
-// appliancesCopyBad drops what is here of objects whose source is damaged.
-func (n *session) appliancesCopyBad(problems []wire.Problem) {
+// withdrawn ends the offers of objects that the appliance cannot read. What is here of
+// one that is damaged there is dropped; it stays when there was an error of the disk.
+func (n *session) withdrawn(problems []wire.Problem) {
 	for _, p := range problems {
-		n.log.Warn("the appliance's copy is damaged", "object", p.ID)
+		n.log.Warn("the appliance cannot read its copy", "object", p.ID, "damaged", p.Kind == wire.ProblemCopy)
 		for _, o := range n.offersOf(p.ID) {
 			n.finish(o)
-			o.claim.Drop()
+			if p.Kind == wire.ProblemWithdrawn {
+				o.claim.Release()
+			} else {
+				o.claim.Drop()
+			}
 		}
 	}
 }

@@ -321,3 +321,28 @@ func TestANewerStreamPreemptsTheOlder(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOfferThatIsWithdrawnKeepsItsBytes: the appliance's disk does not give the rest
+// now. Of a copy that is damaged nothing is of use.
+func TestAnOfferThatIsWithdrawnKeepsItsBytes(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	r := hello(t, w.dial("rude"), "data")
+	o, data := wireObject(1, 1, 5000)
+	for number, c := range []struct {
+		kind uint8
+		want int64
+	}{{wire.ProblemWithdrawn, 0}, {wire.ProblemWithdrawn, 1000}, {wire.ProblemCopy, 2000}, {wire.ProblemCopy, 0}} {
+		o.Number = uint64(number + 1)
+		r.say(&wire.Offer{Objects: []wire.Object{o}})
+		if f, ok := r.hear().(*wire.Have); !ok || f.Answers[0].Offset != c.want {
+			t.Fatalf("offer %d: %+v, want offset %d", o.Number, f, c.want)
+		}
+		before := w.store.PartialBytes("rude")
+		r.put(o.Number, c.want, data[c.want:c.want+1000])
+		for deadline := time.Now().Add(time.Minute); w.store.PartialBytes("rude") < before+1000 && time.Now().Before(deadline); {
+			<-time.After(time.Millisecond)
+		}
+		r.say(&wire.Trouble{Problems: []wire.Problem{{ID: o.ID, Kind: c.kind}}})
+	}
+}
