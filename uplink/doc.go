@@ -10,8 +10,9 @@
 //     needs none (P11);
 //   - bytes that do not have the digest of their object are never completed
 //     at the hub (P14);
-//   - a cut connection costs at most one chunk of each object under way: the hub
-//     answers the next offer with the offset it has.
+//   - a cut connection costs at most one chunk of each object under way, and what the
+//     network and the kernels at both ends held: the hub answers the next offer with
+//     the offset that its file has.
 //
 // Run keeps to one node of the hub until it fails. A team has the lanes to it; its
 // pilot decides from what was measured under load which carrier carries and on how
@@ -108,7 +109,8 @@
 //	flags    1 header unreadable, 2 names differ from the data set, 4 illegal UID, 8 test object
 //	kind     0 a destination refuses it, 1 digest mismatch at the hub,
 //	         2 the appliance's own copy is damaged, 3 the offer cannot be accepted,
-//	         4 the hub lost its copy
+//	         4 the hub lost its copy, 5 the appliance cannot read its copy now: the
+//	         offer ends, what the hub has of it stays
 //	at       milliseconds since 1970, for people only
 //
 // A Put frame as bytes, 262144 bytes of offer 7 from offset 524288:
@@ -139,8 +141,10 @@
 //     ArchivedAck names the seq, which is sent when the news is durable here.
 //   - Trouble of kind digest: the hub has dropped its partial object. The appliance
 //     reads its copy again. Damaged here: quarantine, and Trouble of kind copy.
-//     Good here: offered once more, from 0; after a second mismatch the appliance
-//     sets this hub node aside.
+//     Good here: offered again, from 0, after a rest that grows. A node that does so
+//     with several different objects, and gives no receipt between, is set aside.
+//   - Trouble of kind 3 comes instead of Have, not after it. The object rests, ever longer,
+//     and another node is asked if there is one.
 //   - Trouble of kind lost: the receipt for this object counts no more. The
 //     appliance offers it again if it has it, unless the archive has it.
 //   - A ledger id or generation other than the last one means that receipts may
