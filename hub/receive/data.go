@@ -13,28 +13,40 @@ import (
 	"edged/uplink/wire"
 )
 
-// chunk is a Put whose body has come, or as much of it as came before a cut.
-type chunk struct {
+// pieceSize is what is written at once. A hub that is killed has lost what waits for
+// its write, over TCP three pieces a connection: less than one Put together.
+const pieceSize = 64 << 10
+
+// piece is of the body of a Put, as much as came of it before a cut.
+type piece struct {
 	number uint64
 	offset int64
-	length int // declared
+	length int // declared, from here to the end of the Put
 	got    int
-	body   *[wire.MaxBody]byte
+	body   *[pieceSize]byte
 }
 
-// bodies are the buffers in which a Put's body waits for its write.
-var bodies = sync.Pool{New: func() any { return new([wire.MaxBody]byte) }}
+// bodies are the buffers in which pieces wait for their write.
+var bodies = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 
-// readChunk reads the body of put. On an error the chunk has what came.
-func readChunk(put *wire.PutFrame) (chunk, error) {
-	c := chunk{number: put.Number, offset: put.Offset, length: put.Length, body: bodies.Get().(*[wire.MaxBody]byte)}
-	var err error
-	c.got, err = io.ReadFull(put, c.body[:c.length])
-	return c, err
+// inPieces gives the body of put, which is never empty, in pieces. Of a
+// cut body it gives what came.
+func inPieces(put *wire.PutFrame, give func(piece) error) error {
+	for done := 0; ; {
+		p := piece{number: put.Number, offset: put.Offset + int64(done), length: put.Length - done, body: bodies.Get().(*[pieceSize]byte)}
+		var cut error
+		p.got, cut = io.ReadFull(put, p.body[:min(p.length, pieceSize)])
+		if err := errors.Join(give(p), cut); err != nil {
+			return err
+		}
+		if done += p.got; done == put.Length {
+			return nil
+		}
+	}
 }
 
-// put takes one body. A Put of an offer that has ended is discarded.
-func (n *session) put(c chunk) error {
+// put takes one piece. That of an offer that has ended is discarded.
+func (n *session) put(c piece) error {
 	defer bodies.Put(c.body)
 	n.mu.Lock()
 	o := n.offers[c.number]

@@ -21,13 +21,14 @@
 // it. Over QUIC each stream has a goroutine that reads, and a Put waits for nothing
 // but the disk. Over TCP one goroutine takes the stream apart for two others:
 //
-//	TLS -> frames -+- Put ------> one chunk ----------> partial objects
+//	TLS -> frames -+- Put ------> 64 KiB at a time ---> partial objects
 //	               +- others ---> queue, bounded -----> ledger, answers
 //	               +- Probe ----> counted, answered by Echo
 //
 // so that a slow ledger stops Puts only when the queue is full, and a slow disk stops
-// the rest after three chunks. Control frames keep their order. An idle connection
-// over TCP holds no chunk. One behind a proxy that has asked whether
+// the rest after three pieces of 64 KiB, and so a hub that is killed loses less than one
+// Put a connection of what it had taken. Control frames keep their order. An idle connection
+// over TCP holds no piece. One behind a proxy that has asked whether
 // the hub is there (Probe 0) and is silent for three idle timeouts is ended: it has died
 // and the proxy has not noticed. Without a proxy the kernel's keepalives end it.
 //

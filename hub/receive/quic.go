@@ -146,8 +146,7 @@ func readData(stream io.Reader, n *session) error {
 		}
 		switch f := f.(type) {
 		case *wire.PutFrame:
-			c, cut := readChunk(f)
-			err = errors.Join(n.put(c), cut)
+			err = inPieces(f, n.put)
 		case *wire.ProbeFrame:
 			err = n.probed(f)
 		default:

@@ -87,7 +87,7 @@ func (l *tcpLink) Hello(ctx context.Context) (wire.Frame, error) {
 // everything else in its order. So decryption, disk and ledger wait for each
 // other only when what lies between them is full.
 func (l *tcpLink) Parts(n *session) []func(context.Context) error {
-	control, puts := newQueue(), make(chan chunk, 1)
+	control, puts := newQueue(), make(chan piece, 1)
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
 			defer close(puts)
@@ -99,7 +99,7 @@ func (l *tcpLink) Parts(n *session) []func(context.Context) error {
 }
 
 // read takes the stream apart until it ends.
-func (l *tcpLink) read(ctx context.Context, n *session, control *queue, puts chan<- chunk) error {
+func (l *tcpLink) read(ctx context.Context, n *session, control *queue, puts chan<- piece) error {
 	for {
 		f, err := l.frames.Next()
 		if err == io.EOF {
@@ -128,20 +128,21 @@ func (l *tcpLink) read(ctx context.Context, n *session, control *queue, puts cha
 	}
 }
 
-// handOver reads the body of a Put and gives it to takePuts, all of it or what came.
-func handOver(ctx context.Context, f *wire.PutFrame, puts chan<- chunk) error {
-	c, cut := readChunk(f)
-	select {
-	case puts <- c:
-		return cut
-	case <-ctx.Done():
-		return errors.Join(context.Cause(ctx), cut)
-	}
+// handOver gives the body of a Put to takePuts, all of it or what came.
+func handOver(ctx context.Context, f *wire.PutFrame, puts chan<- piece) error {
+	return inPieces(f, func(p piece) error {
+		select {
+		case puts <- p:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
 }
 
 // takePuts writes what has come, to the last, also when the connection has ended:
 // the next one goes on from there.
-func (n *session) takePuts(ctx context.Context, puts <-chan chunk) error {
+func (n *session) takePuts(ctx context.Context, puts <-chan piece) error {
 	for c := range puts {
 		if err := n.put(c); err != nil {
 			return err
