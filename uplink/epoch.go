@@ -11,9 +11,9 @@ import (
 const (
 	settleTime  = 500 * time.Millisecond
 	measureTime = time.Second
-	hasteSettle = 100 * time.Millisecond // while nothing is known of a carrier: the first look shows what is far apart
+	hasteSettle = 100 * time.Millisecond // while nothing is known of a carrier that another may replace: what is far apart shows soon
 	hasteTime   = 200 * time.Millisecond
-	clearTime   = 300 * time.Millisecond // of a try that wins by far
+	clearTime   = 300 * time.Millisecond // of a try that wins by far, and of the first mark of a carrier that stays
 	maxEpoch    = 4 * time.Second        // of each, where a round trip takes long
 	sleepAfter  = time.Minute            // without load, surplus lanes are given up
 )
@@ -78,15 +78,18 @@ func (t *team) look(now time.Time) {
 func (t *team) unknown() bool { return t.pilot.marks[t.pilot.carrier].at.IsZero() }
 
 func (t *team) settling(rtt time.Duration) time.Duration {
-	if t.unknown() {
+	if t.unknown() && t.u.c.Transport == "auto" {
 		return bounded(hasteSettle, 5*rtt)
 	}
 	return bounded(settleTime, 10*rtt)
 }
 
 func (t *team) measuring(rtt time.Duration) time.Duration {
-	if t.unknown() {
+	switch {
+	case t.unknown() && t.u.c.Transport == "auto":
 		return bounded(hasteTime, 10*rtt)
+	case t.unknown():
+		return bounded(clearTime, 20*rtt)
 	}
 	return bounded(measureTime, 20*rtt)
 }

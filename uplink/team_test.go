@@ -126,12 +126,44 @@ type wiredLane struct {
 
 	mu     sync.Mutex // guards offers
 	offers map[uint64]wire.Object
+
+	done atomic.Uint64 // bytes that came through
+}
+
+// division is how long a lane's share of the line lasts before it is divided anew.
+const division = 100 * time.Millisecond
+
+// pass lets n bytes go their way, at what the line gives each of its lanes meanwhile.
+func (c *wiredLane) pass(n int) error {
+	for left := float64(n); left > 0; {
+		all, blocked := c.w.share(c.name, int(left)+1)
+		wait := min(all, division)
+		if blocked || c.dead.Load() {
+			wait = 300 * time.Millisecond
+		}
+		select {
+		case <-time.After(wait):
+		case <-c.closed:
+			return io.ErrClosedPipe
+		}
+		if blocked || c.dead.Load() { // probes are sent (RFC 9002 §6.2), and nothing answers
+			c.sent.Add(1)
+			continue
+		}
+		moved := left * float64(wait) / float64(all)
+		left -= moved
+		c.done.Add(uint64(moved) + 1)
+		if wait >= all {
+			return nil
+		}
+	}
+	return nil
 }
 
 func (c *wiredLane) Name() string       { return c.name }
 func (c *wiredLane) Control() io.Reader { return c.control }
 func (c *wiredLane) Stats() LineStats {
-	return LineStats{RTT: 20 * time.Millisecond, Sent: c.sent.Load(), Heard: c.heard.Load()}
+	return LineStats{RTT: 20 * time.Millisecond, Sent: c.sent.Load(), Heard: c.heard.Load(), Delivered: c.done.Load() + 1}
 }
 func (c *wiredLane) Open(context.Context, uint8) (puts, error) { return c, nil }
 func (c *wiredLane) Close(uint64, string) {
@@ -190,19 +222,8 @@ func (c *wiredLane) Say(b []byte) error {
 
 func (c *wiredLane) Put(b []byte) error {
 	c.sent.Add(1)
-	d, blocked := c.w.share(c.name, len(b))
-	for blocked || c.dead.Load() { // probes are sent (RFC 9002 §6.2), and nothing answers
-		select {
-		case <-time.After(300 * time.Millisecond):
-			c.sent.Add(1)
-		case <-c.closed:
-			return io.ErrClosedPipe
-		}
-	}
-	select {
-	case <-time.After(d):
-	case <-c.closed:
-		return io.ErrClosedPipe
+	if err := c.pass(len(b)); err != nil {
+		return err
 	}
 	c.heard.Add(1)
 	f, err := wire.NewReader(bytes.NewReader(b)).Next()
@@ -331,7 +352,7 @@ func TestUDPThatNeverGetsThrough(t *testing.T) {
 		s := u.Status()
 		dials, _, _ := w.seen(carrierQUIC)
 		if got := float64(s.BytesSent) * 8 / 3602; s.WhyCode != WhyUDPBlocked || s.UDPOpen == nil || *s.UDPOpen || got < 0.97*4e6 || dials > 12 {
-			t.Errorf("after an hour: %s, %.0f Mbit/s, %d dials", s.WhyCode, got/1e6, dials)
+			t.Errorf("after an hour: %s, %.2f Mbit/s, %d dials, UDP open: %v", s.WhyCode, got/1e6, dials, s.UDPOpen)
 		}
 		w.set(func() { w.blocked[carrierQUIC] = false })
 		time.Sleep(15 * time.Minute)
