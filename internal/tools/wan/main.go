@@ -86,7 +86,7 @@ func parseFlags() (o options) {
 	flag.IntVar(&o.runs, "runs", 1, "runs of each cell; the median counts")
 	flag.DurationVar(&o.peerTime, "peer-time", 6*time.Second, "a peer is cut off after this `time`")
 	flag.DurationVar(&o.storeTime, "store-time", 8*time.Second, "and C-STORE after this: what its slow start gives must not count for long")
-	flag.DurationVar(&o.ourTime, "our-time", 12*time.Second, "and edged after this: it has to find its lanes")
+	flag.DurationVar(&o.ourTime, "our-time", 16*time.Second, "and edged after this: it has to find its lanes")
 	flag.DurationVar(&o.within, "within", time.Hour, "give up after this `time`")
 	flag.Int64Var(&o.amount, "amount", 1500, "`megabytes` of objects of each size, at most")
 	flag.Parse()
