@@ -64,6 +64,9 @@ const (
 	// fits into the 105 %.
 	LeastRate = 256_000
 
+	// manyChunks is the rate in bytes a second from which 100 ms have fifty chunks.
+	manyChunks = 10 * 50 * minChunk
+
 	// credit is what may be sent at once after a rest.
 	credit = 20 * time.Millisecond
 
@@ -268,7 +271,7 @@ func (b *bucket) wait(now time.Time, cost int64) time.Duration {
 	if b.rate > 0 {
 		missing := float64(cost) - b.tokens
 		d = time.Duration(math.Ceil(missing / float64(b.rate) * 1e9))
-		d = max(d, b.window.wait(now.Sub(b.began), cost, b.most()))
+		d = max(d, b.window.wait(now.Sub(b.began), cost, b.most()-b.spare()))
 	}
 	d = max(d, b.paused.Sub(now))
 	if d <= 0 {
@@ -282,6 +285,15 @@ func (b *bucket) wait(now time.Time, cost int64) time.Duration {
 
 // most is what 100 ms may see.
 func (b *bucket) most() int64 { return b.rate * 105 / 1000 }
+
+// spare is what of it takers leave for those that do not wait, see debit. Where few
+// chunks make 100 ms it would cost one of them, and what does not wait comes on top.
+func (b *bucket) spare() int64 {
+	if b.rate < manyChunks {
+		return 0
+	}
+	return b.rate * 25 / 10000
+}
 
 func (b *bucket) spend(now time.Time, class uint8, cost int64) {
 	b.account(class, cost)
