@@ -59,22 +59,25 @@ func newComplaints() complaints {
 	return complaints{times: map[complaint]int{}, inARow: map[string]map[dicom.ID]bool{}}
 }
 
-// maxComplaints bounds how many are remembered. Those that are forgotten cost one more
-// attempt each, no more.
-const maxComplaints = 1024
+// maxComplaints bounds how many are remembered. What is not rests longest: nobody
+// counts how often it was tried.
+const (
+	maxComplaints = 1 << 14
+	notCounted    = 16
+)
 
 // add counts a complaint. times is how often the node has made it now; again that no
-// receipt came between.
+// receipt of anything came between.
 func (c *complaints) add(node string, id dicom.ID) (times int, again bool) {
-	if len(c.times) >= maxComplaints {
-		clear(c.times)
-	}
 	if len(c.inARow[node]) >= maxComplaints || c.inARow[node] == nil {
 		c.inARow[node] = map[dicom.ID]bool{}
 	}
-	c.times[complaint{node, id}]++
-	times = c.times[complaint{node, id}]
 	_, again = c.inARow[node][id]
+	times = c.times[complaint{node, id}] + 1
+	if times == 1 && len(c.times) >= maxComplaints {
+		return notCounted, again
+	}
+	c.times[complaint{node, id}] = times
 	c.inARow[node][id] = times == 1
 	return times, again
 }
@@ -115,12 +118,12 @@ func (u *Uplink) mismatched(node string, id dicom.ID) (why *RestError, doubt err
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	c := &u.mismatches
-	times, again := c.add(node, id)
+	times, _ := c.add(node, id)
 	switch {
 	case c.many(node) >= manyDamaged:
 		delete(c.inARow, node)
 		doubt = errMismatch
-	case again && u.elsewhere(c, node, id):
+	case times > 1 && u.elsewhere(c, node, id):
 		doubt = errElsewhere
 	}
 	return &RestError{ErrMismatch, growing(times, longestMismatch), times}, doubt
@@ -132,8 +135,8 @@ func (u *Uplink) refused(node string, id dicom.ID) (why *RestError, doubt error)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	c := &u.refusals
-	times, again := c.add(node, id)
-	if (again || c.many(node) >= manyRefused) && u.elsewhere(c, node, id) {
+	times, _ := c.add(node, id)
+	if (times > 1 || c.many(node) >= manyRefused) && u.elsewhere(c, node, id) {
 		doubt = errElsewhere
 	}
 	return &RestError{ErrRefused, growing(times, longestRest), times}, doubt

@@ -236,3 +236,17 @@ func TestACarriersLastErrorIsOfTheNodeInUse(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatOneNodeNeverTakesGoesToTheOther: it takes everything else, so it is never
+// long in the wrong; the one object is asked of the other node all the same.
+func TestWhatOneNodeNeverTakesGoesToTheOther(t *testing.T) {
+	var poison atomic.Pointer[uplinktest.Item]
+	inTown(t, map[string]func(*scripted.Conn){"hub": except(&poison), "good": well}, func(w *town) {
+		poison.Store(w.source.Add(0, 200_000, wire.Routine))
+		for i := range 60 {
+			w.source.Add(uint64(i+1), 200_000, wire.Routine)
+			time.Sleep(time.Second)
+		}
+		w.arrives(61, 10*time.Second)
+	})
+}

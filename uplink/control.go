@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"edged/internal/dicom"
@@ -243,7 +244,11 @@ func (l *lane) refusal(p wire.Problem) error {
 		return l.lie("a refusal of %s, which waits for no answer", p.ID)
 	}
 	why, doubt := l.u.refused(l.addr, f.ID)
-	l.u.c.Logger.Error("the hub refuses an offer", "hub", l.addr, "object", p.ID, "words", p.Words, "times", why.Times, "rests", why.Rest)
+	level := slog.LevelError
+	if why.Times > 1 { // it was said, and the page has it
+		level = slog.LevelDebug
+	}
+	l.u.c.Logger.Log(context.Background(), level, "the hub refuses an offer", "hub", l.addr, "object", p.ID, "words", p.Words, "times", why.Times, "rests", why.Rest)
 	l.giveBack(f, why)
 	return doubt
 }

@@ -146,9 +146,9 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 	bytes, goodput := t.u.carried(t.pilot.carrier), t.goodput(elapsed)
 	t.u.c.Logger.Debug("uplink measured", "carrier", t.pilot.carrier, "lanes", t.pilot.lanes, "stage", t.pilot.stage, "mbit", int64(goodput/1e6), "starving", 5*e.starving > e.looks)
 	switch {
-	case t.unknown() && bytes == e.bytes && e.starving == 0:
+	case t.unknown() && bytes == e.bytes && e.starving == 0 && t.sending():
 		return // it has not sent a chunk yet: that, or its silence, will say more
-	case 5*e.starving > e.looks || bytes == e.bytes:
+	case 5*e.starving > e.looks || bytes == e.bytes || goodput == 0:
 		t.pilot.unloaded(now)
 		if now.Sub(e.loaded) > sleepAfter {
 			t.pilot.sleep()
@@ -172,10 +172,18 @@ func (t *team) judge(now time.Time, elapsed time.Duration) {
 // would not do as a measure of it.
 func (t *team) goodput(elapsed time.Duration) float64 {
 	n := t.u.carried(t.pilot.carrier) - t.epoch.bytes
-	if got := t.delivered(); t.epoch.got > 0 && got > t.epoch.got {
-		n = got - t.epoch.got
+	if got := t.delivered(); t.epoch.got > 0 && got >= t.epoch.got {
+		n = got - t.epoch.got // none: the kernel took it, and it went nowhere
 	}
 	return float64(n) * 8 / elapsed.Seconds()
+}
+
+// sending reports whether a lane of the carrier in charge is in the middle of an
+// object that the hub wants.
+func (t *team) sending() bool {
+	return slices.ContainsFunc(t.staying(t.pilot.carrier), func(m *member) bool {
+		return m.lane != nil && m.lane.count1(func(s state) bool { return s == wanted }) > 0
+	})
 }
 
 // disturbed reports whether something else than the lanes decides what they carry

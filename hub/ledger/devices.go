@@ -104,9 +104,10 @@ func (l *SQLite) Devices(ctx context.Context) ([]enrol.Device, error) {
 	return out, rows.Err()
 }
 
-// Revoked are the ids of the devices that are not approved.
+// Revoked are the ids of the devices that are not approved. It has a connection of its
+// own: who is sent away must not depend on how many others are asking something.
 func (l *SQLite) Revoked(ctx context.Context) (ids []string, err error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT id FROM devices WHERE state <> 'approved'`)
+	rows, err := l.watch.QueryContext(ctx, `SELECT id FROM devices WHERE state <> 'approved'`)
 	if err != nil {
 		return nil, fmt.Errorf("revoked devices: %w", err)
 	}

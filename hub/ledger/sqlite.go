@@ -44,6 +44,7 @@ type SQLite struct {
 	write  *sql.DB   // for migrations and conn
 	conn   *sql.Conn // owned by the committer: the one that writes
 	read   *sql.DB
+	watch  *sql.DB // for Revoked alone
 
 	door chan struct{} // size 1: who has put a token in is committing
 	mu   sync.Mutex    // guards next
@@ -93,6 +94,10 @@ func (l *SQLite) open(ctx context.Context) (err error) {
 		return err
 	}
 	l.read.SetMaxOpenConns(4)
+	if l.watch, err = sql.Open("sqlite", dsn(l.config.Path, "deferred", "&_pragma=query_only(1)")); err != nil {
+		return err
+	}
+	l.watch.SetMaxOpenConns(1)
 	return settle(l.config.Path)
 }
 
@@ -149,7 +154,7 @@ func (l *SQLite) Close() error {
 	if l.conn != nil {
 		errs = append(errs, l.conn.Close())
 	}
-	for _, db := range []*sql.DB{l.read, l.write} {
+	for _, db := range []*sql.DB{l.read, l.watch, l.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
