@@ -212,6 +212,7 @@ func (p *pilot) watch(goodput float64, now time.Time) {
 	case p.auto && !p.shut(rival) && !now.Before(p.compare):
 		p.stage, p.defender, p.carrier = racing, p.carrier, rival
 		p.lanes = min(max(p.min, p.marks[rival].lanes), maxLanes-1)
+	case m.at.IsZero() && p.carrier == carrierTCP: // one lane may find the whole rate in its next second; a second one would only crowd it
 	case m.lanes == p.lanes && goodput > stillGrows*m.goodput && now.Sub(m.at) < growthWait:
 	default:
 		p.try(now)

@@ -107,3 +107,14 @@ func TestAClearWinIsSeenEarly(t *testing.T) {
 		t.Error("fewer lanes that carry more: not measured in full")
 	}
 }
+
+// TestOneLaneOfTCPMayFindItsRate before another is tried: BBR needs more than a first
+// look for it, and many of its lanes would only queue.
+func TestOneLaneOfTCPMayFindItsRate(t *testing.T) {
+	s := newSeeker(1)
+	s.pilot = newPilot(carrierTCP, 1, 32, s.now)
+	s.fly(1, full(900, 300))
+	if s.fly(3, full(900, 850)); s.lanes > 1 && s.stage == steady || s.lanes > 2 {
+		t.Errorf("%d lanes, stage %d", s.lanes, s.stage)
+	}
+}
