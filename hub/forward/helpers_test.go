@@ -116,6 +116,7 @@ func (b *bench) receiveBytes(o hub.Object, data []byte) hub.ID {
 	if err := b.ledger.Receive(b.Context(), []hub.Object{o}); err != nil {
 		b.Fatal(err)
 	}
+	c.Recorded()
 	if len(b.data) == 0 {
 		b.first = o.ID
 	}
