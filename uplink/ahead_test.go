@@ -315,8 +315,11 @@ func TestObjectsThatHangHoldUpOnlyThemselves(t *testing.T) {
 		if n := hung.Load(); n > hanging || opened.Load() != n {
 			t.Errorf("%d reads of %d objects hang, of %d that were begun", n, hanging, opened.Load())
 		}
-		if s.back > hanging*30 {
-			t.Errorf("%d objects that hang were given back %d times in an hour", hanging, s.back)
+		s.mu.Lock()
+		back := s.back
+		s.mu.Unlock()
+		if back > hanging*30 {
+			t.Errorf("%d objects that hang were given back %d times in an hour", hanging, back)
 		}
 		close(hang)
 		time.Sleep(2 * longestRest)

@@ -292,7 +292,7 @@ func (b *bucket) spare() int64 {
 	if b.rate < manyChunks {
 		return 0
 	}
-	return b.rate * 25 / 10000
+	return b.rate / 1000 // 1 % of 100 ms: more would be missing where wake-ups come late
 }
 
 func (b *bucket) spend(now time.Time, class uint8, cost int64) {

@@ -13,14 +13,17 @@ import (
 	"edged/uplink/wire"
 )
 
-// TestAGoodCopyThatArrivesDamagedTwiceCondemnsTheNode: the source vouches for
-// its bytes, the hub finds another digest, twice.
-func TestAGoodCopyThatArrivesDamagedTwiceCondemnsTheNode(t *testing.T) {
+// TestThreeGoodCopiesThatArriveDamagedCondemnTheNode: the source vouches for
+// its bytes, the hub finds another digest of each.
+func TestThreeGoodCopiesThatArriveDamagedCondemnTheNode(t *testing.T) {
 	overBoth(t, func(t *testing.T, w *world) {
 		w.start()
 		source := uplinktest.NewSource()
-		bad := source.Add(1, 300_000, wire.Routine)
-		bad.Data[100] ^= 1
+		var bad []*uplinktest.Item
+		for i := range 3 {
+			bad = append(bad, source.Add(uint64(1+i), 300_000, wire.Routine))
+			bad[i].Data[100] ^= 1
+		}
 		u, _ := w.appliance("one", source, nil)
 		eventually(t, "the node to be set aside", func() bool { return slices.Contains(u.Status().SetAside, w.addr) })
 		source.With(func(s *uplinktest.Source) {
@@ -30,15 +33,16 @@ func TestAGoodCopyThatArrivesDamagedTwiceCondemnsTheNode(t *testing.T) {
 					mismatches++
 				}
 			}
-			if mismatches != 2 || bad.State != uplinktest.Ready {
-				t.Errorf("returned %v, state %d", s.Returned, bad.State)
+			if mismatches < 3 {
+				t.Errorf("returned %v", s.Returned)
 			}
-			// Sent, read again, sent again from 0, read again.
-			if !slices.Equal(bad.Offsets, []int64{0, 0, 0, 0}) {
-				t.Errorf("opened at %v", bad.Offsets)
+			for _, o := range bad { // sent and read again, and if the others took long, once more, from 0
+				if len(o.Offsets) < 2 || slices.Max(o.Offsets) != 0 || o.State != uplinktest.Ready {
+					t.Errorf("opened at %v, state %d", o.Offsets, o.State)
+				}
 			}
 		})
-		if _, err := w.store.Open(bad.ID); err == nil {
+		if _, err := w.store.Open(bad[0].ID); err == nil {
 			t.Error("the hub kept wrong bytes")
 		}
 	})
