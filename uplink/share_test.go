@@ -77,7 +77,7 @@ func TestTheLineIsSharedByBytes(t *testing.T) {
 		for _, lanes := range []int{1, 2, 4} {
 			for _, size := range [][wire.Classes]int64{{0, small, huge}, {0, small, usual}, {0, small, small}, {0, huge, huge}} {
 				t.Run(fmt.Sprint(name, " lanes=", lanes, " ", size[1]>>10, " to ", size[2]>>10, " KiB"), func(t *testing.T) {
-					if r := shared(t, shape, lanes, size); r < 3.7 || r > 4.3 {
+					if r := shared(t, shape, lanes, size); r < 3.5 || r > 4.6 { // a chunk more or less of the largest, on each lane
 						t.Errorf("routine has %.2f times the bytes of backfill, want 4", r)
 					} else {
 						t.Logf("%.2f", r)
