@@ -66,20 +66,18 @@ const (
 	notCounted    = 16
 )
 
-// add counts a complaint. times is how often the node has made it now; again that no
-// receipt of anything came between.
-func (c *complaints) add(node string, id dicom.ID) (times int, again bool) {
+// add counts a complaint and says how often the node has made it now.
+func (c *complaints) add(node string, id dicom.ID) (times int) {
 	if len(c.inARow[node]) >= maxComplaints || c.inARow[node] == nil {
 		c.inARow[node] = map[dicom.ID]bool{}
 	}
-	_, again = c.inARow[node][id]
 	times = c.times[complaint{node, id}] + 1
 	if times == 1 && len(c.times) >= maxComplaints {
-		return notCounted, again
+		return notCounted
 	}
 	c.times[complaint{node, id}] = times
 	c.inARow[node][id] = times == 1
-	return times, again
+	return times
 }
 
 // many is of how many objects the node complains in a row that it took no offence at
@@ -118,7 +116,7 @@ func (u *Uplink) mismatched(node string, id dicom.ID) (why *RestError, doubt err
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	c := &u.mismatches
-	times, _ := c.add(node, id)
+	times := c.add(node, id)
 	switch {
 	case c.many(node) >= manyDamaged:
 		delete(c.inARow, node)
@@ -135,7 +133,7 @@ func (u *Uplink) refused(node string, id dicom.ID) (why *RestError, doubt error)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	c := &u.refusals
-	times, _ := c.add(node, id)
+	times := c.add(node, id)
 	if (times > 1 || c.many(node) >= manyRefused) && u.elsewhere(c, node, id) {
 		doubt = errElsewhere
 	}
@@ -146,7 +144,7 @@ func (u *Uplink) refused(node string, id dicom.ID) (why *RestError, doubt error)
 func (u *Uplink) unread(id dicom.ID, err error) *RestError {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	times, _ := u.failures.add("", id)
+	times := u.failures.add("", id)
 	return &RestError{err, growing(times+1, longestRest), times}
 }
 

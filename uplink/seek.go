@@ -20,7 +20,7 @@ const (
 // seek is the search for the number of lanes that carries most, on fewest lanes.
 type seek struct {
 	more, fewer turn
-	step        int // times as many, or 1/step
+	step        int // times as many, of the next try of more
 	before      int // lanes before what is being tried
 	down        bool
 	vain        mark // of the last try of more

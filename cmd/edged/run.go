@@ -90,8 +90,7 @@ func (c *runCmd) Run(p *process) error {
 }
 
 // tidySooner lets the heap grow by half before it is collected, not to the double: the
-// appliance shares a small machine, most of its heap is the index of the spool, and
-// collecting it is 2 % of the processor's time at full rate. GOGC, where it is set, holds.
+// appliance shares a small machine. GOGC, where it is set, holds.
 func tidySooner() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
