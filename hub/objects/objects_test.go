@@ -122,6 +122,12 @@ func TestWhatIsSealedIsWholeAndNamedByItsID(t *testing.T) {
 	for _, data := range all {
 		check(t, s, names, data)
 	}
+	nothingLeft(t, s, dir)
+}
+
+// nothingLeft says that appliance "one" has no partial object any more.
+func nothingLeft(t *testing.T, s *objects.Store, dir string) {
+	t.Helper()
 	if left := files(t, filepath.Join(dir, "partial")); len(left) > 0 || s.PartialBytes("one") != 0 {
 		t.Errorf("left: %v, %d bytes", left, s.PartialBytes("one"))
 	}

@@ -49,9 +49,7 @@ func TestWhatIsSealedWithoutARowNeedsNoBytesAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			check(t, s, names, data)
-			if left := files(t, filepath.Join(dir, "partial")); len(left) > 0 || s.PartialBytes("one") != 0 {
-				t.Errorf("with its row there is still %v, %d bytes", left, s.PartialBytes("one"))
-			}
+			nothingLeft(t, s, dir)
 		})
 	}
 }
