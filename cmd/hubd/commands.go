@@ -67,7 +67,7 @@ func (c codeNewCmd) Run(e *env) error {
 	if err != nil || ttl < time.Minute || ttl > maxTTL {
 		return usageError{fmt.Errorf("ttl %q: want a time from 1m to 365d, as 12h or 7d", c.TTL)}
 	}
-	return e.withLedger(func(cfg Config, l *ledger.SQLite) error {
+	return e.withLedger(func(cfg Config, l *ledger.Ledger) error {
 		ca, err := identity.OpenAuthority(caDir(cfg), time.Now())
 		if err != nil {
 			return err
@@ -86,7 +86,7 @@ func (c codeNewCmd) Run(e *env) error {
 type devicesLsCmd struct{}
 
 func (devicesLsCmd) Run(e *env) error {
-	return e.withLedger(func(_ Config, l *ledger.SQLite) error {
+	return e.withLedger(func(_ Config, l *ledger.Ledger) error {
 		devices, err := l.Devices(e.ctx)
 		if err != nil {
 			return err
@@ -109,7 +109,7 @@ type approveCmd struct {
 }
 
 func (c approveCmd) Run(e *env) error {
-	return e.withLedger(func(_ Config, l *ledger.SQLite) error { return l.SetApproved(e.ctx, c.Device, true, actor()) })
+	return e.withLedger(func(_ Config, l *ledger.Ledger) error { return l.SetApproved(e.ctx, c.Device, true, actor()) })
 }
 
 type revokeCmd struct {
@@ -117,7 +117,7 @@ type revokeCmd struct {
 }
 
 func (c revokeCmd) Run(e *env) error {
-	return e.withLedger(func(_ Config, l *ledger.SQLite) error { return l.SetApproved(e.ctx, c.Device, false, actor()) })
+	return e.withLedger(func(_ Config, l *ledger.Ledger) error { return l.SetApproved(e.ctx, c.Device, false, actor()) })
 }
 
 // maxListed bounds a list on a terminal.
@@ -126,7 +126,7 @@ const maxListed = 1000
 type objectsLsCmd struct{}
 
 func (objectsLsCmd) Run(e *env) error {
-	return e.withLedger(func(_ Config, l *ledger.SQLite) error {
+	return e.withLedger(func(_ Config, l *ledger.Ledger) error {
 		stuck, err := l.Stuck(e.ctx, maxListed)
 		if err != nil {
 			return err
@@ -150,7 +150,7 @@ type releaseCmd struct {
 }
 
 func (c releaseCmd) Run(e *env) error {
-	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error {
+	return e.withObject(c.ID, func(l *ledger.Ledger, id hub.ID) error {
 		if err := l.Release(e.ctx, id, actor()); err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ type confirmCmd struct {
 }
 
 func (c confirmCmd) Run(e *env) error {
-	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error { return l.Confirm(e.ctx, id, actor()) })
+	return e.withObject(c.ID, func(l *ledger.Ledger, id hub.ID) error { return l.Confirm(e.ctx, id, actor()) })
 }
 
 type retryCmd struct {
@@ -172,7 +172,7 @@ type retryCmd struct {
 }
 
 func (c retryCmd) Run(e *env) error {
-	return e.withObject(c.ID, func(l *ledger.SQLite, id hub.ID) error { return l.Retry(e.ctx, id, actor()) })
+	return e.withObject(c.ID, func(l *ledger.Ledger, id hub.ID) error { return l.Retry(e.ctx, id, actor()) })
 }
 
 type restoredCmd struct{}
@@ -180,7 +180,7 @@ type restoredCmd struct{}
 // Run is for after a restore and before the next hubd run; beside a running hub
 // it counts for each connection that is made from then on.
 func (restoredCmd) Run(e *env) error {
-	return e.withLedger(func(_ Config, l *ledger.SQLite) error {
+	return e.withLedger(func(_ Config, l *ledger.Ledger) error {
 		n, err := l.Restored(e.ctx, actor())
 		if err != nil {
 			return err
@@ -190,16 +190,16 @@ func (restoredCmd) Run(e *env) error {
 	})
 }
 
-func (e *env) withObject(text string, do func(*ledger.SQLite, hub.ID) error) error {
+func (e *env) withObject(text string, do func(*ledger.Ledger, hub.ID) error) error {
 	id, err := dicom.ParseID(text)
 	if err != nil {
 		return usageError{err}
 	}
-	return e.withLedger(func(_ Config, l *ledger.SQLite) error { return do(l, id) })
+	return e.withLedger(func(_ Config, l *ledger.Ledger) error { return do(l, id) })
 }
 
 // withLedger opens the ledger beside a running hub, or before the first run.
-func (e *env) withLedger(do func(Config, *ledger.SQLite) error) error {
+func (e *env) withLedger(do func(Config, *ledger.Ledger) error) error {
 	cfg, err := e.load()
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ type theHub struct {
 	started time.Time
 
 	lock    *os.File
-	ledger  *ledger.SQLite
+	ledger  *ledger.Ledger
 	objects *objects.Store
 	forward *forward.Forwarder
 	receive *receive.Server

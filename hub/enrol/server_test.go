@@ -31,7 +31,7 @@ import (
 type door struct {
 	*testing.T
 	ca     *identity.Authority
-	ledger *ledger.SQLite
+	ledger *ledger.Ledger
 	now    time.Time
 	url    string
 	config enrol.Config

@@ -467,7 +467,7 @@ func TestATransactionIsBounded(t *testing.T) {
 	}
 }
 
-var _ Commitments = (*ledger.SQLite)(nil)
+var _ Commitments = (*ledger.Ledger)(nil)
 
 // Of two archives with one title only the one that is at that address may report.
 func TestAReportCountsForTheArchiveAtThatAddress(t *testing.T) {

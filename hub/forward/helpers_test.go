@@ -24,7 +24,7 @@ import (
 // bench is a real ledger and a real object store with received objects.
 type bench struct {
 	*testing.T
-	ledger *ledger.SQLite
+	ledger *ledger.Ledger
 	config ledger.Config
 	store  *objects.Store
 	dir    string

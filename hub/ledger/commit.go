@@ -23,7 +23,7 @@ type change struct {
 
 // batch is the transaction that several changes share.
 type batch struct {
-	*SQLite
+	*Ledger
 	now      int64
 	counts   map[string]int64    // additions to the counters
 	awake    map[string]struct{} // devices whose outbox has grown
@@ -34,7 +34,7 @@ type batch struct {
 // time, and returns when that is durable. do may run several times and must depend on
 // the batch alone. There is no goroutine for it: of the callers, who finds the
 // door free commits for all that have queued.
-func (l *SQLite) change(ctx context.Context, do func(*batch) error) error {
+func (l *Ledger) change(ctx context.Context, do func(*batch) error) error {
 	if err := errors.Join(ctx.Err(), l.Err()); err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (l *SQLite) change(ctx context.Context, do func(*batch) error) error {
 }
 
 // commitQueued is called by who holds the door.
-func (l *SQLite) commitQueued() {
+func (l *Ledger) commitQueued() {
 	l.mu.Lock()
 	n := min(len(l.next), maxBatch)
 	changes := l.next[:n:n]
@@ -71,7 +71,7 @@ func (l *SQLite) commitQueued() {
 
 // commitAll tries them together, and when one fails each alone, so that it fails
 // nobody else.
-func (l *SQLite) commitAll(changes []*change) {
+func (l *Ledger) commitAll(changes []*change) {
 	err := l.commit(changes)
 	for _, c := range changes {
 		c.err = err
@@ -94,7 +94,7 @@ const (
 
 // commit runs the changes in one transaction. On return without error they are
 // durable; that is the commit point.
-func (l *SQLite) commit(changes []*change) (err error) {
+func (l *Ledger) commit(changes []*change) (err error) {
 	for left := busyTries; ; time.Sleep(busyPause) {
 		err = l.try(changes)
 		if left--; left == 0 || !isBusy(err) {
@@ -109,11 +109,11 @@ func isBusy(err error) bool {
 }
 
 // try is one transaction. What failed is rolled back, so it can be tried again.
-func (l *SQLite) try(changes []*change) error {
+func (l *Ledger) try(changes []*change) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	b := &batch{SQLite: l, now: l.millis(), counts: map[string]int64{}, awake: map[string]struct{}{}}
+	b := &batch{Ledger: l, now: l.millis(), counts: map[string]int64{}, awake: map[string]struct{}{}}
 	if _, err := b.exec(`BEGIN IMMEDIATE`); err != nil {
 		return l.judge(err)
 	}
@@ -142,7 +142,7 @@ func (b *batch) run(changes []*change) error {
 
 // judge tells a busy or full database, which passes, from a disk that can no
 // longer be believed.
-func (l *SQLite) judge(err error) error {
+func (l *Ledger) judge(err error) error {
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return err
@@ -245,7 +245,7 @@ const jobsKey = ""
 
 // Changed returns a channel that is closed when the device's outbox may have
 // grown after this call.
-func (l *SQLite) Changed(device string) <-chan struct{} {
+func (l *Ledger) Changed(device string) <-chan struct{} {
 	l.wakeMu.Lock()
 	defer l.wakeMu.Unlock()
 	c, ok := l.wakes[device]
@@ -258,9 +258,9 @@ func (l *SQLite) Changed(device string) <-chan struct{} {
 
 // JobsChanged is the same for the queue of jobs. What another process changes is
 // not seen here: look again after some seconds.
-func (l *SQLite) JobsChanged() <-chan struct{} { return l.Changed(jobsKey) }
+func (l *Ledger) JobsChanged() <-chan struct{} { return l.Changed(jobsKey) }
 
-func (l *SQLite) broadcast(key string) {
+func (l *Ledger) broadcast(key string) {
 	l.wakeMu.Lock()
 	defer l.wakeMu.Unlock()
 	if c, ok := l.wakes[key]; ok {

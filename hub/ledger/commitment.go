@@ -58,7 +58,7 @@ const unconfirmedWords = "sent, but not confirmed: other contents were received 
 
 // Stored records that the destination has answered Success, whoever holds the
 // lease by now; the job waits for a commitment. A duplicate as in Done.
-func (l *SQLite) Stored(ctx context.Context, j Job, words string) error {
+func (l *Ledger) Stored(ctx context.Context, j Job, words string) error {
 	return l.settleJob(ctx, "stored", j, func(b *batch) error {
 		if doubtful, err := b.doubtful(j); err != nil || doubtful {
 			return err
@@ -83,7 +83,7 @@ const longestPause = 24 * time.Hour
 
 // clockSetBack makes due what would wait for a time that a wrong clock has said, and
 // lets its waiting begin now, so that somebody is warned when it goes on.
-func (l *SQLite) clockSetBack(ctx context.Context, destination string) error {
+func (l *Ledger) clockSetBack(ctx context.Context, destination string) error {
 	far := l.millis() + longestPause.Milliseconds()
 	var some bool
 	err := l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE destination = ? AND state = 'stored' AND next_at > ?)`, destination, far).Scan(&some)
@@ -97,7 +97,7 @@ func (l *SQLite) clockSetBack(ctx context.Context, destination string) error {
 }
 
 // Due looks what a transaction for the destination would ask for.
-func (l *SQLite) Due(ctx context.Context, destination string, limit int) (Due, error) {
+func (l *Ledger) Due(ctx context.Context, destination string, limit int) (Due, error) {
 	var d Due
 	if err := l.clockSetBack(ctx, destination); err != nil {
 		return d, fmt.Errorf("due commitments of %s: %w", destination, err)
@@ -124,7 +124,7 @@ const maxAsked = 3
 // Ask puts at most n stored objects into a transaction with a new UID, durable
 // before it is asked: the report may be here before the answer. Without a report
 // they are due again after again(how often they were asked before).
-func (l *SQLite) Ask(ctx context.Context, destination, uid string, n int, again func(int) time.Duration) (references []Reference, err error) {
+func (l *Ledger) Ask(ctx context.Context, destination, uid string, n int, again func(int) time.Duration) (references []Reference, err error) {
 	err = l.change(ctx, func(b *batch) error {
 		references = nil
 		due, err := b.due(destination, n)
@@ -221,7 +221,7 @@ func (b *batch) ask(job int64, uid string, again time.Duration) error {
 
 // NotAsked records that the archive did not take the request: its objects are due
 // again after a time. With refused it has said so, and will not report on it.
-func (l *SQLite) NotAsked(ctx context.Context, uid string, after time.Duration, refused bool) error {
+func (l *Ledger) NotAsked(ctx context.Context, uid string, after time.Duration, refused bool) error {
 	err := l.change(ctx, func(b *batch) error {
 		if _, err := b.exec(`UPDATE jobs SET next_at = ?, asks = max(0, asks - 1) WHERE state = 'stored' AND seq IN (SELECT job FROM asked WHERE uid = ?)`,
 			b.now+after.Milliseconds(), uid); err != nil || !refused {
@@ -240,7 +240,7 @@ func (l *SQLite) NotAsked(ctx context.Context, uid string, after time.Duration, 
 // return. again is the pause before an object is sent or asked for again, by how
 // often that has been. An instance that was not asked for in this transaction is
 // passed over; one that the report leaves out goes on waiting.
-func (l *SQLite) Reported(ctx context.Context, destinations []string, r Report, again func(int) time.Duration) (s Settled, err error) {
+func (l *Ledger) Reported(ctx context.Context, destinations []string, r Report, again func(int) time.Duration) (s Settled, err error) {
 	if err := l.knows(ctx, destinations, r.Transaction); err != nil {
 		return s, fmt.Errorf("commitment reported: %w", err)
 	}
@@ -275,7 +275,7 @@ func (l *SQLite) Reported(ctx context.Context, destinations []string, r Report, 
 	return s, nil
 }
 
-func (l *SQLite) knows(ctx context.Context, destinations []string, uid string) error {
+func (l *Ledger) knows(ctx context.Context, destinations []string, uid string) error {
 	var destination string
 	err := l.read.QueryRowContext(ctx, `SELECT destination FROM transactions WHERE uid = ?`, uid).Scan(&destination)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !slices.Contains(destinations, destination) {
@@ -362,7 +362,7 @@ func reasonWords(reason uint16) string {
 
 // Confirm says, in the name of actor, who has compared, that the archive has this
 // object, of which a commitment says nothing because other contents have its UID.
-func (l *SQLite) Confirm(ctx context.Context, id hub.ID, actor string) error {
+func (l *Ledger) Confirm(ctx context.Context, id hub.ID, actor string) error {
 	return l.change(ctx, func(b *batch) error {
 		n, err := b.exec(`UPDATE jobs SET state = 'done' WHERE state = 'unconfirmed' AND object = (SELECT seq FROM objects WHERE id = ?)`, id[:])
 		if err != nil {

@@ -65,7 +65,7 @@ func (w *world) reopened(change func(*Config)) *world {
 	l, err := Open(w.ctx, c)
 	w.must(err)
 	w.T.Cleanup(func() { l.Close() })
-	next.SQLite = l
+	next.Ledger = l
 	w.must(l.Start(w.ctx))
 	return next
 }
@@ -405,7 +405,7 @@ func TestJobsOfTheVersionBeforeComeThroughTheMigration(t *testing.T) {
 	if after := rows(l.read); after != before || strings.Count(before, "\n") != 4 {
 		t.Errorf("got\n%s\nwant\n%s", after, before)
 	}
-	w := &world{T: t, SQLite: l, ctx: t.Context()}
+	w := &world{T: t, Ledger: l, ctx: t.Context()}
 	w.receive(object("A", 1, "x"))
 	w.want("the next number", w.count(`SELECT max(seq) FROM jobs`), 15)
 	w.want("foreign keys", w.count(`SELECT count(*) FROM pragma_foreign_key_check`), 0)

@@ -11,10 +11,10 @@ import (
 	"edged/hub/enrol"
 )
 
-var _ enrol.Store = (*SQLite)(nil)
+var _ enrol.Store = (*Ledger)(nil)
 
 // AddCode records a claim code by the hash of its secret.
-func (l *SQLite) AddCode(ctx context.Context, hash [32]byte, facility string, expires time.Time, actor string) error {
+func (l *Ledger) AddCode(ctx context.Context, hash [32]byte, facility string, expires time.Time, actor string) error {
 	return l.change(ctx, func(b *batch) error {
 		if _, err := b.exec(`INSERT INTO codes (hash, facility, created_at, expires_at) VALUES (?, ?, ?, ?)`, hash[:], facility, b.now, expires.UnixMilli()); err != nil {
 			return fmt.Errorf("add claim code: %w", err)
@@ -24,7 +24,7 @@ func (l *SQLite) AddCode(ctx context.Context, hash [32]byte, facility string, ex
 }
 
 // Claim uses a code for the device with this key; see enrol.Store.
-func (l *SQLite) Claim(ctx context.Context, hash, key [32]byte, newID string) (enrol.Device, error) {
+func (l *Ledger) Claim(ctx context.Context, hash, key [32]byte, newID string) (enrol.Device, error) {
 	var d enrol.Device
 	err := l.change(ctx, func(b *batch) (err error) {
 		d, err = b.claim(hash, key, newID)
@@ -82,12 +82,12 @@ func scanDevice(r interface{ Scan(...any) error }) (enrol.Device, error) {
 }
 
 // Device looks a device up; enrol.ErrNoDevice when there is none.
-func (l *SQLite) Device(ctx context.Context, id string) (enrol.Device, error) {
+func (l *Ledger) Device(ctx context.Context, id string) (enrol.Device, error) {
 	return scanDevice(l.read.QueryRowContext(ctx, deviceQuery, id))
 }
 
 // Devices are all, by id.
-func (l *SQLite) Devices(ctx context.Context) ([]enrol.Device, error) {
+func (l *Ledger) Devices(ctx context.Context) ([]enrol.Device, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT id, facility, state = 'approved', created_at FROM devices ORDER BY id`)
 	if err != nil {
 		return nil, fmt.Errorf("devices: %w", err)
@@ -106,7 +106,7 @@ func (l *SQLite) Devices(ctx context.Context) ([]enrol.Device, error) {
 
 // Revoked are the ids of the devices that are not approved. It has a connection of its
 // own: who is sent away must not depend on how many others are asking something.
-func (l *SQLite) Revoked(ctx context.Context) (ids []string, err error) {
+func (l *Ledger) Revoked(ctx context.Context) (ids []string, err error) {
 	rows, err := l.watch.QueryContext(ctx, `SELECT id FROM devices WHERE state <> 'approved'`)
 	if err != nil {
 		return nil, fmt.Errorf("revoked devices: %w", err)
@@ -124,7 +124,7 @@ func (l *SQLite) Revoked(ctx context.Context) (ids []string, err error) {
 
 // SetApproved approves or revokes a device in the name of actor. A revoked one
 // completes no handshake any more.
-func (l *SQLite) SetApproved(ctx context.Context, id string, approved bool, actor string) error {
+func (l *Ledger) SetApproved(ctx context.Context, id string, approved bool, actor string) error {
 	state, action := "revoked", "revoke"
 	if approved {
 		state, action = "approved", "approve"
@@ -142,7 +142,7 @@ func (l *SQLite) SetApproved(ctx context.Context, id string, approved bool, acto
 }
 
 // Renewed records that a device has a certificate for a new key; see enrol.Store.
-func (l *SQLite) Renewed(ctx context.Context, id string, with, key [32]byte) error {
+func (l *Ledger) Renewed(ctx context.Context, id string, with, key [32]byte) error {
 	return l.change(ctx, func(b *batch) error {
 		n, err := b.exec(`UPDATE devices SET previous_key = ?1, key_hash = ?2 WHERE id = ?3 AND (key_hash = ?1 OR previous_key = ?1)`, with[:], key[:], id)
 		if err != nil {

@@ -38,7 +38,7 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 // removed one held up is archived. What was stored and waits for a commitment
 // counts, when a destination now confirms by success, or is delivered anew, when
 // it is now of another kind.
-func (l *SQLite) Start(ctx context.Context) error {
+func (l *Ledger) Start(ctx context.Context) error {
 	err := l.change(ctx, func(b *batch) error {
 		if _, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE state = 'leased'`); err != nil {
 			return err
@@ -123,7 +123,7 @@ func collect[T any](rows *sql.Rows) ([]T, error) {
 // Lease lends at most n jobs of a destination for the time given: urgent before
 // routine before backfill, and by sequence within. A job whose lease has run
 // out is lent again.
-func (l *SQLite) Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]Job, error) {
+func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]Job, error) {
 	var jobs []Job
 	err := l.change(ctx, func(b *batch) (err error) {
 		if _, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE destination = ? AND state = 'leased' AND lease_until <= ?`, destination, b.now); err != nil {
@@ -187,7 +187,7 @@ func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
 // required destination the object is archived in the same transaction. A
 // duplicate is no fact when other contents under the UID came since the lease:
 // the job is lent again, and says so then.
-func (l *SQLite) Done(ctx context.Context, j Job, words string) error {
+func (l *Ledger) Done(ctx context.Context, j Job, words string) error {
 	return l.settleJob(ctx, "done", j, func(b *batch) error {
 		if doubtful, err := b.doubtful(j); err != nil || doubtful {
 			return err
@@ -218,7 +218,7 @@ func (b *batch) doubtful(j Job) (bool, error) {
 
 // Later gives the job back to be tried again after a time. With tried it counts
 // as an attempt. What j.Unanswered says is kept with it.
-func (l *SQLite) Later(ctx context.Context, j Job, after time.Duration, tried bool, words string) error {
+func (l *Ledger) Later(ctx context.Context, j Job, after time.Duration, tried bool, words string) error {
 	return l.settleJob(ctx, "give back", j, func(b *batch) error {
 		add := 0
 		if tried {
@@ -232,7 +232,7 @@ func (l *SQLite) Later(ctx context.Context, j Job, after time.Duration, tried bo
 
 // Refuse records a permanent refusal and tells every appliance that has a
 // receipt.
-func (l *SQLite) Refuse(ctx context.Context, j Job, words string) error {
+func (l *Ledger) Refuse(ctx context.Context, j Job, words string) error {
 	return l.settleJob(ctx, "quarantine", j, func(b *batch) error {
 		n, err := b.exec(`UPDATE jobs SET state = 'permanent', attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`, words, j.Seq, j.Lease)
 		if err := lost(n, err); err != nil {
@@ -262,7 +262,7 @@ func lost(n int64, err error) error {
 	return err
 }
 
-func (l *SQLite) settleJob(ctx context.Context, what string, j Job, do func(*batch) error) error {
+func (l *Ledger) settleJob(ctx context.Context, what string, j Job, do func(*batch) error) error {
 	if err := l.change(ctx, do); err != nil {
 		return fmt.Errorf("%s job %d (%s to %s): %w", what, j.Seq, j.Object.ID, j.Destination, err)
 	}
@@ -308,17 +308,17 @@ func (b *batch) archive(object int64) error {
 }
 
 // Release lets the held jobs of an object go (P5), in the name of actor.
-func (l *SQLite) Release(ctx context.Context, id hub.ID, actor string) error {
+func (l *Ledger) Release(ctx context.Context, id hub.ID, actor string) error {
 	return l.free(ctx, id, "release", "held", actor)
 }
 
 // Retry lets the permanently refused jobs of an object be tried again, in the
 // name of actor: the archive has been told to take it now.
-func (l *SQLite) Retry(ctx context.Context, id hub.ID, actor string) error {
+func (l *Ledger) Retry(ctx context.Context, id hub.ID, actor string) error {
 	return l.free(ctx, id, "retry", "permanent", actor)
 }
 
-func (l *SQLite) free(ctx context.Context, id hub.ID, action, from, actor string) error {
+func (l *Ledger) free(ctx context.Context, id hub.ID, action, from, actor string) error {
 	return l.change(ctx, func(b *batch) error {
 		var removed bool
 		if err := b.row(`SELECT EXISTS (SELECT 1 FROM objects WHERE id = ? AND file > 0)`, id[:]).Scan(&removed); err != nil {
@@ -351,7 +351,7 @@ type Stuck struct {
 }
 
 // Stuck lists at most limit jobs that Release, Retry or Confirm would free.
-func (l *SQLite) Stuck(ctx context.Context, limit int) ([]Stuck, error) {
+func (l *Ledger) Stuck(ctx context.Context, limit int) ([]Stuck, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT o.id, o.sop_instance, j.destination, j.state, j.words
 		FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.state IN ('held', 'permanent', 'unconfirmed') ORDER BY j.seq LIMIT ?`, min(limit, maxPage))
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 // world is one story's ledger, clock and shorthand.
 type world struct {
 	*testing.T
-	*SQLite
+	*Ledger
 	ctx context.Context
 	now time.Time
 }
@@ -43,7 +43,7 @@ func start(t *testing.T, config Config) *world {
 			t.Error(err)
 		}
 	})
-	w.SQLite = l
+	w.Ledger = l
 	w.must(l.Start(w.ctx))
 	return w
 }
@@ -458,7 +458,7 @@ func TestCommitsAreFsyncedAndSharedByWhoWaits(t *testing.T) {
 func TestAFailedDiskEndsTheLedger(t *testing.T) {
 	w := start(t, Config{})
 	w.receive(object("a", 1, "x"))
-	l := w.SQLite
+	l := w.Ledger
 	if err := l.judge(ioError(t)); err == nil {
 		t.Fatal("no error")
 	}

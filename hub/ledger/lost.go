@@ -23,7 +23,7 @@ const everyDestination = "*"
 // appliance that sent it is asked for it again, and the job stands as refused for
 // good until one of them has (Receive). An archived object is not asked for:
 // appliances may have forgotten it, and its receipts only say that it was here.
-func (l *SQLite) Lost(ctx context.Context, j Job, detail string) error {
+func (l *Ledger) Lost(ctx context.Context, j Job, detail string) error {
 	return l.settleJob(ctx, "lose", j, func(b *batch) error {
 		var archived bool
 		if err := b.row(`SELECT archived_at IS NOT NULL FROM objects WHERE id = ?`, j.Object.ID[:]).Scan(&archived); err != nil {
@@ -89,7 +89,7 @@ func (b *batch) found(id hub.ID, seq int64) (bool, error) {
 // Restored raises the generation, in the name of actor: these rows came from a
 // backup, and what was received after it is not in them. Every appliance that
 // meets a new generation offers everything again that is not archived.
-func (l *SQLite) Restored(ctx context.Context, actor string) (generation uint64, err error) {
+func (l *Ledger) Restored(ctx context.Context, actor string) (generation uint64, err error) {
 	err = l.change(ctx, func(b *batch) error {
 		var text string
 		if err := b.row(`UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation' RETURNING value`).Scan(&text); err != nil {

@@ -14,7 +14,7 @@ func TestWhatTheHubLostIsAskedForAgain(t *testing.T) {
 	w := start(t, Config{})
 	a, b := object("A", 1, "x"), object("B", 1, "x")
 	w.receive(a, b)
-	w.must(w.SQLite.Lost(w.ctx, w.one("vna"), "no such file"))
+	w.must(w.Ledger.Lost(w.ctx, w.one("vna"), "no such file"))
 	w = start(t, w.config) // another process
 	for _, device := range []string{"A", "B"} {
 		troubles, err := w.Troubles(w.ctx, device, 0, 9)
@@ -51,7 +51,7 @@ func TestARefusalIsNotUndoneByALoss(t *testing.T) {
 	o := object("A", 1, "x")
 	w.receive(o)
 	w.must(w.Refuse(w.ctx, w.one("vna"), "A900 wrong class"))
-	w.must(w.SQLite.Lost(w.ctx, w.one("copy"), "digest"))
+	w.must(w.Ledger.Lost(w.ctx, w.one("copy"), "digest"))
 	w.receive(o)
 	w.want("jobs of vna", len(w.lease("vna", 9)), 0)
 	w.want("jobs of copy", len(w.lease("copy", 9)), 1)
@@ -64,7 +64,7 @@ func TestALossAfterTheArchiveHasItIsOnlyTold(t *testing.T) {
 	o := object("A", 1, "x")
 	w.receive(o)
 	w.must(w.Done(w.ctx, w.one("vna"), ""))
-	w.must(w.SQLite.Lost(w.ctx, w.one("copy"), "no such file"))
+	w.must(w.Ledger.Lost(w.ctx, w.one("copy"), "no such file"))
 	troubles, err := w.Troubles(w.ctx, "A", 0, 9)
 	w.must(err)
 	known, err := w.Known(w.ctx, "A", ids(o))
@@ -85,7 +85,7 @@ func TestALossUnderAnOldLeaseIsNotTaken(t *testing.T) {
 	old := w.one("vna")
 	w.now = w.now.Add(time.Hour)
 	w.one("vna")
-	if err := w.SQLite.Lost(w.ctx, old, "digest"); err == nil || w.stats().Lost != 0 {
+	if err := w.Ledger.Lost(w.ctx, old, "digest"); err == nil || w.stats().Lost != 0 {
 		t.Errorf("taken: %v", err)
 	}
 }
@@ -95,12 +95,12 @@ func TestRetryOfALostObjectAsksOnceMore(t *testing.T) {
 	w := start(t, Config{})
 	o := object("A", 1, "x")
 	w.receive(o)
-	w.must(w.SQLite.Lost(w.ctx, w.one("vna"), "no such file"))
+	w.must(w.Ledger.Lost(w.ctx, w.one("vna"), "no such file"))
 	troubles, err := w.Troubles(w.ctx, "A", 0, 9)
 	w.must(err)
 	w.must(w.AcknowledgeTroubles(w.ctx, "A", []uint64{troubles[0].Seq}))
 	w.must(w.Retry(w.ctx, o.ID, "somebody"))
-	w.must(w.SQLite.Lost(w.ctx, w.one("vna"), "no such file"))
+	w.must(w.Ledger.Lost(w.ctx, w.one("vna"), "no such file"))
 	troubles, err = w.Troubles(w.ctx, "A", 0, 9)
 	w.must(err)
 	w.want("asked", len(troubles), 1)

@@ -9,13 +9,13 @@ import (
 	"edged/hub/receive"
 )
 
-var _ receive.Ledger = (*SQLite)(nil)
+var _ receive.Ledger = (*Ledger)(nil)
 
 // maxPage bounds what one call returns, whatever is asked for.
 const maxPage = 10_000
 
 // Confirmations returns what this device has not acknowledged, in order.
-func (l *SQLite) Confirmations(ctx context.Context, device string, after uint64, limit int) ([]receive.Confirmation, error) {
+func (l *Ledger) Confirmations(ctx context.Context, device string, after uint64, limit int) ([]receive.Confirmation, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT seq, id, length, at FROM confirmations WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`,
 		device, int64(after), min(limit, maxPage))
 	if err != nil {
@@ -37,7 +37,7 @@ func (l *SQLite) Confirmations(ctx context.Context, device string, after uint64,
 }
 
 // Troubles does the same for what destinations refused and what is held.
-func (l *SQLite) Troubles(ctx context.Context, device string, after uint64, limit int) ([]receive.Trouble, error) {
+func (l *Ledger) Troubles(ctx context.Context, device string, after uint64, limit int) ([]receive.Trouble, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT seq, id, destination, permanent, words, lost FROM troubles WHERE device = ? AND seq > ? ORDER BY seq LIMIT ?`,
 		device, int64(after), min(limit, maxPage))
 	if err != nil {
@@ -58,16 +58,16 @@ func (l *SQLite) Troubles(ctx context.Context, device string, after uint64, limi
 }
 
 // AcknowledgeConfirmations takes entries of this device out of its outbox.
-func (l *SQLite) AcknowledgeConfirmations(ctx context.Context, device string, seqs []uint64) error {
+func (l *Ledger) AcknowledgeConfirmations(ctx context.Context, device string, seqs []uint64) error {
 	return l.acknowledge(ctx, `DELETE FROM confirmations WHERE seq = ? AND device = ?`, device, seqs)
 }
 
 // AcknowledgeTroubles takes entries of this device out of its outbox.
-func (l *SQLite) AcknowledgeTroubles(ctx context.Context, device string, seqs []uint64) error {
+func (l *Ledger) AcknowledgeTroubles(ctx context.Context, device string, seqs []uint64) error {
 	return l.acknowledge(ctx, `DELETE FROM troubles WHERE seq = ? AND device = ?`, device, seqs)
 }
 
-func (l *SQLite) acknowledge(ctx context.Context, query, device string, seqs []uint64) error {
+func (l *Ledger) acknowledge(ctx context.Context, query, device string, seqs []uint64) error {
 	return l.change(ctx, func(b *batch) error {
 		for _, seq := range seqs {
 			if _, err := b.exec(query, int64(seq), device); err != nil {

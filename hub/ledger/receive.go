@@ -15,7 +15,7 @@ const heldWords = "held: other contents were received before under the same SOP 
 // Known returns those of ids that have a receipt for this device. Who asks has
 // perhaps lost what it was told: for what is archived, the confirmation is put
 // into the outbox again.
-func (l *SQLite) Known(ctx context.Context, device string, ids []hub.ID) (map[hub.ID]int64, error) {
+func (l *Ledger) Known(ctx context.Context, device string, ids []hub.ID) (map[hub.ID]int64, error) {
 	known := map[hub.ID]int64{}
 	var archived []hub.ID
 	for chunk := ids; len(chunk) > 0; {
@@ -41,7 +41,7 @@ func (l *SQLite) Known(ctx context.Context, device string, ids []hub.ID) (map[hu
 
 // known fills known from one chunk and returns those that are archived and not
 // in the outbox.
-func (l *SQLite) known(ctx context.Context, device string, ids []hub.ID, known map[hub.ID]int64) ([]hub.ID, error) {
+func (l *Ledger) known(ctx context.Context, device string, ids []hub.ID, known map[hub.ID]int64) ([]hub.ID, error) {
 	args := []any{device}
 	for i := range ids {
 		args = append(args, ids[i][:])
@@ -73,7 +73,7 @@ func (l *SQLite) known(ctx context.Context, device string, ids []hub.ID, known m
 
 // Receive records receipt, object and jobs in one transaction, durable on
 // return (SPOOL-19).
-func (l *SQLite) Receive(ctx context.Context, objects []hub.Object) error {
+func (l *Ledger) Receive(ctx context.Context, objects []hub.Object) error {
 	err := l.change(ctx, func(b *batch) error {
 		for i := range objects {
 			if i == 0 || objects[i].Device != objects[i-1].Device {

@@ -13,7 +13,7 @@ import (
 // least age and no destination waits for them, or may ask for them again; a destination that is not required
 // and has refused does not keep them. What a crash left half done comes first.
 // A clock that jumps forward lets archived files go early, nothing else.
-func (l *SQLite) Expired(ctx context.Context, age time.Duration, limit int) (ids []hub.ID, err error) {
+func (l *Ledger) Expired(ctx context.Context, age time.Duration, limit int) (ids []hub.ID, err error) {
 	err = l.change(ctx, func(b *batch) error {
 		s, err := b.stmt(`SELECT id FROM objects WHERE archived_at IS NOT NULL AND file = 1
 			UNION ALL SELECT id FROM (SELECT o.id FROM objects o WHERE o.archived_at IS NOT NULL AND o.file = 0 AND o.archived_at <= ?
@@ -47,7 +47,7 @@ func (l *SQLite) Expired(ctx context.Context, age time.Duration, limit int) (ids
 
 // Removed records that files of Expired are gone. One that was received again
 // meanwhile is none of them.
-func (l *SQLite) Removed(ctx context.Context, ids []hub.ID) error {
+func (l *Ledger) Removed(ctx context.Context, ids []hub.ID) error {
 	err := l.change(ctx, func(b *batch) error {
 		for _, id := range ids {
 			if _, err := b.exec(`UPDATE objects SET file = 2 WHERE id = ? AND file = 1`, id[:]); err != nil {

@@ -37,8 +37,8 @@ type Config struct {
 	Now          func() time.Time
 }
 
-// SQLite is a ledger in one file. Its methods may be called by many goroutines.
-type SQLite struct {
+// Ledger is the rows. Its methods may be called by many goroutines.
+type Ledger struct {
 	config Config
 	log    *slog.Logger
 	write  *sql.DB   // for migrations and conn
@@ -62,14 +62,14 @@ type SQLite struct {
 
 // Open opens or creates the ledger and brings its schema up to date. Several
 // processes may have it open; one of them, at most, forwards (see Start).
-func Open(ctx context.Context, config Config) (*SQLite, error) {
+func Open(ctx context.Context, config Config) (*Ledger, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &SQLite{
+	l := &Ledger{
 		config: config, log: config.Logger,
 		door: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{},
 		wakes: map[string]chan struct{}{}, failed: make(chan struct{}),
@@ -80,7 +80,7 @@ func Open(ctx context.Context, config Config) (*SQLite, error) {
 	return l, nil
 }
 
-func (l *SQLite) open(ctx context.Context) (err error) {
+func (l *Ledger) open(ctx context.Context) (err error) {
 	if l.write, err = sql.Open("sqlite", dsn(l.config.Path, "immediate", "")); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (l *SQLite) open(ctx context.Context) (err error) {
 // moment both want to turn it to WAL: SQLite answers one of them SQLITE_BUSY at
 // once, whatever busy_timeout says, because waiting could be a deadlock
 // (sqlite.org/c3ref/busy_handler.html). Asking again is safe.
-func (l *SQLite) prepare(ctx context.Context) error {
+func (l *Ledger) prepare(ctx context.Context) error {
 	for deadline := time.Now().Add(10 * time.Second); ; {
 		err := migrate(ctx, l.write)
 		var busy *sqlite.Error
@@ -149,7 +149,7 @@ func settle(path string) error {
 }
 
 // Close waits for nothing: call it when nobody uses the ledger any more.
-func (l *SQLite) Close() error {
+func (l *Ledger) Close() error {
 	var errs []error
 	if l.conn != nil {
 		errs = append(errs, l.conn.Close())
@@ -164,10 +164,10 @@ func (l *SQLite) Close() error {
 
 // Failed is closed when the disk has failed under the ledger; Err says how. The
 // program must end and start again.
-func (l *SQLite) Failed() <-chan struct{} { return l.failed }
+func (l *Ledger) Failed() <-chan struct{} { return l.failed }
 
 // Err is why Failed is closed, nil while it is open.
-func (l *SQLite) Err() error {
+func (l *Ledger) Err() error {
 	select {
 	case <-l.failed:
 		return l.cause
@@ -177,7 +177,7 @@ func (l *SQLite) Err() error {
 }
 
 // Identity names the ledger and its generation.
-func (l *SQLite) Identity(ctx context.Context) (string, uint64, error) {
+func (l *Ledger) Identity(ctx context.Context) (string, uint64, error) {
 	var id, generation string
 	err := l.read.QueryRowContext(ctx, `SELECT (SELECT value FROM meta WHERE key = 'ledger_id'), (SELECT value FROM meta WHERE key = 'generation')`).Scan(&id, &generation)
 	if err != nil {
@@ -190,4 +190,4 @@ func (l *SQLite) Identity(ctx context.Context) (string, uint64, error) {
 	return id, n, nil
 }
 
-func (l *SQLite) millis() int64 { return l.config.Now().UnixMilli() }
+func (l *Ledger) millis() int64 { return l.config.Now().UnixMilli() }

@@ -29,7 +29,7 @@ type Backlog struct {
 }
 
 // Stats counts. It costs a walk over the open jobs: ask every few seconds.
-func (l *SQLite) Stats(ctx context.Context) (Stats, error) {
+func (l *Ledger) Stats(ctx context.Context) (Stats, error) {
 	s := Stats{Backlog: map[string]Backlog{}}
 	if err := l.stats(ctx, &s); err != nil {
 		return s, fmt.Errorf("ledger statistics: %w", err)
@@ -37,7 +37,7 @@ func (l *SQLite) Stats(ctx context.Context) (Stats, error) {
 	return s, nil
 }
 
-func (l *SQLite) stats(ctx context.Context, s *Stats) error {
+func (l *Ledger) stats(ctx context.Context, s *Stats) error {
 	err := l.read.QueryRowContext(ctx, `SELECT
 		(SELECT n FROM counters WHERE name = 'objects'), (SELECT n FROM counters WHERE name = 'bytes'),
 		(SELECT n FROM counters WHERE name = 'receipts'), (SELECT n FROM counters WHERE name = 'archived'),
@@ -60,7 +60,7 @@ func (l *SQLite) stats(ctx context.Context, s *Stats) error {
 }
 
 // Used reports whether a destination was ever given an object.
-func (l *SQLite) Used(ctx context.Context, destination string) (used bool, err error) {
+func (l *Ledger) Used(ctx context.Context, destination string) (used bool, err error) {
 	err = l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE destination = ? AND state = 'done')`, destination).Scan(&used)
 	if err != nil {
 		return false, fmt.Errorf("use of destination %s: %w", destination, err)
@@ -68,7 +68,7 @@ func (l *SQLite) Used(ctx context.Context, destination string) (used bool, err e
 	return used, nil
 }
 
-func (l *SQLite) backlog(ctx context.Context, destination string) (Backlog, error) {
+func (l *Ledger) backlog(ctx context.Context, destination string) (Backlog, error) {
 	var b Backlog
 	var oldest int64
 	now := l.millis()
