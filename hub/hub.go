@@ -19,6 +19,7 @@ type Object struct {
 	Device   string // appliance id from its certificate; set by the hub, never by the peer
 	Flags    uint32 // findings of the appliance, bit set; see the Flag constants
 	Calling  string // AE title of the modality that sent it, may be empty
+	Modality string // (0008,0060) as the appliance read it, "" when it could not
 }
 
 // Flags of an Object.
@@ -27,6 +28,7 @@ const (
 	FlagMismatch                      // SOP class or instance in the data set differ from the command
 	FlagBadUID                        // a UID is not legal by PS3.5 §9.1
 	FlagTest                          // a self-test object: never counted, never archived
+	FlagHold                          // a data finding: it waits at the hub until released
 )
 
 // Confirmation says that all required destinations hold the object.

@@ -101,12 +101,13 @@
 //	                              2 bytes: uint
 //
 //	object   {1 number, 2 id, 3 transfer syntax, 4 SOP class, 5 SOP instance, 6 length,
-//	          [7 Study Instance UID], [8 calling AE title], [9 priority], [10 flags]}
+//	          [7 Study Instance UID], [8 calling AE title], [9 priority], [10 flags],
+//	          [11 modality]}
 //	answer   {1 number, 2 id, [3 offset], [4 all: bool]}
 //	problem  {[1 seq], 2 id, 3 kind, [4 destination], [5 permanent: bool], [6 words]}
 //
 //	priority 0 urgent, 1 routine, 2 backfill
-//	flags    1 header unreadable, 2 names differ from the data set, 4 illegal UID, 8 test object
+//	flags    1 header unreadable, 2 names differ from the data set, 4 illegal UID, 8 test object, 16 hold
 //	kind     0 a destination refuses it, 1 digest mismatch at the hub,
 //	         2 the appliance's own copy is damaged, 3 the offer cannot be accepted,
 //	         4 the hub lost its copy, 5 the appliance cannot read its copy now: the

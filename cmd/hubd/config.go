@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"regexp"
 	"time"
 
 	"edged/internal/config"
@@ -19,13 +18,22 @@ type Config struct {
 	DataDir  string  `yaml:"data_dir"`
 	Listen   string  `yaml:"listen"`
 	Console  Console `yaml:"console"`
+	Node     string  `yaml:"node"`
+	CADir    string  `yaml:"ca_dir"`
 	Database string  `yaml:"database"`
 	Objects  string  `yaml:"objects"`
-	Conflict string  `yaml:"conflict" allowed:"hold|deliver"`
-	Recovery string  `yaml:"recovery_key"`
+
+	ObjectsCredentials string `yaml:"objects_credentials"`
+
+	Conflict string `yaml:"conflict" allowed:"hold|deliver"`
+	Recovery string `yaml:"recovery_key"`
 
 	ReserveBytes   config.ByteSize `yaml:"reserve_bytes"`
 	RetainArchived time.Duration   `yaml:"retain_archived"`
+
+	Limits   Limits   `yaml:"limits"`
+	Events   Events   `yaml:"events"`
+	Receipts Receipts `yaml:"receipts"`
 
 	DICOM        DICOM         `yaml:"dicom"`
 	Destinations []Destination `yaml:"destinations"`
@@ -49,25 +57,6 @@ type Log struct {
 	Format string `yaml:"format" allowed:"text|json"`
 }
 
-// Destination is one archive.
-type Destination struct {
-	Name         string `yaml:"name"`
-	Type         string `yaml:"type" allowed:"dir|cstore|stow"`
-	Confirm      string `yaml:"confirm" allowed:"commitment|stow|dir|success"`
-	Required     bool   `yaml:"required"`
-	Path         string `yaml:"path"`
-	Create       bool   `yaml:"create"`
-	Address      string `yaml:"address"`
-	AETitle      string `yaml:"ae_title"`
-	Calling      string `yaml:"calling"`
-	Associations int    `yaml:"associations"`
-}
-
-// SetDefaults is where each element of destinations starts.
-func (d *Destination) SetDefaults() {
-	*d = Destination{Required: true, Calling: "HUBD", Associations: 2}
-}
-
 // Default is the configuration of a hub that receives and keeps.
 func Default() Config {
 	return Config{
@@ -78,6 +67,10 @@ func Default() Config {
 
 		ReserveBytes:   2 << 30,
 		RetainArchived: 168 * time.Hour,
+
+		Limits:   defaultLimits(),
+		Events:   defaultEvents(),
+		Receipts: defaultReceipts(),
 
 		DICOM: DICOM{AETitle: "HUBD"},
 		Log:   Log{Level: "info", Format: "text"},
@@ -122,6 +115,9 @@ func (c *Config) Validate() error {
 	if c.Objects != "" {
 		add("objects", "S3-compatible storage is not available in this version: leave it empty for files in data_dir")
 	}
+	if len(c.Events.Sinks) > 0 {
+		add("events.sinks", "not available in this version: leave it empty")
+	}
 	if _, err := c.recoveryKey(); err != nil {
 		add("recovery_key", "%v", err)
 	}
@@ -148,60 +144,6 @@ func (d *DICOM) check(add func(key, format string, args ...any)) {
 	}
 	if !validTitle(d.AETitle) {
 		add("dicom.ae_title", "%q is no AE title: want 1 to 16 printable characters without backslash", d.AETitle)
-	}
-}
-
-var destinationName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
-
-func (d *Destination) check(key string) (bad config.Errors) {
-	add := func(sub, format string, args ...any) { bad = append(bad, config.Bad(key+sub, format, args...)) }
-	if !destinationName.MatchString(d.Name) {
-		add(".name", "%q: want 1 to 32 small letters, digits, - and _; never change it, jobs are kept by this name", d.Name)
-	}
-	switch d.Type {
-	case "dir":
-		d.checkDir(add)
-	case "cstore":
-		d.checkCStore(add)
-	case "stow":
-		add(".type", "stow (DICOMweb) is not available in this version: use dir or cstore")
-	default:
-		add(".type", "is missing: want dir or cstore")
-	}
-	return bad
-}
-
-func (d *Destination) checkDir(add func(sub, format string, args ...any)) {
-	if d.Path == "" {
-		add(".path", "is missing: name the directory that is the archive")
-	}
-	if d.Confirm == "" {
-		d.Confirm = "dir"
-	}
-	if d.Confirm != "dir" {
-		add(".confirm", "a dir confirms by itself: leave it out or write dir")
-	}
-}
-
-func (d *Destination) checkCStore(add func(sub, format string, args ...any)) {
-	if d.Create {
-		add(".create", "is for a dir: leave it out")
-	}
-	if _, port, err := net.SplitHostPort(d.Address); err != nil || port == "" {
-		add(".address", "%q is not HOST:PORT, as vna.example.org:11112", d.Address)
-	}
-	for sub, title := range map[string]string{".ae_title": d.AETitle, ".calling": d.Calling} {
-		if !validTitle(title) {
-			add(sub, "%q is no AE title: want 1 to 16 printable characters without backslash", title)
-		}
-	}
-	if d.Associations < 1 || d.Associations > 64 {
-		add(".associations", "%d: want 1 to 64", d.Associations)
-	}
-	switch d.Confirm {
-	case "commitment", "success":
-	default:
-		add(".confirm", "write commitment if the archive offers storage commitment, or success if its C-STORE Success means that it has the object safely; neither is assumed")
 	}
 }
 

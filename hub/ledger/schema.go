@@ -130,7 +130,7 @@ CREATE TABLE asked (
 	PRIMARY KEY (job, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX asked_uid ON asked (uid);
-`}
+`, migrationNodes, migrationRoutes, migrationStudies, migrationTokens, migrationFolded}
 
 // migrate brings the schema to this program's version, all of it or nothing.
 // The transaction is immediate, so that two processes do not do it both.

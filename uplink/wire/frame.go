@@ -92,6 +92,7 @@ type Object struct {
 	Calling        string `cbor:"8,keyasint,omitempty"`
 	Priority       uint8  `cbor:"9,keyasint,omitempty"`
 	Flags          uint32 `cbor:"10,keyasint,omitempty"`
+	Modality       string `cbor:"11,keyasint,omitempty"` // (0008,0060)
 }
 
 // Names are the object's three UIDs.

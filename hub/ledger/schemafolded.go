@@ -1,0 +1,4 @@
+package ledger
+
+// migrationFolded is for receipts folded into files, and figures by day.
+const migrationFolded = ``

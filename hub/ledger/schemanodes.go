@@ -1,0 +1,4 @@
+package ledger
+
+// migrationNodes is for several nodes over one database.
+const migrationNodes = ``

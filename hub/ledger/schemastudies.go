@@ -1,0 +1,4 @@
+package ledger
+
+// migrationStudies is for studies, and who is told of them.
+const migrationStudies = ``

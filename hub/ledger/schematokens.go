@@ -1,0 +1,4 @@
+package ledger
+
+// migrationTokens is for who may do what by the API.
+const migrationTokens = ``
