@@ -160,4 +160,5 @@
 // read after. A TCP connection that ends without Bye was cut.
 //
 //	0 done   1 a frame broke the protocol   2 busy   3 internal   4 replaced by a newer one   5 not believed
+//	6 this node of the hub is leaving: another one has the same rows, go there now
 package uplink

@@ -68,12 +68,17 @@ func (ns *nodes) crowd(now time.Time, within time.Duration) {
 }
 
 // spread is how long a fleet is spread over that an end like this one may have sent
-// off; zero: it concerns this appliance alone. Who was told by the hub itself knows, and
-// waits up to half the longest pause. A cut says nothing of whom it concerns: either
+// off; zero: it concerns this appliance alone, or the hub does the spreading: a node that
+// leaves sends its appliances to the others a few at a time, and nothing need wait. Who
+// was told by the hub itself otherwise knows, and waits up to half the longest pause. A cut says nothing of whom it concerns: either
 // a hub was killed, and no second may bring all back, or something on the way has
 // closed this one connection, and images wait. It gets a sixth of that.
 func (ns *nodes) spread(err error) time.Duration {
 	switch {
+	case leaving(err) && len(ns.list) > 1:
+		return 0
+	case leaving(err): // the same name may be another node's now
+		return ns.max / 12
 	case hungUp(err):
 		return ns.max / 2
 	case cutOff(err):

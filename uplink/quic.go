@@ -200,6 +200,14 @@ func hungUp(err error) bool {
 	return errors.As(err, &app) && app.Remote || errors.As(err, &reset) || errors.As(err, &bye)
 }
 
+// leaving reports whether a node of the hub has sent its appliances to the others.
+func leaving(err error) bool {
+	var app *quic.ApplicationError
+	var bye *byeError
+	return errors.As(err, &app) && app.Remote && app.ErrorCode == quic.ApplicationErrorCode(wire.ByeLeaving) ||
+		errors.As(err, &bye) && bye.Code == wire.ByeLeaving
+}
+
 // cutOff reports whether a TCP connection was closed or reset without a word. The
 // machine of a hub that was killed does so in its place (RFC 9293 §3.5.3), and so does
 // whatever is on the way.

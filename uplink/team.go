@@ -246,7 +246,7 @@ func (t *team) hear(e event, now time.Time) error {
 		t.lasts[e.m.carrier] = e.err
 	}
 	switch {
-	case errors.Is(e.err, errNotBelieved) || errors.Is(e.err, errMismatch):
+	case errors.Is(e.err, errNotBelieved) || errors.Is(e.err, errMismatch) || leaving(e.err):
 		return e.err
 	case errors.Is(e.err, errSurplus) || errors.Is(e.err, errCarried) || !e.m.leaving.IsZero():
 		return nil

@@ -21,6 +21,9 @@ const (
 // errRevoked means that the appliance may not be here any more.
 var errRevoked = errors.New("not admitted any more")
 
+// errUnsure: the rows cannot be read. Another node may read them.
+var errUnsure = fmt.Errorf("%w: nobody knows who is", errRevoked)
+
 // admission is who may not be here any more. Whichever connection looks first when it
 // is time asks for all; the others go by what was answered before.
 type admission struct {
@@ -49,7 +52,7 @@ func (a *admission) refuses(ctx context.Context, device string, since time.Time)
 		return fmt.Errorf("%w: it was revoked", errRevoked)
 	}
 	if a.err != nil && time.Since(a.asOf) > answerHolds && time.Since(since) > answerHolds {
-		return fmt.Errorf("%w: nobody knows who is: %w", errRevoked, a.err)
+		return fmt.Errorf("%w: %w", errUnsure, a.err)
 	}
 	return nil
 }

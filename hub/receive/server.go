@@ -64,6 +64,7 @@ type Server struct {
 	sessions map[*session]struct{}
 	speakers map[string]*session // by device: who tells its news
 	greeting map[string]int      // connections of a device that have not said Hello
+	leaving  bool                // between Leave and Return
 }
 
 // New checks c and returns a server that does nothing yet.

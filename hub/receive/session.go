@@ -102,6 +102,8 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 // code is the last word to the appliance, see package uplink.
 func code(err error) uint64 {
 	switch {
+	case errors.Is(err, errLeaving) || errors.Is(err, errUnsure):
+		return wire.ByeLeaving
 	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye) || errors.Is(err, errSilent):
 		return wire.ByeDone
 	case errors.Is(err, errProtocol) || errors.Is(err, wire.ErrMalformed):
@@ -218,6 +220,9 @@ func (n *session) send(frames ...wire.Frame) (err error) {
 func (s *Server) admit(n *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.leaving {
+		return errLeaving
+	}
 	var lanes []*session
 	for old := range s.sessions {
 		switch {

@@ -231,6 +231,7 @@ const (
 	ByeInternal    uint64 = 3
 	ByeReplaced    uint64 = 4 // by a newer connection
 	ByeNotBelieved uint64 = 5
+	ByeLeaving     uint64 = 6 // this node of the hub ends or has lost the rows: go to another one now
 )
 
 // Probe is padding whose arrival is answered with an Echo (line test).
