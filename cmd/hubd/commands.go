@@ -16,7 +16,6 @@ import (
 	"edged/internal/config"
 	"edged/internal/dicom"
 	"edged/internal/durable"
-	"edged/internal/identity"
 )
 
 type versionCmd struct{}
@@ -68,7 +67,7 @@ func (c codeNewCmd) Run(e *env) error {
 		return usageError{fmt.Errorf("ttl %q: want a time from 1m to 365d, as 12h or 7d", c.TTL)}
 	}
 	return e.withLedger(func(cfg Config, l *ledger.Ledger) error {
-		ca, err := identity.OpenAuthority(caDir(cfg), time.Now())
+		ca, err := openCA(e.ctx, cfg, l)
 		if err != nil {
 			return err
 		}
@@ -214,7 +213,6 @@ func (e *env) withLedger(do func(Config, *ledger.Ledger) error) error {
 	return errors.Join(do(cfg, l), l.Close())
 }
 
-func caDir(c Config) string      { return filepath.Join(c.DataDir, "ca") }
 func objectsDir(c Config) string { return filepath.Join(c.DataDir, "objects") }
 
 func ledgerConfig(c Config) ledger.Config {

@@ -18,8 +18,8 @@ import (
 )
 
 // makeDoors makes what listens: uplink, enrolment, console.
-func (h *theHub) makeDoors(context.Context) error {
-	ca, err := identity.OpenAuthority(caDir(h.cfg), time.Now())
+func (h *theHub) makeDoors(ctx context.Context) error {
+	ca, err := openCA(ctx, h.cfg, h.ledger)
 	if err != nil {
 		return err
 	}
