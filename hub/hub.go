@@ -31,6 +31,13 @@ const (
 	FlagHold                          // a data finding: it waits at the hub until released
 )
 
+// Finding is what an appliance noticed in an object that it sends or has sent.
+type Finding struct {
+	ID    ID
+	Flags uint32 // the Flag constants; with FlagHold the object waits until it is released
+	Words string
+}
+
 // Confirmation says that all required destinations hold the object.
 type Confirmation struct {
 	ID     ID

@@ -28,6 +28,8 @@ type batch struct {
 	counts   map[string]int64    // additions to the counters
 	awake    map[string]struct{} // devices whose outbox has grown
 	jobsGrew bool
+
+	facilities map[string]string // by device, as far as they were needed
 }
 
 // change runs do in a transaction that it shares with whoever waits at the same
@@ -113,7 +115,7 @@ func (l *Ledger) try(changes []*change) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	b := &batch{Ledger: l, now: l.millis(), counts: map[string]int64{}, awake: map[string]struct{}{}}
+	b := &batch{Ledger: l, now: l.millis(), counts: map[string]int64{}, awake: map[string]struct{}{}, facilities: map[string]string{}}
 	if _, err := b.exec(`BEGIN IMMEDIATE`); err != nil {
 		return l.judge(err)
 	}

@@ -34,7 +34,7 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 
 // Start is called once by the one process that forwards, before it leases: what
 // an earlier process had leased is free again. When the destinations are not
-// those of the last time, objects get jobs for the new ones, and what only a
+// those of the last time, or are for other objects, objects get jobs for the new ones, and what only a
 // removed one held up is archived. What was stored and waits for a commitment
 // counts, when a destination now confirms by success, or is delivered anew, when
 // it is now of another kind.
@@ -55,32 +55,20 @@ func (l *Ledger) Start(ctx context.Context) error {
 }
 
 func (b *batch) destinationsChanged() error {
-	now := fmt.Sprintf("%+v", b.config.Destinations)
+	now := fmt.Sprintf("%+v %+v", b.config.Destinations, b.config.Routes)
 	changed, err := b.exec(`INSERT INTO meta VALUES ('destinations', ?1) ON CONFLICT DO UPDATE SET value = ?1 WHERE value <> ?1`, now)
 	if err != nil || changed == 0 {
 		return err
 	}
 	for _, d := range b.config.Destinations {
-		if err := b.addDestination(d.Name); err != nil {
+		if err := b.reroute(d); err != nil {
 			return err
 		}
 	}
-	return b.archiveWaiting()
-}
-
-// addDestination gives each object that is not archived a job for it, held if
-// its others are held.
-func (b *batch) addDestination(name string) error {
-	state := `'pending'`
-	if !b.config.Deliver {
-		state = `iif(o.conflict AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.object = o.seq AND k.state <> 'held'), 'held', 'pending')`
+	if err := b.countUnrouted(); err != nil {
+		return err
 	}
-	_, err := b.exec(`INSERT INTO jobs (object, destination, state, priority, words)
-		SELECT o.seq, ?1, `+state+`, o.priority, iif(`+state+` = 'held', ?2, '') FROM objects o
-		WHERE o.archived_at IS NULL AND o.flags & ?3 = 0
-		AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.destination = ?1)`, name, heldWords, hub.FlagTest)
-	b.jobsGrew = true
-	return err
+	return b.archiveWaiting()
 }
 
 // archiveWaiting looks at every object that some destination has and that is not
@@ -143,9 +131,9 @@ func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.
 const conflicting = `EXISTS (SELECT 1 FROM objects k WHERE k.sop_instance = o.sop_instance AND k.seq <> o.seq)`
 
 func (b *batch) lease(destination string, n int, until int64) ([]Job, error) {
-	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, j.unanswered, ` + conflicting + `, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device
+	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, j.unanswered, ` + conflicting + `, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device, o.modality
 		FROM jobs j JOIN objects o ON o.seq = j.object
-		WHERE j.destination = ? AND j.state = 'pending' AND j.next_at <= ? ORDER BY j.priority, j.seq LIMIT ?`)
+		WHERE j.destination = ? AND j.state = 'pending' AND j.next_at <= ? AND o.hold = 0 ORDER BY j.priority, j.seq LIMIT ?`)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +161,7 @@ func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
 		o := &j.Object
 		var id []byte
 		if err := rows.Scan(&j.Seq, &j.Lease, &j.Attempts, &j.Unanswered, &j.Conflict, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance,
-			&o.Length, &o.Study, &o.Priority, &o.Flags, &o.Calling, &o.Device); err != nil {
+			&o.Length, &o.Study, &o.Priority, &o.Flags, &o.Calling, &o.Device, &o.Modality); err != nil {
 			return nil, err
 		}
 		o.ID = hub.ID(id)
@@ -269,22 +257,15 @@ func (l *Ledger) settleJob(ctx context.Context, what string, j Job, do func(*bat
 	return nil
 }
 
-// archive makes an object archived when every required destination is done, and
-// puts the confirmations for all appliances with a receipt into the outbox.
+// archive makes an object archived when every required destination that it is for
+// (it has a job for it) is done, and there is one; it puts the confirmations for all
+// appliances with a receipt into the outbox.
 func (b *batch) archive(object int64) error {
-	required := 0
-	for _, d := range b.config.Destinations {
-		if !d.Required {
-			continue
-		}
-		required++
-		var done bool
-		if err := b.row(`SELECT EXISTS (SELECT 1 FROM jobs WHERE object = ? AND destination = ? AND state = 'done')`, object, d.Name).Scan(&done); err != nil || !done {
-			return err
-		}
-	}
-	if required == 0 {
-		return nil
+	required := b.required()
+	var jobs, missing int64
+	if err := b.row(`SELECT count(*), coalesce(sum(CASE WHEN state = 'done' THEN 0 ELSE 1 END), 0) FROM jobs WHERE object = ? AND destination IN (`+required.marks+`)`,
+		append([]any{object}, required.args...)...).Scan(&jobs, &missing); err != nil || jobs == 0 || missing > 0 {
+		return err
 	}
 	var raw []byte
 	err := b.row(`UPDATE objects SET archived_at = ? WHERE seq = ? AND archived_at IS NULL RETURNING id`, b.now, object).Scan(&raw)
@@ -307,7 +288,8 @@ func (b *batch) archive(object int64) error {
 	return nil
 }
 
-// Release lets the held jobs of an object go (P5), in the name of actor.
+// Release lets the held jobs of an object go, whether P5 or a data finding holds it,
+// in the name of actor.
 func (l *Ledger) Release(ctx context.Context, id hub.ID, actor string) error {
 	return l.free(ctx, id, "release", "held", actor)
 }
@@ -326,6 +308,11 @@ func (l *Ledger) free(ctx context.Context, id hub.ID, action, from, actor string
 		}
 		if removed {
 			return fmt.Errorf("%s %s: %w", action, id, errRemoved)
+		}
+		if from == "held" {
+			if err := b.endHold(id); err != nil {
+				return err
+			}
 		}
 		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0, words = '', lost = 0, resends = 0 WHERE state = ? AND object = (SELECT seq FROM objects WHERE id = ?)`, from, id[:])
 		if err != nil {

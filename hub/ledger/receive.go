@@ -132,6 +132,9 @@ func (b *batch) receive(o *hub.Object) error {
 	if fresh {
 		return b.newObject(o, seq)
 	}
+	if err := b.foundAgain(o, seq); err != nil {
+		return err
+	}
 	if err := b.confirmAgain(o.Device, o.ID); err != nil || added == 0 && !healed {
 		return err
 	}
@@ -140,9 +143,9 @@ func (b *batch) receive(o *hub.Object) error {
 
 // object inserts the row, or finds it and checks that it is the same.
 func (b *batch) object(o *hub.Object) (seq int64, fresh bool, err error) {
-	seq, fresh, err = b.insert(`INSERT INTO objects (id, transfer_syntax, sop_class, sop_instance, length, study, priority, flags, calling, device, received_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		o.ID[:], o.Names.TransferSyntax, o.Names.SOPClass, o.Names.SOPInstance, o.Length, o.Study, o.Priority, o.Flags, o.Calling, o.Device, b.now)
+	seq, fresh, err = b.insert(`INSERT INTO objects (id, transfer_syntax, sop_class, sop_instance, length, study, priority, flags, calling, device, modality, received_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		o.ID[:], o.Names.TransferSyntax, o.Names.SOPClass, o.Names.SOPInstance, o.Length, o.Study, o.Priority, o.Flags, o.Calling, o.Device, o.Modality, b.now)
 	if err != nil || fresh {
 		return seq, fresh, err
 	}
@@ -156,8 +159,9 @@ func (b *batch) object(o *hub.Object) (seq int64, fresh bool, err error) {
 	return seq, false, nil
 }
 
-// newObject makes the jobs, held when another object has the same SOP Instance
-// UID. A self-test object has none.
+// newObject makes the jobs for the destinations that it is for, held when another
+// object has the same SOP Instance UID, or when a data finding says so. A self-test
+// object has none.
 func (b *batch) newObject(o *hub.Object, seq int64) error {
 	if o.Flags&hub.FlagTest != 0 {
 		b.counts["tests"]++
@@ -165,27 +169,96 @@ func (b *batch) newObject(o *hub.Object, seq int64) error {
 	}
 	b.counts["objects"]++
 	b.counts["bytes"] += o.Length
-	var conflict bool
-	if err := b.row(`SELECT EXISTS (SELECT 1 FROM objects WHERE sop_instance = ? AND seq < ? AND flags & ? = 0)`, o.Names.SOPInstance, seq, hub.FlagTest).Scan(&conflict); err != nil {
+	list, err := b.routed(o)
+	if err != nil {
 		return err
 	}
-	state, words := "pending", ""
-	if conflict {
-		if _, err := b.exec(`UPDATE objects SET conflict = 1 WHERE seq = ?`, seq); err != nil {
+	h, err := b.holdOf(o, seq)
+	if err != nil {
+		return err
+	}
+	if h.conflict || h.hold != 0 || !anyRequired(list) {
+		if _, err := b.exec(`UPDATE objects SET conflict = ?, hold = ?, unrouted = ? WHERE seq = ?`, truth(h.conflict), h.hold, truth(!anyRequired(list)), seq); err != nil {
 			return err
 		}
-		if !b.config.Deliver {
-			state, words = "held", heldWords
-		}
 	}
-	for _, d := range b.config.Destinations {
-		if _, err := b.exec(`INSERT INTO jobs (object, destination, state, priority, words) VALUES (?, ?, ?, ?, ?)`, seq, d.Name, state, o.Priority, words); err != nil {
+	for _, d := range list {
+		if _, err := b.exec(`INSERT INTO jobs (object, destination, state, priority, words) VALUES (?, ?, ?, ?, ?)`, seq, d.Name, h.state(), o.Priority, h.words); err != nil {
 			return err
 		}
 	}
 	b.jobsGrew = true
-	if state == "held" {
-		return b.trouble(o.Device, o.ID, "", false, words)
+	if h.hold != 0 {
+		return b.trouble(o.Device, o.ID, "", false, h.words)
 	}
 	return nil
+}
+
+// holding is why a new object waits before the archive.
+type holding struct {
+	conflict bool // P5, also where Config says deliver
+	hold     int  // bits of objects.hold
+	words    string
+}
+
+func (h holding) state() string {
+	if h.hold != 0 {
+		return "held"
+	}
+	return "pending"
+}
+
+// holdOf looks for other contents under the UID of a new object, and for a finding.
+func (b *batch) holdOf(o *hub.Object, seq int64) (h holding, err error) {
+	if err := b.offeredFinding(o); err != nil {
+		return h, err
+	}
+	var reported bool
+	if err := b.row(`SELECT EXISTS (SELECT 1 FROM objects WHERE sop_instance = ? AND seq < ? AND flags & ? = 0) AS conflict,
+		EXISTS (SELECT 1 FROM findings WHERE device = ? AND id = ?) AS reported`,
+		o.Names.SOPInstance, seq, hub.FlagTest, o.Device, o.ID[:]).Scan(&h.conflict, &reported); err != nil {
+		return h, err
+	}
+	if reported {
+		if err := b.holdFound(o.Device, o.ID, seq); err != nil {
+			return h, err
+		}
+		if h.words, err = b.findingHolds(o.Device, o.ID); err != nil {
+			return h, err
+		}
+		if h.words != "" {
+			h.hold |= holdFinding
+		}
+	}
+	if h.conflict && !b.config.Deliver {
+		h.hold, h.words = h.hold|holdConflict, heldWords
+	}
+	return h, nil
+}
+
+// offeredFinding keeps the finding that stood in the offer itself.
+func (b *batch) offeredFinding(o *hub.Object) error {
+	if o.Flags&hub.FlagHold == 0 || o.Flags&hub.FlagTest != 0 {
+		return nil
+	}
+	return b.keepFinding(o.Device, hub.Finding{ID: o.ID, Flags: o.Flags})
+}
+
+// foundAgain is what a further offer of a known object may add: a route, a hold.
+func (b *batch) foundAgain(o *hub.Object, seq int64) error {
+	if err := b.offeredFinding(o); err != nil {
+		return err
+	}
+	if err := b.routeAgain(o, seq); err != nil {
+		return err
+	}
+	return b.holdFound(o.Device, o.ID, seq)
+}
+
+// truth is how a bool is stored.
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -30,10 +30,11 @@ type Destination struct {
 
 // Config says where the ledger lies and what it waits for.
 type Config struct {
-	Path         string        // the database file; its directory must exist
-	Destinations []Destination // jobs are made for each; without a required one nothing is ever archived
-	Deliver      bool          // P5: if false, the later of two contents under one SOP Instance UID is held
-	Logger       *slog.Logger  // if nil, nothing is logged
+	Path         string           // the database file; its directory must exist
+	Destinations []Destination    // jobs are made for each that an object is for; without a required one nothing is ever archived
+	Routes       map[string]Route // what they are for, by name; who is not named is for all
+	Deliver      bool             // P5: if false, the later of two contents under one SOP Instance UID is held
+	Logger       *slog.Logger     // if nil, nothing is logged
 	Now          func() time.Time
 }
 

@@ -10,8 +10,9 @@ import (
 // objects are in Tests alone.
 type Stats struct {
 	Objects, Bytes, Receipts, Archived, Tests int64
-	Held                                      int64 // objects that wait for an administrator (P5)
+	Held                                      int64 // objects that wait for an administrator or the appliance (P5, data findings)
 	Lost                                      int64 // objects whose copy here is missing or damaged, and that were not sent again yet
+	Unrouted                                  int64 // objects that no required destination is for: never archived
 	Devices, Revoked                          int64
 	Backlog                                   map[string]Backlog // by destination; those without jobs are missing
 }
@@ -44,8 +45,9 @@ func (l *Ledger) stats(ctx context.Context, s *Stats) error {
 		(SELECT n FROM counters WHERE name = 'tests'),
 		(SELECT count(DISTINCT object) FROM jobs WHERE state = 'held'),
 		(SELECT count(*) FROM objects WHERE lost = 1),
+		(SELECT count(*) FROM objects WHERE unrouted = 1),
 		(SELECT count(*) FROM devices), (SELECT count(*) FROM devices WHERE state = 'revoked')`).
-		Scan(&s.Objects, &s.Bytes, &s.Receipts, &s.Archived, &s.Tests, &s.Held, &s.Lost, &s.Devices, &s.Revoked)
+		Scan(&s.Objects, &s.Bytes, &s.Receipts, &s.Archived, &s.Tests, &s.Held, &s.Lost, &s.Unrouted, &s.Devices, &s.Revoked)
 	if err != nil {
 		return err
 	}
