@@ -1,0 +1,139 @@
+package s3lab
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"strconv"
+	"sync"
+	"testing"
+)
+
+// Fault is how a request ends that does not end well.
+type Fault struct {
+	Status int    // of the answer, which the server never saw the request of
+	Code   string // of S3; if empty, the answer is no answer of S3
+	Cut    bool   // the connection is cut after the server has done it, before it has answered
+}
+
+// What S3 servers answer when they cannot.
+var (
+	Full         = Fault{Status: http.StatusInsufficientStorage, Code: "XMinioStorageFull"}
+	Quota        = Fault{Status: http.StatusForbidden, Code: "QuotaExceeded"}
+	SlowDown     = Fault{Status: http.StatusServiceUnavailable, Code: "SlowDown"}
+	Broken       = Fault{Status: http.StatusInternalServerError, Code: "InternalError"}
+	Denied       = Fault{Status: http.StatusForbidden, Code: "AccessDenied"}
+	NotTheServer = Fault{Status: http.StatusNotFound}
+	DoneButCut   = Fault{Cut: true}
+)
+
+// Which tells the requests that a fault is for.
+type Which func(*http.Request) bool
+
+// Everything is all requests, Writes those that store something.
+func Everything(*http.Request) bool { return true }
+func Writes(r *http.Request) bool {
+	return r.Method == http.MethodPut || r.Method == http.MethodPost
+}
+
+// Parts are those that store a part of a multipart upload, Completes those that end one.
+func Parts(r *http.Request) bool {
+	return r.Method == http.MethodPut && r.URL.Query().Has("partNumber")
+}
+func Completes(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
+}
+
+// Proxy stands before a server.
+type Proxy struct {
+	*Bucket // with the Endpoint of the proxy
+	to      *httputil.ReverseProxy
+
+	mu     sync.Mutex // guards what follows
+	fault  Fault
+	which  Which
+	times  int // the fault is still to happen
+	before func(*http.Request)
+	seen   []string
+}
+
+// Proxy makes b reachable at another address, where requests may fail.
+func (b *Bucket) Proxy(t testing.TB) *Proxy {
+	t.Helper()
+	other := *b
+	p := &Proxy{Bucket: &other, to: &httputil.ReverseProxy{
+		Director:     func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", b.Endpoint },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}}
+	s := httptest.NewServer(p)
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	other.Endpoint = s.Listener.Addr().String()
+	return p
+}
+
+// Refuse lets the requests that which tells fail until Heal.
+func (p *Proxy) Refuse(f Fault, which Which) { p.RefuseTimes(1<<30, f, which) }
+
+// RefuseTimes lets the next n requests that which tells fail.
+func (p *Proxy) RefuseTimes(n int, f Fault, which Which) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fault, p.which, p.times = f, which, n
+}
+
+// Heal ends all faults.
+func (p *Proxy) Heal() { p.RefuseTimes(0, Fault{}, nil) }
+
+// Before has f called with each request before anything is done with it; it may wait.
+func (p *Proxy) Before(f func(*http.Request)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.before = f
+}
+
+// Requests are those that came since it was asked last, as "METHOD PATH?QUERY".
+func (p *Proxy) Requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seen := p.seen
+	p.seen = nil
+	return seen
+}
+
+func (p *Proxy) decide(r *http.Request) (Fault, bool, func(*http.Request)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, r.Method+" "+r.URL.RequestURI())
+	if p.times == 0 || !p.which(r) {
+		return Fault{}, false, p.before
+	}
+	p.times--
+	return p.fault, true, p.before
+}
+
+// ServeHTTP implements http.Handler.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f, bad, before := p.decide(r)
+	if before != nil {
+		before(r)
+	}
+	switch {
+	case !bad:
+		p.to.ServeHTTP(w, r)
+	case f.Cut:
+		// What the client does about the cut must not take back what the server does.
+		p.to.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
+		panic(http.ErrAbortHandler)
+	default:
+		body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>by the proxy</Message></Error>`, f.Code)
+		if f.Code == "" {
+			body = "<html>nothing here</html>"
+		}
+		w.Header().Set("Content-Type", "application/xml")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		w.WriteHeader(f.Status)
+		_, _ = w.Write([]byte(body)) // the client may be gone
+	}
+}
