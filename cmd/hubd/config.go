@@ -109,6 +109,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	c.DICOM.check(add)
+	c.checkNode(add)
 	if c.Database != "" {
 		add("database", "PostgreSQL is not available in this version: leave it empty for SQLite in data_dir")
 	}

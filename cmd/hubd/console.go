@@ -245,6 +245,9 @@ func stateOf(s Status, broken bool) string {
 
 // broken is why nothing can be received, nil when it can.
 func (h *theHub) broken() error {
+	if err := h.absence.err(); err != nil {
+		return err
+	}
 	if err := h.ledger.Err(); err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -59,6 +59,9 @@ type theHub struct {
 	door                                *door.Door // hands connections of tcp to receive and est
 	tcp, consoleListener, dicomListener net.Listener
 	udp                                 *udp.Conn
+
+	absence absence                // why no appliance is served though nothing is broken
+	clock   atomic.Pointer[string] // how far it is from the database's; nil or empty: it agrees
 }
 
 // openHub takes the data directory and opens everything in it. On an error what
@@ -93,11 +96,11 @@ func (h *theHub) takeDataDir(context.Context) (err error) {
 }
 
 // serve runs all of it until ctx ends or one part fails, and returns when all
-// have ended.
+// have ended, see stages.go.
 func (h *theHub) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var wg sync.WaitGroup
+	all := newStages(ctx)
 	for name, part := range map[string]func(context.Context) error{
 		"uplink":  func(ctx context.Context) error { return h.receive.Serve(ctx, h.udp) },
 		"tcp":     func(ctx context.Context) error { return h.door.Serve(ctx, h.tcp) },
@@ -108,8 +111,9 @@ func (h *theHub) serve(ctx context.Context) error {
 		"retain":  h.retain,
 		"dicom":   h.serveDICOM,
 	} {
-		wg.Go(func() {
-			if err := part(ctx); err != nil && ctx.Err() == nil {
+		s := all[stageOf[name]]
+		s.Go(func() {
+			if err := part(s.ctx); err != nil && s.ctx.Err() == nil {
 				cancel(fmt.Errorf("%s: %w", name, err))
 			}
 		})
@@ -118,7 +122,8 @@ func (h *theHub) serve(ctx context.Context) error {
 		"data_dir", h.cfg.DataDir, "destinations", len(h.cfg.Destinations), "version", programVersion(), "took", time.Since(h.started).Round(time.Millisecond))
 	<-ctx.Done()
 	h.log.Info("hubd stops", "why", context.Cause(ctx))
-	wg.Wait()
+	h.leave(ctx)
+	end(all)
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
