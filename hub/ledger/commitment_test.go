@@ -409,7 +409,7 @@ func TestJobsOfTheVersionBeforeComeThroughTheMigration(t *testing.T) {
 	w.receive(object("A", 1, "x"))
 	w.want("the next number", w.count(`SELECT max(seq) FROM jobs`), 15)
 	w.want("foreign keys", w.count(`SELECT count(*) FROM pragma_foreign_key_check`), 0)
-	w.want("indexes", w.count(`SELECT count(*) FROM pragma_index_list('jobs')`), 4)
+	w.want("indexes", w.count(`SELECT count(*) FROM pragma_index_list('jobs')`), 5)
 	_, gen, err := l.Identity(t.Context())
 	w.must(err)
 	w.want("generation", gen, 3)

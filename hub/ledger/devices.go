@@ -154,9 +154,3 @@ func (l *Ledger) Renewed(ctx context.Context, id string, with, key [32]byte) err
 		return b.audit(id, "renew", id, "")
 	})
 }
-
-// audit appends to the trail.
-func (b *batch) audit(actor, action, subject, detail string) error {
-	_, err := b.exec(`INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)`, b.now, actor, action, subject, detail)
-	return err
-}

@@ -1,0 +1,239 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The trail is a chain: each row carries the SHA-256 of the row before it and of
+// its own fields, so that none can be changed, taken out or put in without every
+// later one being wrong. Rows at the end can be cut off unseen: whoever wants to
+// know that too keeps the last hash somewhere else (an export ends with it).
+//
+//	hash = SHA-256( "hubd audit 1" | hash before, 32 bytes | at, 8 bytes |
+//	                actor | origin | action | subject | detail )   big endian; each
+//	                text is its length in 8 bytes, then its bytes
+//
+// Rows written before there was a chain have no hash. The first row that has one
+// begins it, after 32 zero bytes, and says how many came before and their digest.
+const auditTag = "hubd audit 1"
+
+// Entry is one row of the trail.
+type Entry struct {
+	Seq                                    int64
+	At                                     time.Time
+	Actor, Origin, Action, Subject, Detail string
+	Hash                                   []byte // nil before the chain began
+}
+
+// Who names an actor and where it came from: what every method takes that changes
+// rows in somebody's name.
+func Who(actor, origin string) string {
+	if origin == "" {
+		return actor
+	}
+	return actor + fromWord + origin
+}
+
+const fromWord = " from "
+
+// whoParts is the inverse of Who.
+func whoParts(who string) (actor, origin string) {
+	if i := strings.LastIndex(who, fromWord); i >= 0 {
+		return who[:i], who[i+len(fromWord):]
+	}
+	return who, ""
+}
+
+// digest is what the row has to carry after one with the hash before.
+func (e *Entry) digest(before []byte) []byte {
+	h := sha256.New()
+	h.Write([]byte(auditTag))
+	h.Write(before)
+	binary.Write(h, binary.BigEndian, e.At.UnixMilli())
+	for _, s := range []string{e.Actor, e.Origin, e.Action, e.Subject, e.Detail} {
+		binary.Write(h, binary.BigEndian, uint64(len(s)))
+		h.Write([]byte(s))
+	}
+	return h.Sum(nil)
+}
+
+// maxDetail bounds what one row says, whoever words it.
+const maxDetail = 1000
+
+// audit appends to the trail, in the transaction of what it tells. One writes at a
+// time, on whichever node, so the row before is the last one.
+func (b *batch) audit(who, action, subject, detail string) error {
+	actor, origin := whoParts(who)
+	before, err := b.lastHash()
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	e := Entry{At: time.UnixMilli(b.now), Actor: clip(actor), Origin: clip(origin), Action: clip(action), Subject: clip(subject), Detail: clip(detail)}
+	if err := b.append(e, before); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return nil
+}
+
+func clip(s string) string {
+	if len(s) > maxDetail {
+		s = s[:maxDetail]
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "")
+}
+
+func (b *batch) append(e Entry, before []byte) error {
+	_, err := b.exec(`INSERT INTO audit (at, actor, origin, action, subject, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		e.At.UnixMilli(), e.Actor, e.Origin, e.Action, e.Subject, e.Detail, e.digest(before))
+	return err
+}
+
+// lastHash begins the chain when there is none.
+func (b *batch) lastHash() ([]byte, error) {
+	var last []byte
+	err := b.row(`SELECT hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&last)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) || last != nil {
+		return last, err
+	}
+	var c chain
+	s, err := b.stmt(entryColumns + ` ORDER BY seq`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Query()
+	if err != nil {
+		return nil, err
+	}
+	if err := eachEntry(rows, c.add); err != nil {
+		return nil, err
+	}
+	first := Entry{At: time.UnixMilli(b.now), Actor: "hubd", Action: chainAction, Subject: "audit", Detail: c.beginning()}
+	return first.digest(make([]byte, sha256.Size)), b.append(first, make([]byte, sha256.Size))
+}
+
+const chainAction = "chain begins"
+
+// chain follows the trail from its beginning.
+type chain struct {
+	old    int64  // rows before it began
+	oldSum []byte // over them, each like a row of the chain
+	n      int64  // rows of it
+	last   []byte
+}
+
+func (c *chain) beginning() string {
+	return fmt.Sprintf("%d rows before it, SHA-256 %s", c.old, hex.EncodeToString(c.oldSum))
+}
+
+// errChain is what a trail says that somebody has changed.
+var errChain = errors.New("it is not the row that was written here: somebody has changed, taken out or put in rows")
+
+// add checks one more row.
+func (c *chain) add(e *Entry) error {
+	switch {
+	case c.n == 0 && e.Hash == nil:
+		c.oldSum = e.digest(c.oldSum)
+		c.old++
+		return nil
+	case c.n == 0:
+		c.last = make([]byte, sha256.Size)
+		if e.Action != chainAction || e.Detail != c.beginning() {
+			return fmt.Errorf("row %d: %w", e.Seq, errChain)
+		}
+	}
+	if !bytes.Equal(e.Hash, e.digest(c.last)) {
+		return fmt.Errorf("row %d: %w", e.Seq, errChain)
+	}
+	c.last, c.n = e.Hash, c.n+1
+	return nil
+}
+
+const entryColumns = `SELECT seq, at, actor, origin, action, subject, detail, hash FROM audit`
+
+// eachEntry closes rows.
+func eachEntry(rows *sql.Rows, do func(*Entry) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		var e Entry
+		var at int64
+		if err := rows.Scan(&e.Seq, &at, &e.Actor, &e.Origin, &e.Action, &e.Subject, &e.Detail, &e.Hash); err != nil {
+			return err
+		}
+		e.At = time.UnixMilli(at)
+		if err := do(&e); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Verified is what VerifyAudit found.
+type Verified struct {
+	Rows int64  // of the chain
+	Old  int64  // before it began; their digest is in its first row
+	Last []byte // hash of the last row: keep it elsewhere, to see later that nothing was cut off
+}
+
+// VerifyAudit follows the whole chain.
+func (l *Ledger) VerifyAudit(ctx context.Context) (Verified, error) {
+	var c chain
+	err := l.EachAudit(ctx, c.add)
+	if err != nil {
+		return Verified{}, fmt.Errorf("audit trail: %w", err)
+	}
+	if c.n == 0 && c.old > 0 {
+		return Verified{Old: c.old}, nil
+	}
+	return Verified{c.n, c.old, c.last}, nil
+}
+
+// EachAudit calls do with every row, the oldest first, in one snapshot.
+func (l *Ledger) EachAudit(ctx context.Context, do func(*Entry) error) error {
+	rows, err := l.read.QueryContext(ctx, entryColumns+` ORDER BY seq`)
+	if err != nil {
+		return fmt.Errorf("audit trail: %w", err)
+	}
+	return eachEntry(rows, do)
+}
+
+// Audit appends a row about what changed nothing here: a log-in that failed, a
+// change that was refused. The caller bounds how often.
+func (l *Ledger) Audit(ctx context.Context, who, action, subject, detail string) error {
+	return l.change(ctx, func(b *batch) error { return b.audit(who, action, subject, detail) })
+}
+
+// AuditFilter says which rows a page shows: those that contain each text.
+type AuditFilter struct{ Actor, Action, Subject string }
+
+// AuditPage returns at most limit rows older than before, the latest first. before
+// 0 is the end of the trail.
+func (l *Ledger) AuditPage(ctx context.Context, f AuditFilter, before int64, limit int) (out []Entry, err error) {
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	rows, err := l.read.QueryContext(ctx, entryColumns+` WHERE seq < ?1 AND (?2 = '' OR actor LIKE ?3 ESCAPE '!') AND (?4 = '' OR action LIKE ?5 ESCAPE '!')
+		AND (?6 = '' OR subject LIKE ?7 ESCAPE '!') ORDER BY seq DESC LIMIT ?8`,
+		before, f.Actor, contains(f.Actor), f.Action, contains(f.Action), f.Subject, contains(f.Subject), min(limit, maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("audit trail: %w", err)
+	}
+	err = eachEntry(rows, func(e *Entry) error {
+		out = append(out, *e)
+		return nil
+	})
+	return out, err
+}
+
+// contains is the pattern of LIKE ... ESCAPE '!' for a text that stands anywhere.
+func contains(s string) string {
+	return "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(s) + "%"
+}
