@@ -27,6 +27,9 @@ type Config struct {
 	Source Source
 	Keeper Keeper
 
+	// Studies has what the hub is to be told of studies. If nil, nothing.
+	Studies Studies
+
 	BootID    []byte // changes with each start; 1 to 64 bytes
 	DataDirID []byte // stays with the data directory; 1 to 64 bytes
 	Software  string // named in Hello

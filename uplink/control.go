@@ -121,6 +121,11 @@ func (l *lane) hear(ctx context.Context, f wire.Frame) error {
 		return l.trouble(ctx, f)
 	case *wire.Again:
 		return l.again(ctx, f)
+	case *wire.StudyAck:
+		if !l.told.has(f) {
+			return nil // an older one, or one that this lane did not tell
+		}
+		return l.forKeeper(ctx, f)
 	case *wire.Bye, *wire.Echo:
 		return nil // QUIC says Bye itself; an Echo shows that the hub is there, see alive
 	}

@@ -89,6 +89,7 @@
 //	   9  Study        appliance  1 uid: bytes                  [id]
 //	                              2 state: 0 open, 1 complete, 2 changed
 //	                              3 count: uint
+//	                              [4 revision: uint]
 //	  10  Findings     appliance  empty map                     [{1 id, 2 flags, [3 words]}]
 //	  11  Trouble      both       empty map                     [problem]
 //	  12  Release      appliance  [1 reason: bytes]             [id]
@@ -99,6 +100,8 @@
 //	  15  Probe        appliance  1 number: uint                padding, >= 1
 //	  16  Echo         hub        1 number: uint                none
 //	                              2 bytes: uint
+//	  17  StudyAck     hub        1 uid: bytes                  none
+//	                              2 revision: uint
 //
 //	object   {1 number, 2 id, 3 transfer syntax, 4 SOP class, 5 SOP instance, 6 length,
 //	          [7 Study Instance UID], [8 calling AE title], [9 priority], [10 flags],
@@ -150,6 +153,9 @@
 //     appliance offers it again if it has it, unless the archive has it.
 //   - A ledger id or generation other than the last one means that receipts may
 //     be lost: the appliance offers everything not archived again.
+//   - Study with a revision is told on one lane, and again on the next connection, until a StudyAck
+//     names both: then it is durable at the hub. It may overtake objects of the study: the hub
+//     waits for as many as it counts. A hub that does not know revisions acknowledges nothing.
 //   - Probe is for the test of a line, and behind a proxy asks with one byte, as number
 //     0, whether the hub is there: the hub throws its body away and answers with
 //     Echo: the number of the last Probe that came whole, and the bytes of the bodies

@@ -63,6 +63,8 @@ func (l *lane) keepRun(ctx context.Context, frames []wire.Frame) error {
 		return l.archived(ctx, frames)
 	case *wire.Trouble:
 		return l.refused(ctx, frames)
+	case *wire.StudyAck:
+		return l.acked(ctx, frames)
 	}
 	if err := l.u.c.Keeper.Meet(ctx, l.ledger, true); err != nil {
 		return fmt.Errorf("offer everything again: %w", err)

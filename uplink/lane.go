@@ -91,6 +91,7 @@ type lane struct {
 	wake     [wire.Classes]chan struct{}
 	news     chan wire.Frame // Receipt, Archived, Trouble, Again: for the Keeper
 	bulkGate *gate
+	told     told
 }
 
 // window counts what is in flight.
@@ -135,6 +136,7 @@ func newLane(u *Uplink, addr string, conn carrier) *lane {
 		write:    make(chan struct{}, 1),
 		news:     make(chan wire.Frame, pagesBehind),
 		bulkGate: &gate{line: u.shape.all},
+		told:     newTold(),
 	}
 	l.carried = u.counter(conn.Name())
 	for i := range l.wake {
@@ -160,7 +162,7 @@ func (l *lane) run(ctx context.Context) error {
 		return fmt.Errorf("note the hub's ledger: %w", err)
 	}
 	l.welcomed(l)
-	parts := []func(context.Context) error{l.readControl, l.writeControl, l.keep, l.lease, l.fund}
+	parts := []func(context.Context) error{l.readControl, l.writeControl, l.keep, l.lease, l.fund, l.tell}
 	for class := range uint8(wire.Classes) {
 		parts = append(parts, func(ctx context.Context) error { return l.sendClass(ctx, class) })
 	}

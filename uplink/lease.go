@@ -115,7 +115,7 @@ func (l *lane) offer(o Object) {
 	l.flights[o.ID], l.numbers[f.number] = f, f
 	l.count(f, 1)
 	l.offers.Objects = append(l.offers.Objects, wire.Object{
-		Number: f.number, ID: wire.ID(o.ID), Length: o.Length, Study: o.Study, Calling: o.Calling, Priority: class, Flags: o.Flags,
+		Number: f.number, ID: wire.ID(o.ID), Length: o.Length, Study: o.Study, Calling: o.Calling, Priority: class, Flags: o.Flags, Modality: o.Modality,
 		TransferSyntax: o.Names.TransferSyntax, SOPClass: o.Names.SOPClass, SOPInstance: o.Names.SOPInstance,
 	})
 	l.reserve(f.Object)

@@ -40,6 +40,8 @@ type Uplink struct {
 	early      map[dicom.ID]earlyWord
 
 	testing atomic.Bool // a line test is under way
+
+	speaker chan struct{} // size 1: the lane that has put a token in tells of studies
 }
 
 // New checks c. It starts nothing.
@@ -47,7 +49,7 @@ func New(c Config) (*Uplink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	u := &Uplink{c: c.withDefaults(), aside: map[string]time.Time{}, left: map[string]time.Time{}, hanging: map[dicom.ID]*flight{}, tooBig: map[dicom.ID]uint8{}, early: map[dicom.ID]earlyWord{},
+	u := &Uplink{c: c.withDefaults(), aside: map[string]time.Time{}, left: map[string]time.Time{}, hanging: map[dicom.ID]*flight{}, tooBig: map[dicom.ID]uint8{}, early: map[dicom.ID]earlyWord{}, speaker: make(chan struct{}, 1),
 		mismatches: newComplaints(), refusals: newComplaints(), failures: newComplaints()}
 	u.shape = newShape(c.Shape)
 	u.status.Transport, u.status.Carriers = carrierNone, carriersOf(u.c.Transport)

@@ -18,6 +18,7 @@ type Object struct {
 	Length   int64  // data set bytes
 	Study    string // Study Instance UID, "" when unknown
 	Calling  string // AE title of the modality
+	Modality string // (0008,0060), "" when unknown
 	Priority uint8  // wire.Urgent, wire.Routine, wire.Backfill
 	Flags    uint32 // findings, see hub.Object
 }

@@ -54,6 +54,8 @@ type appliance struct {
 	server *dimse.Server
 	sender *sender
 	view   *view
+
+	studies *studyEvents
 	page   *page.Page
 
 	lineTests *lineTests
@@ -153,6 +155,8 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	}
 	feed := &feed{keeper: a.keeper, log: log, ledger: filepath.Join(cfg.DataDir, ledgerFile), going: newDepartures()}
 	a.sender = newSender(&a.cfg, feed, place, log)
+	a.studies = newStudyEvents(a.keeper)
+	a.sender.studies = a.studies
 	a.lineTests = &lineTests{run: a.sender.testLine}
 	v := a.view
 	v.keeper, v.roster, v.sending, v.associations, v.enrolled = a.keeper, a.roster, a.sender.status, a.server.Established, a.sender.enrolled
@@ -211,7 +215,7 @@ func (a *appliance) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.reloads, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.reloads, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.studies.run, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {

@@ -19,6 +19,9 @@ import (
 type sender struct {
 	cfg   *Config
 	feed  *feed
+
+	studies uplink.Studies // nil in tests: nobody is told
+
 	place []byte
 	boot  []byte
 	log   *slog.Logger
@@ -62,7 +65,7 @@ func (s *sender) run(ctx context.Context) error {
 	}
 	s.hold(id)
 	link, err := uplink.New(uplink.Config{
-		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: s.feed, Keeper: s.feed, BootID: s.boot, DataDirID: s.place,
+		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: s.feed, Keeper: s.feed, Studies: s.studies, BootID: s.boot, DataDirID: s.place,
 		Software: "edged " + version, Shape: s.caps(), Transport: s.cfg.Uplink.Transport, LanesMin: s.cfg.Uplink.Lanes.Min, LanesMax: s.cfg.Uplink.Lanes.Max,
 		Proxy: s.cfg.Uplink.Proxy, DSCP: uint8(s.cfg.Uplink.DSCP), Progress: s.feed.going.sent, Logger: s.log,
 	})

@@ -38,6 +38,9 @@ var (
 
 const leaseOwner = "uplink"
 
+// maxModality is what hubs take of (0008,0060): a CS has 16 bytes (PS3.5 §6.2).
+const maxModality = 64
+
 // Lease waits for a spool as well as for an object: one that failed comes back.
 func (f *feed) Lease(ctx context.Context, worst uint8) (uplink.Object, error) {
 	for {
@@ -72,7 +75,7 @@ func (f *feed) offer(s *spool.Spool, o spool.Object) (uplink.Object, bool) {
 		return uplink.Object{}, false
 	}
 	return uplink.Object{ID: [32]byte(o.ID), Names: m.names(), Length: o.Length, Study: m.Study,
-		Calling: m.Calling, Priority: uint8(o.Priority), Flags: o.Flags}, true
+		Calling: m.Calling, Modality: clip(m.Modality, maxModality), Priority: uint8(o.Priority), Flags: o.Flags}, true
 }
 
 // readMeta asks the container itself: a list shows none also when a file could

@@ -34,13 +34,30 @@ func (n *session) control1(ctx context.Context, f wire.Frame) error {
 		return nil
 	case *wire.Bye: // over TCP; QUIC says it in its own way
 		return fmt.Errorf("%w: code %d %.100q", errBye, f.Code, f.Reason)
-	case *wire.Study, *wire.Findings, *wire.Release:
-		if n.server.c.Notice == nil {
-			return nil
-		}
-		return n.server.c.Notice(ctx, n.device, f)
+	case *wire.Study:
+		return n.studied(ctx, f)
+	case *wire.Findings, *wire.Release:
+		return n.noticed(ctx, f)
 	}
 	return fmt.Errorf("%w: type %d is not for the hub", errProtocol, f.Type())
+}
+
+// noticed passes on what is about studies and objects. An error ends the connection,
+// and the appliance says it again.
+func (n *session) noticed(ctx context.Context, f wire.Frame) error {
+	if n.server.c.Notice == nil {
+		return nil
+	}
+	return n.server.c.Notice(ctx, n.device, f)
+}
+
+// studied acknowledges what is durable here. Where nobody is to be told of studies
+// the appliance keeps it for a hub that has somebody.
+func (n *session) studied(ctx context.Context, f *wire.Study) error {
+	if err := n.noticed(ctx, f); err != nil || f.Revision == 0 || n.server.c.Notice == nil {
+		return err
+	}
+	return n.send(&wire.StudyAck{UID: f.UID, Revision: f.Revision})
 }
 
 // offered answers a page of offers: what has a receipt needs no bytes, for the
@@ -139,8 +156,8 @@ func unacceptable(w wire.Object) string {
 	if err := w.Names().Check(); err != nil {
 		return err.Error()
 	}
-	if w.Length < 0 || w.Priority >= wire.Classes || len(w.Study) > 1024 || len(w.Calling) > 64 {
-		return "length, priority, study or calling AE title out of range"
+	if w.Length < 0 || w.Priority >= wire.Classes || len(w.Study) > 1024 || len(w.Calling) > 64 || len(w.Modality) > 64 {
+		return "length, priority, study, calling AE title or modality out of range"
 	}
 	return ""
 }

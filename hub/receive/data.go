@@ -218,6 +218,6 @@ func (n *session) notSealed(o *offer, err error) error {
 func (n *session) object(o *offer) hub.Object {
 	return hub.Object{
 		ID: hub.ID(o.ID), Names: o.Names(), Length: o.Length, Study: o.Study,
-		Priority: o.Priority, Device: n.device, Flags: o.Flags, Calling: o.Calling,
+		Priority: o.Priority, Device: n.device, Flags: o.Flags, Calling: o.Calling, Modality: o.Modality,
 	}
 }

@@ -93,7 +93,7 @@ func weight(f wire.Frame) int {
 	switch f := f.(type) {
 	case *wire.Offer:
 		return list(f.Objects, func(o wire.Object) int {
-			return len(o.TransferSyntax) + len(o.SOPClass) + len(o.SOPInstance) + len(o.Study) + len(o.Calling)
+			return len(o.TransferSyntax) + len(o.SOPClass) + len(o.SOPInstance) + len(o.Study) + len(o.Calling) + len(o.Modality)
 		})
 	case *wire.ArchivedAck:
 		return list(f.Seqs, nil)

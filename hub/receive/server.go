@@ -33,7 +33,8 @@ type Config struct {
 	Objects *objects.Store
 
 	// Notice is told what an appliance says about studies and objects:
-	// *wire.Study, *wire.Findings, *wire.Release. If nil, it is dropped.
+	// *wire.Study, *wire.Findings, *wire.Release. What a Study says is durable when
+	// Notice returns nil: it is acknowledged then. If nil, all of it is dropped.
 	Notice func(ctx context.Context, device string, f wire.Frame) error
 
 	MaxObjects     int           // offers in flight for each connection and priority. If zero, 512.

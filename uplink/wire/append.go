@@ -23,6 +23,8 @@ type (
 		UID   string `cbor:"1,keyasint"`
 		State uint8  `cbor:"2,keyasint"`
 		Count uint32 `cbor:"3,keyasint"`
+
+		Revision uint32 `cbor:"4,keyasint,omitempty"`
 	}
 	releaseHeader struct {
 		Reason string `cbor:"1,keyasint,omitempty"`
@@ -49,6 +51,8 @@ func Append(dst []byte, f Frame) ([]byte, error) {
 		return appendFrame(dst, f.Type(), f, nil)
 	case *Echo:
 		return appendFrame(dst, f.Type(), f, nil)
+	case *StudyAck:
+		return appendFrame(dst, f.Type(), f, nil)
 	case *Offer:
 		return appendList(dst, f.Type(), none{}, f.Objects)
 	case *Have:
@@ -64,7 +68,7 @@ func Append(dst []byte, f Frame) ([]byte, error) {
 	case *ArchivedAck:
 		return appendList(dst, f.Type(), ackHeader{f.Of}, f.Seqs)
 	case *Study:
-		return appendList(dst, f.Type(), studyHeader{f.UID, f.State, f.Count}, f.IDs)
+		return appendList(dst, f.Type(), studyHeader{f.UID, f.State, f.Count, f.Revision}, f.IDs)
 	case *Release:
 		return appendList(dst, f.Type(), releaseHeader{f.Reason}, f.IDs)
 	case *Again:

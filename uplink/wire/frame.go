@@ -47,6 +47,7 @@ const (
 	TypeBye         Type = 14
 	TypeProbe       Type = 15
 	TypeEcho        Type = 16
+	TypeStudyAck    Type = 17
 )
 
 // Frame is one of the frames below, always by pointer.
@@ -159,6 +160,14 @@ type Study struct {
 	State uint8 // StudyOpen, StudyComplete, StudyChanged
 	Count uint32
 	IDs   []ID // may be paged: Count is the whole
+
+	Revision uint32 // 1, 2, ... in the life of the study at the appliance; 0: not to be acknowledged
+}
+
+// StudyAck says that what a Study said is durable at the hub.
+type StudyAck struct {
+	UID      string `cbor:"1,keyasint"`
+	Revision uint32 `cbor:"2,keyasint"`
 }
 
 // States of a Study.
@@ -271,3 +280,6 @@ func (*Again) Type() Type       { return TypeAgain }
 func (*Bye) Type() Type   { return TypeBye }
 func (*Probe) Type() Type { return TypeProbe }
 func (*Echo) Type() Type  { return TypeEcho }
+
+// Type implements Frame.
+func (*StudyAck) Type() Type { return TypeStudyAck }

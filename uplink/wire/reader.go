@@ -84,7 +84,7 @@ func (r *Reader) next() (Frame, error) {
 		return r.nextPut(header, int(bodyLen))
 	case t == TypeProbe:
 		return r.nextProbe(header, int(bodyLen))
-	case t < TypeHello || t > TypeEcho:
+	case t < TypeHello || t > TypeStudyAck:
 		return nil, r.discard(int64(bodyLen))
 	}
 	defer r.shrink()
@@ -156,6 +156,8 @@ func parse(t Type, header, body []byte) (Frame, error) {
 		return parseHeader(&Bye{}, header)
 	case TypeEcho:
 		return parseEcho(header)
+	case TypeStudyAck:
+		return parseHeader(&StudyAck{}, header)
 	case TypeOffer:
 		f := &Offer{}
 		return parseList(f, header, &none{}, body, &f.Objects)
@@ -191,7 +193,7 @@ func parseHeadedList(t Type, header, body []byte) (Frame, error) {
 		var h studyHeader
 		f := &Study{}
 		_, err := parseList(f, header, &h, body, &f.IDs)
-		f.UID, f.State, f.Count = h.UID, h.State, h.Count
+		f.UID, f.State, f.Count, f.Revision = h.UID, h.State, h.Count, h.Revision
 		return f, err
 	case TypeRelease:
 		var h releaseHeader

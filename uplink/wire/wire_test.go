@@ -19,18 +19,19 @@ func samples() []wire.Frame {
 	return []wire.Frame{
 		&wire.Hello{Versions: []uint16{1, 2}, Boot: []byte("boot"), DataDir: []byte("dir"), Software: "edged 1"},
 		&wire.Welcome{Version: 1, Ledger: "ledger", Generation: 7, MaxObjects: 512, MaxBytes: 1 << 40, Software: "hubd 1"},
-		&wire.Offer{Objects: []wire.Object{{Number: 1, ID: a, TransferSyntax: "1.2", SOPClass: "1.3\xff", SOPInstance: "1.4", Length: 5 << 32, Study: "1.5", Calling: "CT\xe01", Priority: 2, Flags: 9}}},
+		&wire.Offer{Objects: []wire.Object{{Number: 1, ID: a, TransferSyntax: "1.2", SOPClass: "1.3\xff", SOPInstance: "1.4", Length: 5 << 32, Study: "1.5", Calling: "CT\xe01", Priority: 2, Flags: 9, Modality: "CT"}}},
 		&wire.Have{Answers: []wire.Answer{{Number: 1, ID: a, Offset: 5 << 32}, {Number: 2, ID: b, All: true}}},
 		&wire.Receipt{Receipts: []wire.Received{{ID: a, Length: 1}, {ID: b}}},
 		&wire.Archived{Confirmations: []wire.Confirmed{{Seq: 8, ID: b, Length: 3, At: 1795000000000}}},
 		&wire.ArchivedAck{Of: wire.AckTrouble, Seqs: []uint64{1, 1 << 60}},
-		&wire.Study{UID: "1.2.3", State: wire.StudyComplete, Count: 2, IDs: []wire.ID{a, b}},
+		&wire.Study{UID: "1.2.3", State: wire.StudyComplete, Count: 2, IDs: []wire.ID{a, b}, Revision: 1 << 31},
 		&wire.Findings{Findings: []wire.Finding{{ID: a, Flags: 3, Words: "x"}}},
 		&wire.Trouble{Problems: []wire.Problem{{Seq: 4, ID: a, Kind: wire.ProblemDigest, Destination: "vna", Permanent: true, Words: "A900"}}},
 		&wire.Release{Reason: "checked", IDs: []wire.ID{a}},
 		&wire.Again{Reason: wire.AgainLost, AfterMillis: 1500, IDs: []wire.ID{b}},
 		&wire.Bye{Code: wire.ByeBusy, Reason: "clone"},
 		&wire.Echo{Number: 9, Bytes: 5 << 32},
+		&wire.StudyAck{UID: "1.2.3\xff", Revision: 1 << 31},
 	}
 }
 
