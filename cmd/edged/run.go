@@ -56,7 +56,7 @@ type appliance struct {
 	view   *view
 
 	studies *studyEvents
-	page   *page.Page
+	page    *page.Page
 
 	lineTests *lineTests
 	manager   serviceManager

@@ -17,8 +17,8 @@ import (
 
 // sender runs the uplink as soon as the appliance is enrolled.
 type sender struct {
-	cfg   *Config
-	feed  *feed
+	cfg  *Config
+	feed *feed
 
 	studies uplink.Studies // nil in tests: nobody is told
 
