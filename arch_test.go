@@ -53,6 +53,7 @@ var goroutines = map[string]int{
 	"dimse/commitment":        1, // one a device that is being served, in Run
 	"hub/door":                1, // one a connection, in Serve
 	"hub/forward":             2,
+	"hub/hubtest":             3, // of tests: who enrols, waited for in Enrol; an appliance and who sends for it, waited for in Run
 	"hub/objects":             1,
 	"hub/receive":             4,
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
