@@ -1,8 +1,7 @@
 package ledger
 
 // migrationTokens is for who may do what by the API, for the trail's hash chain,
-// and for lists that an administrator looks at: each index is partial, so that only
-// what is open costs anything.
+// and for lists that an administrator looks at.
 const migrationTokens = `
 CREATE TABLE tokens (
 	name TEXT PRIMARY KEY,
@@ -22,5 +21,6 @@ ALTER TABLE codes ADD COLUMN cancelled_at INTEGER;
 CREATE TABLE seen (device TEXT PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE INDEX objects_open ON objects (device, study, seq) WHERE archived_at IS NULL AND flags & 8 = 0;
+CREATE INDEX objects_study ON objects (study, device, seq);
 CREATE INDEX jobs_held ON jobs (object) WHERE state = 'held';
 `
