@@ -401,6 +401,9 @@ func (b *batch) confirmChangedFor(d Destination) error {
 		return err
 	}
 	query := `UPDATE jobs SET state = 'pending', next_at = 0 WHERE destination = ? AND state IN ('stored', 'unconfirmed')`
+	if d.Confirm == "stow" && !b.config.Deliver {
+		query = `UPDATE jobs SET state = 'pending', next_at = 0 WHERE destination = ? AND state = 'stored'` // see Unconfirmed
+	}
 	if d.Confirm == "success" {
 		query = `UPDATE jobs SET state = 'done' WHERE destination = ? AND state = 'stored'`
 	}
