@@ -268,7 +268,7 @@ func (b *batch) archive(object int64) error {
 		return err
 	}
 	var raw []byte
-	err := b.row(`UPDATE objects SET archived_at = ? WHERE seq = ? AND archived_at IS NULL RETURNING id`, b.now, object).Scan(&raw)
+	err := b.row(`UPDATE objects SET archived_at = ?, lost = 0 WHERE seq = ? AND archived_at IS NULL RETURNING id`, b.now, object).Scan(&raw)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

@@ -82,8 +82,8 @@ func (l *Ledger) acknowledge(ctx context.Context, query, device string, seqs []u
 // device that has a receipt; it does nothing for what is not archived.
 func (b *batch) confirmAgain(device string, id hub.ID) error {
 	n, err := b.exec(`INSERT INTO confirmations (device, id, length, at)
-		SELECT r.device, r.id, r.length, o.archived_at FROM receipts r JOIN objects o ON o.id = r.id
-		WHERE r.device = ? AND r.id = ? AND o.archived_at IS NOT NULL ON CONFLICT DO NOTHING`, device, id[:])
+		SELECT ?1, o.id, o.length, o.archived_at FROM objects o WHERE o.id = ?2 AND o.archived_at IS NOT NULL
+		AND (o.folded > 0 AND o.device = ?1 OR EXISTS (SELECT 1 FROM receipts r WHERE r.device = ?1 AND r.id = o.id)) ON CONFLICT DO NOTHING`, device, id[:])
 	if n > 0 {
 		b.awake[device] = struct{}{}
 	}
@@ -113,7 +113,7 @@ func (b *batch) troublesOf(device string, object int64) error {
 
 // devicesOf are the devices with a receipt for id.
 func (b *batch) devicesOf(id hub.ID) ([]string, error) {
-	s, err := b.stmt(`SELECT device FROM receipts WHERE id = ?`)
+	s, err := b.stmt(`SELECT device FROM receipts WHERE id = ?1 UNION SELECT device FROM objects WHERE id = ?1 AND folded > 0`)
 	if err != nil {
 		return nil, err
 	}

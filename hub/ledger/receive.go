@@ -46,10 +46,11 @@ func (l *Ledger) known(ctx context.Context, device string, ids []hub.ID, known m
 	for i := range ids {
 		args = append(args, ids[i][:])
 	}
-	rows, err := l.read.QueryContext(ctx, `SELECT r.id, r.length,
-		o.archived_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM confirmations c WHERE c.device = r.device AND c.id = r.id)
-		FROM receipts r JOIN objects o ON o.id = r.id
-		WHERE r.lost = 0 AND r.device = ? AND r.id IN (?`+strings.Repeat(",?", len(ids)-1)+`)`, args...)
+	// The receipt of the appliance that sent it first may be folded (schemafolded.go).
+	rows, err := l.read.QueryContext(ctx, `SELECT o.id, o.length,
+		CASE WHEN o.archived_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM confirmations c WHERE c.device = ?1 AND c.id = o.id) THEN 1 ELSE 0 END AS again
+		FROM objects o LEFT JOIN receipts r ON r.id = o.id AND r.device = ?1
+		WHERE o.lost = 0 AND (r.lost = 0 OR r.device IS NULL AND o.folded > 0 AND o.device = ?1) AND o.id IN (?`+strings.Repeat(",?", len(ids)-1)+`)`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +132,11 @@ func (b *batch) receive(o *hub.Object) error {
 	b.counts["receipts"] += added
 	if fresh {
 		return b.newObject(o, seq)
+	}
+	if added > 0 { // it goes into a further file
+		if _, err := b.exec(`UPDATE objects SET folded = 2 WHERE seq = ? AND folded = 1`, seq); err != nil {
+			return err
+		}
 	}
 	if err := b.foundAgain(o, seq); err != nil {
 		return err
