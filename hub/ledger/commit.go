@@ -4,11 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // maxBatch bounds the changes of one transaction.
@@ -17,6 +14,7 @@ const maxBatch = 512
 // change is one caller's wish, and what came of it.
 type change struct {
 	do   func(*batch) error
+	long bool // may walk over many rows
 	err  error
 	done chan struct{} // closed when err is final
 }
@@ -24,6 +22,7 @@ type change struct {
 // batch is the transaction that several changes share.
 type batch struct {
 	*Ledger
+	ctx      context.Context // ends when the transaction has taken too long
 	now      int64
 	counts   map[string]int64    // additions to the counters
 	awake    map[string]struct{} // devices whose outbox has grown
@@ -78,7 +77,7 @@ func (l *Ledger) commitAll(changes []*change) {
 	for _, c := range changes {
 		c.err = err
 	}
-	if err == nil || len(changes) == 1 || isBusy(err) { // busy is nobody's fault
+	if err == nil || len(changes) == 1 || l.engine.passes(err) || errors.Is(err, errUnknown) {
 		return
 	}
 	for i, c := range changes {
@@ -86,28 +85,21 @@ func (l *Ledger) commitAll(changes []*change) {
 	}
 }
 
-// busyTries is how often a transaction is tried that the database was too busy for.
-// Mostly each has waited for busy_timeout; where waiting could be a deadlock, or while
-// another process recovers the log, SQLite says so at once.
-const (
-	busyTries = 3
-	busyPause = 50 * time.Millisecond
-)
-
 // commit runs the changes in one transaction. On return without error they are
 // durable; that is the commit point.
-func (l *Ledger) commit(changes []*change) (err error) {
-	for left := busyTries; ; time.Sleep(busyPause) {
-		err = l.try(changes)
-		if left--; left == 0 || !isBusy(err) {
+func (l *Ledger) commit(changes []*change) error {
+	began := time.Now()
+	for n := 1; ; n++ {
+		err := l.try(changes)
+		if err == nil || !l.engine.passes(err) {
 			return err
 		}
+		pause, ok := l.engine.pause(n, began)
+		if !ok {
+			return err
+		}
+		time.Sleep(pause)
 	}
-}
-
-func isBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // try is one transaction. What failed is rolled back, so it can be tried again.
@@ -115,15 +107,19 @@ func (l *Ledger) try(changes []*change) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	b := &batch{Ledger: l, now: l.millis(), counts: map[string]int64{}, awake: map[string]struct{}{}, facilities: map[string]string{}}
-	if _, err := b.exec(`BEGIN IMMEDIATE`); err != nil {
-		return l.judge(err)
+	ctx, cancel := l.engine.limit(slices.ContainsFunc(changes, func(c *change) bool { return c.long }))
+	defer cancel()
+	b := &batch{Ledger: l, ctx: ctx, counts: map[string]int64{}, awake: map[string]struct{}{}, facilities: map[string]string{}}
+	err := l.engine.begin(b)
+	if err == nil {
+		err = b.run(changes)
 	}
-	if err := b.run(changes); err != nil {
-		// SQLite rolls some failed transactions back itself; then there is
-		// nothing to roll back and that is said in an error without meaning.
-		_, _ = b.exec(`ROLLBACK`)
-		return l.judge(err)
+	if err == nil {
+		err = l.engine.commit(b)
+	}
+	if err != nil {
+		l.engine.rollback(b)
+		return l.engine.judge(err)
 	}
 	b.wake()
 	return nil
@@ -135,28 +131,7 @@ func (b *batch) run(changes []*change) error {
 			return err
 		}
 	}
-	if err := b.count(); err != nil {
-		return err
-	}
-	_, err := b.exec(`COMMIT`)
-	return err
-}
-
-// judge tells a busy or full database, which passes, from a disk that can no
-// longer be believed.
-func (l *Ledger) judge(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		l.failOnce.Do(func() {
-			l.cause = fmt.Errorf("ledger %s: the disk failed under it, nothing more is received until hubd has started again: %w", l.config.Path, err)
-			close(l.failed)
-		})
-	}
-	return err
+	return nil
 }
 
 // exec runs a statement that is prepared once for the life of the ledger.
@@ -168,19 +143,13 @@ func (b *batch) exec(query string, args ...any) (int64, error) {
 	return r.RowsAffected()
 }
 
-// insert inserts at most one row and returns its number. RETURNING would say the same
-// by way of a table of its own, which took a sixth of the time of Receive.
+// insert inserts at most one row of a table whose numbers are in seq, and returns its number.
 func (b *batch) insert(query string, args ...any) (seq int64, fresh bool, err error) {
-	r, err := b.result(query, args...)
-	if err != nil {
+	seqs, err := b.engine.insert(b, query, args)
+	if err != nil || len(seqs) == 0 {
 		return 0, false, err
 	}
-	n, err := r.RowsAffected()
-	if err != nil || n == 0 {
-		return 0, false, err
-	}
-	seq, err = r.LastInsertId()
-	return seq, err == nil, err
+	return seqs[0], true, nil
 }
 
 func (b *batch) result(query string, args ...any) (sql.Result, error) {
@@ -188,7 +157,7 @@ func (b *batch) result(query string, args ...any) (sql.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Exec(args...)
+	return s.ExecContext(b.ctx, args...)
 }
 
 func (b *batch) row(query string, args ...any) *row {
@@ -196,7 +165,7 @@ func (b *batch) row(query string, args ...any) *row {
 	if err != nil {
 		return &row{err: err}
 	}
-	return &row{Row: s.QueryRow(args...)}
+	return &row{Row: s.QueryRowContext(b.ctx, args...)}
 }
 
 // row is a sql.Row that can carry the error of preparing.
@@ -212,16 +181,26 @@ func (r *row) Scan(dest ...any) error {
 	return r.Row.Scan(dest...)
 }
 
-func (b *batch) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := b.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := b.conn.PrepareContext(context.Background(), query)
-	if err == nil {
+// stmt is a statement that is prepared once for the life of the connection.
+func (b *batch) stmt(query string) (*statement, error) {
+	s, ok := b.stmts[query]
+	if !ok {
+		var err error
+		if s, err = b.conn.PrepareContext(b.ctx, query); err != nil {
+			return nil, err
+		}
 		b.stmts[query] = s
 	}
-	return s, err
+	return &statement{s, b.ctx}, nil
 }
+
+// statement is a sql.Stmt that ends with its transaction's time.
+type statement struct {
+	*sql.Stmt
+	ctx context.Context
+}
+
+func (s *statement) Query(args ...any) (*sql.Rows, error) { return s.QueryContext(s.ctx, args...) }
 
 // count writes the additions to the counters, once a transaction.
 func (b *batch) count() error {
@@ -231,42 +210,4 @@ func (b *batch) count() error {
 		}
 	}
 	return nil
-}
-
-func (b *batch) wake() {
-	for device := range b.awake {
-		b.broadcast(device)
-	}
-	if b.jobsGrew {
-		b.broadcast(jobsKey)
-	}
-}
-
-// jobsKey is no device's name.
-const jobsKey = ""
-
-// Changed returns a channel that is closed when the device's outbox may have
-// grown after this call.
-func (l *Ledger) Changed(device string) <-chan struct{} {
-	l.wakeMu.Lock()
-	defer l.wakeMu.Unlock()
-	c, ok := l.wakes[device]
-	if !ok {
-		c = make(chan struct{})
-		l.wakes[device] = c
-	}
-	return c
-}
-
-// JobsChanged is the same for the queue of jobs. What another process changes is
-// not seen here: look again after some seconds.
-func (l *Ledger) JobsChanged() <-chan struct{} { return l.Changed(jobsKey) }
-
-func (l *Ledger) broadcast(key string) {
-	l.wakeMu.Lock()
-	defer l.wakeMu.Unlock()
-	if c, ok := l.wakes[key]; ok {
-		close(c)
-		delete(l.wakes, key)
-	}
 }

@@ -91,7 +91,7 @@ func (l *Ledger) clockSetBack(ctx context.Context, destination string) error {
 		return err
 	}
 	return l.change(ctx, func(b *batch) error {
-		_, err := b.exec(`UPDATE jobs SET next_at = ?1, stored_at = min(stored_at, ?1) WHERE destination = ?2 AND state = 'stored' AND next_at > ?3`, b.now, destination, far)
+		_, err := b.exec(`UPDATE jobs SET next_at = ?1, stored_at = CASE WHEN stored_at < ?1 THEN stored_at ELSE ?1 END WHERE destination = ?2 AND state = 'stored' AND next_at > ?3`, b.now, destination, far)
 		return err
 	})
 }
@@ -106,7 +106,7 @@ func (l *Ledger) Due(ctx context.Context, destination string, limit int) (Due, e
 	now := l.millis()
 	err := l.read.QueryRowContext(ctx, `SELECT count(*), coalesce(min(next_at), ?1), NOT EXISTS (SELECT 1 FROM jobs
 		WHERE destination = ?2 AND (state = 'leased' OR state = 'pending' AND next_at <= ?1))
-		FROM (SELECT next_at FROM jobs WHERE destination = ?2 AND state = 'stored' AND next_at <= ?1 ORDER BY next_at, seq LIMIT ?3)`,
+		FROM (SELECT next_at FROM jobs WHERE destination = ?2 AND state = 'stored' AND next_at <= ?1 ORDER BY next_at, seq LIMIT ?3) AS due`,
 		now, destination, limit).Scan(&d.Objects, &oldest, &d.Paused)
 	if err != nil {
 		return Due{}, fmt.Errorf("due commitments of %s: %w", destination, err)
@@ -223,7 +223,7 @@ func (b *batch) ask(job int64, uid string, again time.Duration) error {
 // again after a time. With refused it has said so, and will not report on it.
 func (l *Ledger) NotAsked(ctx context.Context, uid string, after time.Duration, refused bool) error {
 	err := l.change(ctx, func(b *batch) error {
-		if _, err := b.exec(`UPDATE jobs SET next_at = ?, asks = max(0, asks - 1) WHERE state = 'stored' AND seq IN (SELECT job FROM asked WHERE uid = ?)`,
+		if _, err := b.exec(`UPDATE jobs SET next_at = ?, asks = CASE WHEN asks > 0 THEN asks - 1 ELSE 0 END WHERE state = 'stored' AND seq IN (SELECT job FROM asked WHERE uid = ?)`,
 			b.now+after.Milliseconds(), uid); err != nil || !refused {
 			return err
 		}

@@ -56,7 +56,7 @@ func (l *Ledger) Start(ctx context.Context) error {
 
 func (b *batch) destinationsChanged() error {
 	now := fmt.Sprintf("%+v %+v", b.config.Destinations, b.config.Routes)
-	changed, err := b.exec(`INSERT INTO meta VALUES ('destinations', ?1) ON CONFLICT DO UPDATE SET value = ?1 WHERE value <> ?1`, now)
+	changed, err := b.exec(`INSERT INTO meta VALUES ('destinations', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1 WHERE meta.value <> ?1`, now)
 	if err != nil || changed == 0 {
 		return err
 	}
@@ -212,7 +212,7 @@ func (l *Ledger) Later(ctx context.Context, j Job, after time.Duration, tried bo
 		if tried {
 			add = 1
 		}
-		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, unanswered = unanswered OR ?, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, unanswered = CASE WHEN unanswered = 1 OR ? = 1 THEN 1 ELSE 0 END, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
 			add, j.Unanswered, b.now+after.Milliseconds(), words, j.Seq, j.Lease)
 		return lost(n, err)
 	})

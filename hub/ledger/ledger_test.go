@@ -459,7 +459,7 @@ func TestAFailedDiskEndsTheLedger(t *testing.T) {
 	w := start(t, Config{})
 	w.receive(object("a", 1, "x"))
 	l := w.Ledger
-	if err := l.judge(ioError(t)); err == nil {
+	if err := l.engine.judge(ioError(t)); err == nil {
 		t.Fatal("no error")
 	}
 	isClosed(w, "failed", l.Failed())

@@ -93,7 +93,10 @@ func (b *batch) confirmAgain(device string, id hub.ID) error {
 // trouble puts one into a device's outbox; a newer one about the same object
 // and destination replaces it under a new number.
 func (b *batch) trouble(device string, id hub.ID, destination string, permanent bool, words string) error {
-	_, err := b.exec(`INSERT OR REPLACE INTO troubles (device, id, destination, permanent, words) VALUES (?, ?, ?, ?, ?)`, device, id[:], destination, permanent, words)
+	if _, err := b.exec(`DELETE FROM troubles WHERE device = ? AND id = ? AND destination = ?`, device, id[:], destination); err != nil {
+		return err
+	}
+	_, err := b.exec(`INSERT INTO troubles (device, id, destination, permanent, words) VALUES (?, ?, ?, ?, ?)`, device, id[:], destination, permanent, words)
 	b.awake[device] = struct{}{}
 	return err
 }
@@ -101,10 +104,15 @@ func (b *batch) trouble(device string, id hub.ID, destination string, permanent 
 // troublesOf tells a device that came later with the same object what earlier
 // ones were told.
 func (b *batch) troublesOf(device string, object int64) error {
-	n, err := b.exec(`INSERT OR REPLACE INTO troubles (device, id, destination, permanent, words)
-		SELECT DISTINCT ?, o.id, iif(j.state IN ('held', 'unconfirmed'), '', j.destination), j.state = 'permanent', j.words
+	const told = `CASE WHEN j.state IN ('held', 'unconfirmed') THEN '' ELSE j.destination END`
+	if _, err := b.exec(`DELETE FROM troubles WHERE device = ?1 AND id = (SELECT o.id FROM objects o WHERE o.seq = ?2)
+		AND destination IN (SELECT `+told+` FROM jobs j WHERE j.object = ?2 AND j.state IN ('held', 'permanent', 'unconfirmed'))`, device, object); err != nil {
+		return err
+	}
+	n, err := b.exec(`INSERT INTO troubles (device, id, destination, permanent, words)
+		SELECT ?1, o.id, `+told+`, max(CASE WHEN j.state = 'permanent' THEN 1 ELSE 0 END), max(j.words)
 		FROM jobs j JOIN objects o ON o.seq = j.object
-		WHERE j.object = ? AND j.state IN ('held', 'permanent', 'unconfirmed')`, device, object)
+		WHERE j.object = ?2 AND j.state IN ('held', 'permanent', 'unconfirmed') GROUP BY o.id, `+told, device, object)
 	if n > 0 {
 		b.awake[device] = struct{}{}
 	}

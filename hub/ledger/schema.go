@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
@@ -132,38 +131,25 @@ CREATE TABLE asked (
 CREATE INDEX asked_uid ON asked (uid);
 `, migrationNodes, migrationRoutes, migrationStudies, migrationTokens, migrationFolded}
 
-// migrate brings the schema to this program's version, all of it or nothing.
-// The transaction is immediate, so that two processes do not do it both.
-func migrate(ctx context.Context, db *sql.DB) error {
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	var version int
-	if err := tx.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
-		return err
-	}
+// migrate brings the schema from version to this program's, within a transaction of
+// the engine: all of it or nothing.
+func migrate(tx *sql.Tx, version int, translate func(ddl string) string) error {
 	if version > len(migrations) {
 		return fmt.Errorf("its schema has version %d, this program knows %d: a newer hubd has run here, install that one again", version, len(migrations))
 	}
-	if version == len(migrations) {
-		return nil
-	}
 	for n := version; n < len(migrations); n++ {
-		if _, err := tx.Exec(migrations[n]); err != nil {
+		if migrations[n] == "" {
+			continue
+		}
+		if _, err := tx.Exec(translate(migrations[n])); err != nil {
 			return fmt.Errorf("migration %d: %w", n+1, err)
 		}
 	}
-	if version == 0 {
-		if _, err := tx.Exec(`INSERT INTO meta VALUES ('ledger_id', ?), ('generation', '1')`, newID()); err != nil {
-			return err
-		}
+	if version > 0 {
+		return nil
 	}
-	if _, err := tx.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, len(migrations))); err != nil {
-		return err
-	}
-	return tx.Commit()
+	_, err := tx.Exec(`INSERT INTO meta VALUES ('ledger_id', ?), ('generation', '1')`, newID())
+	return err
 }
 
 func newID() string {
