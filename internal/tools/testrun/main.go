@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -50,6 +51,9 @@ func lacking() (packages []string) {
 	}
 	if _, err := os.Stat("/usr/include/stdlib.h"); err != nil {
 		packages = append(packages, "libc6-dev") // the race detector links with cgo
+	}
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres"); len(found) == 0 { // not in PATH
+		packages = append(packages, "postgresql")
 	}
 	return packages
 }
