@@ -36,10 +36,18 @@ type batch struct {
 // the batch alone. There is no goroutine for it: of the callers, who finds the
 // door free commits for all that have queued.
 func (l *Ledger) change(ctx context.Context, do func(*batch) error) error {
+	return l.queue(ctx, &change{do: do, done: make(chan struct{})})
+}
+
+// longChange is change for what walks over many rows.
+func (l *Ledger) longChange(ctx context.Context, do func(*batch) error) error {
+	return l.queue(ctx, &change{do: do, long: true, done: make(chan struct{})})
+}
+
+func (l *Ledger) queue(ctx context.Context, c *change) error {
 	if err := errors.Join(ctx.Err(), l.Err()); err != nil {
 		return err
 	}
-	c := &change{do: do, done: make(chan struct{})}
 	l.mu.Lock()
 	l.next = append(l.next, c)
 	l.mu.Unlock()

@@ -1,0 +1,286 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"edged/hub"
+)
+
+// Fold is the receipts of a study, or of a part of it, that go into one file.
+type Fold struct {
+	Study   string
+	Part    int // from 1; a study that gets objects later gets another one
+	Objects []FoldedObject
+
+	before      int64 // receipts are older
+	first, last int64 // objects, by seq
+	receipts    int64
+}
+
+// FoldedObject is an archived object and everybody who was promised it.
+type FoldedObject struct {
+	ID                 hub.ID
+	SOPClass           string
+	SOPInstance        string
+	Length             int64
+	Received, Archived time.Time
+	Destinations       []string // that have it
+	Receipts           []FoldedReceipt
+
+	seq int64
+}
+
+// FoldedReceipt is what one appliance was told, and when.
+type FoldedReceipt struct {
+	Device, Facility string
+	At               time.Time
+}
+
+// ErrFoldChanged means that since FoldOf rows have come or another node was faster.
+var ErrFoldChanged = errors.New("the receipts of the study have changed meanwhile")
+
+// maxFolded bounds the objects of one file; a larger study gets several.
+const maxFolded = 5000
+
+// foldable selects the objects o of a study whose receipts may go into a file: they
+// are archived for so long and no destination waits for them.
+const foldable = `o.study = ?1 AND o.folded <> 1 AND o.archived_at IS NOT NULL AND o.archived_at <= ?2
+	AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.object = o.seq AND w.state IN ('pending', 'leased', 'stored', 'held', 'unconfirmed'))`
+
+// FoldCursor is where a walk over what may be folded stands.
+type FoldCursor struct{ at, seq int64 }
+
+// Foldable returns studies with at least one object that has been archived since
+// before a time, walking on from a cursor; the zero cursor begins. When it returns none
+// the walk is over. A study may be named twice.
+func (l *Ledger) Foldable(ctx context.Context, before time.Time, from FoldCursor, limit int) (studies []string, next FoldCursor, err error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT o.study, o.archived_at, o.seq FROM objects o
+		WHERE o.archived_at IS NOT NULL AND o.folded <> 1 AND o.archived_at <= ?1 AND o.archived_at >= ?2
+		AND (o.archived_at > ?2 OR o.seq > ?3) ORDER BY o.archived_at, o.seq LIMIT ?4`, before.UnixMilli(), from.at, from.seq, limit)
+	if err != nil {
+		return nil, from, fmt.Errorf("foldable studies: %w", err)
+	}
+	defer rows.Close()
+	seen := map[string]bool{}
+	for next = from; rows.Next(); {
+		var study string
+		if err := rows.Scan(&study, &next.at, &next.seq); err != nil {
+			return nil, from, fmt.Errorf("foldable studies: %w", err)
+		}
+		if !seen[study] {
+			seen[study] = true
+			studies = append(studies, study)
+		}
+	}
+	return studies, next, rows.Err()
+}
+
+// FoldOf reads what of a study can be folded now, nil when nothing can: something of
+// it is not archived, or waits, or a receipt is younger than before. Objects of which
+// nobody could read the study are folded one by one, so to say: for them only their own
+// age counts.
+func (l *Ledger) FoldOf(ctx context.Context, study string, before time.Time) (f *Fold, err error) {
+	err = l.Reading(ctx, func(tx *sql.Tx) error {
+		f, err = foldOf(ctx, tx, study, before.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fold receipts: %w", err)
+	}
+	return f, nil
+}
+
+func foldOf(ctx context.Context, tx *sql.Tx, study string, before int64) (*Fold, error) {
+	f := &Fold{Study: study, before: before}
+	if study != "" {
+		var waits bool
+		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM objects o WHERE o.study = ?1 AND o.archived_at IS NULL AND o.flags & ?3 = 0)
+			OR EXISTS (SELECT 1 FROM objects o JOIN receipts r ON r.id = o.id WHERE o.study = ?1 AND r.folded = 0 AND r.at > ?2)
+			OR EXISTS (SELECT 1 FROM objects o JOIN jobs w ON w.object = o.seq WHERE o.study = ?1 AND w.state IN ('pending', 'leased', 'stored', 'held', 'unconfirmed')) AS waits`,
+			study, before, hub.FlagTest).Scan(&waits)
+		if err != nil || waits {
+			return nil, err
+		}
+	}
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(part), 0) + 1 FROM folded WHERE study = ?`, study).Scan(&f.Part); err != nil {
+		return nil, err
+	}
+	if err := f.objects(ctx, tx); err != nil || len(f.Objects) == 0 {
+		return nil, err
+	}
+	f.first, f.last = f.Objects[0].seq, f.Objects[len(f.Objects)-1].seq
+	bySeq := make(map[int64]*FoldedObject, len(f.Objects))
+	for i := range f.Objects {
+		bySeq[f.Objects[i].seq] = &f.Objects[i]
+	}
+	if err := f.readReceipts(ctx, tx, bySeq); err != nil || f.receipts == 0 {
+		return nil, err
+	}
+	return f, f.destinations(ctx, tx, bySeq)
+}
+
+func (f *Fold) objects(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, `SELECT o.seq, o.id, o.sop_class, o.sop_instance, o.length, o.received_at, o.archived_at FROM objects o
+		WHERE `+foldable+` ORDER BY o.seq LIMIT ?3`, f.Study, f.before, maxFolded)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o FoldedObject
+		var id []byte
+		var received, archived int64
+		if err := rows.Scan(&o.seq, &id, &o.SOPClass, &o.SOPInstance, &o.Length, &received, &archived); err != nil {
+			return err
+		}
+		o.ID, o.Received, o.Archived = hub.ID(id), time.UnixMilli(received).UTC(), time.UnixMilli(archived).UTC()
+		f.Objects = append(f.Objects, o)
+	}
+	return rows.Err()
+}
+
+// ofFold selects receipts r of the objects of a fold.
+const ofFold = `r.folded = 0 AND r.at <= ?2 AND r.id IN (SELECT o.id FROM objects o WHERE ` + foldable + ` AND o.seq >= ?3 AND o.seq <= ?4)`
+
+func (f *Fold) args() []any { return []any{f.Study, f.before, f.first, f.last} }
+
+func (f *Fold) readReceipts(ctx context.Context, tx *sql.Tx, bySeq map[int64]*FoldedObject) error {
+	rows, err := tx.QueryContext(ctx, `SELECT p.seq, r.device, coalesce(d.facility, ''), r.at FROM receipts r JOIN objects p ON p.id = r.id
+		LEFT JOIN devices d ON d.id = r.device WHERE `+ofFold+` ORDER BY p.seq, r.at, r.device`, f.args()...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r FoldedReceipt
+		var seq, at int64
+		if err := rows.Scan(&seq, &r.Device, &r.Facility, &at); err != nil {
+			return err
+		}
+		r.At = time.UnixMilli(at).UTC()
+		if o := bySeq[seq]; o != nil {
+			o.Receipts = append(o.Receipts, r)
+			f.receipts++
+		}
+	}
+	return rows.Err()
+}
+
+func (f *Fold) destinations(ctx context.Context, tx *sql.Tx, bySeq map[int64]*FoldedObject) error {
+	rows, err := tx.QueryContext(ctx, `SELECT j.object, j.destination FROM jobs j JOIN objects o ON o.seq = j.object
+		WHERE o.study = ? AND o.seq >= ? AND o.seq <= ? AND j.state = 'done' ORDER BY j.object, j.destination`, f.Study, f.first, f.last)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var seq int64
+		var name string
+		if err := rows.Scan(&seq, &name); err != nil {
+			return err
+		}
+		if o := bySeq[seq]; o != nil {
+			o.Destinations = append(o.Destinations, name)
+		}
+	}
+	return rows.Err()
+}
+
+// Folded records that the receipts of f are in a durable file of this name and
+// digest, and only then lets them go, in one transaction. Who is told ErrFoldChanged
+// has made the file for nothing: nothing else has changed, read it anew.
+func (l *Ledger) Folded(ctx context.Context, f *Fold, name string, digest [32]byte) error {
+	err := l.change(ctx, func(b *batch) error { return b.fold(f, name, digest) })
+	if err != nil {
+		return fmt.Errorf("fold receipts: %w", err)
+	}
+	return nil
+}
+
+func (b *batch) fold(f *Fold, name string, digest [32]byte) error {
+	var part, receipts int64
+	if err := b.row(`SELECT coalesce(max(part), 0) + 1 FROM folded WHERE study = ?`, f.Study).Scan(&part); err != nil {
+		return err
+	}
+	if err := b.row(`SELECT count(*) FROM receipts r WHERE `+ofFold, f.args()...).Scan(&receipts); err != nil {
+		return err
+	}
+	if part != int64(f.Part) || receipts != f.receipts {
+		return ErrFoldChanged // rows only come: as many are the same
+	}
+	if _, err := b.exec(`INSERT INTO folded (study, part, name, digest, objects, receipts, at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		f.Study, f.Part, name, digest[:], len(f.Objects), receipts, b.now); err != nil {
+		return err
+	}
+	const these = `r.id IN (SELECT o.id FROM objects o WHERE o.study = ?1 AND o.archived_at <= ?2 AND o.seq >= ?3 AND o.seq <= ?4)`
+	for _, query := range []string{
+		`UPDATE receipts AS r SET folded = 1 WHERE ` + ofFold,
+		// What its row of objects says too.
+		`DELETE FROM receipts AS r WHERE r.folded = 1 AND r.device = (SELECT p.device FROM objects p WHERE p.id = r.id) AND ` + these,
+		`UPDATE objects AS o SET folded = CASE WHEN EXISTS (SELECT 1 FROM receipts r WHERE r.id = o.id AND r.folded = 0) THEN 2 ELSE 1 END
+			WHERE ` + foldable + ` AND o.seq >= ?3 AND o.seq <= ?4`,
+	} {
+		if _, err := b.exec(query, f.args()...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FoldedFile is the row of one.
+type FoldedFile struct {
+	Study             string
+	Part              int
+	Name              string
+	Digest            [32]byte
+	Objects, Receipts int64
+	At                time.Time
+}
+
+// FoldedOf are the files of a study, by part.
+func (l *Ledger) FoldedOf(ctx context.Context, study string) ([]FoldedFile, error) {
+	return l.foldedFiles(ctx, `WHERE study = ? ORDER BY part`, study)
+}
+
+// FoldedBefore are at most limit files of before a time.
+func (l *Ledger) FoldedBefore(ctx context.Context, before time.Time, limit int) ([]FoldedFile, error) {
+	return l.foldedFiles(ctx, `WHERE at < ? ORDER BY at LIMIT ?`, before.UnixMilli(), limit)
+}
+
+func (l *Ledger) foldedFiles(ctx context.Context, where string, args ...any) (out []FoldedFile, err error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT study, part, name, digest, objects, receipts, at FROM folded `+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("folded receipts: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var f FoldedFile
+		var digest []byte
+		var at int64
+		if err := rows.Scan(&f.Study, &f.Part, &f.Name, &digest, &f.Objects, &f.Receipts, &at); err != nil {
+			return nil, fmt.Errorf("folded receipts: %w", err)
+		}
+		if len(digest) != len(f.Digest) {
+			return nil, fmt.Errorf("folded receipts: a digest of %d bytes", len(digest))
+		}
+		f.Digest, f.At = [32]byte(digest), time.UnixMilli(at).UTC()
+		out = append(out, f)
+	}
+	return out, rows.Err()
+}
+
+// FoldExpired records that a file is gone for good; the file went before.
+func (l *Ledger) FoldExpired(ctx context.Context, files []FoldedFile, actor string) error {
+	return l.change(ctx, func(b *batch) error {
+		for _, f := range files {
+			if _, err := b.exec(`DELETE FROM folded WHERE study = ? AND part = ?`, f.Study, f.Part); err != nil {
+				return fmt.Errorf("expired receipts: %w", err)
+			}
+		}
+		return b.audit(actor, "receipts expired", "receipts", fmt.Sprintf("%d files", len(files)))
+	})
+}
