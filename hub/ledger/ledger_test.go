@@ -14,6 +14,7 @@ import (
 	"edged/hub"
 	"edged/hub/enrol"
 	"edged/internal/dicom"
+	"edged/internal/pglab"
 )
 
 // world is one story's ledger, clock and shorthand.
@@ -24,11 +25,26 @@ type world struct {
 	now time.Time
 }
 
+// engines are what the ledger runs over: each story is told for both.
+var engines = map[string]func(*testing.T, *Config){
+	"sqlite":   func(t *testing.T, c *Config) { c.Path = filepath.Join(t.TempDir(), "ledger.db") },
+	"postgres": func(t *testing.T, c *Config) { c.Database = pglab.Start(t) },
+}
+
+// onBoth runs a test for each engine. Its worlds say nothing of where they lie.
+func onBoth(t *testing.T, do func(t *testing.T)) {
+	for name := range engines {
+		t.Run(name, do)
+	}
+}
+
+// start opens a ledger: where config says, else over the engine that the name of the
+// test ends with, else SQLite.
 func start(t *testing.T, config Config) *world {
 	t.Helper()
 	w := &world{T: t, ctx: t.Context(), now: time.UnixMilli(1_790_000_000_000)}
-	if config.Path == "" {
-		config.Path = filepath.Join(t.TempDir(), "ledger.db")
+	if config.Path == "" && config.Database == "" {
+		place(t, &config)
 	}
 	if config.Destinations == nil {
 		config.Destinations = []Destination{{Name: "vna", Required: true}}
@@ -46,6 +62,16 @@ func start(t *testing.T, config Config) *world {
 	w.Ledger = l
 	w.must(l.Start(w.ctx))
 	return w
+}
+
+func place(t *testing.T, config *Config) {
+	for name, at := range engines {
+		if slices.Contains(strings.Split(t.Name(), "/"), name) {
+			at(t, config)
+			return
+		}
+	}
+	engines["sqlite"](t, config)
 }
 
 func (w *world) must(err error) {
@@ -381,9 +407,11 @@ func isClosed(w *world, what string, c <-chan struct{}) {
 }
 
 func TestConformance(t *testing.T) {
-	for name, s := range stories {
-		t.Run(name, func(t *testing.T) { s.tell(start(t, s.config)) })
-	}
+	onBoth(t, func(t *testing.T) {
+		for name, s := range stories {
+			t.Run(name, func(t *testing.T) { s.tell(start(t, s.config)) })
+		}
+	})
 }
 
 func TestEverythingIsThereAfterReopening(t *testing.T) {

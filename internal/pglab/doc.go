@@ -3,7 +3,7 @@
 // address, with fsync on.
 //
 // Start gives a test a new database on a server that all tests of the process share;
-// New gives it a server of its own, which it may kill and start again. The server runs
+// New gives it a server of its own on the disk, which it may kill and start again. The server runs
 // as the user postgres or nobody when the tests run as root, because it refuses to be
 // root. It ends with the process that started it, however that ends: a shell beside it
 // holds a pipe, and when that closes it kills the server and removes the directory.
