@@ -49,6 +49,9 @@ type cli struct {
 		New recoveryNewCmd `cmd:"" help:"Make the key pair that opens the disks of appliances that have lost their own key."`
 	} `cmd:"" help:"The recovery key of the region."`
 	Ledger struct {
+		Backup   backupCmd   `cmd:"" help:"Write all rows to a file, also beside a running hub."`
+		Verify   verifyCmd   `cmd:"" help:"Check that such a file is whole and unchanged."`
+		Restore  restoreCmd  `cmd:"" help:"Fill an empty ledger from such a file; also the way from SQLite to PostgreSQL."`
 		Restored restoredCmd `cmd:"" help:"Say that data_dir was restored from a backup: appliances offer everything again that is not archived."`
 	} `cmd:"" help:"The hub's rows."`
 }

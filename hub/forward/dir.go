@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 
+	"edged/hub"
 	"edged/hub/ledger"
 	"edged/internal/dicom"
 )
@@ -84,7 +86,7 @@ func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func
 			return err
 		}
 		if bad != nil {
-			report(j, *bad)
+			report(j, s.insteadOfOurs(j, *bad))
 			continue
 		}
 		out, err := s.store(j, o)
@@ -95,6 +97,36 @@ func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func
 		report(j, out)
 	}
 	return nil
+}
+
+// insteadOfOurs looks whether the archive has an object that the hub lost: after the
+// loss of a disk and a restore of the rows its appliances may have forgotten it,
+// because it was archived. Its digest says that it is this one.
+func (s *dirSession) insteadOfOurs(j ledger.Job, bad outcome) outcome {
+	study := studyName(j.Object.Study)
+	if bad.verdict != lost || !s.proven(study+"/"+j.Object.ID.String()+".dcm", j.Object.ID) || s.flush(study) != nil {
+		return bad
+	}
+	return outcome{verdict: done}
+}
+
+// proven reports whether a file of the archive is the whole object, and makes it durable.
+func (s *dirSession) proven(name string, id hub.ID) bool {
+	f, err := s.place.root.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 64<<10)
+	names, _, err := dicom.ReadPreface(r)
+	if err != nil {
+		return false
+	}
+	h := names.NewHash()
+	if _, err := io.Copy(h, r); err != nil || hub.ID(h.Sum(nil)) != id {
+		return false
+	}
+	return s.flushed(f.Sync()) == nil
 }
 
 // store puts one object there. An error is the directory's as a whole.
