@@ -74,8 +74,12 @@ func (p *partial) dropIdle(since time.Time) bool {
 }
 
 // Expire drops partial objects that nobody claimed for longer than age and
-// returns how many. Only what can be sent again is decided by a clock.
+// returns how many. Only what can be sent again is decided by a clock. Of a bucket it
+// aborts uploads that nobody has gone on with for days.
 func (s *Store) Expire(age time.Duration) (dropped int) {
+	if s.bucket != nil {
+		s.bucket.abortOld()
+	}
 	s.mu.Lock()
 	all := make([]*partial, 0, len(s.partials))
 	for _, p := range s.partials {

@@ -33,7 +33,7 @@ func bytesOf(seed byte, n int) []byte {
 
 func open(t testing.TB, dir string, limit int64) *objects.Store {
 	t.Helper()
-	s, err := objects.Open(objects.Config{Dir: dir, MaxPartialBytes: limit})
+	s, err := objects.Open(objects.Config{Dir: dir, MaxPartialBytes: limit, Bucket: bucketOf(t, dir)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +101,10 @@ func files(t testing.TB, dir string) (list []string) {
 }
 
 func TestWhatIsSealedIsWholeAndNamedByItsID(t *testing.T) {
+	onBoth(t, whatIsSealedIsWholeAndNamedByItsID)
+}
+
+func whatIsSealedIsWholeAndNamedByItsID(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 0)
 	var ps []*objects.Partial
@@ -133,7 +137,9 @@ func nothingLeft(t *testing.T, s *objects.Store, dir string) {
 	}
 }
 
-func TestAPartialObjectSurvivesARestart(t *testing.T) {
+func TestAPartialObjectSurvivesARestart(t *testing.T) { onBoth(t, aPartialObjectSurvivesARestart) }
+
+func aPartialObjectSurvivesARestart(t *testing.T) {
 	dir, data := t.TempDir(), bytesOf(1, 500_000)
 	s := open(t, dir, 0)
 	write(t, claim(t, s, "one", data), data[:123_456])
@@ -153,6 +159,10 @@ func TestAPartialObjectSurvivesARestart(t *testing.T) {
 // TestACompletePartialObjectIsSealedWithoutBytes: the hub ended between the
 // last byte and the seal.
 func TestACompletePartialObjectIsSealedWithoutBytes(t *testing.T) {
+	onBoth(t, aCompletePartialObjectIsSealedWithoutBytes)
+}
+
+func aCompletePartialObjectIsSealedWithoutBytes(t *testing.T) {
 	dir, data := t.TempDir(), bytesOf(1, 5000)
 	s := open(t, dir, 0)
 	write(t, claim(t, s, "one", data), data)
@@ -171,6 +181,10 @@ func TestACompletePartialObjectIsSealedWithoutBytes(t *testing.T) {
 // TestDamagedPartialObjects: what a power cut may have made of one is found by
 // its preface, its length, or at last its digest; never sealed.
 func TestDamagedPartialObjectsAreNeverSealed(t *testing.T) {
+	onBoth(t, damagedPartialObjectsAreNeverSealed)
+}
+
+func damagedPartialObjectsAreNeverSealed(t *testing.T) {
 	data := bytesOf(1, 5000)
 	for name, damage := range map[string]struct {
 		change func([]byte) []byte
@@ -210,7 +224,9 @@ func TestDamagedPartialObjectsAreNeverSealed(t *testing.T) {
 	}
 }
 
-func TestANewerClaimPreemptsTheOlder(t *testing.T) {
+func TestANewerClaimPreemptsTheOlder(t *testing.T) { onBoth(t, aNewerClaimPreemptsTheOlder) }
+
+func aNewerClaimPreemptsTheOlder(t *testing.T) {
 	s, data := open(t, t.TempDir(), 0), bytesOf(1, 1000)
 	old := claim(t, s, "one", data)
 	write(t, old, data[:400])
@@ -234,7 +250,9 @@ func TestANewerClaimPreemptsTheOlder(t *testing.T) {
 }
 
 // TestAnApplianceSeesNothingOfAnother, and a second copy never harms the first.
-func TestAnApplianceSeesNothingOfAnother(t *testing.T) {
+func TestAnApplianceSeesNothingOfAnother(t *testing.T) { onBoth(t, anApplianceSeesNothingOfAnother) }
+
+func anApplianceSeesNothingOfAnother(t *testing.T) {
 	s, data := open(t, t.TempDir(), 0), bytesOf(1, 1000)
 	one := claim(t, s, "one", data)
 	write(t, one, data)
@@ -261,7 +279,9 @@ func TestAnApplianceSeesNothingOfAnother(t *testing.T) {
 	check(t, s, names, data)
 }
 
-func TestMoreOrLessThanAnnouncedIsRefused(t *testing.T) {
+func TestMoreOrLessThanAnnouncedIsRefused(t *testing.T) { onBoth(t, moreOrLessThanAnnouncedIsRefused) }
+
+func moreOrLessThanAnnouncedIsRefused(t *testing.T) {
 	s, data := open(t, t.TempDir(), 0), bytesOf(1, 1000)
 	p := claim(t, s, "one", data)
 	write(t, p, data[:999])
@@ -278,7 +298,9 @@ func TestMoreOrLessThanAnnouncedIsRefused(t *testing.T) {
 
 // TestPartialBytesAreBounded: idle ones go first, the longest unused first; what
 // is being written is refused.
-func TestPartialBytesAreBounded(t *testing.T) {
+func TestPartialBytesAreBounded(t *testing.T) { onBoth(t, partialBytesAreBounded) }
+
+func partialBytesAreBounded(t *testing.T) {
 	s := open(t, t.TempDir(), 100_000)
 	a, b, c := bytesOf(1, 60_000), bytesOf(2, 60_000), bytesOf(3, 60_000)
 	p := claim(t, s, "one", a)
@@ -305,7 +327,9 @@ func TestPartialBytesAreBounded(t *testing.T) {
 	}
 }
 
-func TestExpiryTakesOnlyWhatIsIdle(t *testing.T) {
+func TestExpiryTakesOnlyWhatIsIdle(t *testing.T) { onBoth(t, expiryTakesOnlyWhatIsIdle) }
+
+func expiryTakesOnlyWhatIsIdle(t *testing.T) {
 	s, a, b := open(t, t.TempDir(), 0), bytesOf(1, 1000), bytesOf(2, 1000)
 	idle, busy := claim(t, s, "one", a), claim(t, s, "one", b)
 	write(t, idle, a[:500])
@@ -325,7 +349,9 @@ func TestExpiryTakesOnlyWhatIsIdle(t *testing.T) {
 
 // TestDataThatLooksLikeFileMeta: a data set that begins with group 0002 stays
 // data (P3).
-func TestDataThatLooksLikeFileMeta(t *testing.T) {
+func TestDataThatLooksLikeFileMeta(t *testing.T) { onBoth(t, dataThatLooksLikeFileMeta) }
+
+func dataThatLooksLikeFileMeta(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	data := dicom.Preface(dicom.Names{TransferSyntax: "9.9", SOPClass: "9.8", SOPInstance: "9.7"})[132:]
 	p := claim(t, s, "one", data)
@@ -337,7 +363,9 @@ func TestDataThatLooksLikeFileMeta(t *testing.T) {
 }
 
 // TestNoByteOfAPeerReachesAPath (SPOOL-10, S4).
-func TestNoByteOfAPeerReachesAPath(t *testing.T) {
+func TestNoByteOfAPeerReachesAPath(t *testing.T) { onBoth(t, noByteOfAPeerReachesAPath) }
+
+func noByteOfAPeerReachesAPath(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, filepath.Join(dir, "store"), 0)
 	data := bytesOf(1, 100)
@@ -364,7 +392,9 @@ func TestNoByteOfAPeerReachesAPath(t *testing.T) {
 	}
 }
 
-func TestRemoveForgets(t *testing.T) {
+func TestRemoveForgets(t *testing.T) { onBoth(t, removeForgets) }
+
+func removeForgets(t *testing.T) {
 	s, data := open(t, t.TempDir(), 0), bytesOf(1, 100)
 	p := claim(t, s, "one", data)
 	write(t, p, data)
@@ -382,7 +412,9 @@ func TestRemoveForgets(t *testing.T) {
 }
 
 // TestABitFlipIsFoundOnTheWayOut (P14).
-func TestABitFlipIsFoundOnTheWayOut(t *testing.T) {
+func TestABitFlipIsFoundOnTheWayOut(t *testing.T) { onBoth(t, aBitFlipIsFoundOnTheWayOut) }
+
+func aBitFlipIsFoundOnTheWayOut(t *testing.T) {
 	dir, data := t.TempDir(), bytesOf(1, 100_000)
 	s := open(t, dir, 0)
 	p := claim(t, s, "one", data)
@@ -390,7 +422,7 @@ func TestABitFlipIsFoundOnTheWayOut(t *testing.T) {
 	if err := seal(s, p); err != nil {
 		t.Fatal(err)
 	}
-	file := files(t, filepath.Join(dir, "objects"))[0]
+	file := wholes(t, dir)[0]
 	b, _ := os.ReadFile(file)
 	b[len(b)/2] ^= 16
 	os.WriteFile(file, b, 0o600)
@@ -441,7 +473,9 @@ func TestAFullDiskIsBusyNotBroken(t *testing.T) {
 	check(t, s, names, again)
 }
 
-func TestManyAtOnce(t *testing.T) {
+func TestManyAtOnce(t *testing.T) { onBoth(t, manyAtOnce) }
+
+func manyAtOnce(t *testing.T) {
 	s := open(t, t.TempDir(), 0)
 	done := make(chan error, 8)
 	for g := range 8 {

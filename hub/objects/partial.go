@@ -27,6 +27,9 @@ type partial struct {
 	used   time.Time
 	onDisk int64 // bytes of the file, counted in Store.bytes
 	sealed bool  // the file is the object's, too: nothing may be written to it any more
+	stored bool  // the bucket has the object
+	failed error // why the bucket has not, for the next Seal
+	files  int   // how often the file began anew
 	known  bool  // names, length and what follows are valid
 
 	names   dicom.Names
@@ -93,7 +96,7 @@ func (p *partial) claim(n dicom.Names, length int64) (*Partial, error) {
 		}
 		return nil, err
 	}
-	p.owner = &Partial{p: p, offset: p.size}
+	p.owner, p.failed = &Partial{p: p, offset: p.size}, nil
 	return p.owner, nil
 }
 
@@ -115,7 +118,7 @@ func (p *partial) fits() error {
 func (p *partial) meet(n dicom.Names, length int64) error {
 	p.close()
 	p.names, p.length, p.preface = n, length, dicom.Preface(n)
-	p.size, p.hash, p.hashed, p.known = 0, n.NewHash(), 0, true
+	p.size, p.hash, p.hashed, p.known, p.stored = 0, n.NewHash(), 0, true, false
 	if p.onDisk == 0 {
 		return nil
 	}
@@ -309,6 +312,7 @@ func (p *partial) erase() error {
 	}
 	p.store.account(p.key.device, -p.onDisk)
 	p.onDisk, p.size, p.hashed, p.hinted, p.sealed, p.known = 0, 0, 0, 0, false, p.known && err == nil
+	p.stored, p.failed, p.files = false, nil, p.files+1
 	if p.known {
 		p.hash = p.names.NewHash()
 	}

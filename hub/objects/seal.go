@@ -12,15 +12,17 @@ import (
 	"edged/internal/dicom"
 )
 
-// parallel is how many flushes one Seal has under way: a disk merges them.
+// parallel is how many flushes one Seal of a directory has under way: a disk merges them.
 const parallel = 8
 
 // Seal makes complete partial objects durable under their IDs and answers for
-// each: nil, ErrDigest (dropped: start again from 0), ErrPreempted, ErrLength when bytes are missing, or
-// ErrFailed.
+// each: nil, ErrDigest (dropped: start again from 0), ErrPreempted, ErrLength when bytes are missing,
+// ErrFull, or ErrFailed.
 //
-// The order is: compare digest, fdatasync(file), name, and when all of the
-// call stand there, one fsync for each directory. That fsync is the commit point.
+// In a directory the order is: compare digest, fdatasync(file), name, and when all of the
+// call stand there, one fsync for each directory. That fsync is the commit point. In a
+// bucket it is the answer to the request that stores the whole object, see package comment.
+// After ErrFull from there the claim has ended, and its bytes stay for the next one.
 //
 // What is sealed stays claimed, and its bytes stay this device's, until Recorded: if
 // its row cannot be written, or the hub ends before it is, the next claim has all
@@ -33,18 +35,22 @@ func (s *Store) Seal(claims []*Partial) []error {
 		}
 		return errs
 	}
-	s.flushAll(claims, errs)
-	s.syncDirs(claims, errs)
+	s.shelf.seal(claims, errs)
 	return errs
 }
 
+func (d directory) seal(claims []*Partial, errs []error) {
+	d.flushAll(claims, errs)
+	d.syncDirs(claims, errs)
+}
+
 // flushAll brings the files of all claims to their names, a few at a time.
-func (s *Store) flushAll(claims []*Partial, errs []error) {
-	inParallel(len(claims), func(i int) { errs[i] = claims[i].flush() })
+func (d directory) flushAll(claims []*Partial, errs []error) {
+	inParallel(len(claims), parallel, func(i int) { errs[i] = claims[i].flush() })
 }
 
 // syncDirs flushes each directory in which an object got its name.
-func (s *Store) syncDirs(claims []*Partial, errs []error) {
+func (d directory) syncDirs(claims []*Partial, errs []error) {
 	members := map[string][]int{}
 	for i, c := range claims {
 		if errs[i] == nil {
@@ -53,24 +59,23 @@ func (s *Store) syncDirs(claims []*Partial, errs []error) {
 		}
 	}
 	dirs := slices.Collect(maps.Keys(members))
-	inParallel(len(dirs), func(d int) {
-		err := syncDir(s.root, dirs[d])
+	inParallel(len(dirs), parallel, func(n int) {
+		err := d.sync(dirs[n])
 		if err == nil {
 			return
 		}
-		err = s.fail(fmt.Errorf("fsync %s: %w", dirs[d], err))
-		for _, i := range members[dirs[d]] {
+		for _, i := range members[dirs[n]] {
 			errs[i] = err
 			claims[i].Drop() // sealed again it would change no directory, and nothing would be flushed
 		}
 	})
 }
 
-// inParallel calls f for 0 to n-1, some at a time, and waits for all.
-func inParallel(n int, f func(int)) {
+// inParallel calls f for 0 to n-1, width at a time, and waits for all.
+func inParallel(n, width int, f func(int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range min(n, parallel) {
+	for range min(n, width) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				f(i)
@@ -85,6 +90,24 @@ func (c *Partial) flush() error {
 	p := c.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := c.prove(); err != nil {
+		return err
+	}
+	if err := p.store.fdatasync(int(p.file.Fd())); err != nil {
+		// Never flushed again and never believed: the pages may be marked clean (P8).
+		p.drop()
+		if err = full(err); errors.Is(err, ErrFull) {
+			return err
+		}
+		return p.store.fail(fmt.Errorf("fdatasync: %w", err))
+	}
+	return p.name()
+}
+
+// prove says whether c may be sealed: all bytes are there and have the digest.
+// p.mu is held.
+func (c *Partial) prove() error {
+	p := c.p
 	if p.owner != c || p.gone {
 		return ErrPreempted
 	}
@@ -99,15 +122,7 @@ func (c *Partial) flush() error {
 		p.drop()
 		return ErrDigest
 	}
-	if err := p.store.fdatasync(int(p.file.Fd())); err != nil {
-		// Never flushed again and never believed: the pages may be marked clean (P8).
-		p.drop()
-		if err = full(err); errors.Is(err, ErrFull) {
-			return err
-		}
-		return p.store.fail(fmt.Errorf("fdatasync: %w", err))
-	}
-	return p.name()
+	return nil
 }
 
 // name gives the flushed file its second name. Where there is an object already, of

@@ -1,32 +1,46 @@
 package objects
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"golang.org/x/sys/unix"
 
 	"edged/internal/dicom"
 )
 
-// Space is what is left on the disk.
+// Space is what is left on the disk, of partial objects and, without a bucket, of
+// whole ones. A bucket tells nobody how much it still takes.
 type Space struct {
 	Free    int64 // bytes that we may still write
 	Reserve int64 // of them stay free: Config.ReserveBytes, at most a tenth of the disk
+
+	Apart bool // whole objects are in a bucket: to remove them makes no room here
+	Full  bool // the bucket has refused the last object because it is full
 }
 
 // Short reports whether nothing new is taken.
 func (s Space) Short() bool { return s.Free < s.Reserve }
 
-// Space asks the file system.
+// Tight reports whether whole objects that need not be here should go now.
+func (s Space) Tight() bool {
+	if s.Apart {
+		return s.Full
+	}
+	return s.Free < 2*s.Reserve
+}
+
+// Space asks the file system, and remembers what the bucket said.
 func (s *Store) Space() (Space, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(s.dir, &st); err != nil {
 		return Space{}, fmt.Errorf("free space: %w", err)
 	}
 	block := int64(st.Bsize)
-	return Space{Free: int64(st.Bavail) * block, Reserve: min(s.keep, int64(st.Blocks)*block/10)}, nil
+	space := Space{Free: int64(st.Bavail) * block, Reserve: min(s.keep, int64(st.Blocks)*block/10)}
+	if s.bucket != nil {
+		space.Apart, space.Full = true, s.bucket.isFull()
+	}
+	return space, nil
 }
 
 // someRoom is what a disk has left that is not full: what does not fit there is
@@ -51,24 +65,7 @@ func (s *Store) room(n int64) error {
 	return fmt.Errorf("%w: %d bytes are free, %d of them are kept so", full, space.Free, space.Reserve)
 }
 
-// Remove forgets whole objects and returns those that are gone from the disk for
+// Remove forgets whole objects and returns those that are gone from the shelf for
 // good; what was not there before counts. The caller has decided, durably, that
 // no row needs them.
-func (s *Store) Remove(ids []dicom.ID) (gone []dicom.ID, err error) {
-	dirs := map[string][]dicom.ID{}
-	for _, id := range ids {
-		if e := s.root.Remove(objectPath(id)); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, fmt.Errorf("remove object %s: %w", id, e))
-			continue
-		}
-		dirs[objectDir(id)] = append(dirs[objectDir(id)], id)
-	}
-	for dir, members := range dirs {
-		if e := syncDir(s.root, dir); e != nil {
-			err = errors.Join(err, e) // they may come back at a power cut, no more
-			continue
-		}
-		gone = append(gone, members...)
-	}
-	return gone, err
-}
+func (s *Store) Remove(ids []dicom.ID) (gone []dicom.ID, err error) { return s.shelf.remove(ids) }

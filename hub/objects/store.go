@@ -26,6 +26,7 @@ type Config struct {
 	MaxPartialBytes int64        // of partial objects for each appliance. If zero, 64 GiB.
 	ReserveBytes    int64        // that partial objects leave free on the disk, at most a tenth of it. If zero, none.
 	Logger          *slog.Logger // If nil, slog.Default.
+	Bucket          *Bucket      // where whole objects and documents are. If nil, in Dir.
 }
 
 // What a caller decides on.
@@ -38,13 +39,16 @@ var (
 	ErrFailed    = errors.New("a flush failed, the object store must be restarted")
 )
 
-// Store is the directory. Its methods may be called from many goroutines.
+// Store is the directory and the shelf. Its methods may be called from many goroutines.
 type Store struct {
 	root *os.Root
 	dir  string // of root, for statfs alone
 	max  int64
 	keep int64 // free on the disk
 	log  *slog.Logger
+
+	shelf  shelf
+	bucket *bucket // the shelf when it is one, else nil
 
 	reset     [32]byte
 	fdatasync func(fd int) error // a test makes it fail
@@ -86,15 +90,36 @@ func Open(c Config) (*Store, error) {
 
 		fdatasync: unix.Fdatasync,
 	}
-	if err := errors.Join(s.makeDirs(), s.findPartials(), s.findResetKey()); err != nil {
+	if err := errors.Join(s.makeDocs(), s.makeDirs(), s.findPartials(), s.findResetKey()); err != nil {
 		root.Close()
 		return nil, fmt.Errorf("object store %s: %w", c.Dir, err)
+	}
+	s.shelf = directory{s}
+	if c.Bucket != nil {
+		if s.bucket, err = openBucket(s, *c.Bucket); err != nil {
+			root.Close()
+			return nil, fmt.Errorf("object store: %w", err)
+		}
+		s.shelf = s.bucket
 	}
 	return s, nil
 }
 
-// Close closes the directory. Partial objects stay for the next Open.
+// Trouble says what is wrong with the bucket, "" while nothing is. It is for whoever
+// looks after the hub; appliances are told that it is busy, and keep their copies.
+func (s *Store) Trouble() string {
+	if s.bucket == nil {
+		return ""
+	}
+	return s.bucket.wrong()
+}
+
+// Close ends what is under way and closes the directory. Partial objects stay for the
+// next Open, and so does what a bucket has of large ones.
 func (s *Store) Close() error {
+	if s.bucket != nil {
+		s.bucket.close()
+	}
 	s.mu.Lock()
 	all := make([]*partial, 0, len(s.partials))
 	for _, p := range s.partials {
