@@ -54,7 +54,7 @@ var goroutines = map[string]int{
 	"hub/door":                1, // one a connection, in Serve
 	"hub/forward":             2,
 	"hub/hubtest":             3, // of tests: who enrols, waited for in Enrol; an appliance and who sends for it, waited for in Run
-	"hub/objects":             1,
+	"hub/objects":             3, // flushes, in Seal; a large object on its way to a bucket, waited for in Close; its parts, in sendParts
 	"hub/receive":             4,
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
