@@ -216,7 +216,7 @@ func (e *env) withLedger(do func(Config, *ledger.Ledger) error) error {
 func objectsDir(c Config) string { return filepath.Join(c.DataDir, "objects") }
 
 func ledgerConfig(c Config) ledger.Config {
-	lc := ledger.Config{Path: filepath.Join(c.DataDir, "ledger.db"), Deliver: c.Conflict == "deliver"}
+	lc := ledger.Config{Path: filepath.Join(c.DataDir, "ledger.db"), Database: c.Database, Version: programVersion(), Deliver: c.Conflict == "deliver"}
 	for _, d := range c.Destinations {
 		lc.Destinations = append(lc.Destinations, ledger.Destination{Name: d.Name, Required: d.Required, Confirm: d.Confirm})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"strings"
 	"time"
 
 	"edged/internal/config"
@@ -110,8 +111,8 @@ func (c *Config) Validate() error {
 	}
 	c.DICOM.check(add)
 	c.checkNode(add)
-	if c.Database != "" {
-		add("database", "PostgreSQL is not available in this version: leave it empty for SQLite in data_dir")
+	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		add("database", "want postgres://USER@HOST:5432/DATABASE?sslmode=verify-full, or nothing for SQLite in data_dir")
 	}
 	if c.Objects != "" {
 		add("objects", "S3-compatible storage is not available in this version: leave it empty for files in data_dir")

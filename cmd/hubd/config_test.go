@@ -75,7 +75,7 @@ func TestConfigurationErrorsNameFileLineKeyAndExitTwo(t *testing.T) {
 	for text, want := range map[string]string{
 		"data_dri: x":                                    "1: data_dri: unknown key; did you mean data_dir?",
 		"\nlog: {level: loud}":                           `2: log.level: "loud" is not one of debug, info, warn, error`,
-		"database: postgres://x":                         "1: database: PostgreSQL is not available",
+		"database: mysql://x":                            "1: database: want postgres://",
 		"objects: s3://b":                                "1: objects: S3-compatible storage is not available",
 		"listen: '8443'":                                 `1: listen: "8443" is not HOST:PORT`,
 		cstore + "}":                                     "2: destinations[0].confirm: write commitment if",

@@ -109,6 +109,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"forward": h.forward.Run,
 		"disk":    h.watchDisk,
 		"retain":  h.retain,
+		"rows":    h.ledger.Listen,
 		"dicom":   h.serveDICOM,
 	} {
 		s := all[stageOf[name]]

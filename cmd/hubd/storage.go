@@ -9,7 +9,7 @@ import (
 
 func (h *theHub) openLedger(ctx context.Context) (err error) {
 	c := ledgerConfig(h.cfg)
-	c.Logger = h.log
+	c.Logger, c.Node = h.log, h.cfg.nodeID()
 	if h.ledger, err = ledger.Open(ctx, c); err != nil {
 		return err
 	}

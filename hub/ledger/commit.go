@@ -102,7 +102,7 @@ func (l *Ledger) commit(changes []*change) error {
 		if err == nil || !l.engine.passes(err) {
 			return err
 		}
-		pause, ok := l.engine.pause(n, began)
+		pause, ok := l.engine.pause(err, n, began)
 		if !ok {
 			return err
 		}

@@ -32,11 +32,12 @@ type engine interface {
 	// passes says that an error is nobody's fault and passes; pause, after how long a
 	// transaction that failed so n times is tried again, and false when it is not.
 	passes(err error) bool
-	pause(n int, began time.Time) (time.Duration, bool)
+	pause(err error, n int, began time.Time) (time.Duration, bool)
 	// insert runs an INSERT of one or more rows and returns the number, column seq, of
 	// each that was inserted, in the order of VALUES.
 	insert(b *batch, query string, args []any) ([]int64, error)
 	snapshot() *sql.TxOptions
+	away() bool   // the last transaction found no database to write to
 	ahead() int64 // milliseconds by which the database's clock is before that of Config
 }
 

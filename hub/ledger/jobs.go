@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"edged/hub"
@@ -32,16 +33,21 @@ type Job struct {
 // ErrLeaseLost means that the lease ran out and somebody else has the job.
 var ErrLeaseLost = errors.New("the lease of the job has run out")
 
-// Start is called once by the one process that forwards, before it leases: what
-// an earlier process had leased is free again. When the destinations are not
+// Start is called once by a process that forwards, before it leases: what an earlier
+// process had leased under the name of this node is free again. When the destinations are not
 // those of the last time, or are for other objects, objects get jobs for the new ones, and what only a
 // removed one held up is archived. What was stored and waits for a commitment
 // counts, when a destination now confirms by success, or is delivered anew, when
 // it is now of another kind.
 func (l *Ledger) Start(ctx context.Context) error {
 	err := l.change(ctx, func(b *batch) error {
-		if _, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE state = 'leased'`); err != nil {
+		if err := b.freeOwn(); err != nil {
 			return err
+		}
+		if b.config.Node != "" {
+			if err := b.arrive(); err != nil {
+				return err
+			}
 		}
 		if err := b.destinationsChanged(); err != nil {
 			return err
@@ -114,7 +120,7 @@ func collect[T any](rows *sql.Rows) ([]T, error) {
 func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]Job, error) {
 	var jobs []Job
 	err := l.change(ctx, func(b *batch) (err error) {
-		if _, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE destination = ? AND state = 'leased' AND lease_until <= ?`, destination, b.now); err != nil {
+		if err := b.freeLate(destination); err != nil {
 			return err
 		}
 		jobs, err = b.lease(destination, n, b.now+ttl.Milliseconds())
@@ -145,8 +151,12 @@ func (b *batch) lease(destination string, n int, until int64) ([]Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, j := range jobs {
-		if _, err := b.exec(`UPDATE jobs SET state = 'leased', lease = ?, lease_until = ? WHERE seq = ?`, j.Lease, until, j.Seq); err != nil {
+	for chunk := range slices.Chunk(jobs, maxMarks) {
+		args := []any{until, b.config.Node}
+		for _, j := range chunk {
+			args = append(args, j.Seq)
+		}
+		if _, err := b.exec(`UPDATE jobs SET state = 'leased', lease = lease + 1, lease_until = ?, node = ? WHERE seq IN `+marks(&args, 2), args...); err != nil {
 			return nil, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,7 +43,9 @@ type Ledger struct {
 	write  *sql.DB   // for migrations and conn
 	conn   *sql.Conn // owned by the committer: the one that writes; nil after it was lost
 	read   *sql.DB
-	watch  *sql.DB // for Revoked alone
+	watch  *sql.DB // for Revoked and Ready alone
+
+	started atomic.Int64 // when this node came, by the database's clock
 
 	door chan struct{} // size 1: who has put a token in is committing
 	mu   sync.Mutex    // guards next

@@ -47,7 +47,7 @@ func (e *postgres) begin(b *batch) error {
 	if err != nil {
 		return &passing{err}
 	}
-	if e.away.Swap(false) {
+	if e.absent.Swap(false) {
 		e.l.log.Info("the database is back")
 		e.l.broadcastAll() // others may have written
 	}
@@ -146,7 +146,7 @@ func (e *postgres) outcome(cause error) error {
 		case err == nil:
 			return &passing{fmt.Errorf("not committed: %w", cause)}
 		case time.Now().After(deadline):
-			e.lost()
+			e.lost(errors.Join(cause, err))
 			return fmt.Errorf("%w: %w", errUnknown, errors.Join(cause, err))
 		}
 		time.Sleep(pause)
@@ -230,18 +230,18 @@ func (e *postgres) passes(err error) bool {
 // restart of it takes a second or two. When it was away already, once is enough.
 const patience = 10 * time.Second
 
-func (e *postgres) pause(n int, began time.Time) (time.Duration, bool) {
-	if e.away.Load() || time.Since(began) > patience {
-		e.lost()
+func (e *postgres) pause(err error, n int, began time.Time) (time.Duration, bool) {
+	if e.absent.Load() || time.Since(began) > patience {
+		e.lost(err)
 		return 0, false
 	}
 	return min(time.Second, 20*time.Millisecond<<min(n, 6)), true
 }
 
 // lost notes that the database is away, and says so once.
-func (e *postgres) lost() {
-	if !e.away.Swap(true) {
-		e.l.log.Warn("the database is away: nothing is received until it is back", "database", e.String())
+func (e *postgres) lost(why error) {
+	if !e.absent.Swap(true) {
+		e.l.log.Warn("the database is away: nothing is received until it is back", "database", e.String(), "err", why)
 	}
 }
 

@@ -25,7 +25,7 @@ type postgres struct {
 	writer string       // this process in the table writers
 	number int64        // of its last transaction; owned by the committer
 	offset atomic.Int64 // of the database's clock, milliseconds
-	away   atomic.Bool  // it was not there the last time
+	absent atomic.Bool  // the last transaction found no database to write to
 }
 
 var _ engine = (*postgres)(nil)
@@ -180,4 +180,5 @@ func (e *postgres) snapshot() *sql.TxOptions {
 	return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 }
 
+func (e *postgres) away() bool   { return e.absent.Load() }
 func (e *postgres) ahead() int64 { return e.offset.Load() }

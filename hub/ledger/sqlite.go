@@ -145,7 +145,9 @@ const (
 
 func (e *sqlite) passes(err error) bool { return isBusy(err) }
 
-func (e *sqlite) pause(n int, _ time.Time) (time.Duration, bool) { return busyPause, n < busyTries }
+func (e *sqlite) pause(_ error, n int, _ time.Time) (time.Duration, bool) {
+	return busyPause, n < busyTries
+}
 
 func isBusy(err error) bool {
 	var e *driver.Error
@@ -189,4 +191,5 @@ func (e *sqlite) insert(b *batch, query string, args []any) ([]int64, error) {
 }
 
 func (e *sqlite) snapshot() *sql.TxOptions { return nil } // as every read transaction of WAL
+func (e *sqlite) away() bool               { return false }
 func (e *sqlite) ahead() int64             { return 0 }

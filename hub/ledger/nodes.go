@@ -1,0 +1,128 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// unseen is after how long without a beat a node counts as dead, by the database's
+// clock: what it has leased is lent to others. Beats come every five seconds.
+const unseen = 30 * time.Second
+
+// forgotten is when a node's row goes, and that of a process that wrote.
+const forgotten = 7 * 24 * time.Hour
+
+// Node is one that uses these rows.
+type Node struct {
+	ID, Address, Version string
+	Started, Seen        time.Time // by the database's clock
+	Alive                bool      // it was seen less than half a minute ago
+}
+
+// Beat says that this node is alive. Without a name in Config it says nothing.
+func (l *Ledger) Beat(ctx context.Context) error {
+	if l.config.Node == "" {
+		return nil
+	}
+	var other bool
+	err := l.change(ctx, func(b *batch) error {
+		n, err := b.exec(`UPDATE nodes SET seen_at = ? WHERE id = ? AND started_at = ?`, b.now, b.config.Node, b.started.Load())
+		if other = n == 0; err != nil || !other {
+			return err
+		}
+		return b.arrive()
+	})
+	if err != nil {
+		return fmt.Errorf("beat of node %s: %w", l.config.Node, err)
+	}
+	if other {
+		l.log.Warn("another process has used the name of this node: each node needs one of its own", "node", l.config.Node)
+	}
+	return nil
+}
+
+// arrive makes the row of this node, and takes away rows that nobody needs any more.
+func (b *batch) arrive() error {
+	b.started.Store(b.now)
+	_, err := b.exec(`INSERT INTO nodes (id, address, version, started_at, seen_at) VALUES (?1, ?2, ?3, ?4, ?4)
+		ON CONFLICT (id) DO UPDATE SET address = ?2, version = ?3, started_at = ?4, seen_at = ?4`, b.config.Node, b.config.Address, b.config.Version, b.now)
+	if err != nil {
+		return err
+	}
+	_, old := b.exec(`DELETE FROM nodes WHERE seen_at < ?`, b.now-forgotten.Milliseconds())
+	_, gone := b.exec(`DELETE FROM writers WHERE at < ?`, b.now-forgotten.Milliseconds())
+	return errors.Join(old, gone)
+}
+
+// Leave says that this node goes, so that the others need not wait to see it.
+func (l *Ledger) Leave(ctx context.Context) error {
+	err := l.change(ctx, func(b *batch) error {
+		if err := b.freeOwn(); err != nil {
+			return err
+		}
+		_, err := b.exec(`DELETE FROM nodes WHERE id = ? AND started_at = ?`, b.config.Node, b.started.Load())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("node %s leaves: %w", l.config.Node, err)
+	}
+	return nil
+}
+
+// freeOwn gives back what this node had leased. What has no node was leased by the
+// only one.
+func (b *batch) freeOwn() error {
+	n, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE state = 'leased' AND (node = ?1 OR node = '' OR ?1 = '')`, b.config.Node)
+	b.jobsGrew = b.jobsGrew || n > 0
+	return err
+}
+
+// freeLate gives back what was leased for too long, or by a node that is dead.
+func (b *batch) freeLate(destination string) error {
+	_, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE destination = ?1 AND state = 'leased' AND (lease_until <= ?2
+		OR node <> '' AND node <> ?3 AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = jobs.node AND n.seen_at > ?4))`,
+		destination, b.now, b.config.Node, b.now-unseen.Milliseconds())
+	return err
+}
+
+// Nodes are all that were seen lately, by name.
+func (l *Ledger) Nodes(ctx context.Context) ([]Node, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT id, address, version, started_at, seen_at FROM nodes ORDER BY id`)
+	if err != nil {
+		return nil, fmt.Errorf("nodes: %w", err)
+	}
+	defer rows.Close()
+	var out []Node
+	for rows.Next() {
+		var n Node
+		var started, seen int64
+		if err := rows.Scan(&n.ID, &n.Address, &n.Version, &started, &seen); err != nil {
+			return nil, fmt.Errorf("nodes: %w", err)
+		}
+		n.Started, n.Seen = time.UnixMilli(started), time.UnixMilli(seen)
+		n.Alive = seen > l.millis()-unseen.Milliseconds()
+		out = append(out, n)
+	}
+	return out, rows.Err()
+}
+
+// Ready asks the database whether it is there, and whether it can be written when the
+// last transaction could not.
+func (l *Ledger) Ready(ctx context.Context) error {
+	if err := l.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var id string
+	err := l.watch.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'ledger_id'`).Scan(&id)
+	if err == nil && l.engine.away() {
+		err = l.change(ctx, func(*batch) error { return nil }) // perhaps it can be written again
+	}
+	if err != nil {
+		return fmt.Errorf("the database does not answer: %w", err)
+	}
+	return nil
+}
