@@ -8,7 +8,8 @@ import (
 
 // flight is a large object on its way to the bucket, for all who claim it at this node.
 type flight struct {
-	after []func(error) // bucket.mu guards it
+	done chan struct{} // closed when err is set
+	err  error
 }
 
 // Prepare begins what Seal would take long for, a large object's way to a bucket, and
@@ -18,20 +19,21 @@ type flight struct {
 // Those of a more urgent class (0, 1, 2) go first.
 func (c *Partial) Prepare(class uint8, ready func()) {
 	b := c.p.store.bucket
-	if b == nil || !c.large() {
+	if b == nil || !c.large() || !b.begin() {
 		ready()
 		return
 	}
-	g, err := b.load(c)
-	if err != nil || g == nil {
-		c.p.remember(c, err)
+	go func() { // close waits for it
+		defer b.flying.Done()
+		g, err := b.load(c)
+		if g != nil {
+			err = b.carry(g, class)
+			c.p.carried(g.life, err)
+		} else if err != nil {
+			c.p.remember(c, err)
+		}
 		ready()
-		return
-	}
-	b.carry(g, class, func(err error) {
-		c.p.carried(g.life, err)
-		ready()
-	})
+	}()
 }
 
 // large reports whether it is not stored in one request.
@@ -41,67 +43,51 @@ func (c *Partial) large() bool {
 	return c.p.onDisk > single
 }
 
-// remember keeps for Seal what load has taken from there.
+// begin counts one more that close waits for, unless the store is closed.
+func (b *bucket) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed {
+		b.flying.Add(1)
+	}
+	return !b.closed
+}
+
+// remember keeps for Seal why there is no cargo.
 func (p *partial) remember(c *Partial, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.owner == c && !p.gone && !errors.Is(err, ErrPreempted) {
+	if p.owner == c && !p.gone {
 		p.failed = err
 	}
 }
 
-// await carries a large object that nobody prepared.
-func (b *bucket) await(g *cargo) error {
-	done := make(chan error, 1) // whoever carries it must not wait for us
-	b.carry(g, 1, func(err error) { done <- err })
-	return <-done
+// carry flies a large object to the bucket, or waits for who does already. It takes g's file.
+func (b *bucket) carry(g *cargo, class uint8) error {
+	defer g.file.Close()
+	f, ours := b.board(g)
+	if !ours {
+		<-f.done // ends with b.ctx
+		return f.err
+	}
+	f.err = b.fly(b.ctx, g, class)
+	b.mu.Lock()
+	delete(b.flights, g.id)
+	b.mu.Unlock()
+	close(f.done)
+	return f.err
 }
 
-// carry joins the object's flight, or begins one. It takes g's file.
-func (b *bucket) carry(g *cargo, class uint8, after func(error)) {
-	f, begun := b.board(g, after)
-	if !begun {
-		g.file.Close()
-	}
-	if f == nil {
-		after(fmt.Errorf("%w: the store is closed", ErrFull))
-	}
-	if begun {
-		go func() { // close waits for it
-			defer b.flying.Done()
-			err := b.fly(b.ctx, g, class)
-			g.file.Close()
-			b.land(g, f, err)
-		}()
-	}
-}
-
-// board returns the object's flight, which the caller must begin when it is new; nil
-// when none begins any more.
-func (b *bucket) board(g *cargo, after func(error)) (f *flight, begun bool) {
+// board returns the object's flight, and whether it is new and so the caller's.
+func (b *bucket) board(g *cargo) (f *flight, ours bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if f = b.flights[g.id]; f != nil {
-		f.after = append(f.after, after)
 		return f, false
 	}
-	if b.closed {
-		return nil, false
-	}
-	f = &flight{after: []func(error){after}}
+	f = &flight{done: make(chan struct{})}
 	b.flights[g.id] = f
-	b.flying.Add(1)
 	return f, true
-}
-
-func (b *bucket) land(g *cargo, f *flight, err error) {
-	b.mu.Lock()
-	delete(b.flights, g.id)
-	after := f.after
-	b.mu.Unlock()
-	for _, call := range after {
-		call(err)
-	}
 }
 
 // fly brings a large object into the bucket, however often it takes.

@@ -57,7 +57,7 @@ func (b *bucket) sealOne(ctx context.Context, c *Partial) error {
 		return b.settle(c, 0, err)
 	}
 	if g.size > single {
-		return b.settle(c, g.life, b.await(g))
+		return b.settle(c, g.life, b.carry(g, 1))
 	}
 	defer g.file.Close()
 	return b.settle(c, g.life, b.sealSmall(ctx, g))

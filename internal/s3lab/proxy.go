@@ -57,6 +57,11 @@ type Proxy struct {
 	times  int // the fault is still to happen
 	before func(*http.Request)
 	seen   []string
+
+	passes      Which // what RefuseAfter is about
+	left, under int   // of those: that may still begin, that have not ended
+	then        func()
+	healed      chan struct{}
 }
 
 // Proxy makes b reachable at another address, where requests may fail.
@@ -83,8 +88,48 @@ func (p *Proxy) RefuseTimes(n int, f Fault, which Which) {
 	p.fault, p.which, p.times = f, which, n
 }
 
+// RefuseAfter lets n of the requests that which tells pass to their end, calls then, and
+// holds those that come until Heal; after that they are cut.
+func (p *Proxy) RefuseAfter(n int, then func(), which Which) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left, p.then, p.passes, p.healed = n, then, which, make(chan struct{})
+}
+
 // Heal ends all faults.
-func (p *Proxy) Heal() { p.RefuseTimes(0, Fault{}, nil) }
+func (p *Proxy) Heal() {
+	p.RefuseTimes(0, Fault{}, nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.healed != nil {
+		close(p.healed)
+		p.passes, p.healed = nil, nil
+	}
+}
+
+// pass reports whether the request may go on, and has done called when it has ended.
+func (p *Proxy) pass(r *http.Request) (ok bool, done func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.passes == nil || !p.passes(r) {
+		return true, func() {}
+	}
+	if p.left == 0 {
+		healed := p.healed
+		return false, func() { <-healed }
+	}
+	p.left--
+	p.under++
+	return true, func() {
+		p.mu.Lock()
+		p.under--
+		last := p.left == 0 && p.under == 0
+		p.mu.Unlock()
+		if last {
+			p.then()
+		}
+	}
+}
 
 // Before has f called with each request before anything is done with it; it may wait.
 func (p *Proxy) Before(f func(*http.Request)) {
@@ -118,6 +163,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, bad, before := p.decide(r)
 	if before != nil {
 		before(r)
+	}
+	ok, ended := p.pass(r)
+	defer ended()
+	if !ok {
+		ended()
+		panic(http.ErrAbortHandler)
 	}
 	switch {
 	case !bad:
