@@ -94,12 +94,15 @@ func (n *session) probed(f *wire.ProbeFrame) error {
 	return nil
 }
 
-// completed hands an offer to commit.
+// completed hands an offer to commit, a large one on its way to a bucket when that has
+// it: no small or urgent one waits behind it in a batch (P6).
 func (n *session) completed(o *offer) {
-	n.mu.Lock()
-	n.complete = append(n.complete, o)
-	n.mu.Unlock()
-	poke(n.more)
+	o.claim.Prepare(o.Priority, func() {
+		n.mu.Lock()
+		n.complete = append(n.complete, o)
+		n.mu.Unlock()
+		poke(n.more)
+	})
 }
 
 // poke wakes one who waits on c.
