@@ -59,12 +59,9 @@ type codeNewCmd struct {
 
 // Run prints the code alone on standard output, what to do with it on standard error.
 func (c codeNewCmd) Run(e *env) error {
-	if !facilityCode.MatchString(c.Facility) {
-		return usageError{fmt.Errorf("facility %q: want 1 to 64 letters, digits, dots, - and _", c.Facility)}
-	}
-	ttl, err := config.ParseDuration(c.TTL)
-	if err != nil || ttl < time.Minute || ttl > maxTTL {
-		return usageError{fmt.Errorf("ttl %q: want a time from 1m to 365d, as 12h or 7d", c.TTL)}
+	ttl, err := codeWishes(c.Facility, c.TTL)
+	if err != nil {
+		return usageError{err}
 	}
 	return e.withLedger(func(cfg Config, l *ledger.Ledger) error {
 		ca, err := openCA(e.ctx, cfg, l)
@@ -80,6 +77,18 @@ func (c codeNewCmd) Run(e *env) error {
 			c.Facility, expires.Format("2006-01-02 15:04 MST"), code)
 		return nil
 	})
+}
+
+// codeWishes judges what a new code is to be.
+func codeWishes(facility, ttl string) (time.Duration, error) {
+	if !facilityCode.MatchString(facility) {
+		return 0, fmt.Errorf("facility %q: want 1 to 64 letters, digits, dots, - and _", facility)
+	}
+	d, err := config.ParseDuration(ttl)
+	if err != nil || d < time.Minute || d > maxTTL {
+		return 0, fmt.Errorf("ttl %q: want a time from 1m to 365d, as 12h or 7d", ttl)
+	}
+	return d, nil
 }
 
 type devicesLsCmd struct{}

@@ -41,11 +41,6 @@ type Config struct {
 	Log          Log           `yaml:"log"`
 }
 
-// Console is where the hub's page and API listen.
-type Console struct {
-	Listen string `yaml:"listen"`
-}
-
 // DICOM is where archives report on storage commitment.
 type DICOM struct {
 	Listen  string `yaml:"listen"`
@@ -109,6 +104,7 @@ func (c *Config) Validate() error {
 			add(key, "%q is not HOST:PORT, as :8443 or 127.0.0.1:8081", addr)
 		}
 	}
+	c.Console.check(add)
 	c.DICOM.check(add)
 	c.checkNode(add)
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
@@ -180,6 +176,7 @@ func (c *Config) warnings() []string {
 	if commitment && c.Conflict == "deliver" {
 		out = append(out, "conflict: deliver: a commitment counts also for a SOP Instance UID with two contents, of which the archive may have kept one")
 	}
+	out = append(out, c.Console.warnings()...)
 	if c.Recovery == "" {
 		out = append(out, "recovery_key is empty: what is on an appliance whose own key is lost can be read by nobody; make a pair with `hubd recovery new --out DIR`")
 	}

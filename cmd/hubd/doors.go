@@ -38,7 +38,8 @@ func (h *theHub) makeDoors(ctx context.Context) error {
 	h.est = &http.Server{
 		Handler: enrol.New(enrol.Config{Authority: ca, Store: h.ledger, Recovery: rescue, Logger: h.log}),
 	}
-	h.console = &http.Server{Handler: newConsole(h)}
+	h.desk = newConsole(h)
+	h.console = &http.Server{Handler: h.desk.handler()}
 	h.door = door.New(door.Config{UplinkTLS: h.receive.TLS(), HTTPTLS: ids.HTTP(), Appliance: h.receive.ServeTCP, Logger: h.log})
 	for _, s := range []*http.Server{h.est, h.console} {
 		s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout, s.IdleTimeout = 10*time.Second, 30*time.Second, 30*time.Second, time.Minute
@@ -65,6 +66,7 @@ func (h *theHub) device(st tls.ConnectionState) (string, error) {
 	if !row.Approved {
 		return "", fmt.Errorf("device %s was revoked", d.ID)
 	}
+	h.desk.memory.sawDevice(row.ID, time.Now())
 	return row.ID, nil
 }
 
@@ -81,7 +83,7 @@ func (h *theHub) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("console.listen: %w", err)
 	}
-	h.consoleListener = netutil.LimitListener(console, maxHTTP)
+	h.consoleListener = h.cfg.Console.secure(netutil.LimitListener(console, maxHTTP))
 	if h.dicom == nil {
 		return nil
 	}

@@ -55,6 +55,7 @@ type theHub struct {
 	dicom   *dimse.Server // nil without dicom.listen
 	est     *http.Server
 	console *http.Server
+	desk    *console // what the console server serves
 
 	door                                *door.Door // hands connections of tcp to receive and est
 	tcp, consoleListener, dicomListener net.Listener
@@ -111,6 +112,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"retain":  h.retain,
 		"rows":    h.ledger.Listen,
 		"dicom":   h.serveDICOM,
+		"desk":    h.desk.run,
 	} {
 		s := all[stageOf[name]]
 		s.Go(func() {

@@ -45,6 +45,15 @@ type cli struct {
 		Confirm confirmCmd   `cmd:"" help:"Say, after comparing, that the archive has an object, because storage commitment cannot: another has its SOP Instance UID."`
 		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good."`
 	} `cmd:"" help:"Objects that wait for a decision."`
+	Token struct {
+		New    tokenNewCmd    `cmd:"" help:"Make a token for the API and the console."`
+		Ls     tokenLsCmd     `cmd:"" help:"List the tokens, without their secrets."`
+		Revoke tokenRevokeCmd `cmd:"" help:"End a token for good."`
+	} `cmd:"" help:"Who may use the API and the console."`
+	Audit struct {
+		Verify auditVerifyCmd `cmd:"" help:"Check that no row of the audit trail was changed, taken out or put in."`
+		Export auditExportCmd `cmd:"" help:"Write the audit trail as JSON lines."`
+	} `cmd:"" help:"The trail of changes."`
 	Recovery struct {
 		New recoveryNewCmd `cmd:"" help:"Make the key pair that opens the disks of appliances that have lost their own key."`
 	} `cmd:"" help:"The recovery key of the region."`

@@ -36,13 +36,8 @@ func single(name, help string, kind prometheus.ValueType, of func(Status) float6
 // carried is the number of connections over one carrier.
 func carried(carrier string) metric {
 	name, help := "hubd_carrier_connections", "Open uplink connections by what carries them."
-	return metric{prometheus.NewDesc(name, help, nil, prometheus.Labels{"carrier": carrier}), gauge, func(s Status) (n float64) {
-		for _, c := range s.Devices.Connected {
-			if c.Carrier == carrier {
-				n++
-			}
-		}
-		return n
+	return metric{prometheus.NewDesc(name, help, nil, prometheus.Labels{"carrier": carrier}), gauge, func(s Status) float64 {
+		return float64(s.Devices.Carriers[carrier])
 	}}
 }
 
@@ -62,7 +57,7 @@ var metrics = []metric{
 	single("hubd_disk_free_bytes", "Bytes free on the disk of the objects.", gauge, func(s Status) float64 { return float64(s.Disk.FreeBytes) }),
 	single("hubd_disk_reserve_bytes", "Bytes of them that stay free: below that nothing is received.", gauge, func(s Status) float64 { return float64(s.Disk.ReserveBytes) }),
 	single("hubd_devices_enrolled", "Appliances that have enrolled.", gauge, func(s Status) float64 { return float64(s.Devices.Enrolled) }),
-	single("hubd_connections", "Open uplink connections.", gauge, func(s Status) float64 { return float64(len(s.Devices.Connected)) }),
+	single("hubd_connections", "Open uplink connections.", gauge, func(s Status) float64 { return float64(s.Devices.Connections) }),
 	carried("quic"),
 	carried("tcp"),
 	single("hubd_strangers", "Open connections to the TCP port that are not of appliances.", gauge, func(s Status) float64 { return float64(s.Strangers) }),

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"net/http"
+	"time"
+)
+
+// DestinationList is every archive, with what it has not got yet.
+type DestinationList struct {
+	Items []DestinationStatus `json:"items"`
+}
+
+func (c *console) destinations(r *request) (any, error) {
+	s, err := c.status(r.Context())
+	return DestinationList{s.Destinations}, err
+}
+
+// Node is one hubd of several that share the rows.
+type Node struct {
+	ID        string    `json:"id"`
+	Address   string    `json:"address"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at,omitzero"`
+	SeenAt    time.Time `json:"seen_at,omitzero"`
+	Alive     bool      `json:"alive"`
+	Here      bool      `json:"here"` // the one that answers
+}
+
+// NodeList is all that there were lately.
+type NodeList struct {
+	Items []Node `json:"items"`
+}
+
+// deadAfter is when a node's leases are free.
+const deadAfter = 30 * time.Second
+
+func (c *console) nodes(r *request) (any, error) {
+	return NodeList{[]Node{{ID: c.h.cfg.nodeID(), Address: c.h.tcp.Addr().String(), Version: programVersion(), StartedAt: c.h.started, SeenAt: time.Now(), Alive: true, Here: true}}}, nil
+}
+
+var statusOperations = []operation{
+	{id: "status", method: http.MethodGet, path: "/status", min: nobody, summary: "State, counters, disk and destinations: figures and names of appliances, no study and no object. Without a token on a loopback address.",
+		answer: Status{}, do: func(c *console, r *request) (any, error) { return c.status(r.Context()) }},
+	{id: "destinations", method: http.MethodGet, path: "/destinations", min: viewer, summary: "The archives, and what waits for each.", answer: DestinationList{}, do: (*console).destinations},
+	{id: "nodes", method: http.MethodGet, path: "/nodes", min: viewer, summary: "The nodes of this hub.", answer: NodeList{}, do: (*console).nodes},
+}
+
+// operations are all of the API.
+var operations = join(statusOperations, applianceOperations, troubleOperations, studyOperations, auditOperations, tokenOperations)
+
+func join(lists ...[]operation) (all []operation) {
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"edged/hub"
+	"edged/hub/ledger"
+	"edged/internal/dicom"
+)
+
+// Trouble is a job that waits for a person.
+type Trouble struct {
+	ID          string    `json:"id"` // of the object
+	Destination string    `json:"destination"`
+	State       string    `json:"state"` // held | permanent | unconfirmed | lost
+	Means       string    `json:"means"`
+	SOPInstance string    `json:"sop_instance_uid"`
+	Study       string    `json:"study_instance_uid"`
+	Appliance   string    `json:"appliance"`
+	Facility    string    `json:"facility"`
+	Words       string    `json:"words,omitempty"` // for operators: what an archive says may name a patient
+	Attempts    int       `json:"attempts"`
+	Bytes       int64     `json:"bytes"`
+	ReceivedAt  time.Time `json:"received_at"`
+}
+
+var troubleStates = []string{"held", "permanent", "unconfirmed", "lost"}
+
+// troubleMeans says what the states are, and what to do.
+var troubleMeans = map[string]string{
+	"held":        "it waits at the hub until it is released: other contents have its SOP Instance UID, or the appliance found something in it",
+	"permanent":   "the archive refuses it; tell the archive to take it, then retry",
+	"unconfirmed": "the archive has answered Success, and no commitment can say which of two contents it has: compare, then confirm",
+	"lost":        "the hub's copy is missing or damaged; its appliances are asked to send it again",
+}
+
+func (c *console) trouble(r *request) (any, error) {
+	limit, err := r.limit()
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.troubleFilter(r)
+	if err != nil {
+		return nil, err
+	}
+	var after int64
+	if err := r.after(&after); err != nil {
+		return nil, err
+	}
+	rows, err := c.h.ledger.TroublePage(r.Context(), f, after, limit+1)
+	if err != nil {
+		return nil, err
+	}
+	show := func(t ledger.TroubleRow) Trouble {
+		out := Trouble{t.ID.String(), t.Destination, t.State, troubleMeans[t.State], t.SOPInstance, t.Study, t.Device, t.Facility, t.Words, t.Attempts, t.Length, t.Received}
+		if r.role < operator {
+			out.Words = ""
+		}
+		return out
+	}
+	return next(rows, limit, func(t ledger.TroubleRow) string { return cursor(t.Seq) }, show), nil
+}
+
+func (c *console) troubleFilter(r *request) (ledger.TroubleFilter, error) {
+	q, err := r.texts("destination", "state", "appliance", "words")
+	if err != nil {
+		return ledger.TroubleFilter{}, err
+	}
+	if q["words"] != "" && r.role < operator {
+		return ledger.TroubleFilter{}, bad("words: the words of archives are for operators")
+	}
+	return ledger.TroubleFilter{Destination: q["destination"], State: q["state"], Device: q["appliance"], Words: q["words"]}, oneOf("state", q["state"], troubleStates...)
+}
+
+// settle is what frees a job, and from which state.
+type settle struct {
+	from string
+	do   func(*ledger.Ledger, context.Context, hub.ID, string) error
+}
+
+var settles = map[string]settle{
+	"release": {"held", (*ledger.Ledger).Release},
+	"retry":   {"permanent", (*ledger.Ledger).Retry},
+	"confirm": {"unconfirmed", (*ledger.Ledger).Confirm},
+}
+
+// one frees the jobs of one object.
+func one(what string) func(*console, *request) (any, error) {
+	return func(c *console, r *request) (any, error) {
+		id, err := dicom.ParseID(r.PathValue("id"))
+		if err != nil {
+			return nil, bad("%v", err)
+		}
+		if err := settles[what].do(c.h.ledger, r.Context(), id, r.who()); err != nil {
+			return nil, c.settleProblem(err)
+		}
+		return Done{Done: 1}, nil
+	}
+}
+
+// settleProblem: a job that is not in that state is what somebody else has done
+// meanwhile; that a transaction failed is ours.
+func (c *console) settleProblem(err error) error {
+	if down := c.h.ledgerDown(); down != nil {
+		return err
+	}
+	return refused(err)
+}
+
+// ManyBody says which jobs; at least one of them must be given.
+type ManyBody struct {
+	Destination string `json:"destination,omitempty"`
+	Words       string `json:"words,omitempty"` // stand in what the archive said
+	Appliance   string `json:"appliance,omitempty"`
+}
+
+// mostAtOnce bounds what one request frees; more says that there is more.
+const mostAtOnce = 200
+
+// many frees the jobs that match, each by itself, so that the trail has each.
+func many(what string) func(*console, *request) (any, error) {
+	return func(c *console, r *request) (any, error) {
+		var b ManyBody
+		if err := r.decode(&b); err != nil {
+			return nil, err
+		}
+		if b == (ManyBody{}) {
+			return nil, bad("%s of everything is not meant: name a destination, an appliance, or words that the archive said", what)
+		}
+		f := ledger.TroubleFilter{Destination: b.Destination, State: settles[what].from, Device: b.Appliance, Words: b.Words}
+		rows, err := c.h.ledger.TroublePage(r.Context(), f, 0, mostAtOnce+1)
+		if err != nil {
+			return nil, err
+		}
+		out := Done{More: len(rows) > mostAtOnce}
+		tried := map[hub.ID]bool{}
+		for _, t := range rows[:min(len(rows), mostAtOnce)] {
+			if tried[t.ID] {
+				continue // it has jobs for several destinations; they are freed together
+			}
+			tried[t.ID] = true
+			if err := settles[what].do(c.h.ledger, r.Context(), t.ID, r.who()); err == nil {
+				out.Done++
+			} else if len(out.Failed) < 10 {
+				out.Failed = append(out.Failed, fmt.Sprintf("%.12s: %v", t.ID, err))
+			}
+		}
+		if out.Done == 0 {
+			out.More = false // asking again would do the same
+		}
+		return out, nil
+	}
+}
+
+var troubleOperations = []operation{
+	{id: "trouble", method: http.MethodGet, path: "/trouble", min: viewer, summary: "What no time frees: held, refused for good, not confirmable, lost.",
+		query: append([]param{{"destination", "Exactly this one."}, {"state", "held, permanent, unconfirmed or lost."}, {"appliance", "Exactly this one."},
+			{"words", "Stand in what the archive said; for operators."}}, paging...), answer: page[Trouble]{}, do: (*console).trouble},
+	{id: "release", method: http.MethodPost, path: "/trouble/{id}/release", min: operator, summary: "Let a held object go to the archive.", answer: Done{}, do: one("release")},
+	{id: "retry", method: http.MethodPost, path: "/trouble/{id}/retry", min: operator, summary: "Try an object again that the archive had refused for good.", answer: Done{}, do: one("retry")},
+	{id: "confirm", method: http.MethodPost, path: "/trouble/{id}/confirm", min: admin, summary: "Say, after comparing, that the archive has an object that no commitment can confirm. Appliances forget it then.", answer: Done{}, do: one("confirm")},
+	{id: "releaseMany", method: http.MethodPost, path: "/trouble/release", min: operator, summary: "Release what matches, at most 200 objects a request.", body: ManyBody{}, answer: Done{}, do: many("release")},
+	{id: "retryMany", method: http.MethodPost, path: "/trouble/retry", min: operator, summary: "Retry what matches, at most 200 objects a request.", body: ManyBody{}, answer: Done{}, do: many("retry")},
+	{id: "confirmMany", method: http.MethodPost, path: "/trouble/confirm", min: admin, summary: "Confirm what matches, at most 200 objects a request.", body: ManyBody{}, answer: Done{}, do: many("confirm")},
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// askFor bounds how long the rows may take to answer before they count as away.
+const askFor = 2 * time.Second
+
+// ledgerDown is why no row can be written, nil when it can.
+func (h *theHub) ledgerDown() error {
+	if err := h.ledger.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	if _, _, err := h.ledger.Identity(ctx); err != nil {
+		return fmt.Errorf("the database does not answer, nothing new is received; the appliances keep what they have: %w", err)
+	}
+	return nil
+}
+
+// objectsDown is why no object can be taken.
+func (h *theHub) objectsDown() error {
+	if err := h.objects.Failed(); err != nil {
+		return err
+	}
+	space, err := h.objects.Space()
+	if err != nil {
+		return fmt.Errorf("the storage of the objects does not answer, nothing new is received; the appliances keep what they have: %w", err)
+	}
+	if space.Short() {
+		return errors.New("the disk of the objects is full up to the reserve, nothing new is received until there is space; the appliances keep what they have")
+	}
+	return nil
+}
+
+// ready is GET /readyz: would an object that comes now be received?
+func (c *console) ready(w http.ResponseWriter, _ *http.Request) {
+	err := c.h.broken()
+	if err == nil {
+		err = c.h.ledgerDown()
+	}
+	if err == nil {
+		err = c.h.objectsDown()
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"edged/hub/ledger"
+	"edged/hub/receive"
+)
+
+// Status is what the console shows and /api/v1/status answers. It holds figures
+// and names of appliances, never of people (P10).
+type Status struct {
+	State        string              `json:"state"` // ok | catching_up | attention | stopped
+	Version      string              `json:"version"`
+	StartedAt    time.Time           `json:"started_at"`
+	Listen       string              `json:"listen"`
+	Counters     Counters            `json:"counters"`
+	Rates        Rates               `json:"rates"`
+	Disk         Disk                `json:"disk"`
+	Devices      Devices             `json:"devices"`
+	Strangers    int                 `json:"strangers"` // connections to the TCP port that are not of appliances
+	Destinations []DestinationStatus `json:"destinations"`
+	Warnings     []string            `json:"warnings"`
+
+	here int // appliances connected to this node
+}
+
+// Counters are for the life of the data directory. Held, quarantined and lost are
+// of this moment.
+type Counters struct {
+	Objects     int64 `json:"objects"`
+	Bytes       int64 `json:"bytes"`
+	Receipts    int64 `json:"receipts"`
+	Archived    int64 `json:"archived"`
+	Held        int64 `json:"held"`
+	Quarantined int64 `json:"quarantined"`
+	Lost        int64 `json:"lost"`        // asked for again, the copy here is missing or damaged
+	Uncommitted int64 `json:"uncommitted"` // stored, and the archive has not committed itself yet
+	Unconfirmed int64 `json:"unconfirmed"` // stored, and no commitment can say which of two contents
+	Tests       int64 `json:"tests"`
+}
+
+// Rates are means of the last minute, of all nodes together.
+type Rates struct {
+	ObjectsPerSecond  float64 `json:"objects_per_second"`
+	BytesPerSecond    float64 `json:"bytes_per_second"`
+	ArchivedPerSecond float64 `json:"archived_per_second"`
+}
+
+// Disk is where the objects are. Below the reserve nothing new is received.
+type Disk struct {
+	FreeBytes    int64 `json:"free_bytes"`
+	ReserveBytes int64 `json:"reserve_bytes"`
+	Full         bool  `json:"full"`
+}
+
+// Devices says who has enrolled and who is there.
+type Devices struct {
+	Enrolled    int64             `json:"enrolled"`
+	Revoked     int64             `json:"revoked"`
+	Connections int               `json:"connections"` // to this node; an appliance may have several
+	Carriers    map[string]int    `json:"carriers"`    // connections by what carries them
+	Connected   []ConnectedDevice `json:"connected"`   // the first of them, at most 100
+}
+
+// ConnectedDevice is one connection of an appliance.
+type ConnectedDevice struct {
+	Device  string    `json:"device"`
+	Carrier string    `json:"carrier"` // quic | tcp
+	Since   time.Time `json:"since"`
+	Bytes   int64     `json:"bytes"`
+}
+
+// DestinationStatus is what an archive has not got yet, and why.
+type DestinationStatus struct {
+	Name           string    `json:"name"`
+	Type           string    `json:"type"`
+	Confirm        string    `json:"confirm"`
+	Required       bool      `json:"required"`
+	BacklogObjects int64     `json:"backlog_objects"`
+	BacklogBytes   int64     `json:"backlog_bytes"`
+	OldestSeconds  float64   `json:"oldest_seconds"`
+	Held           int64     `json:"held"`
+	Quarantined    int64     `json:"quarantined"`
+	LastWords      string    `json:"last_words,omitempty"` // why the object that was sent back last must wait
+	Error          string    `json:"error,omitempty"`
+	ErrorSince     time.Time `json:"error_since,omitzero"`
+
+	// Of a destination that confirms by storage commitment.
+	Uncommitted     int64   `json:"uncommitted"`
+	WaitedSeconds   float64 `json:"uncommitted_oldest_seconds"`
+	Unconfirmed     int64   `json:"unconfirmed"`
+	CommitmentError string  `json:"commitment_error,omitempty"` // why it cannot be asked for
+}
+
+func (h *theHub) status(ctx context.Context) (Status, error) {
+	stats, err := h.ledger.Stats(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	s := Status{Version: programVersion(), StartedAt: h.started, Listen: h.udp.LocalAddr().String(), Warnings: append([]string{}, h.cfg.warnings()...), Destinations: []DestinationStatus{}}
+	s.Counters = Counters{Objects: stats.Objects, Bytes: stats.Bytes, Receipts: stats.Receipts, Archived: stats.Archived, Held: stats.Held, Lost: stats.Lost, Tests: stats.Tests}
+	s.Devices = h.devices(stats)
+	s.here = h.connected()
+	s.Strangers = h.door.Strangers()
+	for i, f := range h.forward.Status() {
+		d, b := h.cfg.Destinations[i], stats.Backlog[f.Name]
+		s.Counters.Quarantined += b.Quarantined
+		s.Counters.Uncommitted += b.Uncommitted
+		s.Counters.Unconfirmed += b.Unconfirmed
+		s.Destinations = append(s.Destinations, DestinationStatus{
+			Name: d.Name, Type: d.Type, Confirm: d.Confirm, Required: d.Required,
+			BacklogObjects: b.Objects, BacklogBytes: b.Bytes, OldestSeconds: b.Oldest.Seconds(),
+			Held: b.Held, Quarantined: b.Quarantined, LastWords: f.Last, Error: f.Error, ErrorSince: f.Since,
+			Uncommitted: b.Uncommitted, WaitedSeconds: b.Waited.Seconds(), Unconfirmed: b.Unconfirmed, CommitmentError: f.Commitment,
+		})
+	}
+	space, err := h.objects.Space()
+	if err != nil {
+		return Status{}, err
+	}
+	s.Disk = Disk{space.Free, space.Reserve, space.Short()}
+	if s.Disk.Full {
+		s.Warnings = append(s.Warnings, "the disk is full up to the reserve: nothing new is received until there is space; the appliances keep what they have")
+	}
+	for _, d := range s.Destinations {
+		if d.stuck() {
+			s.Warnings = append(s.Warnings, d.stuckWords())
+		}
+		s.Warnings = append(s.Warnings, d.commitmentWords()...)
+	}
+	s.State = stateOf(s, h.broken() != nil)
+	return s, nil
+}
+
+// maxConnected bounds the connections that a status lists: it is asked often, and a
+// list of the whole fleet is what /api/v1/appliances is for.
+const maxConnected = 100
+
+func (h *theHub) devices(stats ledger.Stats) Devices {
+	all := h.receive.Connections()
+	slices.SortFunc(all, func(a, b receive.Connection) int {
+		return cmp.Or(cmp.Compare(a.Device, b.Device), a.Since.Compare(b.Since))
+	})
+	d := Devices{Enrolled: stats.Devices, Revoked: stats.Revoked, Connections: len(all), Carriers: map[string]int{"quic": 0, "tcp": 0}, Connected: []ConnectedDevice{}}
+	for i, n := range all {
+		d.Carriers[n.Carrier]++
+		if i < maxConnected {
+			d.Connected = append(d.Connected, ConnectedDevice{n.Device, n.Carrier, n.Since, n.Bytes})
+		}
+	}
+	return d
+}
+
+// connected counts appliances, not their connections.
+func (h *theHub) connected() int {
+	seen := map[string]struct{}{}
+	for _, n := range h.receive.Connections() {
+		seen[n.Device] = struct{}{}
+	}
+	return len(seen)
+}
+
+// late is how old the oldest waiting object may be before the hub is behind.
+const late = time.Minute
+
+// stuckAfter is how old it may be before somebody must look: an archive that
+// answers everything with "later" is no error that passes.
+const stuckAfter = 30 * time.Minute
+
+func (d DestinationStatus) stuck() bool { return d.OldestSeconds > stuckAfter.Seconds() }
+
+// stuckWords say what is known of why, without the archive's comment, which may
+// name a patient (P10): that is in the rows.
+func (d DestinationStatus) stuckWords() string {
+	words := fmt.Sprintf("destination %s: an object waits for it for %s", d.Name, time.Duration(d.OldestSeconds*float64(time.Second)).Round(time.Minute))
+	if last := cmp.Or(d.Error, d.LastWords); last != "" {
+		words += "; last heard: " + last
+	}
+	return words
+}
+
+// uncommittedAfter is how long an archive may take to report on what it stored
+// before somebody must look.
+const uncommittedAfter = 2 * time.Hour
+
+func (d DestinationStatus) uncommitted() bool {
+	return d.CommitmentError != "" || d.WaitedSeconds > uncommittedAfter.Seconds()
+}
+
+// commitmentWords say why what an archive has stored is not archived.
+func (d DestinationStatus) commitmentWords() (words []string) {
+	if d.CommitmentError != "" {
+		words = append(words, fmt.Sprintf("destination %s: %s", d.Name, d.CommitmentError))
+	}
+	if d.WaitedSeconds > uncommittedAfter.Seconds() {
+		words = append(words, fmt.Sprintf("destination %s: it has stored %d objects that it does not commit itself to, the oldest for %s; they are not archived",
+			d.Name, d.Uncommitted, time.Duration(d.WaitedSeconds*float64(time.Second)).Round(time.Minute)))
+	}
+	if d.Unconfirmed > 0 {
+		words = append(words, fmt.Sprintf("destination %s: %d objects share a SOP Instance UID with other contents, so that no storage commitment confirms them: hubd objects ls", d.Name, d.Unconfirmed))
+	}
+	return words
+}
+
+// stateOf is the worst of what there is.
+func stateOf(s Status, broken bool) string {
+	state := "ok"
+	for _, d := range s.Destinations {
+		if d.OldestSeconds > late.Seconds() {
+			state = "catching_up"
+		}
+	}
+	for _, d := range s.Destinations {
+		if d.Error != "" || d.stuck() || d.uncommitted() {
+			state = "attention"
+		}
+	}
+	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed > 0 || s.Disk.Full {
+		state = "attention"
+	}
+	if broken {
+		state = "stopped"
+	}
+	return state
+}
+
+// broken is why nothing can be received, nil when it can.
+func (h *theHub) broken() error {
+	if err := h.absence.err(); err != nil {
+		return err
+	}
+	if err := h.ledger.Err(); err != nil {
+		return err
+	}
+	return h.objects.Failed()
+}
+
+// Here is how many appliances are connected, for the page.
+func (s Status) Here() int64 { return int64(s.here) }
+
+// ByteRate is for the page.
+func (s Status) ByteRate() int64 { return int64(s.Rates.BytesPerSecond) }
+
+// Need is something that a person has to look at, and where.
+type Need struct{ Text, Path string }
+
+// Needs are what a person must do first, the worst first.
+func (s Status) Needs() (out []Need) {
+	add := func(n int64, path, format string) {
+		if n > 0 {
+			out = append(out, Need{fmt.Sprintf(format, humanNumber(n)), path})
+		}
+	}
+	add(s.Counters.Lost, "/trouble?state=lost", "%s objects are missing or damaged here; their appliances were asked to send them again.")
+	add(s.Counters.Quarantined, "/trouble?state=permanent", "%s objects are refused by an archive for good: tell it to take them, then retry.")
+	add(s.Counters.Held, "/trouble?state=held", "%s objects are held until somebody releases them.")
+	add(s.Counters.Unconfirmed, "/trouble?state=unconfirmed", "%s objects cannot be confirmed by a storage commitment: compare what the archive has.")
+	for _, d := range s.Destinations {
+		if d.Error != "" {
+			out = append(out, Need{fmt.Sprintf("Archive %s cannot be reached since %s: %s", d.Name, d.ErrorSince.UTC().Format("2006-01-02 15:04 UTC"), d.Error), "/destinations"})
+		}
+	}
+	for _, w := range s.Warnings {
+		out = append(out, Need{Text: w})
+	}
+	return out
+}
+
+// Sentence says what the state means.
+func (s Status) Sentence() string {
+	waiting := int64(0)
+	for _, d := range s.Destinations {
+		waiting += d.BacklogObjects
+	}
+	switch s.State {
+	case "ok":
+		return "What arrives is archived at once."
+	case "catching_up":
+		return fmt.Sprintf("%s objects wait for an archive; they get there by themselves.", humanNumber(waiting))
+	case "stopped":
+		return "Nothing is received; the appliances keep what they have."
+	}
+	return "Something does not get better by itself. Nothing is lost: appliances keep what is not archived."
+}
