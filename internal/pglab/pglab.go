@@ -202,6 +202,15 @@ func (s *Server) answers() error {
 	}
 }
 
+// Restart kills the server, if it runs, and starts it again.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Kill()
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Kill ends the server without any notice, and returns when it is gone.
 func (s *Server) Kill() {
 	if s.keeper == nil {
