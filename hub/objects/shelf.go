@@ -28,6 +28,7 @@ type documents interface {
 	put(ctx context.Context, name string, b []byte) error
 	get(ctx context.Context, name string) ([]byte, error)
 	list(ctx context.Context, prefix string) ([]string, error)
+	drop(ctx context.Context, name string) error
 }
 
 // volume is a whole object, open for reading.
