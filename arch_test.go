@@ -52,6 +52,7 @@ var goroutines = map[string]int{
 	"dimse":                   1, // one an association, in Serve
 	"dimse/commitment":        1, // one a device that is being served, in Run
 	"hub/door":                1, // one a connection, in Serve
+	"hub/events":              1, // in Run: who makes events, and the workers of each sink
 	"hub/forward":             2,
 	"hub/hubtest":             3, // of tests: who enrols, waited for in Enrol; an appliance and who sends for it, waited for in Run
 	"hub/objects":             3, // flushes, in Seal; a large object on its way to a bucket, waited for in Close; its parts, in sendParts

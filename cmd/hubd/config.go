@@ -113,9 +113,7 @@ func (c *Config) Validate() error {
 	if c.Objects != "" {
 		add("objects", "S3-compatible storage is not available in this version: leave it empty for files in data_dir")
 	}
-	if len(c.Events.Sinks) > 0 {
-		add("events.sinks", "not available in this version: leave it empty")
-	}
+	bad = append(bad, c.Events.check()...)
 	if _, err := c.recoveryKey(); err != nil {
 		add("recovery_key", "%v", err)
 	}
@@ -177,6 +175,7 @@ func (c *Config) warnings() []string {
 		out = append(out, "conflict: deliver: a commitment counts also for a SOP Instance UID with two contents, of which the archive may have kept one")
 	}
 	out = append(out, c.Console.warnings()...)
+	out = append(out, c.Events.warnings(required)...)
 	if c.Recovery == "" {
 		out = append(out, "recovery_key is empty: what is on an appliance whose own key is lost can be read by nobody; make a pair with `hubd recovery new --out DIR`")
 	}

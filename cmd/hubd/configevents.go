@@ -1,6 +1,15 @@
 package main
 
-import "time"
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"time"
+
+	"edged/internal/config"
+)
 
 // Events says who is told about studies, and when.
 type Events struct {
@@ -22,3 +31,92 @@ func defaultEvents() Events { return Events{When: "archived"} }
 
 // SetDefaults is where each element of sinks starts.
 func (s *Sink) SetDefaults() { *s = Sink{Timeout: 30 * time.Second} }
+
+// minSecret is the least that signs: as long as the digest (RFC 2104 §3).
+const minSecret = 32
+
+func (e *Events) check() (bad config.Errors) {
+	seen := map[string]bool{}
+	for i := range e.Sinks {
+		s, key := &e.Sinks[i], fmt.Sprintf("events.sinks[%d]", i)
+		if seen[s.Name] {
+			bad = append(bad, config.Bad(key+".name", "%q is used twice: events are kept by this name", s.Name))
+		}
+		seen[s.Name] = true
+		bad = append(bad, s.check(key)...)
+	}
+	return bad
+}
+
+func (s *Sink) check(key string) (bad config.Errors) {
+	add := func(sub, format string, args ...any) { bad = append(bad, config.Bad(key+sub, format, args...)) }
+	if !destinationName.MatchString(s.Name) {
+		add(".name", "%q: want 1 to 32 small letters, digits, - and _; never change it, events are kept by this name", s.Name)
+	}
+	switch s.Type {
+	case "file":
+		s.checkFile(add)
+	case "http":
+		s.checkHTTP(add)
+	default:
+		add(".type", "is missing: want file or http")
+	}
+	if s.Timeout < time.Second || s.Timeout > 5*time.Minute {
+		add(".timeout", "%v: want 1s to 5m", s.Timeout)
+	}
+	return bad
+}
+
+func (s *Sink) checkFile(add func(sub, format string, args ...any)) {
+	if s.Path == "" {
+		add(".path", "is missing: name a directory that exists")
+	}
+	if s.URL != "" || s.SecretFile != "" {
+		add(".url", "url and secret_file are for http: leave them out")
+	}
+}
+
+func (s *Sink) checkHTTP(add func(sub, format string, args ...any)) {
+	if s.Path != "" {
+		add(".path", "is for a file: leave it out")
+	}
+	u, err := url.Parse(s.URL)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		add(".url", "want https://HOST/PATH, without a password: the secret is in secret_file")
+	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+		add(".url", "events name persons: want https; http is for the loopback address alone")
+	}
+	if _, err := s.secret(); err != nil {
+		add(".secret_file", "%v", err)
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// secret is what is in the file, less one line end.
+func (s *Sink) secret() ([]byte, error) {
+	if s.SecretFile == "" {
+		return nil, fmt.Errorf("is missing: name a file with at least %d bytes, of which the receiver has the same", minSecret)
+	}
+	b, err := os.ReadFile(s.SecretFile)
+	if err != nil {
+		return nil, err
+	}
+	b = bytes.TrimSuffix(bytes.TrimSuffix(b, []byte("\n")), []byte("\r"))
+	if len(b) < minSecret || len(b) > 4096 {
+		return nil, fmt.Errorf("%d bytes: want %d to 4096", len(b), minSecret)
+	}
+	return b, nil
+}
+
+// warnings are for the administrator.
+func (e *Events) warnings(required bool) (out []string) {
+	if len(e.Sinks) > 0 && e.When == "archived" && !required {
+		out = append(out, "events.when is archived, and no destination is required: nothing is ever archived, so studies are told when they are received")
+	}
+	return out
+}

@@ -15,6 +15,7 @@ import (
 
 	"edged/dimse"
 	"edged/hub/door"
+	"edged/hub/events"
 	"edged/hub/forward"
 	"edged/hub/ledger"
 	"edged/hub/objects"
@@ -52,6 +53,7 @@ type theHub struct {
 	objects *objects.Store
 	forward *forward.Forwarder
 	receive *receive.Server
+	events  *events.Events
 	dicom   *dimse.Server // nil without dicom.listen
 	est     *http.Server
 	console *http.Server
@@ -69,7 +71,7 @@ type theHub struct {
 // was opened is closed again.
 func openHub(ctx context.Context, cfg Config, log *slog.Logger) (*theHub, error) {
 	h := &theHub{cfg: cfg, log: log, started: time.Now()}
-	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.openObjects, h.makeForward, h.makeDoors, h.listen} {
+	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.openObjects, h.makeForward, h.makeEvents, h.makeDoors, h.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, h.close())
 		}
@@ -112,6 +114,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"retain":  h.retain,
 		"rows":    h.ledger.Listen,
 		"dicom":   h.serveDICOM,
+		"events":  h.events.Run,
 		"desk":    h.desk.run,
 	} {
 		s := all[stageOf[name]]

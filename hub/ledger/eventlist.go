@@ -47,15 +47,21 @@ func (l *Ledger) Undescribed(ctx context.Context, e Event, limit int) ([]Listed,
 // and a later event lists them again. What is kept already stays.
 func (l *Ledger) Describe(ctx context.Context, study string, list []Description) error {
 	err := l.change(ctx, func(b *batch) error {
-		known := map[string]int64{"": 0}
+		h := headers{known: map[string]int64{"": 0}}
+		if err := b.row(`SELECT count(*) FROM headers WHERE study = ?`, study).Scan(&h.kept); err != nil {
+			return err
+		}
 		for _, d := range list {
-			part, err := b.header(study, d.Part, known)
+			part, err := b.header(study, d.Part, &h)
 			if err != nil {
 				return err
 			}
-			whole, err := b.header(study, d.Whole, known)
+			whole, err := b.header(study, d.Whole, &h)
 			if err != nil {
 				return err
+			}
+			if part == 0 && d.Part != "" || whole == 0 && d.Whole != "" {
+				d.Problem = crowdedWords
 			}
 			if _, err := b.exec(`INSERT INTO described (object, series, own, part, whole, problem) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (object) DO NOTHING`,
 				d.Object, d.Series, d.Own, part, whole, d.Problem); err != nil {
@@ -70,23 +76,36 @@ func (l *Ledger) Describe(ctx context.Context, study string, list []Description)
 	return nil
 }
 
-// header is the number of a text, of which each is kept once a study.
-func (b *batch) header(study, body string, known map[string]int64) (int64, error) {
-	if n, ok := known[body]; ok {
+// maxHeaders bounds the different texts of one study, which peers write (P9).
+const (
+	maxHeaders   = 2000
+	crowdedWords = "the study has too many different headers"
+)
+
+// headers are those of a study that a transaction knows, and how many there are.
+type headers struct {
+	known map[string]int64
+	kept  int64
+}
+
+// header is the number of a text, of which each is kept once a study; 0 where there is
+// no room.
+func (b *batch) header(study, body string, h *headers) (int64, error) {
+	if n, ok := h.known[body]; ok {
 		return n, nil
 	}
 	digest := sha256.Sum256([]byte(body))
-	seq, fresh, err := b.insert(`INSERT INTO headers (study, digest, body) VALUES (?, ?, ?) ON CONFLICT (study, digest) DO NOTHING`, study, digest[:], body)
-	if err != nil {
-		return 0, err
+	var seq int64
+	err := b.row(`SELECT seq FROM headers WHERE study = ? AND digest = ?`, study, digest[:]).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) && h.kept < maxHeaders {
+		h.kept++
+		seq, _, err = b.insert(`INSERT INTO headers (study, digest, body) VALUES (?, ?, ?)`, study, digest[:], body)
 	}
-	if !fresh {
-		if err := b.row(`SELECT seq FROM headers WHERE study = ? AND digest = ?`, study, digest[:]).Scan(&seq); err != nil {
-			return 0, err
-		}
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
 	}
-	known[body] = seq
-	return seq, nil
+	h.known[body] = seq
+	return seq, err
 }
 
 // Headers are the texts of a study by their numbers.
@@ -116,7 +135,7 @@ type Listed struct {
 	Part, Whole          int64
 	Received, Archived   time.Time // Archived is zero when it is not
 	Hold                 int64     // why it is held: 1 P5, 2 a data finding
-	Unrouted             bool
+	Unrouted, Lost       bool
 	Destinations         []Reached
 }
 
@@ -129,7 +148,7 @@ type Reached struct {
 // What it holds does not grow with the study.
 func (l *Ledger) ListEvent(ctx context.Context, e Event, yield func(*Listed) error) error {
 	rows, err := l.read.QueryContext(ctx, `SELECT o.seq, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.flags, o.calling, o.modality, o.device,
-		o.received_at, coalesce(o.archived_at, 0), o.hold, o.unrouted, coalesce(d.series, '') AS series, coalesce(d.own, '') AS own, coalesce(d.problem, '') AS problem,
+		o.received_at, coalesce(o.archived_at, 0), o.hold, o.unrouted, o.lost, coalesce(d.series, '') AS series, coalesce(d.own, '') AS own, coalesce(d.problem, '') AS problem,
 		coalesce(d.part, 0) AS part, coalesce(d.whole, 0) AS whole, coalesce(j.destination, '') AS destination, coalesce(j.state, '') AS state
 		FROM objects o LEFT JOIN described d ON d.object = o.seq LEFT JOIN jobs j ON j.object = o.seq
 		WHERE o.study = ? AND o.seq <= ? AND o.flags & 8 = 0 ORDER BY coalesce(d.series, ''), o.sop_instance, o.seq, coalesce(j.destination, '')`, e.Study, e.Last)
@@ -149,10 +168,10 @@ func eachListed(rows *sql.Rows, yield func(*Listed) error) error {
 	for rows.Next() {
 		o := &Listed{}
 		var id []byte
-		var received, archived, unrouted int64
+		var received, archived, unrouted, lost int64
 		var r Reached
 		if err := rows.Scan(&o.Seq, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance, &o.Length, &o.Flags, &o.Calling, &o.Modality, &o.Device,
-			&received, &archived, &o.Hold, &unrouted, &o.Series, &o.Own, &o.Problem, &o.Part, &o.Whole, &r.Destination, &r.State); err != nil {
+			&received, &archived, &o.Hold, &unrouted, &lost, &o.Series, &o.Own, &o.Problem, &o.Part, &o.Whole, &r.Destination, &r.State); err != nil {
 			return err
 		}
 		if last == nil || last.Seq != o.Seq {
@@ -161,7 +180,7 @@ func eachListed(rows *sql.Rows, yield func(*Listed) error) error {
 					return err
 				}
 			}
-			o.ID, o.Received, o.Unrouted, last = hub.ID(id), time.UnixMilli(received), unrouted == 1, o
+			o.ID, o.Received, o.Unrouted, o.Lost, last = hub.ID(id), time.UnixMilli(received), unrouted == 1, lost == 1, o
 			if archived != 0 {
 				o.Archived = time.UnixMilli(archived)
 			}
