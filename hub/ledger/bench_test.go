@@ -5,6 +5,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -12,43 +15,107 @@ import (
 	"edged/hub"
 	"edged/hub/ledger"
 	"edged/internal/dicom"
+	"edged/internal/pglab"
 )
 
-// BenchmarkReceiveBatch records batches of objects as a session does: 64 at a time under
+// BenchmarkReceiveBatch records batches of objects as sessions do: 64 at a time under
 // load. With one destination there is a job for each.
 func BenchmarkReceiveBatch(b *testing.B) {
-	for _, batch := range []int{1, 64} {
-		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) { benchReceive(b, batch) })
+	for _, engine := range []string{"sqlite", "postgres"} {
+		for _, writers := range []int{1, 16} {
+			for _, batch := range []int{1, 64} {
+				b.Run(fmt.Sprintf("%s/writers=%d/batch=%d", engine, writers, batch), func(b *testing.B) { benchReceive(b, engine, writers, batch) })
+			}
+		}
 	}
 }
 
-func benchReceive(b *testing.B, batch int) {
-	ctx := context.Background()
-	l, err := ledger.Open(ctx, ledger.Config{
-		Path:         filepath.Join(b.TempDir(), "ledger.db"),
-		Destinations: []ledger.Destination{{Name: "vna", Required: true, Confirm: "dir"}},
-	})
+func benchLedger(b *testing.B, engine string) *ledger.Ledger {
+	c := ledger.Config{Path: filepath.Join(b.TempDir(), "ledger.db"), Destinations: []ledger.Destination{{Name: "vna", Required: true, Confirm: "dir"}}}
+	if engine == "postgres" {
+		c.Database = pglab.New(b).URL("postgres") // on the disk
+	}
+	l, err := ledger.Open(b.Context(), c)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer l.Close()
-	var next uint64
-	objects := make([]hub.Object, batch)
+	b.Cleanup(func() { l.Close() })
+	return l
+}
+
+// benchReceive: b.N batches, spread over writers.
+func benchReceive(b *testing.B, engine string, writers, batch int) {
+	l := benchLedger(b, engine)
+	var next, left atomic.Int64
+	left.Store(int64(b.N))
 	before := cpuTime()
 	b.ResetTimer()
-	for range b.N {
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			objects := make([]hub.Object, batch)
+			for left.Add(-1) >= 0 {
+				first := next.Add(int64(batch)) - int64(batch)
+				for i := range objects {
+					objects[i] = benchObject(uint64(first) + uint64(i))
+				}
+				if err := l.Receive(context.Background(), objects); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	report(b, batch, before)
+}
+
+func report(b *testing.B, batch int, before time.Duration) {
+	n := float64(b.N * batch)
+	b.ReportMetric(n/b.Elapsed().Seconds(), "objects/s")
+	b.ReportMetric((cpuTime()-before).Seconds()*1e6/n, "cpu-us/object") // of this process
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkForward leases and settles jobs as a forwarder does: 64 leased at a time,
+// eight of them reported at once.
+func BenchmarkForward(b *testing.B) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		b.Run(engine, func(b *testing.B) { benchForward(b, engine) })
+	}
+}
+
+func benchForward(b *testing.B, engine string) {
+	l := benchLedger(b, engine)
+	ctx := context.Background()
+	objects := make([]hub.Object, 64)
+	for n := range b.N {
 		for i := range objects {
-			next++
-			objects[i] = benchObject(next)
+			objects[i] = benchObject(uint64(n*64 + i))
 		}
 		if err := l.Receive(ctx, objects); err != nil {
 			b.Fatal(err)
 		}
 	}
-	n := float64(b.N * batch)
-	b.ReportMetric(n/b.Elapsed().Seconds(), "objects/s")
-	b.ReportMetric((cpuTime()-before).Seconds()*1e6/n, "cpu-us/object")
-	b.ReportMetric(0, "ns/op")
+	before := cpuTime()
+	b.ResetTimer()
+	for range b.N {
+		jobs, err := l.Lease(ctx, "vna", 64, time.Minute)
+		if err != nil || len(jobs) != 64 {
+			b.Fatal(len(jobs), err)
+		}
+		var wg sync.WaitGroup
+		for part := range slices.Chunk(jobs, 8) {
+			wg.Go(func() {
+				for _, j := range part {
+					if err := l.Done(ctx, j, ""); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	report(b, 64, before)
 }
 
 // benchObject is one of a study of 500 with the IDs of digests, which come in no order.

@@ -6,17 +6,27 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"edged/hub"
 )
 
 // maxBatch bounds the changes of one transaction.
 const maxBatch = 512
 
-// change is one caller's wish, and what came of it.
+// maxObjects bounds what they receive together, so that nobody waits long.
+const maxObjects = 4096
+
+// change is one caller's wish, and what came of it: to do something, or one of the two
+// that are frequent and are done together for all who want the same.
 type change struct {
-	do   func(*batch) error
-	long bool // may walk over many rows
-	err  error
-	done chan struct{} // closed when err is final
+	do      func(*batch) error
+	objects []hub.Object // to receive
+	settled *settlement  // a job that was delivered
+	long    bool         // may walk over many rows
+
+	refused error // the transaction went well, but not for this one
+	err     error
+	done    chan struct{} // closed when err is final
 }
 
 // batch is the transaction that several changes share.
@@ -36,25 +46,34 @@ type batch struct {
 // the batch alone. There is no goroutine for it: of the callers, who finds the
 // door free commits for all that have queued.
 func (l *Ledger) change(ctx context.Context, do func(*batch) error) error {
-	return l.queue(ctx, &change{do: do, done: make(chan struct{})})
+	return l.submit(ctx, &change{do: do})
 }
 
 // longChange is change for what walks over many rows.
 func (l *Ledger) longChange(ctx context.Context, do func(*batch) error) error {
-	return l.queue(ctx, &change{do: do, long: true, done: make(chan struct{})})
+	return l.submit(ctx, &change{do: do, long: true})
 }
 
-func (l *Ledger) queue(ctx context.Context, c *change) error {
+// submit waits until the change is durable or has failed. While it has not begun, the
+// end of ctx takes it back.
+func (l *Ledger) submit(ctx context.Context, c *change) error {
 	if err := errors.Join(ctx.Err(), l.Err()); err != nil {
 		return err
 	}
+	c.done = make(chan struct{})
 	l.mu.Lock()
 	l.next = append(l.next, c)
 	l.mu.Unlock()
+	end := ctx.Done()
 	for {
 		select {
 		case <-c.done:
 			return c.err
+		case <-end:
+			if l.takeBack(c) {
+				return ctx.Err()
+			}
+			end = nil // it has begun, and will end
 		case l.door <- struct{}{}:
 			l.commitQueued()
 			<-l.door
@@ -62,10 +81,25 @@ func (l *Ledger) queue(ctx context.Context, c *change) error {
 	}
 }
 
+// takeBack reports whether the change was still waiting.
+func (l *Ledger) takeBack(c *change) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.next, c)
+	if i >= 0 {
+		l.next = slices.Delete(slices.Clone(l.next), i, i+1) // what was taken before shares the array
+	}
+	return i >= 0
+}
+
 // commitQueued is called by who holds the door.
 func (l *Ledger) commitQueued() {
 	l.mu.Lock()
-	n := min(len(l.next), maxBatch)
+	n, objects := 0, 0
+	for n < min(len(l.next), maxBatch) && (n == 0 || objects+len(l.next[n].objects) <= maxObjects) {
+		objects += len(l.next[n].objects)
+		n++
+	}
 	changes := l.next[:n:n]
 	l.next = l.next[n:]
 	l.mu.Unlock()
@@ -83,13 +117,17 @@ func (l *Ledger) commitQueued() {
 func (l *Ledger) commitAll(changes []*change) {
 	err := l.commit(changes)
 	for _, c := range changes {
-		c.err = err
+		if c.err = err; err == nil {
+			c.err = c.refused
+		}
 	}
 	if err == nil || len(changes) == 1 || l.engine.passes(err) || errors.Is(err, errUnknown) {
 		return
 	}
 	for i, c := range changes {
-		c.err = l.commit(changes[i : i+1])
+		if c.err = l.commit(changes[i : i+1]); c.err == nil {
+			c.err = c.refused
+		}
 	}
 }
 
@@ -133,13 +171,31 @@ func (l *Ledger) try(changes []*change) error {
 	return nil
 }
 
-func (b *batch) run(changes []*change) error {
-	for _, c := range changes {
-		if err := c.do(b); err != nil {
-			return err
+// run does neighbours that want the same together.
+func (b *batch) run(changes []*change) (err error) {
+	for len(changes) > 0 && err == nil {
+		n := 1
+		switch {
+		case changes[0].objects != nil:
+			n = leading(changes, func(c *change) bool { return c.objects != nil })
+			err = b.receiveAll(changes[:n])
+		case changes[0].settled != nil:
+			n = leading(changes, func(c *change) bool { return c.settled != nil })
+			err = b.settleAll(changes[:n])
+		default:
+			err = changes[0].do(b)
 		}
+		changes = changes[n:]
 	}
-	return nil
+	return err
+}
+
+func leading(changes []*change, same func(*change) bool) int {
+	n := slices.IndexFunc(changes, func(c *change) bool { return !same(c) })
+	if n < 0 {
+		return len(changes)
+	}
+	return n
 }
 
 // exec runs a statement that is prepared once for the life of the ledger.

@@ -59,15 +59,7 @@ const unconfirmedWords = "sent, but not confirmed: other contents were received 
 // Stored records that the destination has answered Success, whoever holds the
 // lease by now; the job waits for a commitment. A duplicate as in Done.
 func (l *Ledger) Stored(ctx context.Context, j Job, words string) error {
-	return l.settleJob(ctx, "stored", j, func(b *batch) error {
-		if doubtful, err := b.doubtful(j); err != nil || doubtful {
-			return err
-		}
-		// From now on a duplicate is our own (unanswered).
-		_, err := b.exec(`UPDATE jobs SET state = 'stored', attempts = attempts + 1, unanswered = 1, words = ?1, stored_at = ?2, next_at = ?2, asks = 0
-			WHERE seq = ?3 AND state NOT IN ('done', 'stored', 'unconfirmed')`, words, b.now, j.Seq)
-		return err
-	})
+	return l.settle(ctx, settlement{"stored", j, words})
 }
 
 // Due is what waits to be asked for.
@@ -308,7 +300,7 @@ func (b *batch) reported(w stored, uid string, reason uint16, again func(int) ti
 		return b.unconfirmed(w)
 	case reason == 0:
 		s.Committed++
-		if err := b.leaveStored(w.job, `UPDATE jobs SET state = 'done' WHERE seq = ?`, w.job); err != nil {
+		if err := b.leaveStored(w.job, `UPDATE jobs SET state = 'done', done_at = ? WHERE seq = ?`, b.now, w.job); err != nil {
 			return err
 		}
 		return b.archive(w.object)
@@ -364,7 +356,7 @@ func reasonWords(reason uint16) string {
 // object, of which a commitment says nothing because other contents have its UID.
 func (l *Ledger) Confirm(ctx context.Context, id hub.ID, actor string) error {
 	return l.change(ctx, func(b *batch) error {
-		n, err := b.exec(`UPDATE jobs SET state = 'done' WHERE state = 'unconfirmed' AND object = (SELECT seq FROM objects WHERE id = ?)`, id[:])
+		n, err := b.exec(`UPDATE jobs SET state = 'done', done_at = ? WHERE state = 'unconfirmed' AND object = (SELECT seq FROM objects WHERE id = ?)`, b.now, id[:])
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 // counts, when a destination now confirms by success, or is delivered anew, when
 // it is now of another kind.
 func (l *Ledger) Start(ctx context.Context) error {
-	err := l.change(ctx, func(b *batch) error {
+	err := l.longChange(ctx, func(b *batch) error {
 		if err := b.freeOwn(); err != nil {
 			return err
 		}
@@ -186,20 +186,7 @@ func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
 // duplicate is no fact when other contents under the UID came since the lease:
 // the job is lent again, and says so then.
 func (l *Ledger) Done(ctx context.Context, j Job, words string) error {
-	return l.settleJob(ctx, "done", j, func(b *batch) error {
-		if doubtful, err := b.doubtful(j); err != nil || doubtful {
-			return err
-		}
-		var object int64
-		err := b.row(`UPDATE jobs SET state = 'done', attempts = attempts + 1, words = ? WHERE seq = ? AND state <> 'done' RETURNING object`, words, j.Seq).Scan(&object)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return b.archive(object)
-	})
+	return l.settle(ctx, settlement{"done", j, words})
 }
 
 // doubtful lends the job of a duplicate again when other contents under its UID
@@ -263,37 +250,6 @@ func lost(n int64, err error) error {
 func (l *Ledger) settleJob(ctx context.Context, what string, j Job, do func(*batch) error) error {
 	if err := l.change(ctx, do); err != nil {
 		return fmt.Errorf("%s job %d (%s to %s): %w", what, j.Seq, j.Object.ID, j.Destination, err)
-	}
-	return nil
-}
-
-// archive makes an object archived when every required destination that it is for
-// (it has a job for it) is done, and there is one; it puts the confirmations for all
-// appliances with a receipt into the outbox.
-func (b *batch) archive(object int64) error {
-	required := b.required()
-	var jobs, missing int64
-	if err := b.row(`SELECT count(*), coalesce(sum(CASE WHEN state = 'done' THEN 0 ELSE 1 END), 0) FROM jobs WHERE object = ? AND destination IN (`+required.marks+`)`,
-		append([]any{object}, required.args...)...).Scan(&jobs, &missing); err != nil || jobs == 0 || missing > 0 {
-		return err
-	}
-	var raw []byte
-	err := b.row(`UPDATE objects SET archived_at = ?, lost = 0 WHERE seq = ? AND archived_at IS NULL RETURNING id`, b.now, object).Scan(&raw)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	b.counts["archived"]++
-	devices, err := b.devicesOf(hub.ID(raw))
-	if err != nil {
-		return err
-	}
-	for _, d := range devices {
-		if err := b.confirmAgain(d, hub.ID(raw)); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package ledger
 
-import "strings"
+import (
+	"database/sql"
+	"slices"
+	"strings"
+)
 
 // A list in a statement has one of a few lengths, so that few statements are prepared:
 // it is filled up with its last value. maxMarks bounds it.
@@ -68,4 +72,35 @@ func inRows(before, after string, width int, values []any, do func(string, []any
 		}
 	}
 	return nil
+}
+
+// each calls do for every row of a query that ends with IN, for the values in parts. do
+// must not use the batch.
+func (b *batch) each(query string, values []any, do func(scan func(...any) error) error) error {
+	for chunk := range slices.Chunk(values, maxMarks) {
+		args := slices.Clone(chunk)
+		s, err := b.stmt(query + marks(&args, 0))
+		if err != nil {
+			return err
+		}
+		rows, err := s.Query(args...)
+		if err != nil {
+			return err
+		}
+		if err := eachRow(rows, do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachRow closes rows.
+func eachRow(rows *sql.Rows, do func(scan func(...any) error) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := do(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"edged/hub"
@@ -59,18 +60,22 @@ func (l *Ledger) Troubles(ctx context.Context, device string, after uint64, limi
 
 // AcknowledgeConfirmations takes entries of this device out of its outbox.
 func (l *Ledger) AcknowledgeConfirmations(ctx context.Context, device string, seqs []uint64) error {
-	return l.acknowledge(ctx, `DELETE FROM confirmations WHERE seq = ? AND device = ?`, device, seqs)
+	return l.acknowledge(ctx, `DELETE FROM confirmations WHERE device = ? AND seq IN `, device, seqs)
 }
 
 // AcknowledgeTroubles takes entries of this device out of its outbox.
 func (l *Ledger) AcknowledgeTroubles(ctx context.Context, device string, seqs []uint64) error {
-	return l.acknowledge(ctx, `DELETE FROM troubles WHERE seq = ? AND device = ?`, device, seqs)
+	return l.acknowledge(ctx, `DELETE FROM troubles WHERE device = ? AND seq IN `, device, seqs)
 }
 
 func (l *Ledger) acknowledge(ctx context.Context, query, device string, seqs []uint64) error {
 	return l.change(ctx, func(b *batch) error {
-		for _, seq := range seqs {
-			if _, err := b.exec(query, int64(seq), device); err != nil {
+		for chunk := range slices.Chunk(seqs, maxMarks) {
+			args := []any{device}
+			for _, seq := range chunk {
+				args = append(args, int64(seq))
+			}
+			if _, err := b.exec(query+marks(&args, 1), args...); err != nil {
 				return fmt.Errorf("acknowledge: %w", err)
 			}
 		}

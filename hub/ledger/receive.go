@@ -75,34 +75,11 @@ func (l *Ledger) known(ctx context.Context, device string, ids []hub.ID, known m
 // Receive records receipt, object and jobs in one transaction, durable on
 // return (SPOOL-19).
 func (l *Ledger) Receive(ctx context.Context, objects []hub.Object) error {
-	err := l.change(ctx, func(b *batch) error {
-		for i := range objects {
-			if i == 0 || objects[i].Device != objects[i-1].Device {
-				if err := b.notRevoked(objects[i].Device); err != nil {
-					return err
-				}
-			}
-			if err := b.receive(&objects[i]); err != nil {
-				return err
-			}
-		}
+	if len(objects) == 0 {
 		return nil
-	})
-	if err != nil {
+	}
+	if err := l.submit(ctx, &change{objects: objects}); err != nil {
 		return fmt.Errorf("receive %d objects: %w", len(objects), err)
-	}
-	return nil
-}
-
-// notRevoked stops an appliance that was revoked, perhaps by another process,
-// while it is connected; the handshake stops it afterwards.
-func (b *batch) notRevoked(device string) error {
-	var revoked bool
-	if err := b.row(`SELECT EXISTS (SELECT 1 FROM devices WHERE id = ? AND state = 'revoked')`, device).Scan(&revoked); err != nil {
-		return err
-	}
-	if revoked {
-		return fmt.Errorf("device %s: %w", device, errRevoked)
 	}
 	return nil
 }
