@@ -63,6 +63,7 @@ type theHub struct {
 	tcp, consoleListener, dicomListener net.Listener
 	udp                                 *udp.Conn
 
+	alone   *ledger.Alone          // nil where several may be
 	absence absence                // why no appliance is served though nothing is broken
 	clock   atomic.Pointer[string] // how far it is from the database's; nil or empty: it agrees
 }
@@ -71,7 +72,7 @@ type theHub struct {
 // was opened is closed again.
 func openHub(ctx context.Context, cfg Config, log *slog.Logger) (*theHub, error) {
 	h := &theHub{cfg: cfg, log: log, started: time.Now()}
-	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.openObjects, h.makeForward, h.makeEvents, h.makeDoors, h.listen} {
+	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.takeAlone, h.openObjects, h.makeForward, h.makeEvents, h.makeDoors, h.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, h.close())
 		}
@@ -113,6 +114,9 @@ func (h *theHub) serve(ctx context.Context) error {
 		"disk":    h.watchDisk,
 		"retain":  h.retain,
 		"rows":    h.ledger.Listen,
+		"beat":    h.beat,
+		"look":    h.look,
+		"alone":   h.stayAlone,
 		"dicom":   h.serveDICOM,
 		"events":  h.events.Run,
 		"desk":    h.desk.run,
@@ -130,6 +134,7 @@ func (h *theHub) serve(ctx context.Context) error {
 	h.log.Info("hubd stops", "why", context.Cause(ctx))
 	h.leave(ctx)
 	end(all)
+	h.goodbye(ctx)
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -187,6 +192,9 @@ func (h *theHub) close() error {
 	}
 	if h.objects != nil {
 		errs = append(errs, h.objects.Close())
+	}
+	if h.alone != nil {
+		h.alone.Close()
 	}
 	if h.ledger != nil {
 		errs = append(errs, h.ledger.Close())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"edged/hub/ledger"
 	"edged/hub/objects"
@@ -9,7 +10,7 @@ import (
 
 func (h *theHub) openLedger(ctx context.Context) (err error) {
 	c := ledgerConfig(h.cfg)
-	c.Logger, c.Node = h.log, h.cfg.nodeID()
+	c.Logger, c.Node, c.Address = h.log, h.cfg.nodeID(), h.cfg.Listen
 	if h.ledger, err = ledger.Open(ctx, c); err != nil {
 		return err
 	}
@@ -17,6 +18,10 @@ func (h *theHub) openLedger(ctx context.Context) (err error) {
 }
 
 func (h *theHub) openObjects(context.Context) (err error) {
-	h.objects, err = objects.Open(objects.Config{Dir: objectsDir(h.cfg), ReserveBytes: int64(h.cfg.ReserveBytes), Logger: h.log})
+	bucket, key, err := h.cfg.bucket()
+	if err != nil {
+		return fmt.Errorf("%s: %w", key, err)
+	}
+	h.objects, err = objects.Open(objects.Config{Dir: objectsDir(h.cfg), ReserveBytes: int64(h.cfg.ReserveBytes), Logger: h.log, Bucket: bucket})
 	return err
 }

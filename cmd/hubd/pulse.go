@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	beatEvery = 5 * time.Second // its leases are others' after 30 s without
+	askEvery  = time.Second
+	cutAfter  = 5 * time.Second // without an answer of the database
+)
+
+// beat tells the other nodes that this one lives. While the database is away it waits
+// for it, see look.
+func (h *theHub) beat(ctx context.Context) error {
+	return h.every(ctx, beatEvery, func() {
+		before := time.Now()
+		if err := h.ledger.Beat(ctx); err != nil && ctx.Err() == nil {
+			h.log.Warn("this node cannot say that it lives", "err", err)
+		} else if err == nil {
+			h.compareClocks(ctx, before, time.Now())
+		}
+	})
+}
+
+// look sends the appliances to the other nodes when the database does not answer this
+// one, and lets them come when it does again.
+func (h *theHub) look(ctx context.Context) error {
+	answered, cut := time.Now(), false
+	return h.every(ctx, askEvery, func() {
+		err := h.ledger.Ready(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err == nil:
+			if answered = time.Now(); cut {
+				h.log.Info("the database answers again: appliances may come")
+				h.absence.end(absentCut)
+				h.receive.Return()
+			}
+			cut = false
+		case !cut && time.Since(answered) > cutAfter:
+			h.log.Error("the database does not answer: appliances are sent to the other nodes", "err", err)
+			h.absence.set(absentCut)
+			cut = true
+			h.receive.Leave(ctx, leaveRate)
+		}
+	})
+}
+
+// every calls do at once and again, where there are several nodes.
+func (h *theHub) every(ctx context.Context, pause time.Duration, do func()) error {
+	if !h.cfg.several() {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		do()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// takeAlone keeps a second node away from rows whose objects are files here.
+func (h *theHub) takeAlone(ctx context.Context) (err error) {
+	if !h.cfg.several() || h.cfg.Objects != "" {
+		return nil
+	}
+	for left := 3; ; left-- { // the session of a hub that was killed ends in a moment
+		h.alone, err = h.ledger.Alone(ctx)
+		if err == nil || left == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("objects is empty, so that they are files in data_dir, which no other node can read: %w; give all nodes one bucket (objects: s3://...), or run one node", err)
+	}
+	return nil
+}
+
+func (h *theHub) stayAlone(ctx context.Context) error {
+	if h.alone == nil {
+		<-ctx.Done()
+		return nil
+	}
+	defer h.alone.Close()
+	return h.alone.Hold(ctx)
+}
+
+// goodbye gives back what this node has leased, so that nobody waits for it.
+func (h *theHub) goodbye(ctx context.Context) {
+	if !h.cfg.several() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := h.ledger.Leave(ctx); err != nil {
+		h.log.Warn("this node's leases end by themselves", "err", err)
+	}
+}
+
+// maxSkew is how far the clock here may be from the database's before somebody must
+// look: certificates and what the log says are judged by it.
+const maxSkew = 2 * time.Second
+
+// compareClocks looks at what the database wrote as the time of this node's beat.
+func (h *theHub) compareClocks(ctx context.Context, before, after time.Time) {
+	nodes, err := h.ledger.Nodes(ctx)
+	if err != nil {
+		return // the next beat says it
+	}
+	for _, n := range nodes {
+		if n.ID == h.cfg.nodeID() {
+			h.noteSkew(skewOf(n.Seen, before, after))
+		}
+	}
+}
+
+// skewOf is how far seen is outside before and after, 0 when that is little.
+func skewOf(seen, before, after time.Time) time.Duration {
+	switch {
+	case seen.Before(before.Add(-maxSkew)):
+		return before.Sub(seen)
+	case seen.After(after.Add(maxSkew)):
+		return seen.Sub(after)
+	}
+	return 0
+}
+
+func (h *theHub) noteSkew(skew time.Duration) {
+	words := ""
+	if skew != 0 {
+		words = fmt.Sprintf("the clock of this node is %s away from the database's: set both by NTP", skew.Round(100*time.Millisecond))
+	}
+	old := h.clock.Swap(&words)
+	if told := old != nil && *old != ""; told != (words != "") {
+		h.log.Warn(cmp.Or(words, "the clock of this node agrees with the database's again"))
+	}
+}
+
+// nodeWarnings are for the console.
+func (h *theHub) nodeWarnings() []string {
+	if words := h.clock.Load(); words != nil && *words != "" {
+		return []string{*words}
+	}
+	return nil
+}
