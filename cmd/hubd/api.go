@@ -40,6 +40,8 @@ type request struct {
 	caller
 	values url.Values // of the query
 	form   bool       // the body is a form of a page
+
+	whole context.Context // lasts until the answer is written; that of Request ends with do
 }
 
 // page is one of a list. Next, when there is more, is the cursor of what follows.
@@ -225,7 +227,7 @@ func (c *console) problemOf(err error) *problem {
 const answerFor = 20 * time.Second
 
 // mount serves it to programs, at its path below /api/v1.
-func (c *console) mount(mux *http.ServeMux, o *operation) {
+func (c *console) mount(mux *routes, o *operation) {
 	mux.HandleFunc(o.method+" /api/v1"+o.path, func(w http.ResponseWriter, r *http.Request) {
 		min := o.min
 		if min == nobody {
@@ -250,7 +252,7 @@ func (c *console) mount(mux *http.ServeMux, o *operation) {
 func (c *console) perform(o *operation, r *request) (any, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), answerFor)
 	defer cancel()
-	r.Request = r.WithContext(ctx)
+	r.whole, r.Request = r.Context(), r.WithContext(ctx)
 	return o.do(c, r)
 }
 

@@ -52,9 +52,8 @@ func (c *console) exportAudit(r *request) (any, error) {
 	if err := c.h.ledger.Audit(r.Context(), r.who(), "audit export", "audit", ""); err != nil {
 		return nil, err
 	}
-	ctx := r.Request.Context()
 	return stream{kind: "application/jsonl", name: "hubd-audit.jsonl", write: func(w io.Writer) error {
-		return writeAudit(w, func(do func(*ledger.Entry) error) error { return c.h.ledger.EachAudit(ctx, do) })
+		return writeAudit(w, func(do func(*ledger.Entry) error) error { return c.h.ledger.EachAudit(r.whole, do) })
 	}}, nil
 }
 

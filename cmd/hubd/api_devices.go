@@ -16,7 +16,7 @@ import (
 type Appliance struct {
 	ID          string            `json:"id"`
 	Facility    string            `json:"facility"`
-	State       string            `json:"state"` // approved | revoked
+	State       string            `json:"state" enum:"approved,revoked"` // approved | revoked
 	EnrolledAt  time.Time         `json:"enrolled_at"`
 	SeenAt      time.Time         `json:"seen_at,omitzero"` // to a minute
 	SeenBy      string            `json:"seen_by,omitempty"`
@@ -132,7 +132,7 @@ func (c *console) setApproved(r *request, approved bool) (any, error) {
 type Code struct {
 	ID          string    `json:"id"`
 	Facility    string    `json:"facility"`
-	State       string    `json:"state"` // open | used | expired | cancelled
+	State       string    `json:"state" enum:"open,used,expired,cancelled"` // open | used | expired | cancelled
 	CreatedAt   time.Time `json:"created_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
 	UsedAt      time.Time `json:"used_at,omitzero"`

@@ -69,7 +69,7 @@ type StudyObject struct {
 	SOPInstance string    `json:"sop_instance_uid"`
 	Syntax      string    `json:"transfer_syntax_uid"`
 	Calling     string    `json:"calling_ae_title"`
-	Priority    string    `json:"priority"` // urgent | routine | backfill
+	Priority    string    `json:"priority" enum:"urgent,routine,backfill"` // urgent | routine | backfill
 	Bytes       int64     `json:"bytes"`
 	Lost        bool      `json:"lost"`
 	ReceivedAt  time.Time `json:"received_at"`
@@ -80,7 +80,7 @@ type StudyObject struct {
 // Hop is the way to one destination.
 type Hop struct {
 	Destination string    `json:"destination"`
-	State       string    `json:"state"` // pending | leased | stored | unconfirmed | done | permanent | held
+	State       string    `json:"state" enum:"pending,leased,stored,unconfirmed,done,permanent,held"` // pending | leased | stored | unconfirmed | done | permanent | held
 	Attempts    int       `json:"attempts"`
 	Words       string    `json:"words,omitempty"`    // for operators
 	StoredAt    time.Time `json:"stored_at,omitzero"` // answered with Success, where a commitment follows

@@ -14,8 +14,8 @@ import (
 // Token is who may use the API, without its secret.
 type Token struct {
 	Name      string    `json:"name"`
-	Role      string    `json:"role"`  // viewer | operator | admin
-	State     string    `json:"state"` // good | expired | revoked
+	Role      string    `json:"role" enum:"viewer,operator,admin"` // viewer | operator | admin
+	State     string    `json:"state" enum:"good,expired,revoked"` // good | expired | revoked
 	CreatedAt time.Time `json:"created_at"`
 	CreatedBy string    `json:"created_by"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
@@ -53,7 +53,7 @@ func (c *console) tokens(r *request) (any, error) {
 // NewTokenBody asks for a token.
 type NewTokenBody struct {
 	Name string `json:"name"`
-	Role string `json:"role"`
+	Role string `json:"role" enum:"viewer,operator,admin"`
 	TTL  string `json:"ttl,omitempty"` // as 12h or 90d, the default; never
 }
 
@@ -61,7 +61,7 @@ type NewTokenBody struct {
 type NewToken struct {
 	Token     string    `json:"token"`
 	Name      string    `json:"name"`
-	Role      string    `json:"role"`
+	Role      string    `json:"role" enum:"viewer,operator,admin"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 

@@ -15,7 +15,7 @@ import (
 type Trouble struct {
 	ID          string    `json:"id"` // of the object
 	Destination string    `json:"destination"`
-	State       string    `json:"state"` // held | permanent | unconfirmed | lost
+	State       string    `json:"state" enum:"held,permanent,unconfirmed,lost"` // held | permanent | unconfirmed | lost
 	Means       string    `json:"means"`
 	SOPInstance string    `json:"sop_instance_uid"`
 	Study       string    `json:"study_instance_uid"`

@@ -35,16 +35,32 @@ func newConsole(h *theHub) *console {
 
 // handler is everything that is served.
 func (c *console) handler() http.Handler {
-	mux := http.NewServeMux()
+	return secured(http.NewCrossOriginProtection().Handler(c.routes()))
+}
+
+// routes is a mux that knows what it has.
+type routes struct {
+	http.ServeMux
+	patterns []string
+}
+
+// HandleFunc is that of http.ServeMux.
+func (m *routes) HandleFunc(pattern string, h http.HandlerFunc) {
+	m.patterns = append(m.patterns, pattern)
+	m.ServeMux.HandleFunc(pattern, h)
+}
+
+func (c *console) routes() *routes {
+	mux := &routes{}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", c.ready)
-	mux.Handle("GET /metrics", c.forViewers(promhttp.HandlerFor(newRegistry(c), promhttp.HandlerOpts{})))
+	mux.HandleFunc("GET /metrics", c.forViewers(promhttp.HandlerFor(newRegistry(c), promhttp.HandlerOpts{})))
 	mux.HandleFunc("GET /api/v1/openapi.json", serveOpenAPI)
 	for i := range operations {
 		c.mount(mux, &operations[i])
 	}
 	c.mountPages(mux)
-	return secured(http.NewCrossOriginProtection().Handler(mux))
+	return mux
 }
 
 // secured sets what every answer carries: nothing here runs scripts, loads from
@@ -175,14 +191,14 @@ func originOf(r *http.Request) string {
 }
 
 // forViewers lets in who may see the status: everybody on a loopback address.
-func (c *console) forViewers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (c *console) forViewers(next http.Handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if _, p := c.admit(r, c.statusRole(), c.bearer); p != nil {
 			p.answer(w)
 			return
 		}
 		next.ServeHTTP(w, r)
-	})
+	}
 }
 
 // statusRole is what one needs to see the status and no name.

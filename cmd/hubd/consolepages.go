@@ -131,7 +131,7 @@ func pagePath(o *operation) string {
 	return o.path
 }
 
-func (c *console) mountPages(mux *http.ServeMux) {
+func (c *console) mountPages(mux *routes) {
 	mux.HandleFunc("GET /login", func(w http.ResponseWriter, r *http.Request) {
 		c.html(w, http.StatusOK, "login", view{Title: "Log in", Data: loginData{Back: backTo(r.URL.Query().Get("back"))}})
 	})

@@ -14,7 +14,7 @@ import (
 // Status is what the console shows and /api/v1/status answers. It holds figures
 // and names of appliances, never of people (P10).
 type Status struct {
-	State        string              `json:"state"` // ok | catching_up | attention | stopped
+	State        string              `json:"state" enum:"ok,catching_up,attention,stopped"` // ok | catching_up | attention | stopped
 	Version      string              `json:"version"`
 	StartedAt    time.Time           `json:"started_at"`
 	Listen       string              `json:"listen"`
@@ -70,7 +70,7 @@ type Devices struct {
 // ConnectedDevice is one connection of an appliance.
 type ConnectedDevice struct {
 	Device  string    `json:"device"`
-	Carrier string    `json:"carrier"` // quic | tcp
+	Carrier string    `json:"carrier" enum:"quic,tcp"` // quic | tcp
 	Since   time.Time `json:"since"`
 	Bytes   int64     `json:"bytes"`
 }
@@ -78,8 +78,8 @@ type ConnectedDevice struct {
 // DestinationStatus is what an archive has not got yet, and why.
 type DestinationStatus struct {
 	Name           string    `json:"name"`
-	Type           string    `json:"type"`
-	Confirm        string    `json:"confirm"`
+	Type           string    `json:"type" enum:"dir,cstore,stow"`
+	Confirm        string    `json:"confirm" enum:"commitment,stow,dir,success"`
 	Required       bool      `json:"required"`
 	BacklogObjects int64     `json:"backlog_objects"`
 	BacklogBytes   int64     `json:"backlog_bytes"`
@@ -102,7 +102,7 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Version: programVersion(), StartedAt: h.started, Listen: h.udp.LocalAddr().String(), Warnings: append([]string{}, h.cfg.warnings()...), Destinations: []DestinationStatus{}}
+	s := Status{Version: programVersion(), StartedAt: h.started, Listen: h.udp.LocalAddr().String(), Warnings: append(append([]string{}, h.nodeWarnings()...), h.cfg.warnings()...), Destinations: []DestinationStatus{}}
 	s.Counters = Counters{Objects: stats.Objects, Bytes: stats.Bytes, Receipts: stats.Receipts, Archived: stats.Archived, Held: stats.Held, Lost: stats.Lost, Tests: stats.Tests}
 	s.Devices = h.devices(stats)
 	s.here = h.connected()
