@@ -113,6 +113,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"forward": h.forward.Run,
 		"disk":    h.watchDisk,
 		"retain":  h.retain,
+		"keep":    h.keepReceipts,
 		"rows":    h.ledger.Listen,
 		"beat":    h.beat,
 		"look":    h.look,

@@ -57,6 +57,11 @@ type cli struct {
 	Recovery struct {
 		New recoveryNewCmd `cmd:"" help:"Make the key pair that opens the disks of appliances that have lost their own key."`
 	} `cmd:"" help:"The recovery key of the region."`
+	Receipts struct {
+		Key    receiptsKeyCmd    `cmd:"" help:"Print the public key that verifies files of receipts."`
+		Show   receiptsShowCmd   `cmd:"" help:"Print the signed receipts of a study that were folded into files."`
+		Verify receiptsVerifyCmd `cmd:"" help:"Check the signature of such a file."`
+	} `cmd:"" help:"Receipts of studies that are over."`
 	Ledger struct {
 		Backup   backupCmd   `cmd:"" help:"Write all rows to a file, also beside a running hub."`
 		Verify   verifyCmd   `cmd:"" help:"Check that such a file is whole and unchanged."`
