@@ -144,12 +144,16 @@ func description(object int64, window []byte, transferSyntax string) ledger.Desc
 	return d
 }
 
+// maxNumber is of an IS (PS3.5 §6.2: 12), with some indulgence.
+const maxNumber = 16
+
 // take keeps an element of the instance.
 func (o *own) take(el dicom.Element) {
 	into := map[uint32]*string{tagNumber: &o.Number, tagFrames: &o.Frames, tagRows: &o.Rows, tagColumns: &o.Columns}[el.Tag]
 	if into != nil {
-		s, _ := decode(bytes.TrimLeft(el.Value, " "), "IS", "")
-		*into = s[:min(len(s), 16)]
+		if s, _ := decode(bytes.TrimLeft(el.Value, " "), "IS", ""); len(s) <= maxNumber {
+			*into = s
+		}
 	}
 }
 

@@ -40,9 +40,9 @@
 //
 //	       HEX is HMAC-SHA256 (RFC 2104) of SECONDS (since 1970, in decimal), a dot, and the
 //	       body, with the bytes of secret_file less its last line end as the key. With
-//	       openssl, of a body in the file body:
+//	       openssl, of a body in the file body and SECONDS in T:
 //
-//	          { printf '%s.' "$SECONDS"; cat body; } | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(head -c -1 secret | xxd -p -c 999)"
+//	          { printf '%s.' "$T"; cat body; } | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(head -c -1 secret | xxd -p -c 999)"
 //
 //	       A receiver compares in constant time, and refuses what is older than some minutes.
 //	       2xx: it has it. 4xx but 408, 409, 429, and 3xx: it refuses it. All else: later.
