@@ -67,10 +67,22 @@ func (g *gate) failed(err error) time.Duration {
 	}
 	g.err = err
 	if now.After(g.until) {
-		g.until = now.Add(g.backoff.after(g.failures))
+		g.until = now.Add(max(g.backoff.after(g.failures), asked(err)))
 		g.failures++
 	}
 	return g.until.Sub(now)
+}
+
+// longestAsked is how long a destination may ask to be left alone.
+const longestAsked = time.Hour
+
+// asked is how long a destination has asked to be left alone.
+func asked(err error) time.Duration {
+	var w *waitError
+	if errors.As(err, &w) {
+		return min(w.after, longestAsked)
+	}
+	return 0
 }
 
 func (g *gate) succeeded() {

@@ -19,6 +19,7 @@ type Jobs interface {
 	Later(ctx context.Context, j ledger.Job, after time.Duration, tried bool, words string) error
 	Refuse(ctx context.Context, j ledger.Job, words string) error
 	Lost(ctx context.Context, j ledger.Job, words string) error
+	Unconfirmed(ctx context.Context, j ledger.Job, words string) error
 	JobsChanged() <-chan struct{}
 	Commitments
 }
@@ -76,6 +77,7 @@ type outcome struct {
 	ours       bool // it is the hub's fault, the destination has nothing to do with it
 	unanswered bool // all was sent and no answer came: the destination may have it
 	duplicate  bool // done, because the destination has the UID from an earlier time
+	ambiguous  bool // done as far as the UID says, which has other contents too (P5)
 }
 
 type verdict int
@@ -256,7 +258,7 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 	case done:
 		f.log.Debug("forwarded", at...)
 		j.Duplicate = o.duplicate
-		f.record(ctx, j, "done", func(ctx context.Context) error { return f.taken(j.Destination)(ctx, j, o.words) })
+		f.record(ctx, j, "done", func(ctx context.Context) error { return f.taken(j.Destination, o)(ctx, j, o.words) })
 	case permanent:
 		f.log.Error("refused for good, quarantined at the hub", at...)
 		f.record(ctx, j, "refuse", func(ctx context.Context) error { return f.Jobs.Refuse(ctx, j, o.words) })
@@ -273,8 +275,11 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 }
 
 // taken is what the destination's Success means: it has the object, or the report
-// that it commits itself to it is still to come.
-func (f *Forwarder) taken(destination string) func(context.Context, ledger.Job, string) error {
+// that it commits itself to it is still to come, or a person must look.
+func (f *Forwarder) taken(destination string, o outcome) func(context.Context, ledger.Job, string) error {
+	if o.ambiguous {
+		return f.Jobs.Unconfirmed
+	}
 	if f.committers[destination] != nil {
 		return f.Jobs.Stored
 	}
