@@ -37,6 +37,7 @@ func answers(d *desk) []struct{ id, method, path, body string } {
 		{"studies", "GET", "/studies?limit=1", ""},
 		{"study", "GET", "/studies/1?limit=2", ""},
 		{"audit", "GET", "/audit?actor=cli&limit=3", ""},
+		{"kpi", "GET", "/kpi?from=2026-01-01&to=2026-12-31&by=day", ""},
 		{"tokens", "GET", "/tokens", ""},
 		{"newToken", "POST", "/tokens", `{"name":"new","role":"viewer","ttl":"1h"}`},
 		{"revokeToken", "POST", "/tokens/new/revoke", ""},
@@ -131,7 +132,7 @@ func TestEveryOperationNeedsItsRole(t *testing.T) {
 	d.busy()
 	tokens := map[role]string{nobody: "", viewer: d.token("viewer"), operator: d.token("operator"), admin: d.token("admin")}
 	want := map[string]role{
-		"status": nobody, "destinations": viewer, "nodes": viewer, "appliances": viewer, "appliance": viewer, "trouble": viewer, "studies": viewer, "study": viewer,
+		"status": nobody, "destinations": viewer, "nodes": viewer, "appliances": viewer, "appliance": viewer, "trouble": viewer, "studies": viewer, "study": viewer, "kpi": viewer,
 		"approve": operator, "revoke": operator, "codes": operator, "newCode": operator, "cancelCode": operator, "release": operator, "retry": operator,
 		"releaseMany": operator, "retryMany": operator, "audit": operator, "auditExport": operator,
 		"confirm": admin, "confirmMany": admin, "tokens": admin, "newToken": admin, "revokeToken": admin,

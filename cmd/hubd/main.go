@@ -31,6 +31,7 @@ type cli struct {
 	Run     runCmd     `cmd:"" help:"Run the hub in the foreground."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+	KPI     kpiCmd     `cmd:"" name:"kpi" help:"Print figures of days as CSV or JSON."`
 	Code    struct {
 		New codeNewCmd `cmd:"" help:"Make a claim code for one appliance."`
 	} `cmd:"" help:"Claim codes."`
