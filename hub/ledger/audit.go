@@ -220,8 +220,8 @@ func (l *Ledger) AuditPage(ctx context.Context, f AuditFilter, before int64, lim
 	if before <= 0 {
 		before = 1<<63 - 1
 	}
-	rows, err := l.read.QueryContext(ctx, entryColumns+` WHERE seq < ?1 AND (?2 = '' OR actor LIKE ?3 ESCAPE '!') AND (?4 = '' OR action LIKE ?5 ESCAPE '!')
-		AND (?6 = '' OR subject LIKE ?7 ESCAPE '!') ORDER BY seq DESC LIMIT ?8`,
+	rows, err := l.read.QueryContext(ctx, entryColumns+` WHERE seq < ?1 AND (?2 = '' OR lower(actor) LIKE lower(?3) ESCAPE '!') AND (?4 = '' OR lower(action) LIKE lower(?5) ESCAPE '!')
+		AND (?6 = '' OR lower(subject) LIKE lower(?7) ESCAPE '!') ORDER BY seq DESC LIMIT ?8`,
 		before, f.Actor, contains(f.Actor), f.Action, contains(f.Action), f.Subject, contains(f.Subject), min(limit, maxPage))
 	if err != nil {
 		return nil, fmt.Errorf("audit trail: %w", err)
