@@ -24,6 +24,7 @@ func busyError(w *world) error {
 // TestABusyDatabaseIsTriedAgain: rows are not given up, and the session of the
 // appliance with them, because another process was writing; nor is it tried for ever.
 func TestABusyDatabaseIsTriedAgain(t *testing.T) {
+	onlySQLite(t)
 	w := start(t, Config{})
 	busy := busyError(w)
 	for failures, want := range map[int]error{0: nil, 1: nil, busyTries - 1: nil, busyTries: busy, 1000: busy} {

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -34,7 +33,11 @@ func TestMain(m *testing.M) {
 // printed after Receive has returned.
 func receiveUntilKilled(path string) {
 	ctx := context.Background()
-	l, err := Open(ctx, Config{Path: path, Destinations: []Destination{{Name: "vna", Required: true}}})
+	c := Config{Path: path, Destinations: []Destination{{Name: "vna", Required: true}}}
+	if overPostgres() {
+		c.Database = path
+	}
+	l, err := Open(ctx, c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -59,13 +62,14 @@ func receiveUntilKilled(path string) {
 }
 
 func TestAnsweredReceiptsSurviveSIGKILL(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
+	config := place(t, Config{})
+	path := config.Path + config.Database
 	answered := map[string][]hub.ID{}
 	total := 0
 	for range 20 {
 		total += killOnce(t, path, answered)
 	}
-	w := start(t, Config{Path: path})
+	w := start(t, config)
 	for device, ids := range answered {
 		known, err := w.Known(w.ctx, device, ids)
 		w.must(err)

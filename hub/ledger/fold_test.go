@@ -171,6 +171,7 @@ func TestObjectsWithoutAStudyAreFoldedByTheirOwnAge(t *testing.T) {
 
 // The walk and the look at one study go by an index, however many rows there are.
 func TestFoldingReadsNoWholeTable(t *testing.T) {
+	onlySQLite(t)
 	w := start(t, Config{})
 	for _, q := range []string{
 		`SELECT o.study FROM objects o WHERE o.archived_at IS NOT NULL AND o.folded <> 1 AND o.archived_at <= 1 AND o.archived_at >= 0 AND (o.archived_at > 0 OR o.seq > 0) ORDER BY o.archived_at, o.seq LIMIT 1`,

@@ -14,7 +14,6 @@ import (
 	"edged/hub"
 	"edged/hub/enrol"
 	"edged/internal/dicom"
-	"edged/internal/pglab"
 )
 
 // world is one story's ledger, clock and shorthand.
@@ -25,26 +24,13 @@ type world struct {
 	now time.Time
 }
 
-// engines are what the ledger runs over: each story is told for both.
-var engines = map[string]func(*testing.T, *Config){
-	"sqlite":   func(t *testing.T, c *Config) { c.Path = filepath.Join(t.TempDir(), "ledger.db") },
-	"postgres": func(t *testing.T, c *Config) { c.Database = pglab.Start(t) },
-}
-
-// onBoth runs a test for each engine. Its worlds say nothing of where they lie.
-func onBoth(t *testing.T, do func(t *testing.T)) {
-	for name := range engines {
-		t.Run(name, do)
-	}
-}
-
-// start opens a ledger: where config says, else over the engine that the name of the
-// test ends with, else SQLite.
+// start opens a ledger: where config says, else over the engine of this run of the tests
+// (see bothengines_test.go).
 func start(t *testing.T, config Config) *world {
 	t.Helper()
 	w := &world{T: t, ctx: t.Context(), now: time.UnixMilli(1_790_000_000_000)}
 	if config.Path == "" && config.Database == "" {
-		place(t, &config)
+		config = place(t, config)
 	}
 	if config.Destinations == nil {
 		config.Destinations = []Destination{{Name: "vna", Required: true}}
@@ -62,16 +48,6 @@ func start(t *testing.T, config Config) *world {
 	w.Ledger = l
 	w.must(l.Start(w.ctx))
 	return w
-}
-
-func place(t *testing.T, config *Config) {
-	for name, at := range engines {
-		if slices.Contains(strings.Split(t.Name(), "/"), name) {
-			at(t, config)
-			return
-		}
-	}
-	engines["sqlite"](t, config)
 }
 
 func (w *world) must(err error) {
@@ -407,15 +383,13 @@ func isClosed(w *world, what string, c <-chan struct{}) {
 }
 
 func TestConformance(t *testing.T) {
-	onBoth(t, func(t *testing.T) {
-		for name, s := range stories {
-			t.Run(name, func(t *testing.T) { s.tell(start(t, s.config)) })
-		}
-	})
+	for name, s := range stories {
+		t.Run(name, func(t *testing.T) { s.tell(start(t, s.config)) })
+	}
 }
 
 func TestEverythingIsThereAfterReopening(t *testing.T) {
-	config := Config{Path: filepath.Join(t.TempDir(), "ledger.db")}
+	config := place(t, Config{})
 	w := start(t, config)
 	w.receive(object("a", 1, "x"), object("a", 2, "x"))
 	w.must(w.Done(w.ctx, w.lease("vna", 1)[0], ""))
@@ -430,7 +404,7 @@ func TestEverythingIsThereAfterReopening(t *testing.T) {
 }
 
 func TestLeasesOfADeadProcessAreFreeAtStart(t *testing.T) {
-	config := Config{Path: filepath.Join(t.TempDir(), "ledger.db")}
+	config := place(t, Config{})
 	w := start(t, config)
 	w.receive(object("a", 1, "x"))
 	w.one("vna")
@@ -438,7 +412,7 @@ func TestLeasesOfADeadProcessAreFreeAtStart(t *testing.T) {
 }
 
 func TestDestinationsMayComeAndGo(t *testing.T) {
-	config := Config{Path: filepath.Join(t.TempDir(), "ledger.db"), Destinations: []Destination{}}
+	config := place(t, Config{Destinations: []Destination{}})
 	w := start(t, config)
 	w.receive(object("a", 1, "x"), object("a", 2, "x"), object("b", 2, "y"))
 	config.Destinations = []Destination{{Name: "vna", Required: true}, {Name: "old", Required: true}}
@@ -453,22 +427,31 @@ func TestDestinationsMayComeAndGo(t *testing.T) {
 }
 
 func TestNewerSchemaIsNotTouched(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ledger.db")
-	w := start(t, Config{Path: path})
-	_, err := w.write.Exec(`PRAGMA user_version = 99`)
-	w.must(err)
-	if _, err := Open(w.ctx, Config{Path: path}); err == nil || !strings.Contains(err.Error(), "newer hubd") {
+	w := start(t, Config{})
+	if overPostgres() {
+		_, err := w.write.Exec(`UPDATE version SET n = 99`)
+		w.must(err)
+	} else {
+		_, err := w.write.Exec(`PRAGMA user_version = 99`)
+		w.must(err)
+	}
+	if _, err := Open(w.ctx, w.config); err == nil || !strings.Contains(err.Error(), "newer hubd") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestCommitsAreFsyncedAndSharedByWhoWaits(t *testing.T) {
+func TestCommitsAreFsynced(t *testing.T) {
+	onlySQLite(t)
 	w := start(t, Config{})
 	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "busy_timeout": "10000", "foreign_keys": "1"} {
 		var got string
 		w.must(w.conn.QueryRowContext(w.ctx, "PRAGMA "+pragma).Scan(&got))
 		w.want(pragma, got, want)
 	}
+}
+
+func TestCommitsAreSharedByWhoWaits(t *testing.T) {
+	w := start(t, Config{})
 	for n := range 100 { // as if they had queued while somebody was committing
 		o := object("a", n, "x")
 		w.next = append(w.next, &change{do: func(b *batch) error { return b.receive(&o) }, done: make(chan struct{})})
@@ -484,6 +467,7 @@ func TestCommitsAreFsyncedAndSharedByWhoWaits(t *testing.T) {
 }
 
 func TestAFailedDiskEndsTheLedger(t *testing.T) {
+	onlySQLite(t)
 	w := start(t, Config{})
 	w.receive(object("a", 1, "x"))
 	l := w.Ledger

@@ -6,6 +6,9 @@ import (
 	"edged/hub"
 )
 
+// several is from how many objects on it is faster to look for what is new first.
+const several = 3
+
 // receiveAll records what several callers have received, in the order in which they
 // came. Most of it is new and like everything else: that is recorded by a few statements
 // for all of it, the rest one by one. A caller whose device was revoked is refused and
@@ -24,12 +27,15 @@ func (b *batch) receiveAll(changes []*change) error {
 			all = append(all, &c.objects[i])
 		}
 	}
-	plain, others, err := b.sortOut(all)
-	if err != nil {
-		return err
-	}
-	if err := b.receivePlain(plain); err != nil {
-		return err
+	others := all
+	if len(all) >= several {
+		var plain []*hub.Object
+		if plain, others, err = b.sortOut(all); err != nil {
+			return err
+		}
+		if err := b.receivePlain(plain); err != nil {
+			return err
+		}
 	}
 	for _, o := range others {
 		if err := b.receive(o); err != nil {

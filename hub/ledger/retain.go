@@ -17,7 +17,7 @@ func (l *Ledger) Expired(ctx context.Context, age time.Duration, limit int) (ids
 	err = l.change(ctx, func(b *batch) error {
 		s, err := b.stmt(`SELECT id FROM objects WHERE archived_at IS NOT NULL AND file = 1
 			UNION ALL SELECT id FROM (SELECT o.id FROM objects o WHERE o.archived_at IS NOT NULL AND o.file = 0 AND o.archived_at <= ?
-			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased', 'stored', 'held')) ORDER BY o.archived_at)
+			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased', 'stored', 'held')) ORDER BY o.archived_at) AS old
 			LIMIT ?`)
 		if err != nil {
 			return err
