@@ -31,11 +31,24 @@ type NodeList struct {
 	Items []Node `json:"items"`
 }
 
-// deadAfter is when a node's leases are free.
-const deadAfter = 30 * time.Second
-
 func (c *console) nodes(r *request) (any, error) {
-	return NodeList{[]Node{{ID: c.h.cfg.nodeID(), Address: c.h.tcp.Addr().String(), Version: programVersion(), StartedAt: c.h.started, SeenAt: time.Now(), Alive: true, Here: true}}}, nil
+	here := Node{ID: c.h.cfg.nodeID(), Address: c.h.tcp.Addr().String(), Version: programVersion(), StartedAt: c.h.started, SeenAt: time.Now(), Alive: true, Here: true}
+	rows, err := c.h.ledger.Nodes(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	out := NodeList{Items: []Node{}}
+	for _, n := range rows {
+		if n.ID == here.ID {
+			out.Items, here.ID = append(out.Items, Node{n.ID, n.Address, n.Version, n.Started, n.Seen, n.Alive, true}), ""
+			continue
+		}
+		out.Items = append(out.Items, Node{n.ID, n.Address, n.Version, n.Started, n.Seen, n.Alive, false})
+	}
+	if here.ID != "" { // one that is alone does not beat
+		out.Items = append(out.Items, here)
+	}
+	return out, nil
 }
 
 var statusOperations = []operation{

@@ -13,13 +13,10 @@ const askFor = 2 * time.Second
 
 // ledgerDown is why no row can be written, nil when it can.
 func (h *theHub) ledgerDown() error {
-	if err := h.ledger.Err(); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), askFor)
 	defer cancel()
-	if _, _, err := h.ledger.Identity(ctx); err != nil {
-		return fmt.Errorf("the database does not answer, nothing new is received; the appliances keep what they have: %w", err)
+	if err := h.ledger.Ready(ctx); err != nil {
+		return fmt.Errorf("%w: nothing new is received; the appliances keep what they have", err)
 	}
 	return nil
 }
@@ -28,6 +25,9 @@ func (h *theHub) ledgerDown() error {
 func (h *theHub) objectsDown() error {
 	if err := h.objects.Failed(); err != nil {
 		return err
+	}
+	if w := h.objects.Trouble(); w != "" {
+		return fmt.Errorf("the bucket of the objects: %s: nothing new is received; the appliances keep what they have", w)
 	}
 	space, err := h.objects.Space()
 	if err != nil {

@@ -24,9 +24,11 @@ type Status struct {
 	Devices      Devices             `json:"devices"`
 	Strangers    int                 `json:"strangers"` // connections to the TCP port that are not of appliances
 	Destinations []DestinationStatus `json:"destinations"`
+	Sinks        []SinkStatus        `json:"sinks"`
 	Warnings     []string            `json:"warnings"`
 
-	here int // appliances connected to this node
+	here   int  // appliances connected to this node
+	bucket bool // something is wrong with it
 }
 
 // Counters are for the life of the data directory. Held, quarantined and lost are
@@ -41,6 +43,7 @@ type Counters struct {
 	Lost        int64 `json:"lost"`        // asked for again, the copy here is missing or damaged
 	Uncommitted int64 `json:"uncommitted"` // stored, and the archive has not committed itself yet
 	Unconfirmed int64 `json:"unconfirmed"` // stored, and no commitment can say which of two contents
+	Unrouted    int64 `json:"unrouted"`    // no required destination is for them: never archived
 	Tests       int64 `json:"tests"`
 }
 
@@ -97,14 +100,40 @@ type DestinationStatus struct {
 	CommitmentError string  `json:"commitment_error,omitempty"` // why it cannot be asked for
 }
 
+// SinkStatus is what a receiver of study events has not got yet.
+type SinkStatus struct {
+	Name          string  `json:"name"`
+	Waiting       int64   `json:"waiting_events"`
+	OldestSeconds float64 `json:"oldest_seconds"`
+	Failed        int64   `json:"failed"` // refused for good
+	LastWords     string  `json:"last_words,omitempty"`
+}
+
+func (h *theHub) sinks(ctx context.Context) ([]SinkStatus, error) {
+	out := []SinkStatus{}
+	names := h.events.SinkNames()
+	if len(names) == 0 {
+		return out, nil
+	}
+	s, err := h.ledger.EventStats(ctx, names)
+	for _, name := range names {
+		one := s.Sinks[name]
+		out = append(out, SinkStatus{name, one.Waiting, one.Oldest.Seconds(), one.Failed, one.Words})
+	}
+	return out, err
+}
+
 func (h *theHub) status(ctx context.Context) (Status, error) {
 	stats, err := h.ledger.Stats(ctx)
 	if err != nil {
 		return Status{}, err
 	}
 	s := Status{Version: programVersion(), StartedAt: h.started, Listen: h.udp.LocalAddr().String(), Warnings: append(append([]string{}, h.nodeWarnings()...), h.cfg.warnings()...), Destinations: []DestinationStatus{}}
-	s.Counters = Counters{Objects: stats.Objects, Bytes: stats.Bytes, Receipts: stats.Receipts, Archived: stats.Archived, Held: stats.Held, Lost: stats.Lost, Tests: stats.Tests}
+	s.Counters = Counters{Objects: stats.Objects, Bytes: stats.Bytes, Receipts: stats.Receipts, Archived: stats.Archived, Held: stats.Held, Lost: stats.Lost, Unrouted: stats.Unrouted, Tests: stats.Tests}
 	s.Devices = h.devices(stats)
+	if s.Sinks, err = h.sinks(ctx); err != nil {
+		return Status{}, err
+	}
 	s.here = h.connected()
 	s.Strangers = h.door.Strangers()
 	for i, f := range h.forward.Status() {
@@ -124,6 +153,18 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.Disk = Disk{space.Free, space.Reserve, space.Short()}
+	if w := h.objects.Trouble(); w != "" {
+		s.Warnings = append(s.Warnings, "the bucket of the objects: "+w)
+		s.bucket = true
+	}
+	for _, k := range s.Sinks {
+		if k.Failed > 0 {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("sink %s has refused %d study events for good: hubd events ls", k.Name, k.Failed))
+		}
+	}
+	if n := s.Counters.Unrouted; n > 0 {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("no required destination is for %d objects: they are never archived, and their appliances keep them", n))
+	}
 	if s.Disk.Full {
 		s.Warnings = append(s.Warnings, "the disk is full up to the reserve: nothing new is received until there is space; the appliances keep what they have")
 	}
@@ -220,7 +261,7 @@ func stateOf(s Status, broken bool) string {
 			state = "attention"
 		}
 	}
-	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed > 0 || s.Disk.Full {
+	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed+s.Counters.Unrouted > 0 || s.Disk.Full || s.bucket || slices.ContainsFunc(s.Sinks, func(k SinkStatus) bool { return k.Failed > 0 }) {
 		state = "attention"
 	}
 	if broken {
