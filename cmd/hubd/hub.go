@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"edged/dimse"
 	"edged/hub/door"
 	"edged/hub/events"
@@ -114,6 +116,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"disk":    h.watchDisk,
 		"retain":  h.retain,
 		"keep":    h.keepReceipts,
+		"systemd": h.tellSystemd,
 		"rows":    h.ledger.Listen,
 		"beat":    h.beat,
 		"look":    h.look,
@@ -133,6 +136,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"data_dir", h.cfg.DataDir, "destinations", len(h.cfg.Destinations), "version", programVersion(), "took", time.Since(h.started).Round(time.Millisecond))
 	<-ctx.Done()
 	h.log.Info("hubd stops", "why", context.Cause(ctx))
+	h.notify(daemon.SdNotifyStopping)
 	h.leave(ctx)
 	end(all)
 	h.goodbye(ctx)

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// tellSystemd says that the hub is ready, and again and again that it works. Without
+// systemd nobody listens (sd_notify(3)).
+func (h *theHub) tellSystemd(ctx context.Context) error {
+	h.notify(daemon.SdNotifyReady)
+	every, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || every == 0 {
+		return nil
+	}
+	watchdog(ctx, every/3, h.pulse, func() { h.notify(daemon.SdNotifyWatchdog) })
+	return nil
+}
+
+func (h *theHub) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		h.log.Warn("systemd not told", "state", state, "err", err)
+	}
+}
+
+// watchdog feeds after each sign of life. While pulse does not return nobody is fed,
+// and systemd starts the hub anew.
+func watchdog(ctx context.Context, every time.Duration, pulse func(context.Context), feed func()) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		pulse(ctx)
+		feed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// pulse goes by everything that receipts and deliveries go by: sessions, store,
+// destinations, and a transaction. What it finds broken others say; a database that is
+// away is no reason to start anew.
+func (h *theHub) pulse(ctx context.Context) {
+	h.receive.Connections()
+	_ = h.objects.Failed()
+	h.forward.Status()
+	if err := h.ledger.Pulse(ctx); err != nil && ctx.Err() == nil {
+		h.log.Warn("no transaction at the moment", "err", err)
+	}
+}
