@@ -226,6 +226,7 @@ func objectsDir(c Config) string { return filepath.Join(c.DataDir, "objects") }
 
 func ledgerConfig(c Config) ledger.Config {
 	lc := ledger.Config{Path: filepath.Join(c.DataDir, "ledger.db"), Database: c.Database, Version: programVersion(), Deliver: c.Conflict == "deliver"}
+	lc.Routes = c.routes()
 	for _, d := range c.Destinations {
 		lc.Destinations = append(lc.Destinations, ledger.Destination{Name: d.Name, Required: d.Required, Confirm: d.Confirm})
 	}

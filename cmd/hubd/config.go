@@ -174,6 +174,7 @@ func (c *Config) warnings() []string {
 	if commitment && c.Conflict == "deliver" {
 		out = append(out, "conflict: deliver: a commitment counts also for a SOP Instance UID with two contents, of which the archive may have kept one")
 	}
+	out = append(out, c.destinationWarnings()...)
 	out = append(out, c.Console.warnings()...)
 	out = append(out, c.Events.warnings(required)...)
 	if c.Recovery == "" {

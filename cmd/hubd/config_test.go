@@ -39,7 +39,8 @@ func TestExampleDestinationsLoad(t *testing.T) {
 	if err := config.Decode("example", []byte(strings.Join(out, "")), &c); err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Destinations) != 2 || !c.Destinations[0].Required || c.Destinations[1].Required || c.Destinations[1].Confirm != "dir" || c.Destinations[0].Confirm != "commitment" {
+	if len(c.Destinations) != 3 || !c.Destinations[0].Required || c.Destinations[2].Required || c.Destinations[2].Confirm != "dir" || c.Destinations[0].Confirm != "commitment" ||
+		c.Destinations[1].Confirm != "stow" || c.Destinations[1].Auth.User != "hubd" || len(c.Destinations[0].For.Modalities) != 2 {
 		t.Errorf("got %+v", c.Destinations)
 	}
 	if w := strings.Join(c.warnings(), "\n"); !strings.Contains(w, "dicom.listen is empty") {
@@ -83,7 +84,6 @@ func TestConfigurationErrorsNameFileLineKeyAndExitTwo(t *testing.T) {
 		`dicom: {ae_title: "A\\B"}`: `1: dicom.ae_title: "A\\B" is no AE title`,
 		cstore + ", confirm: success, associations: 0}":                                   "2: destinations[0].associations: 0: want 1 to 64",
 		cstore + ", confirm: success, create: true}":                                      "2: destinations[0].create: is for a dir",
-		"destinations:\n- name: a\n  type: stow":                                          "3: destinations[0].type: stow (DICOMweb) is not available",
 		"destinations:\n- name: a\n  type: dir":                                           "2: destinations[0].path: is missing",
 		"destinations:\n- {name: A, type: dir, path: x}":                                  `2: destinations[0].name: "A": want 1 to 32 small letters`,
 		"destinations:\n- {name: a, type: dir, path: x}\n- {name: a, type: dir, path: y}": `3: destinations[1].name: "a" is used twice`,

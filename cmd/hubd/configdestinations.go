@@ -3,7 +3,9 @@ package main
 import (
 	"net"
 	"regexp"
+	"strings"
 
+	"edged/hub/ledger"
 	"edged/internal/config"
 )
 
@@ -37,20 +39,6 @@ type Route struct {
 	AETitles   []string `yaml:"ae_titles"`
 }
 
-// Auth is who the hub is for a stow destination: by password, by OAuth2 client
-// credentials (RFC 6749 §4.4), or by a client certificate. Secrets are in files.
-type Auth struct {
-	User         string   `yaml:"user"`
-	PasswordFile string   `yaml:"password_file"`
-	TokenURL     string   `yaml:"token_url"`
-	ClientID     string   `yaml:"client_id"`
-	SecretFile   string   `yaml:"secret_file"`
-	Scopes       []string `yaml:"scopes"`
-	Cert         string   `yaml:"cert"`
-	Key          string   `yaml:"key"`
-	CA           string   `yaml:"ca"`
-}
-
 var destinationName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 
 func (d *Destination) check(key string) (bad config.Errors) {
@@ -64,11 +52,69 @@ func (d *Destination) check(key string) (bad config.Errors) {
 	case "cstore":
 		d.checkCStore(add)
 	case "stow":
-		add(".type", "stow (DICOMweb) is not available in this version: use dir or cstore")
+		d.checkStow(add)
 	default:
-		add(".type", "is missing: want dir or cstore")
+		add(".type", "is missing: want dir, cstore or stow")
 	}
+	if d.Type != "stow" && (d.URL != "" || !d.Auth.none()) {
+		add(".url", "url and auth are for a stow: leave them out")
+	}
+	d.For.check(add)
 	return bad
+}
+
+// modality is PS3.5 §6.2, VR CS.
+var modality = regexp.MustCompile(`^[A-Z0-9_ ]{1,16}$`)
+
+func (r Route) check(add func(sub, format string, args ...any)) {
+	for _, f := range r.Facilities {
+		if !facilityCode.MatchString(f) {
+			add(".for.facilities", "%q is no facility code: want 1 to 64 letters, digits, dots, - and _", f)
+		}
+	}
+	for _, m := range r.Modalities {
+		if !modality.MatchString(m) {
+			add(".for.modalities", "%q is no modality: want capital letters, as CT", m)
+		}
+	}
+	for _, t := range r.AETitles {
+		if !validTitle(t) || t != strings.TrimSpace(t) {
+			add(".for.ae_titles", "%q is no AE title: want 1 to 16 printable characters without backslash, and no space around", t)
+		}
+	}
+}
+
+// everything reports whether it is for each object.
+func (r Route) everything() bool { return len(r.Facilities)+len(r.Modalities)+len(r.AETitles) == 0 }
+
+// routes is what the ledger decides by; nil when all is for all.
+func (c *Config) routes() map[string]ledger.Route {
+	var out map[string]ledger.Route
+	for _, d := range c.Destinations {
+		if d.For.everything() {
+			continue
+		}
+		if out == nil {
+			out = map[string]ledger.Route{}
+		}
+		out[d.Name] = ledger.Route(d.For)
+	}
+	return out
+}
+
+// destinationWarnings are about what goes where.
+func (c *Config) destinationWarnings() (out []string) {
+	required, all := false, false
+	for _, d := range c.Destinations {
+		required, all = required || d.Required, all || d.Required && d.For.everything()
+		if d.Type == "stow" && !safe(d.URL) {
+			out = append(out, "destination "+d.Name+" has an url with http: images of patients go over the network unencrypted")
+		}
+	}
+	if required && !all {
+		out = append(out, "each required destination is for some objects only (for): what none of them is for is never archived, appliances keep it, and the hub counts it as unrouted")
+	}
+	return out
 }
 
 func (d *Destination) checkDir(add func(sub, format string, args ...any)) {

@@ -11,16 +11,26 @@ func (h *theHub) makeForward(ctx context.Context) error {
 	c := forward.Config{Jobs: h.ledger, Logger: h.log, Listening: h.cfg.DICOM.Listen != ""}
 	c.Open = func(id hub.ID) (forward.Object, error) { return h.objects.Open(id) }
 	for _, d := range h.cfg.Destinations {
-		if d.Type == "cstore" {
-			c.Destinations = append(c.Destinations, forward.NewCStore(forward.CStoreConfig{
-				Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling, Associations: d.Associations,
-				Commitment: d.Confirm == "commitment"}))
-			continue
+		made, err := h.makeDestination(ctx, d)
+		if err != nil {
+			return err
 		}
-		c.Destinations = append(c.Destinations, forward.NewDir(forward.DirConfig{
-			Name: d.Name, Path: d.Path, Create: d.Create,
-			Used: func() (bool, error) { return h.ledger.Used(context.WithoutCancel(ctx), d.Name) }}))
+		c.Destinations = append(c.Destinations, made)
 	}
 	h.forward = forward.New(c)
 	return h.makeDICOM()
+}
+
+func (h *theHub) makeDestination(ctx context.Context, d Destination) (forward.Destination, error) {
+	switch d.Type {
+	case "cstore":
+		return forward.NewCStore(forward.CStoreConfig{
+			Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling, Associations: d.Associations,
+			Commitment: d.Confirm == "commitment"}), nil
+	case "stow":
+		return d.makeStow()
+	}
+	return forward.NewDir(forward.DirConfig{
+		Name: d.Name, Path: d.Path, Create: d.Create,
+		Used: func() (bool, error) { return h.ledger.Used(context.WithoutCancel(ctx), d.Name) }}), nil
 }
