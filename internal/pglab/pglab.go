@@ -1,7 +1,6 @@
 package pglab
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +72,7 @@ type Server struct {
 	identity *syscall.SysProcAttr
 	keeper   *exec.Cmd
 	pipe     io.WriteCloser
+	killed   []int
 	number   atomic.Int64 // of databases
 }
 
@@ -216,15 +216,42 @@ func (s *Server) Kill() {
 	if s.keeper == nil {
 		return
 	}
-	if b, err := os.ReadFile(filepath.Join(s.dir, "pid")); err == nil {
-		if pid, err := strconv.Atoi(string(bytes.TrimSpace(b))); err == nil {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
-		}
+	for _, pid := range s.processes() {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
 	}
 	_, _ = io.WriteString(s.pipe, "stay")
 	_ = s.pipe.Close()
 	_ = s.keeper.Wait() // its status is the server's
+	for end := time.Now().Add(10 * time.Second); s.inUse() && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 	s.keeper = nil
+}
+
+// processes are the server and its children, which would outlive it for a moment and
+// keep its memory in use.
+func (s *Server) processes() (pids []int) {
+	b, err := os.ReadFile(filepath.Join(s.dir, "pid"))
+	if err != nil {
+		return nil
+	}
+	server := strings.TrimSpace(string(b))
+	children, _ := os.ReadFile(filepath.Join("/proc", server, "task", server, "children")) // none when it is gone
+	for _, word := range append([]string{server}, strings.Fields(string(children))...) {
+		if pid, err := strconv.Atoi(word); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	s.killed = pids
+	return pids
+}
+
+// inUse reports whether one that was killed is still there.
+func (s *Server) inUse() bool {
+	return slices.ContainsFunc(s.killed, func(pid int) bool {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		return err == nil && len(b) > 0 // a zombie has none
+	})
 }
 
 // URL is how to reach a database of it.
