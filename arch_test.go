@@ -56,7 +56,7 @@ var goroutines = map[string]int{
 	"hub/forward":             2,
 	"hub/hubtest":             3, // of tests: who enrols, waited for in Enrol; an appliance and who sends for it, waited for in Run
 	"hub/objects":             3, // flushes, in Seal; a large object on its way to a bucket, waited for in Close; its parts, in sendParts
-	"hub/receive":             4,
+	"hub/receive":             6, // of them session.go: readers, and who comes when there is something to do; commit.go: committers, while there is work; all waited for in Serve or by the session
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
 	"internal/tools/sim":      1, // a process each

@@ -30,6 +30,7 @@ func (h *theHub) makeDoors(ctx context.Context) error {
 	ids := identity.NewServer(ca, nil)
 	h.receive, err = receive.New(receive.Config{
 		TLS: ids.Uplink(nil), Device: h.device, Revoked: h.ledger.Revoked, Ledger: h.ledger, Objects: h.objects, Notice: h.notice,
+		MaxAppliances: h.cfg.Limits.Appliances, Rate: h.cfg.Limits.ApplianceRate.BytesPerSecond(),
 		Software: "hubd " + programVersion(), Logger: h.log,
 	})
 	if err != nil {

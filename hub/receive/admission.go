@@ -9,13 +9,13 @@ import (
 )
 
 // An appliance that is revoked does not keep what it has until it hangs up (P11): it
-// is cut off within five seconds. All connections share what was asked last: thousands
-// that ask the ledger for themselves would be most of what it does.
+// is cut off within five seconds. One look serves all connections: thousands
+// that look for themselves would be most of what an idle hub does.
 const (
-	lookEvery   = time.Second             // a connection, whether it may stay
-	askEvery    = 1500 * time.Millisecond // all of them together, the ledger
-	askWait     = time.Second             // for its answer
-	answerHolds = 4 * time.Second         // then nobody is known to be admitted
+	askEvery    = 1500 * time.Millisecond
+	askWait     = 700 * time.Millisecond // for its answer
+	askAgain    = 500 * time.Millisecond // when it gave none
+	answerHolds = 4 * time.Second        // then nobody is known to be admitted
 )
 
 // errRevoked means that the appliance may not be here any more.
@@ -24,28 +24,25 @@ var errRevoked = errors.New("not admitted any more")
 // errUnsure: the rows cannot be read. Another node may read them.
 var errUnsure = fmt.Errorf("%w: nobody knows who is", errRevoked)
 
-// admission is who may not be here any more. Whichever connection looks first when it
-// is time asks for all; the others go by what was answered before.
+// admission is who may not be here any more.
 type admission struct {
-	ask    func(context.Context) ([]string, error) // nil: nobody is revoked
-	asking sync.Mutex                              // held by who asks
+	ask func(context.Context) ([]string, error) // nil: nobody is revoked
 
 	mu      sync.Mutex // guards what follows
-	asked   time.Time
 	revoked map[string]struct{}
 	asOf    time.Time // when what is in revoked was asked for
 	err     error     // why there is nothing newer
 }
 
+// calm reports whether nobody can be refused, so that nobody need be looked at.
+func (a *admission) calm() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.revoked) == 0 && a.err == nil
+}
+
 // refuses says why a device that was admitted at since may not stay, or nil.
-func (a *admission) refuses(ctx context.Context, device string, since time.Time) error {
-	if a.ask == nil {
-		return nil
-	}
-	if a.asking.TryLock() {
-		a.renew(ctx)
-		a.asking.Unlock()
-	}
+func (a *admission) refuses(device string, since time.Time) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, out := a.revoked[device]; out && a.asOf.After(since) {
@@ -57,46 +54,56 @@ func (a *admission) refuses(ctx context.Context, device string, since time.Time)
 	return nil
 }
 
-// renew asks, if it is time. asking is held.
-func (a *admission) renew(ctx context.Context) {
+// renew asks, and reports whether there was an answer.
+func (a *admission) renew(ctx context.Context) bool {
 	now := time.Now()
-	a.mu.Lock()
-	due := now.Sub(a.asked) >= askEvery
-	if due {
-		a.asked = now
-	}
-	a.mu.Unlock()
-	if !due {
-		return
-	}
-	// It is asked for all: that the connection which asks has ended is no answer.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askWait)
+	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
 	list, err := a.ask(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.err = err; err != nil {
-		return
+		return false
 	}
 	a.asOf, a.revoked = now, make(map[string]struct{}, len(list))
 	for _, id := range list {
 		a.revoked[id] = struct{}{}
 	}
+	return true
 }
 
-// stayAdmitted ends when the appliance is no longer admitted.
-func (n *session) stayAdmitted(ctx context.Context) error {
-	since := time.Now()
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-		if err := n.server.admission.refuses(ctx, n.device, since); err != nil {
-			return err
+// watch has look called as long as somebody is here. s.mu is held.
+func (s *Server) watch() {
+	if s.looks == nil && s.admission.ask != nil {
+		s.looks = time.AfterFunc(askEvery, s.look)
+	}
+}
+
+// look asks who may not be here any more, and sends them away.
+func (s *Server) look() {
+	next := time.Now().Add(askEvery)
+	if !s.admission.renew(context.Background()) {
+		next = time.Now().Add(askAgain)
+	}
+	s.dismiss()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sessions) == 0 {
+		s.looks = nil
+		return
+	}
+	s.looks.Reset(time.Until(next))
+}
+
+func (s *Server) dismiss() {
+	if s.admission.calm() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := range s.sessions {
+		if err := s.admission.refuses(n.device, n.since); err != nil {
+			n.end(err)
 		}
 	}
 }

@@ -78,10 +78,10 @@ func guests(t *testing.T, n int, r *roll) (server *receive.Server, all []guest) 
 }
 
 // sentAway waits until the hub has ended g, and says how long that took.
-func (g guest) sentAway(t *testing.T) time.Duration {
+func (g guest) sentAway(t *testing.T, code uint64) time.Duration {
 	t.Helper()
 	began := time.Now()
-	g.closed(wire.ByeBusy)
+	g.closed(code)
 	took := time.Since(began)
 	g.hangUp()
 	<-g.ended
@@ -100,7 +100,7 @@ func TestARevokedApplianceIsSentAway(t *testing.T) {
 				r.awaitRead() // the worst moment is right behind one
 				time.Sleep(time.Duration(moment) * 317 * time.Millisecond)
 				r.set(func() { r.revoked = []string{"stranger", all[0].name} })
-				if took := all[0].sentAway(t); took > 5*time.Second {
+				if took := all[0].sentAway(t, wire.ByeBusy); took > 5*time.Second {
 					t.Errorf("sent away after %s", took)
 				}
 				time.Sleep(10 * time.Second)
@@ -122,7 +122,7 @@ func TestWhoIsApprovedAgainIsNotJudgedByAnOldAnswer(t *testing.T) {
 			conn, ended := join(t, ca, server, "d0")
 			g := guest{hello(t, conn, "data"), "d0", ended}
 			if revoked != nil {
-				g.sentAway(t)
+				g.sentAway(t, wire.ByeBusy)
 				continue
 			}
 			time.Sleep(10 * time.Second)
@@ -174,7 +174,7 @@ func TestALedgerThatDoesNotAnswer(t *testing.T) {
 				}
 				r.set(func() { fail(r) })
 				for _, g := range all {
-					if took := g.sentAway(t); took > 5*time.Second {
+					if took := g.sentAway(t, wire.ByeLeaving); took > 5*time.Second {
 						t.Errorf("sent away after %s", took)
 					}
 				}

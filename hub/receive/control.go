@@ -15,6 +15,7 @@ import (
 // offer is one offered object until Receipt, Again or Trouble.
 type offer struct {
 	wire.Object
+	counted bool // among the offers of all connections
 
 	mu    sync.Mutex // guards what follows, held while a Put is taken
 	claim *objects.Partial
@@ -63,14 +64,23 @@ func (n *session) studied(ctx context.Context, f *wire.Study) error {
 // offered answers a page of offers: what has a receipt needs no bytes, for the
 // rest the offset of what is here from this appliance.
 func (n *session) offered(ctx context.Context, list []wire.Object) error {
+	if len(list) == 0 {
+		return nil
+	}
 	ids := make([]hub.ID, len(list))
 	for i, o := range list {
 		ids[i] = hub.ID(o.ID)
 	}
+	if err := n.quiet(ctx, n.mark()-maxSaid); err != nil {
+		return err
+	}
+	if err := n.server.asking.enter(ctx, n.device, list[0].Priority == wire.Urgent); err != nil {
+		return err
+	}
 	// What is told to be lost after this answer must reach the appliance after it.
-	n.telling.RLock()
-	defer n.telling.RUnlock()
+	defer n.ticket()()
 	known, err := n.server.c.Ledger.Known(ctx, n.device, ids)
+	n.server.asking.leave()
 	if err != nil {
 		return fmt.Errorf("look for receipts: %w", err)
 	}
@@ -80,9 +90,7 @@ func (n *session) offered(ctx context.Context, list []wire.Object) error {
 			return err
 		}
 	}
-	if err := n.send(a.frames(n.server.c.BusyRetry)...); err != nil {
-		return err
-	}
+	n.say(a.frames(n.server.c.BusyRetry)...)
 	for _, o := range a.complete {
 		n.completed(o)
 	}
@@ -130,8 +138,12 @@ func (n *session) answer(w wire.Object, known map[hub.ID]int64, a *answers) erro
 		return nil
 	}
 	o := &offer{Object: w}
-	if err := n.enter(o); err != nil {
+	switch full, err := n.enter(o); {
+	case err != nil:
 		return err
+	case full:
+		a.busy.IDs = append(a.busy.IDs, w.ID)
+		return nil
 	}
 	claim, err := n.server.c.Objects.Claim(n.device, hub.ID(w.ID), w.Names(), w.Length)
 	if err != nil {
@@ -162,21 +174,28 @@ func unacceptable(w wire.Object) string {
 	return ""
 }
 
-// enter counts an offer against what Welcome granted.
-func (n *session) enter(o *offer) error {
+// enter counts an offer against what Welcome granted, and against what all connections
+// together may offer: when that is full it is for later.
+func (n *session) enter(o *offer) (full bool, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.offers[o.Number] != nil {
-		return fmt.Errorf("%w: offer %d twice", errProtocol, o.Number)
+		return false, fmt.Errorf("%w: offer %d twice", errProtocol, o.Number)
 	}
 	w := &n.window[o.Priority]
 	if w.objects >= n.server.c.MaxObjects || w.objects > 0 && w.bytes >= n.server.c.MaxBytes {
-		return fmt.Errorf("%w: %d offers of %d bytes in flight", errProtocol, w.objects, w.bytes)
+		return false, fmt.Errorf("%w: %d offers of %d bytes in flight", errProtocol, w.objects, w.bytes)
+	}
+	if len(n.offers) >= fewOffers {
+		if !n.server.offers.take(1) {
+			return true, nil
+		}
+		o.counted = true
 	}
 	n.offers[o.Number] = o
 	w.objects++
 	w.bytes += o.Length
-	return nil
+	return false, nil
 }
 
 // finish ends an offer: later Puts for it are discarded.
@@ -187,6 +206,9 @@ func (n *session) finish(o *offer) {
 		delete(n.offers, o.Number)
 		n.window[o.Priority].objects--
 		n.window[o.Priority].bytes -= o.Length
+		if o.counted {
+			n.server.offers.give(1)
+		}
 	}
 }
 

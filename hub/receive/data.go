@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 	"time"
 
-	"edged/hub"
 	"edged/hub/objects"
 	"edged/uplink/wire"
 )
@@ -23,19 +21,18 @@ type piece struct {
 	offset int64
 	length int // declared, from here to the end of the Put
 	got    int
-	body   *[pieceSize]byte
+	body   []byte
+	large  bool // body has pieceSize bytes
 }
-
-// bodies are the buffers in which pieces wait for their write.
-var bodies = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 
 // inPieces gives the body of put, which is never empty, in pieces. Of a
 // cut body it gives what came.
 func inPieces(put *wire.PutFrame, give func(piece) error) error {
 	for done := 0; ; {
-		p := piece{number: put.Number, offset: put.Offset + int64(done), length: put.Length - done, body: bodies.Get().(*[pieceSize]byte)}
+		p := piece{number: put.Number, offset: put.Offset + int64(done), length: put.Length - done}
+		p.body, p.large = newBody(p.length)
 		var cut error
-		p.got, cut = io.ReadFull(put, p.body[:min(p.length, pieceSize)])
+		p.got, cut = io.ReadFull(put, p.body)
 		if err := errors.Join(give(p), cut); err != nil {
 			return err
 		}
@@ -45,15 +42,25 @@ func inPieces(put *wire.PutFrame, give func(piece) error) error {
 	}
 }
 
-// put takes one piece. That of an offer that has ended is discarded.
-func (n *session) put(c piece) error {
-	defer bodies.Put(c.body)
+// put takes one piece. That of an offer that has ended is discarded. It writes when it
+// is the appliance's turn, and no faster than its rate; what is urgent counts and does
+// not wait for that.
+func (n *session) put(ctx context.Context, c piece) error {
+	defer c.free()
 	n.mu.Lock()
 	o := n.offers[c.number]
 	n.mu.Unlock()
 	if o == nil {
 		return nil
 	}
+	urgent := o.Priority == wire.Urgent
+	if err := n.appliance.pace(ctx, c.got, urgent); err != nil {
+		return err
+	}
+	if err := n.server.writing.enter(ctx, n.device, urgent); err != nil {
+		return err
+	}
+	defer n.server.writing.leave()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.claim == nil || c.offset != o.next || int64(c.length) > o.Length-o.next {
@@ -94,15 +101,10 @@ func (n *session) probed(f *wire.ProbeFrame) error {
 	return nil
 }
 
-// completed hands an offer to commit, a large one on its way to a bucket when that has
-// it: no small or urgent one waits behind it in a batch (P6).
+// completed hands an offer to the committers, a large one on its way to a bucket when
+// that has it.
 func (n *session) completed(o *offer) {
-	o.claim.Prepare(o.Priority, func() {
-		n.mu.Lock()
-		n.complete = append(n.complete, o)
-		n.mu.Unlock()
-		poke(n.more)
-	})
+	o.claim.Prepare(o.Priority, func() { n.server.commits.add(n, o) })
 }
 
 // poke wakes one who waits on c.
@@ -122,7 +124,8 @@ func (n *session) notWritten(o *offer, err error) error {
 		return nil
 	case again:
 		n.log.Warn("no space for a partial object", "object", o.ID, "error", err)
-		return n.send(busy(n.server.c.BusyRetry, !errors.Is(err, objects.ErrTooBig), o.ID)...)
+		n.say(busy(n.server.c.BusyRetry, !errors.Is(err, objects.ErrTooBig), o.ID)...)
+		return nil
 	}
 	return err
 }
@@ -135,92 +138,4 @@ func busy(retry time.Duration, full bool, ids ...wire.ID) (list []wire.Frame) {
 		list = append(list, &wire.Again{Reason: wire.AgainBusy, AfterMillis: after})
 	}
 	return append(list, &wire.Again{Reason: wire.AgainBusy, AfterMillis: after, IDs: ids})
-}
-
-// commit makes what is complete durable, in batches of what waits, and sends
-// receipts: seal in the store, then rows, then Receipt (SPOOL-19).
-func (n *session) commit(ctx context.Context) error {
-	for {
-		batch := n.waiting()
-		if len(batch) > 0 {
-			if err := n.commitBatch(ctx, batch); err != nil {
-				return err
-			}
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-n.more:
-		}
-	}
-}
-
-// maxBatch bounds a batch, so that no receipt waits for too many flushes.
-const maxBatch = 64
-
-// waiting takes a batch of what is complete, and wakes the other committer when
-// there is more.
-func (n *session) waiting() []*offer {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	batch := n.complete[:min(len(n.complete), maxBatch)]
-	if n.complete = n.complete[len(batch):]; len(n.complete) > 0 {
-		poke(n.more)
-	} else {
-		n.complete = nil
-	}
-	return batch
-}
-
-func (n *session) commitBatch(ctx context.Context, batch []*offer) error {
-	claims := make([]*objects.Partial, len(batch))
-	for i, o := range batch {
-		claims[i] = o.claim
-	}
-	errs := n.server.c.Objects.Seal(claims)
-	var sealed []hub.Object
-	var receipt wire.Receipt
-	for i, o := range batch {
-		if errs[i] != nil {
-			if err := n.notSealed(o, errs[i]); err != nil {
-				return err
-			}
-			continue
-		}
-		sealed = append(sealed, n.object(o))
-		receipt.Receipts = append(receipt.Receipts, wire.Received{ID: o.ID, Length: o.Length})
-	}
-	if len(sealed) == 0 {
-		return nil
-	}
-	n.telling.RLock()
-	defer n.telling.RUnlock()
-	if err := n.server.c.Ledger.Receive(ctx, sealed); err != nil {
-		return fmt.Errorf("record %d objects: %w", len(sealed), err)
-	}
-	for i, o := range batch {
-		if errs[i] == nil {
-			o.claim.Recorded()
-		}
-		n.finish(o)
-	}
-	return n.send(&receipt)
-}
-
-func (n *session) notSealed(o *offer, err error) error {
-	if !errors.Is(err, objects.ErrDigest) {
-		return n.notWritten(o, err)
-	}
-	n.finish(o)
-	n.log.Error("digest mismatch", "object", o.ID)
-	return n.send(&wire.Trouble{Problems: []wire.Problem{{ID: o.ID, Kind: wire.ProblemDigest}}})
-}
-
-// object is the row of an offer; the device comes from the certificate.
-func (n *session) object(o *offer) hub.Object {
-	return hub.Object{
-		ID: hub.ID(o.ID), Names: o.Names(), Length: o.Length, Study: o.Study,
-		Priority: o.Priority, Device: n.device, Flags: o.Flags, Calling: o.Calling, Modality: o.Modality,
-	}
 }

@@ -12,6 +12,11 @@
 //   - of two streams that send the same object of one appliance the newer wins;
 //   - offers without an end, bytes of partial objects, connections and streams of
 //     an appliance are bounded, and so is what it says while the ledger is slow (P9);
+//   - what all of them together may have in memory is bounded, too (memory.go): beyond
+//     that offers are answered with busy, and less is read at once;
+//   - what is short, hashing and writing, rows, flushes, is shared alike between
+//     appliances, whatever number of connections each has; urgent objects go first, and
+//     nothing that is small waits for a large one to be sealed;
 //   - all of this is the same over both carriers: an object begun over one goes on
 //     over the other, and connections of both count together.
 //
@@ -27,10 +32,22 @@
 //
 // so that a slow ledger stops Puts only when the queue is full, and a slow disk stops
 // the rest after three pieces of 64 KiB, and so a hub that is killed loses less than one
-// Put a connection of what it had taken. Control frames keep their order. An idle connection
-// over TCP holds no piece. One behind a proxy that has asked whether
+// Put a connection of what it had taken. Control frames keep their order. Who takes from
+// the two queues is there while something is in them: an idle connection over TCP has two
+// goroutines and no piece. One behind a proxy that has asked whether
 // the hub is there (Probe 0) and is silent for three idle timeouts is ended: it has died
 // and the proxy has not noticed. Without a proxy the kernel's keepalives end it.
+//
+// # Commits
+//
+// What is complete waits in lanes, urgent or not, small or large, for committers that
+// all sessions share. A batch takes of each appliance one object after the other:
+//
+//	sessions -> lanes -> batch: Seal together, rows in one transaction -> receipts,
+//	                            which each session says for itself
+//
+// so flushes of directories and transactions are shared by all who wait at the same
+// time, and who does not read its receipts keeps nobody waiting.
 //
 // It deliberately does not decide what is archived, keeps no rows and does not
 // look into data sets. The frames are documented in package uplink.

@@ -32,14 +32,15 @@ func TestAHubHoldsLessThanOnePutOfAConnection(t *testing.T) {
 		}
 		from := &endless{frame: frame}
 		ctx, cancel := context.WithCancel(t.Context())
-		puts, ended := make(chan piece, 1), make(chan struct{})
+		puts, ended := newPieces(), make(chan struct{})
 		go func() {
 			defer close(ended)
-			(&tcpLink{frames: wire.NewReader(from)}).read(ctx, nil, newQueue(), puts)
+			(&tcpLink{frames: wire.NewReader(from)}).read(ctx, nil, newQueue(nil), puts)
 		}()
 		written := 0
 		for range 100 {
-			p := <-puts // is being written
+			synctest.Wait()     // one waits
+			p, _ := puts.take() // is being written
 			synctest.Wait()
 			if held := from.taken - written; held >= wire.MaxBody {
 				t.Fatalf("%d bytes taken and not written", held)

@@ -11,6 +11,7 @@ import (
 const (
 	pageOfNews = 1000           // entries of the outbox in one go
 	maxUnacked = 4 * pageOfNews // told and not acknowledged
+	calmLooks  = 5              // an empty outbox is looked at after so many repetitions: Changed says when it is not
 )
 
 // push tells the appliance what is in its outbox, and tells it again after
@@ -38,6 +39,7 @@ func (n *session) push(ctx context.Context) error {
 type page struct {
 	confirmed, troubled uint64 // up to here
 	more                bool   // there was no room to tell on
+	mark                int64  // to be taken by the appliance before it is told on
 }
 
 // speak returns nil when another connection is to speak.
@@ -45,6 +47,7 @@ func (n *session) speak(ctx context.Context) error {
 	repeat := time.NewTicker(n.server.c.Repeat)
 	defer repeat.Stop()
 	var said, heard bool // since the last repetition
+	calm := 0            // repetitions in a row with nothing to repeat
 	for {
 		changed := n.server.c.Ledger.Changed(n.device)
 		told, err := n.tell(ctx)
@@ -58,6 +61,7 @@ func (n *session) speak(ctx context.Context) error {
 		if told {
 			changed = nil // acknowledgements first
 		}
+	wait:
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -65,9 +69,12 @@ func (n *session) speak(ctx context.Context) error {
 		case <-n.acked:
 			heard = true
 		case <-repeat.C:
+			if calm++; !said && n.page.confirmed == 0 && n.page.troubled == 0 && calm%calmLooks != 0 {
+				goto wait
+			}
 			n.unacked.Store(0)
 			if !n.page.more {
-				n.page = page{}
+				n.page = page{mark: n.page.mark}
 			}
 			if said && !heard && n.server.passOn(n) {
 				return nil
@@ -82,8 +89,9 @@ func (n *session) tell(ctx context.Context) (bool, error) {
 	if n.unacked.Load() >= maxUnacked {
 		return true, nil
 	}
-	n.telling.Lock()
-	defer n.telling.Unlock()
+	if err := n.quiet(ctx, n.page.mark); err != nil {
+		return false, err
+	}
 	confirmations, err := n.server.c.Ledger.Confirmations(ctx, n.device, n.page.confirmed, pageOfNews)
 	if err != nil {
 		return false, fmt.Errorf("read confirmations: %w", err)
@@ -105,7 +113,10 @@ func (n *session) tell(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	n.unacked.Add(int64(len(confirmations) + len(troubles)))
-	return true, n.send(frames...)
+	n.settled()
+	n.say(frames...)
+	n.page.mark = n.mark()
+	return true, nil
 }
 
 func archived(list []Confirmation) *wire.Archived {

@@ -15,22 +15,36 @@ import (
 // object: ending the connection for it would stop all others (P6).
 const maxQueued = 4 << 20
 
-// queue holds the control frames that came between Puts, so that a slow ledger
-// does not stop the Puts behind them, nor they it. One pushes, one pops.
-type queue struct {
-	mu     sync.Mutex // guards what follows
-	frames []wire.Frame
-	weight int
+// line holds what waits for one who takes it in its order. He is there only while there
+// is something: start brings him, and he goes when take returns false.
+type line[T any] struct {
+	start  func() // if nil, somebody is there always
+	weigh  func(T) int
+	most   int     // weight; one has always room
+	common *budget // of what is beyond few; if nil, there is none
+	few    int
 
-	more, room chan struct{}
+	mu       sync.Mutex // guards what follows
+	items    []T
+	weight   int
+	borrowed int // of common
+	served   bool
+	room     chan struct{}
 }
 
-func newQueue() *queue {
-	return &queue{more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+// newQueue is for the control frames that came between Puts, so that a slow ledger
+// does not stop the Puts behind them, nor they it. One pushes, one takes.
+func newQueue(common *budget) *line[wire.Frame] {
+	return &line[wire.Frame]{weigh: weight, most: maxQueued, common: common, few: fewControl, room: make(chan struct{}, 1)}
+}
+
+// newPieces is for what is to be written: one waits while one is being written.
+func newPieces() *line[piece] {
+	return &line[piece]{weigh: func(piece) int { return 1 }, most: 1, room: make(chan struct{}, 1)}
 }
 
 // push waits for room.
-func (q *queue) push(ctx context.Context, f wire.Frame) error {
+func (q *line[T]) push(ctx context.Context, f T) error {
 	for !q.put(f) {
 		select {
 		case <-ctx.Done():
@@ -38,50 +52,63 @@ func (q *queue) push(ctx context.Context, f wire.Frame) error {
 		case <-q.room:
 		}
 	}
-	poke(q.more)
 	return nil
 }
 
 // put reports whether there was room.
-func (q *queue) put(f wire.Frame) bool {
+func (q *line[T]) put(f T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.frames) > 0 && q.weight+weight(f) > maxQueued {
+	if len(q.items) > 0 && (q.weight+q.weigh(f) > q.most || !q.lend(q.weight+q.weigh(f))) {
 		return false
 	}
-	q.frames, q.weight = append(q.frames, f), q.weight+weight(f)
+	q.items, q.weight = append(q.items, f), q.weight+q.weigh(f)
+	if q.start != nil && !q.served {
+		q.served = true
+		q.start()
+	}
 	return true
 }
 
-// pop waits for a frame.
-func (q *queue) pop(ctx context.Context) (wire.Frame, error) {
-	for {
-		if f := q.take(); f != nil {
-			poke(q.room)
-			return f, nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-q.more:
-		}
+// lend has common bear what is beyond few, if it can.
+func (q *line[T]) lend(weight int) bool {
+	need := max(0, weight-q.few) - q.borrowed
+	if q.common == nil || need <= 0 {
+		return true
 	}
+	if !q.common.take(int64(need)) {
+		return false
+	}
+	q.borrowed += need
+	return true
 }
 
-// take returns nil when there is none.
-func (q *queue) take() wire.Frame {
+// take returns false when there is nothing; then who takes goes.
+func (q *line[T]) take() (f T, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.frames) == 0 {
-		return nil
+	if len(q.items) == 0 {
+		q.served = false
+		return f, false
 	}
-	f := q.frames[0]
-	q.frames[0] = nil
-	if q.frames = q.frames[1:]; len(q.frames) == 0 {
-		q.frames = nil
+	var none T
+	f, q.items[0] = q.items[0], none
+	if q.items = q.items[1:]; len(q.items) == 0 {
+		q.items = nil
 	}
-	q.weight -= weight(f)
-	return f
+	q.weight -= q.weigh(f)
+	if back := q.borrowed - max(0, q.weight-q.few); q.common != nil && back > 0 {
+		q.common.give(int64(back))
+		q.borrowed -= back
+	}
+	poke(q.room)
+	return f, true
+}
+
+// drop gives back what is left when nobody takes it any more.
+func (q *line[T]) drop() {
+	for ok := true; ok; _, ok = q.take() {
+	}
 }
 
 // frameWeight is for a frame and its place in the queue; rather too much, so that

@@ -29,7 +29,7 @@ func TestControlFramesThatWaitAreBoundedInBytes(t *testing.T) {
 		"a release":             &wire.Release{Reason: long[:4000]},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q, before := newQueue(), live()
+			q, before := newQueue(nil), live()
 			frames := 0
 			for ; frames < 10_000 && q.put(came(t, f)); frames++ {
 			}
@@ -66,14 +66,17 @@ func live() int64 {
 // The heaviest page that there can be passes an empty queue, also one that is said to
 // weigh more than all of it, and the weight is given back.
 func TestAPageAlwaysPassesTheQueue(t *testing.T) {
-	q := newQueue()
+	q := newQueue(nil)
 	for _, f := range []wire.Frame{
 		&wire.Offer{Objects: make([]wire.Object, wire.MaxItems)},
 		&wire.Offer{Objects: []wire.Object{{Study: strings.Repeat("1", 2*maxQueued)}}},
 		&wire.Bye{},
 	} {
 		for range 3 {
-			if !q.put(f) || q.take() != f || q.weight != 0 {
+			if !q.put(f) {
+				t.Fatalf("%T had no room", f)
+			}
+			if got, ok := q.take(); !ok || got != f || q.weight != 0 {
 				t.Fatalf("%T did not pass; %d is left", f, q.weight)
 			}
 		}

@@ -52,6 +52,7 @@ func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 	}
 	defer listener.Close()
 	var wg sync.WaitGroup
+	defer s.commits.work.Wait()
 	defer wg.Wait()
 	wg.Go(func() { s.sweep(ctx) })
 	for {
@@ -127,7 +128,7 @@ func (l *quicLink) acceptData(ctx context.Context, n *session) error {
 			return err
 		}
 		wg.Go(func() {
-			if err := readData(stream, n); err != nil {
+			if err := readData(ctx, stream, n); err != nil {
 				l.Close(code(err), reason(err))
 			}
 		})
@@ -135,7 +136,7 @@ func (l *quicLink) acceptData(ctx context.Context, n *session) error {
 }
 
 // readData takes Puts and Probes until the appliance closes the stream.
-func readData(stream io.Reader, n *session) error {
+func readData(ctx context.Context, stream io.Reader, n *session) error {
 	frames := wire.NewReader(stream)
 	for {
 		f, err := frames.Next()
@@ -146,7 +147,7 @@ func readData(stream io.Reader, n *session) error {
 		}
 		switch f := f.(type) {
 		case *wire.PutFrame:
-			err = inPieces(f, n.put)
+			err = inPieces(f, func(p piece) error { return n.put(ctx, p) })
 		case *wire.ProbeFrame:
 			err = n.probed(f)
 		default:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type Config struct {
 	MaxObjects     int           // offers in flight for each connection and priority. If zero, 512.
 	MaxBytes       int64         // and their bytes. If zero, 256 MiB.
 	MaxConnections int           // for each appliance. If zero, 34.
+	MaxAppliances  int           // connected at once, with at most twice as many connections. If zero, 10,000.
+	Rate           int64         // bytes a second of one appliance, urgent ones counted and never held up. If zero, no limit.
 	BusyRetry      time.Duration // the pause asked for when there is no space. If zero, 5 s.
 	Repeat         time.Duration // when unacknowledged news is told again. If zero, 1 min.
 	PartialAge     time.Duration // when an unclaimed partial object is dropped. If zero, 7 days.
@@ -61,11 +64,19 @@ type Server struct {
 
 	admission admission
 
-	mu       sync.Mutex // guards what follows
-	sessions map[*session]struct{}
-	speakers map[string]*session // by device: who tells its news
-	greeting map[string]int      // connections of a device that have not said Hello
-	leaving  bool                // between Leave and Return
+	commits commits
+	writing *turns  // pieces that are being hashed and written
+	asking  *turns  // pages of offers that are being looked up
+	control *budget // of control frames that wait
+	offers  *budget // of offers without an end
+	windows *budget // of connections over QUIC
+
+	mu         sync.Mutex // guards what follows
+	sessions   map[*session]struct{}
+	appliances map[string]*appliance // by device, those with a connection
+	here       int                   // of them, with a session
+	looks      *time.Timer           // of look; nil while nobody is there
+	leaving    bool                  // between Leave and Return
 }
 
 // New checks c and returns a server that does nothing yet.
@@ -77,13 +88,24 @@ func New(c Config) (*Server, error) {
 	c.MaxBytes = cmp.Or(c.MaxBytes, 256<<20)
 	c.MaxConnections = cmp.Or(c.MaxConnections, 34)
 	c.BusyRetry = cmp.Or(c.BusyRetry, 5*time.Second)
+	c.MaxAppliances = cmp.Or(c.MaxAppliances, 10_000)
 	c.Repeat = cmp.Or(c.Repeat, time.Minute)
 	c.PartialAge = cmp.Or(c.PartialAge, 7*24*time.Hour)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 20*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	c.ResetKey = cmp.Or(c.ResetKey, c.Objects.ResetKey())
-	return &Server{c: c, tls: serverTLS(c), began: time.Now(), admission: admission{ask: c.Revoked}, sessions: map[*session]struct{}{}, speakers: map[string]*session{}, greeting: map[string]int{}}, nil
+	s := &Server{
+		c: c, tls: serverTLS(c), began: time.Now(), admission: admission{ask: c.Revoked},
+		writing: newTurns(2 * runtime.GOMAXPROCS(0)), asking: newTurns(lookups),
+		control: newBudget(maxControl), offers: newBudget(maxOffers), windows: newBudget(quicWindows),
+		sessions: map[*session]struct{}{}, appliances: map[string]*appliance{},
+	}
+	s.commits.server = s
+	return s, nil
 }
+
+// lookups are pages of offers for which the ledger is asked at the same time.
+const lookups = 4
 
 // serverTLS adds what the protocol demands to the caller's certificate.
 func serverTLS(c Config) *tls.Config {

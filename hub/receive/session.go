@@ -48,22 +48,25 @@ type session struct {
 	log    *slog.Logger
 	bytes  atomic.Int64
 
-	// telling orders what is said about one object on this connection: committers
-	// hold it from the row to its Receipt, answers to offers from asking the rows on,
-	// push while it reads the outbox and tells. So no Archived overtakes its Receipt,
-	// and no Receipt follows the news that the object was lost since. Where another
-	// connection speaks that order is not kept: Archived says more than a Receipt
-	// that comes late, and what is at the hub and not archived is offered again.
-	telling sync.RWMutex
+	appliance *appliance
+	end       context.CancelCauseFunc // ends the session, the first time
 
-	mu       sync.Mutex // guards what follows
-	offers   map[uint64]*offer
-	window   [wire.Classes]inFlight
-	complete []*offer  // their bytes are all there; at most those that may be in flight
-	echo     wire.Echo // of the Probes so far
+	work   sync.WaitGroup // what start has started
+	inHand sync.WaitGroup // offers that a committer has in hand
+
+	mu     sync.Mutex // guards what follows
+	offers map[uint64]*offer
+	window [wire.Classes]inFlight
+	echo   wire.Echo       // of the Probes so far
+	over   bool            // nothing more is started
+	said   []byte          // frames that talk is to say
+	talks  bool            // it is there
+	given  int64           // bytes given to say, ever
+	told   int64           // and those that were taken
+	taken  chan struct{}   // closed when told grows; nil: nobody waits
+	round  *sync.WaitGroup // tickets since settled was called last
 
 	echoing sync.Mutex    // held by who sends echo
-	more    chan struct{} // complete has more
 	speaks  chan struct{} // this connection is to tell the appliance's news
 	heard   atomic.Int64  // when the appliance said something last, since the server was made
 	acked   chan struct{} // an acknowledgement came
@@ -88,12 +91,16 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 		peer: p, server: s, link: l, device: device, since: time.Now(),
 		log:    s.c.Logger.With("device", device, "carrier", p.carrier, "remote", p.remote),
 		offers: map[uint64]*offer{},
-		more:   make(chan struct{}, 1),
+		round:  &sync.WaitGroup{},
 		speaks: make(chan struct{}, 1),
 		acked:  make(chan struct{}, 1),
 	}
+	n.tls = tls.ConnectionState{} // its certificates are not looked at any more
+	ctx, n.end = context.WithCancelCause(ctx)
+	defer n.end(nil)
 	err = n.run(ctx)
 	l.Close(code(err), reason(err))
+	s.commits.withdraw(n)
 	n.releaseAll()
 	n.log.Info("appliance disconnected", "bytes", n.bytes.Load(), "cause", err)
 	return err
@@ -108,7 +115,7 @@ func code(err error) uint64 {
 		return wire.ByeDone
 	case errors.Is(err, errProtocol) || errors.Is(err, wire.ErrMalformed):
 		return wire.ByeProtocol
-	case errors.Is(err, errClone) || errors.Is(err, errRevoked) || errors.Is(err, errCrowd):
+	case errors.Is(err, errClone) || errors.Is(err, errRevoked) || errors.Is(err, errCrowd) || errors.Is(err, errFull):
 		return wire.ByeBusy
 	}
 	return wire.ByeInternal
@@ -135,20 +142,43 @@ func (n *session) run(ctx context.Context) error {
 		return err
 	}
 	n.log.Info("appliance connected", "software", n.hello.Software)
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	stop := context.AfterFunc(ctx, func() {
 		err := context.Cause(ctx)
 		n.link.Close(code(err), reason(err))
 	})
 	defer stop()
-	var wg sync.WaitGroup
-	// Two committers: while one records its batch the other flushes the next.
-	for _, part := range append(n.link.Parts(n), n.commit, n.commit, n.push, n.stayAdmitted) {
-		wg.Go(func() { cancel(part(ctx)) })
+	var reading sync.WaitGroup
+	for _, part := range n.link.Parts(n) {
+		reading.Go(func() { n.end(part(ctx)) })
 	}
-	wg.Wait()
+	n.end(n.push(ctx))
+	reading.Wait()
+	n.mu.Lock()
+	n.over = true
+	n.mu.Unlock()
+	n.work.Wait()
 	return context.Cause(ctx)
+}
+
+// start has part done beside the others, until it returns by itself; its error ends
+// the session. Who is idle has no goroutines for what may come. When the session is
+// over nothing is started.
+func (n *session) start(part func() error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.startLocked(part)
+}
+
+// startLocked is start for who holds n.mu.
+func (n *session) startLocked(part func() error) {
+	if n.over {
+		return
+	}
+	n.work.Go(func() {
+		if err := part(); err != nil {
+			n.end(err)
+		}
+	})
 }
 
 // errCrowd means that an appliance opens connections and does not speak.
@@ -183,12 +213,12 @@ func (n *session) hears() { n.heard.Store(time.Since(n.server.began).Nanoseconds
 func (s *Server) await(device string, one int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if one > 0 && s.greeting[device] >= s.c.MaxConnections {
+	a := s.known(device)
+	if one > 0 && a.greeting >= s.c.MaxConnections {
 		return false
 	}
-	if s.greeting[device] += one; s.greeting[device] == 0 {
-		delete(s.greeting, device)
-	}
+	a.greeting += one
+	s.forgets(a)
 	return true
 }
 
@@ -223,10 +253,14 @@ func (s *Server) admit(n *session) error {
 	if s.leaving {
 		return errLeaving
 	}
+	a := s.known(n.device)
+	if err := s.fits(a); err != nil {
+		s.forgets(a)
+		return err
+	}
 	var lanes []*session
-	for old := range s.sessions {
+	for old := range a.sessions {
 		switch {
-		case old.device != n.device:
 		case !bytes.Equal(old.hello.DataDir, n.hello.DataDir):
 			return errClone
 		case !bytes.Equal(old.hello.Boot, n.hello.Boot):
@@ -239,31 +273,52 @@ func (s *Server) admit(n *session) error {
 		oldest := slices.MinFunc(lanes, func(a, b *session) int { return a.since.Compare(b.since) })
 		oldest.link.Close(wire.ByeReplaced, "too many connections")
 	}
+	n.appliance = a
+	a.sessions[n] = struct{}{}
 	s.sessions[n] = struct{}{}
-	if s.speakers[n.device] == nil {
-		s.appoint(n)
+	s.here = s.here + 1 - min(len(a.sessions)-1, 1)
+	s.watch()
+	if a.speaker == nil {
+		a.appoint(n)
+	}
+	return nil
+}
+
+// errFull means that this node has as many appliances or connections as it may.
+var errFull = errors.New("too many appliances are connected to this node")
+
+// fits reports whether one more connection of a is within the limits of the node. s.mu is held.
+func (s *Server) fits(a *appliance) error {
+	if len(a.sessions) == 0 && s.here >= s.c.MaxAppliances || len(a.sessions) > 0 && len(s.sessions) >= 2*s.c.MaxAppliances {
+		return errFull
 	}
 	return nil
 }
 
 // appoint has n tell what is in the outbox. An appliance has as many connections as
 // its line is worth; told on each of them, all news would travel as often.
-// s.mu is held.
-func (s *Server) appoint(n *session) {
-	s.speakers[n.device] = n
+// Server.mu is held.
+func (a *appliance) appoint(n *session) {
+	a.speaker = n
 	poke(n.speaks)
 }
 
 func (s *Server) leave(n *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	a := n.appliance
 	delete(s.sessions, n)
-	if s.speakers[n.device] != n {
+	delete(a.sessions, n)
+	if len(a.sessions) == 0 {
+		s.here--
+	}
+	defer s.forgets(a)
+	if a.speaker != n {
 		return
 	}
-	delete(s.speakers, n.device)
-	if next := s.other(n); next != nil {
-		s.appoint(next)
+	a.speaker = nil
+	if next := a.other(n); next != nil {
+		a.appoint(next)
 	}
 }
 
@@ -272,18 +327,17 @@ func (s *Server) leave(n *session) {
 func (s *Server) passOn(n *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := s.other(n)
+	next := n.appliance.other(n)
 	if next != nil {
-		s.appoint(next)
+		n.appliance.appoint(next)
 	}
 	return next != nil
 }
 
-// other is the connection of n's appliance, besides n, that said something last.
-// s.mu is held.
-func (s *Server) other(n *session) (next *session) {
-	for other := range s.sessions {
-		if other != n && other.device == n.device && (next == nil || other.heard.Load() > next.heard.Load()) {
+// other is the connection, besides n, that said something last. Server.mu is held.
+func (a *appliance) other(n *session) (next *session) {
+	for other := range a.sessions {
+		if other != n && (next == nil || other.heard.Load() > next.heard.Load()) {
 			next = other
 		}
 	}
@@ -297,6 +351,9 @@ func (n *session) releaseAll() {
 	for _, o := range n.offers {
 		if o.claim != nil {
 			o.claim.Release()
+		}
+		if o.counted {
+			n.server.offers.give(1)
 		}
 	}
 	clear(n.offers)

@@ -83,23 +83,21 @@ func (l *tcpLink) Hello(ctx context.Context) (wire.Frame, error) {
 	return f, err
 }
 
-// Parts are three: one takes the stream apart, one writes Puts, one handles
-// everything else in its order. So decryption, disk and ledger wait for each
-// other only when what lies between them is full.
+// Parts is one: it takes the stream apart. One who writes Puts and one who handles
+// everything else in its order come when there is something for them. So decryption,
+// disk and ledger wait for each other only when what lies between them is full.
 func (l *tcpLink) Parts(n *session) []func(context.Context) error {
-	control, puts := newQueue(), make(chan piece, 1)
-	return []func(context.Context) error{
-		func(ctx context.Context) error {
-			defer close(puts)
-			return l.read(ctx, n, control, puts)
-		},
-		func(ctx context.Context) error { return n.takePuts(ctx, puts) },
-		func(ctx context.Context) error { return n.takeControl(ctx, control) },
-	}
+	return []func(context.Context) error{func(ctx context.Context) error {
+		control, puts := newQueue(n.server.control), newPieces()
+		defer control.drop()
+		control.start = func() { n.start(func() error { return n.takeControl(ctx, control) }) }
+		puts.start = func() { n.start(func() error { return n.takePuts(ctx, puts) }) }
+		return l.read(ctx, n, control, puts)
+	}}
 }
 
 // read takes the stream apart until it ends.
-func (l *tcpLink) read(ctx context.Context, n *session, control *queue, puts chan<- piece) error {
+func (l *tcpLink) read(ctx context.Context, n *session, control *line[wire.Frame], puts *line[piece]) error {
 	for {
 		f, err := l.frames.Next()
 		if err == io.EOF {
@@ -129,39 +127,42 @@ func (l *tcpLink) read(ctx context.Context, n *session, control *queue, puts cha
 }
 
 // handOver gives the body of a Put to takePuts, all of it or what came.
-func handOver(ctx context.Context, f *wire.PutFrame, puts chan<- piece) error {
+func handOver(ctx context.Context, f *wire.PutFrame, puts *line[piece]) error {
 	return inPieces(f, func(p piece) error {
-		select {
-		case puts <- p:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		err := puts.push(ctx, p)
+		if err != nil {
+			p.free()
 		}
+		return err
 	})
 }
 
 // takePuts writes what has come, to the last, also when the connection has ended:
 // the next one goes on from there.
-func (n *session) takePuts(ctx context.Context, puts <-chan piece) error {
-	for c := range puts {
-		if err := n.put(c); err != nil {
+func (n *session) takePuts(ctx context.Context, puts *line[piece]) error {
+	for c, ok := puts.take(); ok; c, ok = puts.take() {
+		if err := n.put(context.WithoutCancel(ctx), c); err != nil {
+			for c, ok := puts.take(); ok; c, ok = puts.take() {
+				c.free()
+			}
 			return err
 		}
 	}
-	<-ctx.Done() // the reader says why
-	return context.Cause(ctx)
+	return nil
 }
 
-func (n *session) takeControl(ctx context.Context, control *queue) error {
-	for {
-		f, err := control.pop(ctx)
-		if err != nil {
-			return err
+func (n *session) takeControl(ctx context.Context, control *line[wire.Frame]) error {
+	for f, ok := control.take(); ok; f, ok = control.take() {
+		err := context.Cause(ctx)
+		if err == nil {
+			err = n.control1(ctx, f)
 		}
-		if err := n.control1(ctx, f); err != nil {
+		if err != nil {
+			control.drop()
 			return err
 		}
 	}
+	return nil
 }
 
 func (l *tcpLink) Say(frames []byte) error {
