@@ -22,6 +22,6 @@ func (h *theHub) openObjects(context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", key, err)
 	}
-	h.objects, err = objects.Open(objects.Config{Dir: objectsDir(h.cfg), ReserveBytes: int64(h.cfg.ReserveBytes), Logger: h.log, Bucket: bucket})
+	h.objects, err = objects.Open(objects.Config{Dir: objectsDir(h.cfg), ReserveBytes: int64(h.cfg.ReserveBytes), MaxPartialBytes: int64(h.cfg.Limits.PartialBytes), Logger: h.log, Bucket: bucket})
 	return err
 }
