@@ -4,7 +4,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 1m
 
-.PHONY: build demo test lint deps fuzz crash crash-long crash-load bench bench-wan conformance interop sim rates kills hub-kills flap clean
+.PHONY: build demo test lint deps fuzz crash crash-long crash-load bench bench-wan conformance interop sim rates kills hub-kills cluster-test flap clean
 
 build: ; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...
 demo: build ; bin/edged demo $(DEMO)
@@ -20,7 +20,8 @@ bench-wan: build ; $(GO) run ./internal/tools/wan $(WAN)
 conformance: ; $(GO) run ./internal/tools/conformance
 interop: build ; $(GO) run ./internal/tools/interop $(INTEROP)
 kills: ; HUB_KILLS=$(or $(KILLS),200) $(GO) test -count=1 -run TestHubKilledAtManyOffsets -v -timeout 30m ./hub/receive
-hub-kills: ; HUBD_KILLS=$(or $(KILLS),20) $(GO) test -count=1 -run 'TestKilledAtEachStep|TestKilledAtAnyMoment$$$$' -v -timeout 30m ./cmd/hubd
+cluster-test: build ; $(GO) run ./internal/tools/cluster $(CLUSTER)
+hub-kills: ; HUBD_KILLS=$(or $(KILLS),20) $(GO) test -count=1 -run 'TestKilledAtEachStep|TestKilledAtAnyMoment$$' -v -timeout 30m ./cmd/hubd
 flap: ; FLAP_FOR=10s FLAP_CYCLES=$(or $(CYCLES),30) $(GO) test -count=1 -run 'TestALineThatFlaps|TestUDP' -parallel 8 -v -timeout 60m ./hub/receive
 sim: ; $(GO) run ./internal/tools/sim -from $(or $(FROM),1) -seeds $(or $(SEEDS),1000)
 rates: ; UPLINK_LONG=1 $(GO) test -count=1 -run TheRateHolds -v -timeout 10m ./uplink

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"edged/internal/dicom"
+	"edged/internal/tools/lab"
+)
+
+// figures are what appliances say about themselves.
+type figures struct {
+	Counters struct {
+		Received, Archived, Quarantined, Discarded int64
+	}
+}
+
+func (a *appliance) figures(ctx context.Context) (f figures, err error) {
+	err = lab.Fetch(ctx, nil, "http://"+a.Page+"/api/v1/status", &f)
+	return f, err
+}
+
+// settleWithin is how long the rest may take: an appliance that found no node rests for
+// up to a minute, and so does what an archive did not take.
+const settleWithin = 5 * time.Minute
+
+// settle waits until every appliance has all that it received archived.
+func (s *site) settle(ctx context.Context) error {
+	var last []figures
+	c := &chaos{site: s}
+	err := lab.Await(ctx, settleWithin, "everything to be archived", func() bool {
+		last = nil
+		for _, a := range s.sites {
+			f, err := a.figures(ctx)
+			if err != nil {
+				return false
+			}
+			last = append(last, f)
+		}
+		for _, f := range last {
+			if f.Counters.Archived < f.Counters.Received {
+				time.Sleep(200 * time.Millisecond)
+				return c.someReady(ctx, 1) != nil && false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %+v", err, last)
+	}
+	return nil
+}
+
+// verdict counts what is wrong with each archive.
+type verdict struct {
+	acked, archived       int
+	missing, altered      int
+	duplicates, strangers int
+	repeats               int
+	counters              error
+}
+
+// holding is what an archive has: digests by SOP Instance UID, one for each copy.
+type holding map[string][][sha256.Size]byte
+
+func (s *site) judge(ctx context.Context) (*verdict, error) {
+	acked := s.sent.acked()
+	v := &verdict{acked: len(acked), repeats: s.archive.repeats}
+	all := map[string]holding{"scp": s.archive.holding()}
+	var err error
+	if all["dir"], err = s.filed(); err != nil {
+		return nil, err
+	}
+	if s.orthanc != nil {
+		if all["orthanc"], err = s.orthanc.holding(ctx); err != nil {
+			return nil, err
+		}
+	}
+	whole := map[string]bool{}
+	for uid := range acked {
+		whole[uid] = true
+	}
+	for name, has := range all {
+		before := *v
+		s.compare(v, acked, has, whole)
+		fmt.Printf("%s: %d instances, missing %d, altered %d, twice %d, never sent %d\n", name, len(has),
+			v.missing-before.missing, v.altered-before.altered, v.duplicates-before.duplicates, v.strangers-before.strangers)
+	}
+	v.duplicates += s.archive.other
+	for _, ok := range whole {
+		if ok {
+			v.archived++
+		}
+	}
+	v.counters = s.believe(ctx)
+	return v, nil
+}
+
+// compare looks for each acknowledged instance in an archive, and for others there.
+func (s *site) compare(v *verdict, acked map[string]*instance, has holding, whole map[string]bool) {
+	for uid, i := range acked {
+		switch copies := has[uid]; {
+		case len(copies) == 0:
+			v.missing++
+			whole[uid] = false
+		case copies[0] != i.digest:
+			v.altered++
+			whole[uid] = false
+		}
+	}
+	made := s.sent.all()
+	for uid, copies := range has {
+		v.duplicates += len(copies) - 1
+		if made[uid] == nil {
+			v.strangers++
+		}
+	}
+}
+
+func (l *ledger) all() map[string]*instance {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.made)
+}
+
+func (a *archive) holding() holding {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	h := holding{}
+	for uid, d := range a.has {
+		h[uid] = append(h[uid], d)
+	}
+	return h
+}
+
+// filed reads the archive that is a directory.
+func (s *site) filed() (holding, error) {
+	h := holding{}
+	err := filepath.WalkDir(s.dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(name) != ".dcm" {
+			return err
+		}
+		f, err := dicom.OpenFile(name)
+		if err != nil {
+			return err
+		}
+		uid := f.SOPInstance
+		if err := f.Close(); err != nil {
+			return err
+		}
+		file, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		digest, err := dataSetDigest(file)
+		h[uid] = append(h[uid], digest)
+		return err
+	})
+	return h, err
+}
+
+func (o *orthanc) holding(ctx context.Context) (holding, error) {
+	ids, err := o.has(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h := holding{}
+	for uid, copies := range ids {
+		for _, id := range copies {
+			d, err := o.digest(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			h[uid] = append(h[uid], d)
+		}
+	}
+	return h, nil
+}
+
+// believe compares what appliances say with what they were seen to take.
+func (s *site) believe(ctx context.Context) (all error) {
+	acked := map[int]int64{}
+	for _, i := range s.sent.acked() {
+		for a := range i.acked {
+			acked[a]++
+		}
+	}
+	for _, a := range s.sites {
+		f, err := a.figures(ctx)
+		if c := f.Counters; err == nil && (c.Archived != acked[a.number] || c.Archived != c.Received || c.Quarantined+c.Discarded > 0) {
+			err = fmt.Errorf("appliance %d says %+v, and %d instances were answered with Success", a.number+1, c, acked[a.number])
+		}
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+// print ends with the line that says it all.
+func (v *verdict) print(kills int) error {
+	fmt.Printf("repeats=%d altered=%d never_sent=%d\n", v.repeats, v.altered, v.strangers)
+	if v.counters != nil {
+		fmt.Println(v.counters)
+	}
+	fmt.Printf("kills=%d acked=%d archived=%d missing=%d duplicates_in_archive=%d\n", kills, v.acked, v.archived, v.missing, v.duplicates)
+	if v.missing+v.altered+v.duplicates+v.strangers > 0 || v.archived != v.acked || v.acked == 0 || v.counters != nil {
+		return errors.New("the proof failed")
+	}
+	return nil
+}
