@@ -58,6 +58,7 @@ var goroutines = map[string]int{
 	"hub/objects":             3, // flushes, in Seal; a large object on its way to a bucket, waited for in Close; its parts, in sendParts
 	"hub/receive":             6, // of them session.go: readers, and who comes when there is something to do; commit.go: committers, while there is work; all waited for in Serve or by the session
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
+	"internal/tools/cluster":  3, // sender.go: a modality each; watch.go: who looks at an appliance; archive.go: the server; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
 	"internal/tools/sim":      1, // a process each
 	"uplink/uplinktest/liar":  7, // of tests: listeners, connections and their readers, waited for when the test ends
