@@ -206,8 +206,9 @@ type Said struct {
 // SaidOf lists the appliances of which an event has objects, or which spoke of its study.
 func (l *Ledger) SaidOf(ctx context.Context, e Event) ([]Said, error) {
 	rows, err := l.read.QueryContext(ctx, `SELECT k.device, coalesce(v.facility, '') AS facility, coalesce(s.revision, 0) AS revision, coalesce(s.objects, 0) AS counts,
-		(SELECT count(*) FROM objects p JOIN receipts q ON q.id = p.id WHERE p.study = ?1 AND p.seq <= ?2 AND p.flags & 8 = 0 AND q.device = k.device) AS received
+		(SELECT count(*) FROM objects o WHERE o.study = ?1 AND o.seq <= ?2 AND o.flags & 8 = 0 AND `+cameFrom("k.device")+`) AS received
 		FROM (SELECT r.device FROM objects o JOIN receipts r ON r.id = o.id WHERE o.study = ?1 AND o.seq <= ?2 AND o.flags & 8 = 0
+			UNION SELECT o.device FROM objects o WHERE o.study = ?1 AND o.seq <= ?2 AND o.flags & 8 = 0
 			UNION SELECT t.device FROM studies_said t WHERE t.study = ?1) AS k
 		LEFT JOIN studies_said s ON s.study = ?1 AND s.device = k.device LEFT JOIN devices v ON v.id = k.device ORDER BY k.device`, e.Study, e.Last)
 	if err != nil {

@@ -251,9 +251,10 @@ func TestASinkHearsOfOneStudyInOrder(t *testing.T) {
 // Of several nodes, which look at the same time, one makes the event and one has the
 // delivery; what a dead one had leased is free again.
 func TestTwoNodesMakeOneEvent(t *testing.T) {
-	path := t.TempDir() + "/ledger.db"
-	w := start(t, Config{Path: path})
-	other, err := Open(w.ctx, Config{Path: path, Destinations: w.config.Destinations, Now: w.config.Now})
+	c := place(t, Config{Node: "a"})
+	w := start(t, c)
+	c.Node, c.Destinations, c.Now = "b", w.config.Destinations, w.config.Now
+	other, err := Open(w.ctx, c)
 	w.must(err)
 	defer other.Close()
 	for n := range 40 {
