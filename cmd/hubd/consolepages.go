@@ -50,14 +50,14 @@ var shownAs = []struct {
 }{
 	{"status", shown{"Overview", 5, true}},
 	{"trouble", shown{"Trouble", 0, true}},
-	{"studies", shown{"Studies on their way", 30, true}},
+	{"studies", shown{"Studies", 30, true}},
 	{"study", shown{"One study", 30, false}},
 	{"appliances", shown{"Appliances", 0, true}},
 	{"appliance", shown{"One appliance", 15, false}},
-	{"codes", shown{"Claim codes", 0, true}},
+	{"codes", shown{"Codes", 0, true}},
 	{"destinations", shown{"Archives", 10, true}},
 	{"nodes", shown{"Nodes", 10, true}},
-	{"audit", shown{"Audit trail", 0, true}},
+	{"audit", shown{"Audit", 0, true}},
 	{"tokens", shown{"Tokens", 0, true}},
 }
 

@@ -326,5 +326,5 @@ func (s Status) Sentence() string {
 	case "stopped":
 		return "Nothing is received; the appliances keep what they have."
 	}
-	return "Something does not get better by itself. Nothing is lost: appliances keep what is not archived."
+	return "Something here does not get better by itself. Appliances keep what is not archived."
 }
