@@ -136,7 +136,7 @@ func (e *postgres) broken() bool {
 // lock says that the session that was lost has ended, one way or the other; then the
 // number is there or it never will be.
 func (e *postgres) outcome(cause error) error {
-	deadline := time.Now().Add(2 * lockTimeout)
+	deadline := time.Now().Add(e.patient + lockTimeout) // the lost session may hold the lock that long
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		e.disconnect()
 		n, err := e.lastNumber()
@@ -226,12 +226,12 @@ func (e *postgres) passes(err error) bool {
 	return isLost(err)
 }
 
-// patience is for how long a transaction is tried again while the database is away: a
-// restart of it takes a second or two. When it was away already, once is enough.
+// patience: a restart takes a second or two. When the database was away already, once is
+// enough.
 const patience = 10 * time.Second
 
 func (e *postgres) pause(err error, n int, began time.Time) (time.Duration, bool) {
-	if e.absent.Load() || time.Since(began) > patience {
+	if e.absent.Load() || time.Since(began) > e.patient {
 		e.lost(err)
 		return 0, false
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,12 +21,13 @@ import (
 // transaction ends: one writer at a time over all nodes, as with SQLite, so that READ
 // COMMITTED sees no more and no less than what was committed before it began.
 type postgres struct {
-	l      *Ledger
-	config *pgx.ConnConfig
-	writer string       // this process in the table writers
-	number int64        // of its last transaction; owned by the committer
-	offset atomic.Int64 // of the database's clock, milliseconds
-	absent atomic.Bool  // the last transaction found no database to write to
+	l       *Ledger
+	config  *pgx.ConnConfig
+	writer  string        // this process in the table writers
+	number  int64         // of its last transaction; owned by the committer
+	offset  atomic.Int64  // of the database's clock, milliseconds
+	patient time.Duration // for how long a transaction is tried again while the database is away
+	absent  atomic.Bool   // the last transaction found no database to write to
 }
 
 var _ engine = (*postgres)(nil)
@@ -57,7 +59,7 @@ func (e *postgres) open(ctx context.Context) (err error) {
 	if e.config, err = pgx.ParseConfig(e.l.config.Database); err != nil {
 		return err // pgx leaves the password out
 	}
-	e.writer = newID()
+	e.writer, e.patient = newID(), patience
 	e.config.ConnectTimeout = connectTimeout
 	e.config.DialFunc = (&net.Dialer{Timeout: connectTimeout, Control: answersOrEnds,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}).DialContext
@@ -67,9 +69,9 @@ func (e *postgres) open(ctx context.Context) (err error) {
 	if e.config.ValidateConnect == nil {
 		e.config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several hosts the one that leads
 	}
-	e.l.write = e.pool(2, `lock_timeout = %d`, lockTimeout.Milliseconds())
-	e.l.read = e.pool(6, `statement_timeout = %d`, time.Minute.Milliseconds())
-	e.l.watch = e.pool(1, `statement_timeout = %d`, time.Minute.Milliseconds())
+	e.l.write = e.pool(2, map[string]time.Duration{"lock_timeout": lockTimeout})
+	e.l.read = e.pool(6, map[string]time.Duration{"statement_timeout": time.Minute})
+	e.l.watch = e.pool(1, map[string]time.Duration{"statement_timeout": time.Minute})
 	return e.prepare(ctx)
 }
 
@@ -85,14 +87,26 @@ func answersOrEnds(network, _ string, c syscall.RawConn) error {
 	return errors.Join(err, set)
 }
 
-func (e *postgres) pool(size int, setting string, value int64) *sql.DB {
-	settings := fmt.Sprintf(`SET idle_in_transaction_session_timeout = %d; SET tcp_user_timeout = %d; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2;
-		SET tcp_keepalives_count = 3; SET client_connection_check_interval = 2000; SET `+setting, idleTransaction.Milliseconds(), deadPeer.Milliseconds(), value)
+// pool makes connections with those settings that the URL leaves open.
+func (e *postgres) pool(size int, more map[string]time.Duration) *sql.DB {
+	settings := map[string]string{"tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
+	for name, d := range map[string]time.Duration{"idle_in_transaction_session_timeout": idleTransaction, "tcp_user_timeout": deadPeer, "client_connection_check_interval": 2 * time.Second} {
+		settings[name] = milliseconds(d)
+	}
+	for name, d := range more {
+		settings[name] = milliseconds(d)
+	}
+	statements := ""
+	for name, value := range settings {
+		if _, ok := e.config.RuntimeParams[name]; !ok {
+			statements += "SET " + name + " = " + value + ";"
+		}
+	}
 	db := sql.OpenDB(dialect{stdlib.GetConnector(*e.config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
 		if err := oldEnough(c); err != nil {
 			return errors.Join(err, c.Close(ctx))
 		}
-		if _, err := c.Exec(ctx, settings); err != nil {
+		if _, err := c.Exec(ctx, statements); err != nil {
 			return errors.Join(err, c.Close(ctx))
 		}
 		return nil
@@ -102,6 +116,8 @@ func (e *postgres) pool(size int, setting string, value int64) *sql.DB {
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
 }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 func oldEnough(c *pgx.Conn) error {
 	text := c.PgConn().ParameterStatus("server_version")
