@@ -3,7 +3,8 @@
 //
 // It promises:
 //   - A job is done only when the destination has the object: for a dir, file and
-//     names are durable; for a cstore, the archive has answered Success or a
+//     names are durable; for a stow, the answer lists the instance as stored, and its
+//     UID has no other contents (P5); for a cstore, the archive has answered Success or a
 //     warning (confirm: success), or has reported by storage commitment that it
 //     commits itself to the object (confirm: commitment). Where an archive does
 //     not offer commitment that is said, and nothing counts: there is no way back
@@ -11,8 +12,8 @@
 //   - A dir that is missing, or is another one than was delivered to before, is
 //     away: it is waited for and never made again, because it may be the mount
 //     point of a disk. The folder .incoming marks it.
-//   - Delivering twice is harmless. A dir recognises its own file; for a cstore it
-//     is the same instance under the same UIDs (P4).
+//   - Delivering twice is harmless. A dir recognises its own file; for a cstore and a
+//     stow it is the same instance under the same UIDs (P4).
 //   - One study, object or destination never blocks another (P6): an object that
 //     fails waits alone, a destination that is down waits alone.
 //   - The data set goes out as it came in; its digest is compared in passing and
@@ -20,7 +21,8 @@
 //   - A copy of the hub that is missing or has other bytes is given up and asked
 //     for again (ledger.Lost). Only its absence and its bytes say that: an error
 //     of the disk or a lack of descriptors is waited out.
-//   - Each destination has so many workers, each worker so many leased jobs.
+//   - Each destination has so many workers, each worker so many leased jobs: behind
+//     those alone an urgent object waits.
 //
 // What an answer means:
 //
@@ -62,9 +64,37 @@
 // A report counts only for the instances of its transaction, of their class, from
 // the archive that was asked.
 //
+// What an answer of STOW-RS means (PS3.18 §10.5.3). Of 200, 202 and 409 the body is
+// read, as JSON or XML, whatever was asked for; each instance by itself:
+//
+//	listed as failed        by its reason, as above: 0111 duplicate; A7xx, 0110 and
+//	                        others transient; A9xx, Cxxx (C122), 0117, 0122 permanent
+//	listed as stored        done, with a WarningReason the words are kept; where its
+//	                        UID has other contents: unconfirmed, a person compares (P5)
+//	neither, or in a 409    transient, it is sent again; nothing counts that is not
+//	                        listed, and a search would find a UID, not contents
+//	none of them listed     as a request that failed
+//
+// Of a request that failed as a whole nobody knows for whose sake: the next one has
+// half as many, until one object alone gets the answer (P6).
+//
+//	no answer, cut, 5xx, 408, 425   transient
+//	413                     less bytes; alone permanent
+//	400, 415 and other 4xx  alone permanent if the archive has taken an object in the
+//	                        life of this process, else transient: a gateway may say it
+//	401, 403, 407           the destination waits, no object is judged; after 401 with
+//	                        a token once more with a new one
+//	3xx, 404, 405, 406, 410, 501    the same: the url is wrong
+//	429, 503, 507           the same, for as long as Retry-After says, at most 1 h
+//
+// Three transient answers in a row make the destination wait. A damaged copy completes
+// no request: a part ends with the boundary after it, which goes out when the digest
+// was found right.
+//
 // It deliberately does not convert transfer syntaxes, and does not decide what is
 // archived (the ledger does).
 //
 //	dir      PATH/STUDY/ID.dcm, by way of PATH/.incoming/
 //	cstore   A-ASSOCIATE, C-STORE ..., kept open while there is work
+//	stow     POST URL/studies, HTTP/1.1, of up to 16 objects or 64 MiB of one priority
 package forward

@@ -13,9 +13,18 @@
 //     destination, and a receipt and a confirmation for each appliance (P4).
 //   - Different contents under one SOP Instance UID are kept both; the jobs of
 //     the later one are held until released (P5), unless Config says deliver.
-//   - Archived means: every required destination is done. Confirmations for all
+//   - An object gets jobs for the destinations that it is for (Config.Routes), by the
+//     facility of its appliance, modality and AE title. Archived means: every required
+//     destination that it is for is done, and there is one. Confirmations for all
 //     appliances with a receipt come in the same transaction, and stay in the
-//     outbox until each has acknowledged.
+//     outbox until each has acknowledged. What no required destination is for is
+//     counted (Stats.Unrouted), never archived. A second sender may lead an object
+//     elsewhere; then it is not archived again until that destination has it too.
+//   - What an appliance's finding holds waits (Findings) until an administrator or
+//     that appliance lets it go; its findings hold and release nothing that it did not
+//     send, and release nothing that P5 or another appliance holds.
+//   - What an archive says of a UID alone, also in the answer of STOW-RS, confirms no
+//     object whose UID has other contents (Unconfirmed).
 //   - Where a destination confirms by storage commitment, what it answered with
 //     Success is stored, not done. A transaction is durable before it is asked
 //     for; only its report about an instance that was asked for in it makes a job
@@ -44,6 +53,7 @@
 //	                                       held ^     |  \        |  \-> unconfirmed -> done
 //	                                          pending <- later   |-> permanent
 //	                                          pending <----------/  not there after all
+//	findings       (device, id)                     what a device has noticed; holds until released
 //	transactions   uid, destination, asked_at, reported_at   of storage commitment
 //	asked          (job, uid)                                not reported yet
 //	confirmations  seq, device, id                  outbox, until acknowledged
