@@ -111,8 +111,8 @@ func (c *Config) Validate() error {
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		add("database", "want postgres://USER@HOST:5432/DATABASE?sslmode=verify-full, or nothing for SQLite in data_dir")
 	}
-	if c.Objects != "" {
-		add("objects", "S3-compatible storage is not available in this version: leave it empty for files in data_dir")
+	if _, key, err := c.bucket(); err != nil {
+		add(key, "%v", err)
 	}
 	bad = append(bad, c.Events.check()...)
 	if _, err := c.recoveryKey(); err != nil {
@@ -181,6 +181,7 @@ func (c *Config) warnings() []string {
 	if c.Recovery == "" {
 		out = append(out, "recovery_key is empty: what is on an appliance whose own key is lost can be read by nobody; make a pair with `hubd recovery new --out DIR`")
 	}
+	out = append(out, c.objectsWarnings()...)
 	if !required {
 		out = append(out, "no destination is required: nothing is ever archived, and appliances keep everything")
 	}

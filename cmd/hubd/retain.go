@@ -53,7 +53,7 @@ func (h *theHub) removeExpired(ctx context.Context) (removed int, err error) {
 // retainFor is the time of the configuration, or none when the space gets short:
 // new objects need it more than those that the archives have.
 func (h *theHub) retainFor() time.Duration {
-	if space, err := h.objects.Space(); err == nil && space.Free < 2*space.Reserve {
+	if space, err := h.objects.Space(); err == nil && space.Tight() {
 		return 0
 	}
 	return h.cfg.RetainArchived

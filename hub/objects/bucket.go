@@ -138,7 +138,7 @@ func (b *bucket) prove() error {
 	if err == nil {
 		return nil
 	}
-	if w := understand(err); w.ours {
+	if w := understand(err); w.ours || w.alone {
 		return fmt.Errorf("%s (%w)", w.say, err)
 	}
 	b.failed(err)

@@ -32,7 +32,7 @@ func understand(err error) meaning {
 	switch response.Code {
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem":
 		return meaning{ours: true, say: "the bucket refuses our keys this: allow s3:GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload, ListMultipartUploadParts, ListBucketMultipartUploads"}
-	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken":
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "XAdminUserNotFound":
 		return meaning{ours: true, say: "the server does not know our keys, or they are wrong: look into objects_credentials"}
 	case "NoSuchBucket", "InvalidBucketName":
 		return meaning{ours: true, say: "there is no such bucket: make it, or mend the name in objects"}
@@ -89,6 +89,11 @@ func (b *bucket) failed(err error) error {
 	m := understand(err)
 	if m.alone {
 		b.s.log.Warn("an object is not stored", "bucket", b.String(), "why", m.say, "error", err)
+		b.mu.Lock()
+		if b.trouble.say == "" {
+			b.trouble = trouble{say: m.say, since: time.Now()}
+		}
+		b.mu.Unlock()
 		return fmt.Errorf("%w: %s: %w", ErrTooBig, m.say, err)
 	}
 	if b.ctx.Err() == nil {
