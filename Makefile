@@ -4,7 +4,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 1m
 
-.PHONY: build demo test lint deps fuzz crash crash-long crash-load bench bench-wan conformance interop sim rates kills hub-kills cluster-test flap clean
+.PHONY: build demo test lint deps fuzz crash crash-long crash-load bench bench-hub hub-fleet bench-wan conformance interop sim rates kills hub-kills cluster-test flap clean
 
 build: ; CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/ ./cmd/...
 demo: build ; bin/edged demo $(DEMO)
@@ -16,6 +16,8 @@ crash: build ; $(GO) run ./internal/tools/powercut -cuts 400 -mutants
 crash-long: build ; $(GO) run ./internal/tools/powercut -cuts 10000 -seed 1000
 crash-load: build ; $(GO) run ./internal/tools/powercut -load 10m
 bench: build ; $(GO) run ./internal/tools/bench
+bench-hub: build ; $(GO) run ./internal/tools/benchhub $(BENCHHUB)
+hub-fleet: build ; $(GO) run ./internal/tools/benchhub fleet $(FLEET)
 bench-wan: build ; $(GO) run ./internal/tools/wan $(WAN)
 conformance: ; $(GO) run ./internal/tools/conformance
 interop: build ; $(GO) run ./internal/tools/interop $(INTEROP)

@@ -59,6 +59,7 @@ var goroutines = map[string]int{
 	"hub/receive":             6, // of them session.go: readers, and who comes when there is something to do; commit.go: committers, while there is work; all waited for in Serve or by the session
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/cluster":  3, // sender.go: a modality each; watch.go: who looks at an appliance; archive.go: the server; each waited for
+	"internal/tools/benchhub": 4, // a fleet, twice; senders to a peer; the parts of the hub that it is itself; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
 	"internal/tools/sim":      1, // a process each
 	"uplink/uplinktest/liar":  7, // of tests: listeners, connections and their readers, waited for when the test ends
