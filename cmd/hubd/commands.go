@@ -25,10 +25,12 @@ func (versionCmd) Run(e *env) error {
 	return nil
 }
 
-type checkCmd struct{}
+type checkCmd struct {
+	Try bool `help:"Also try everything for real: disk, database, bucket, CA, archives, ports. Stores nothing that stays."`
+}
 
 // Run shows every problem, not only the first.
-func (checkCmd) Run(e *env) error {
+func (k checkCmd) Run(e *env) error {
 	c, err := e.load()
 	var many config.Errors
 	if errors.As(err, &many) {
@@ -44,6 +46,9 @@ func (checkCmd) Run(e *env) error {
 		fmt.Fprintf(e.errOut, "warning: %s\n", w)
 	}
 	fmt.Fprintln(e.out, "the configuration is good")
+	if k.Try {
+		return c.tryAll(e.ctx, e.out)
+	}
 	return nil
 }
 
