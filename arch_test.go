@@ -47,7 +47,7 @@ var allowed = map[string][]string{
 // beside its wait; raising a number is a topic for review.
 var goroutines = map[string]int{
 	"cmd/edged":               12, // group.go has the only statement; the others hand it a part
-	"cmd/hubd":                2, // hub.go: its parts; check.go: a trial that may hang in the kernel, given up after a time
+	"cmd/hubd":                2,  // hub.go: its parts; check.go: a trial that may hang in the kernel, given up after a time
 	"cmd/modsim":              3,
 	"dimse":                   1, // one an association, in Serve
 	"dimse/commitment":        1, // one a device that is being served, in Run
