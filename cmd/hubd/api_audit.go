@@ -40,11 +40,18 @@ func (c *console) audit(r *request) (any, error) {
 	if err := r.after(&before); err != nil {
 		return nil, err
 	}
-	rows, err := c.h.ledger.AuditPage(r.Context(), ledger.AuditFilter{Actor: q["actor"], Action: q["action"], Subject: q["subject"]}, before, limit+1)
+	rows, more, err := c.h.ledger.AuditPage(r.Context(), ledger.AuditFilter{Actor: q["actor"], Action: q["action"], Subject: q["subject"]}, before, limit)
 	if err != nil {
 		return nil, err
 	}
-	return next(rows, limit, func(e ledger.Entry) string { return cursor(e.Seq) }, entryOf), nil
+	p := page[AuditEntry]{Items: []AuditEntry{}}
+	for _, e := range rows {
+		p.Items = append(p.Items, entryOf(e))
+	}
+	if more > 0 {
+		p.Next = cursor(more)
+	}
+	return p, nil
 }
 
 // exportAudit notes first that it is taken: whoever takes the trail away is in it.

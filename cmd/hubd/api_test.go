@@ -282,7 +282,7 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 	token := d.token("admin")
 	d.origin = "10.20.30.40:5000"
 	last := func() int64 {
-		e, err := d.h.ledger.AuditPage(d.Context(), ledger.AuditFilter{}, 0, 1)
+		e, _, err := d.h.ledger.AuditPage(d.Context(), ledger.AuditFilter{}, 0, 1)
 		d.must(err)
 		return e[0].Seq
 	}
@@ -294,7 +294,7 @@ func TestEveryChangeIsInTheTrail(t *testing.T) {
 		w := d.ask(a.method, "/api/v1"+a.path, token, a.body)
 		var done Done
 		d.must(json.Unmarshal(w.Body.Bytes(), &done))
-		e, err := d.h.ledger.AuditPage(d.Context(), ledger.AuditFilter{}, 0, 1)
+		e, _, err := d.h.ledger.AuditPage(d.Context(), ledger.AuditFilter{}, 0, 1)
 		d.must(err)
 		nothing := strings.HasSuffix(a.id, "Many") && done.Done == 0
 		if !nothing && (e[0].Seq == before || !strings.HasPrefix(e[0].Actor, "token:admin-") || e[0].Origin != "10.20.30.40") {

@@ -180,7 +180,7 @@ func TestWhoGuessesTokensIsLockedOut(t *testing.T) {
 	if w := d.ask("GET", "/api/v1/appliances", good, ""); w.Code != http.StatusOK {
 		t.Errorf("from another address: %d", w.Code)
 	}
-	entries, err := d.h.ledger.AuditPage(t.Context(), ledger.AuditFilter{Action: "log-in failed"}, 0, 1000)
+	entries, _, err := d.h.ledger.AuditPage(t.Context(), ledger.AuditFilter{Action: "log-in failed"}, 0, 1000)
 	d.must(err)
 	if len(entries) == 0 || len(entries) > noteBurst || entries[0].Origin != "10.0.0.66" || strings.Contains(fmt.Sprint(entries), wrong) {
 		t.Errorf("%d rows: %+v", len(entries), entries[0])

@@ -170,7 +170,11 @@ func (c *console) show(o *operation, s shown) http.HandlerFunc {
 			c.problemPage(w, who, p)
 			return
 		}
-		got, err := c.perform(o, &request{Request: r, caller: who, values: r.URL.Query()})
+		values := r.URL.Query()
+		if s.refresh > 0 && !values.Has("limit") {
+			values.Set("limit", "25") // it is asked again and again
+		}
+		got, err := c.perform(o, &request{Request: r, caller: who, values: values})
 		if err != nil {
 			c.problemPage(w, who, c.problemOf(err))
 			return

@@ -214,23 +214,40 @@ func (l *Ledger) Audit(ctx context.Context, who, action, subject, detail string)
 // AuditFilter says which rows a page shows: those that contain each text.
 type AuditFilter struct{ Actor, Action, Subject string }
 
-// AuditPage returns at most limit rows older than before, the latest first. before
-// 0 is the end of the trail.
-func (l *Ledger) AuditPage(ctx context.Context, f AuditFilter, before int64, limit int) (out []Entry, err error) {
+// auditLook bounds the rows that a filtered page looks at.
+const auditLook = 20_000
+
+// AuditPage returns at most limit rows older than before, the latest first, and from
+// where the next page goes on; next 0 is the end. before 0 is the end of the trail. A
+// page of a filter may be short, even empty, and have a next.
+func (l *Ledger) AuditPage(ctx context.Context, f AuditFilter, before int64, limit int) (out []Entry, next int64, err error) {
+	limit = min(limit, maxPage)
 	if before <= 0 {
-		before = 1<<63 - 1
+		if err := l.read.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM audit`).Scan(&before); err != nil {
+			return nil, 0, fmt.Errorf("audit trail: %w", err)
+		}
 	}
-	rows, err := l.read.QueryContext(ctx, entryColumns+` WHERE seq < ?1 AND (?2 = '' OR lower(actor) LIKE lower(?3) ESCAPE '!') AND (?4 = '' OR lower(action) LIKE lower(?5) ESCAPE '!')
-		AND (?6 = '' OR lower(subject) LIKE lower(?7) ESCAPE '!') ORDER BY seq DESC LIMIT ?8`,
-		before, f.Actor, contains(f.Actor), f.Action, contains(f.Action), f.Subject, contains(f.Subject), min(limit, maxPage))
+	least := int64(0)
+	if f != (AuditFilter{}) {
+		least = max(0, before-auditLook)
+	}
+	rows, err := l.read.QueryContext(ctx, entryColumns+` WHERE seq < ?1 AND seq >= ?9 AND (?2 = '' OR actor LIKE ?3 ESCAPE '!') AND (?4 = '' OR action LIKE ?5 ESCAPE '!')
+		AND (?6 = '' OR subject LIKE ?7 ESCAPE '!') ORDER BY seq DESC LIMIT ?8`,
+		before, f.Actor, contains(f.Actor), f.Action, contains(f.Action), f.Subject, contains(f.Subject), limit+1, least)
 	if err != nil {
-		return nil, fmt.Errorf("audit trail: %w", err)
+		return nil, 0, fmt.Errorf("audit trail: %w", err)
 	}
 	err = eachEntry(rows, func(e *Entry) error {
 		out = append(out, *e)
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return nil, 0, fmt.Errorf("audit trail: %w", err)
+	}
+	if len(out) > limit {
+		return out[:limit], out[limit-1].Seq, nil
+	}
+	return out, least, nil
 }
 
 // contains is the pattern of LIKE ... ESCAPE '!' for a text that stands anywhere.

@@ -100,12 +100,12 @@ func (l *Ledger) openAfter(ctx context.Context, device string, after int64) ([]o
 func (l *Ledger) study(ctx context.Context, s studyOf) (StudyRow, error) {
 	r := StudyRow{UID: s.uid, Device: s.device}
 	var first, last, oldest int64
-	err := l.read.QueryRowContext(ctx, `SELECT coalesce(w.first, 0), w.waiting, w.bytes, w.oldest, w.held, a.received, a.first, a.last, coalesce(d.facility, '')
+	err := l.read.QueryRowContext(ctx, `SELECT coalesce(w.first, 0), w.waiting, w.bytes, w.oldest, w.held, a.received,
+		coalesce((SELECT f.received_at FROM objects f WHERE f.seq = a.first), 0) AS first_at, coalesce((SELECT f.received_at FROM objects f WHERE f.seq = a.last), 0) AS last_at, coalesce(d.facility, '') AS facility
 		FROM (SELECT min(o.seq) AS first, count(*) AS waiting, coalesce(sum(o.length), 0) AS bytes, coalesce(min(o.received_at), 0) AS oldest,
 			coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('held', 'permanent', 'unconfirmed')) THEN 1 ELSE 0 END), 0) AS held
 			FROM objects o WHERE o.archived_at IS NULL AND o.flags & 8 = 0 AND o.device = ?1 AND o.study = ?2) AS w,
-		(SELECT count(*) AS received, coalesce(min(k.received_at), 0) AS first, coalesce(max(k.received_at), 0) AS last
-			FROM objects k WHERE k.study = ?2 AND k.device = ?1 AND k.flags & 8 = 0) AS a
+		(SELECT count(*) AS received, min(k.seq) AS first, max(k.seq) AS last FROM objects k WHERE k.study = ?2 AND k.device = ?1) AS a
 		LEFT JOIN devices d ON d.id = ?1`, s.device, s.uid).
 		Scan(&r.Key, &r.Waiting, &r.Bytes, &oldest, &r.Held, &r.Received, &first, &last, &r.Facility)
 	r.First, r.Last, r.Oldest = timeOf(first), timeOf(last), timeOf(oldest)
