@@ -35,6 +35,8 @@ type bucket struct {
 	turns  *turns        // for those that store a part
 	flying sync.WaitGroup
 
+	patience time.Duration // sealWait, but in tests
+
 	mu      sync.Mutex // guards what follows
 	trouble trouble
 	flights map[dicom.ID]*flight
@@ -64,7 +66,7 @@ func openBucket(s *Store, c Bucket) (*bucket, error) {
 		return nil, fmt.Errorf("%s: %w", c, err)
 	}
 	b := &bucket{Bucket: c, s: s, core: core, old: directory{s},
-		slots: make(chan struct{}, maxSmall), turns: newTurns(maxParts), flights: map[dicom.ID]*flight{}}
+		slots: make(chan struct{}, maxSmall), turns: newTurns(maxParts), flights: map[dicom.ID]*flight{}, patience: sealWait}
 	if b.hold, err = b.old.any(); err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ type cargo struct {
 // seal stores the small ones and waits for the large ones. When the bucket cannot, the
 // rest of the call is not tried: what takes a second alone must not take a minute.
 func (b *bucket) seal(claims []*Partial, errs []error) {
-	ctx, cancel := context.WithTimeoutCause(b.ctx, sealWait, errSlow)
+	ctx, cancel := context.WithTimeoutCause(b.ctx, b.patience, errSlow)
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

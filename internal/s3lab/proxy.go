@@ -3,6 +3,7 @@ package s3lab
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,6 +17,7 @@ type Fault struct {
 	Status int    // of the answer, which the server never saw the request of
 	Code   string // of S3; if empty, the answer is no answer of S3
 	Cut    bool   // the connection is cut after the server has done it, before it has answered
+	Half   bool   // the connection is cut in the middle of the server's answer
 }
 
 // What S3 servers answer when they cannot.
@@ -27,6 +29,7 @@ var (
 	Denied       = Fault{Status: http.StatusForbidden, Code: "AccessDenied"}
 	NotTheServer = Fault{Status: http.StatusNotFound}
 	DoneButCut   = Fault{Cut: true}
+	HalfAnswer   = Fault{Half: true}
 )
 
 // Which tells the requests that a fault is for.
@@ -36,6 +39,11 @@ type Which func(*http.Request) bool
 func Everything(*http.Request) bool { return true }
 func Writes(r *http.Request) bool {
 	return r.Method == http.MethodPut || r.Method == http.MethodPost
+}
+
+// Reads are those that ask for an object's bytes.
+func Reads(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.RawQuery == ""
 }
 
 // Parts are those that store a part of a multipart upload, Completes those that end one.
@@ -176,6 +184,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.Cut:
 		// What the client does about the cut must not take back what the server does.
 		p.to.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
+		panic(http.ErrAbortHandler)
+	case f.Half:
+		answer := httptest.NewRecorder()
+		p.to.ServeHTTP(answer, r)
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes()[:answer.Body.Len()/2])
 		panic(http.ErrAbortHandler)
 	default:
 		body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?><Error><Code>%s</Code><Message>by the proxy</Message></Error>`, f.Code)
