@@ -162,7 +162,29 @@ func (e *postgres) migrate(ctx context.Context, tx *sql.Tx) error {
 	if err := migrate(tx, version, definition); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE version SET n = ?1 WHERE n <> ?1`, len(migrations))
+	n, err := tx.ExecContext(ctx, `UPDATE version SET n = ?1 WHERE n <> ?1`, len(migrations))
+	if err != nil {
+		return err
+	}
+	if changed, err := n.RowsAffected(); err != nil || changed == 0 {
+		return err
+	}
+	return numberOn(ctx, tx)
+}
+
+// numberOn lets each table number on after its highest row: one that a migration has
+// made anew was filled with rows that had their numbers. None is given twice.
+func numberOn(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, `SELECT table_name FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES' AND column_name = 'seq'`)
+	if err != nil {
+		return err
+	}
+	tables, err := collect[string](rows)
+	for _, t := range tables {
+		if err == nil {
+			_, err = tx.ExecContext(ctx, fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('%[1]s', 'seq'), greatest(nextval(pg_get_serial_sequence('%[1]s', 'seq')), 1 + (SELECT coalesce(max(seq), 0) FROM %[1]s)), false)`, t))
+		}
+	}
 	return err
 }
 
