@@ -18,6 +18,13 @@ var wanted = [][2]string{
 	{"swtpm", "swtpm"},
 }
 
+// below maps files that tests use, and that are not in PATH, to their package.
+var below = [][2]string{
+	{"/usr/include/stdlib.h", "libc6-dev"}, // the race detector links with cgo
+	{"/usr/lib/postgresql/*/bin/postgres", "postgresql"},
+	{"/usr/share/orthanc/plugins/libOrthancDicomWeb.so*", "orthanc-dicomweb"},
+}
+
 func main() {
 	if missing := lacking(); len(missing) > 0 {
 		install(missing)
@@ -49,11 +56,10 @@ func lacking() (packages []string) {
 			packages = append(packages, w[1])
 		}
 	}
-	if _, err := os.Stat("/usr/include/stdlib.h"); err != nil {
-		packages = append(packages, "libc6-dev") // the race detector links with cgo
-	}
-	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres"); len(found) == 0 { // not in PATH
-		packages = append(packages, "postgresql")
+	for _, b := range below {
+		if found, _ := filepath.Glob(b[0]); len(found) == 0 {
+			packages = append(packages, b[1])
+		}
 	}
 	return packages
 }
