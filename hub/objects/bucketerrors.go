@@ -31,7 +31,7 @@ func understand(err error) meaning {
 	}
 	switch response.Code {
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem":
-		return meaning{ours: true, say: "the bucket refuses our keys this: allow s3:GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload, ListMultipartUploadParts, ListBucketMultipartUploads"}
+		return meaning{ours: true, say: "our keys may not do what a hub must: allow them s3:GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload, ListMultipartUploadParts, ListBucketMultipartUploads"}
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "XAdminUserNotFound":
 		return meaning{ours: true, say: "the server does not know our keys, or they are wrong: look into objects_credentials"}
 	case "NoSuchBucket", "InvalidBucketName":

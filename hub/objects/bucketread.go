@@ -169,7 +169,7 @@ func (c *cursor) Read(b []byte) (int, error) {
 	}
 	var last error
 	for try := range readTries {
-		if try > 0 && !pause(c.v.b.ctx, 100*time.Millisecond<<(2*try)) {
+		if try > 0 && !pause(c.v.b.ctx, 100*time.Millisecond<<(2*(try-1))) {
 			break
 		}
 		n, err := c.read(b)

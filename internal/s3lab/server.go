@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,7 +23,7 @@ type server struct {
 	endpoint string
 	cmd      *exec.Cmd // nil while it is stopped
 	log      *os.File
-	buckets  int
+	buckets  atomic.Int64
 }
 
 // What a server of a test is opened with.
@@ -102,8 +103,7 @@ func (s *server) bucket() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.buckets++
-	name := fmt.Sprintf("bucket-%d", s.buckets)
+	name := fmt.Sprintf("bucket-%d", s.buckets.Add(1))
 	ctx, cancel := context.WithTimeout(context.Background(), ready)
 	defer cancel()
 	return name, c.MakeBucket(ctx, name, minio.MakeBucketOptions{Region: region})
