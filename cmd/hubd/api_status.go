@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"time"
 )
@@ -32,21 +33,26 @@ type NodeList struct {
 }
 
 func (c *console) nodes(r *request) (any, error) {
+	all, err := c.allNodes(r.Context())
+	return NodeList{all}, err
+}
+
+func (c *console) allNodes(ctx context.Context) ([]Node, error) {
 	here := Node{ID: c.h.cfg.nodeID(), Address: c.h.tcp.Addr().String(), Version: programVersion(), StartedAt: c.h.started, SeenAt: time.Now(), Alive: true, Here: true}
-	rows, err := c.h.ledger.Nodes(r.Context())
+	rows, err := c.h.ledger.Nodes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := NodeList{Items: []Node{}}
+	out := []Node{}
 	for _, n := range rows {
 		if n.ID == here.ID {
-			out.Items, here.ID = append(out.Items, Node{n.ID, n.Address, n.Version, n.Started, n.Seen, n.Alive, true}), ""
+			out, here.ID = append(out, Node{n.ID, n.Address, n.Version, n.Started, n.Seen, n.Alive, true}), ""
 			continue
 		}
-		out.Items = append(out.Items, Node{n.ID, n.Address, n.Version, n.Started, n.Seen, n.Alive, false})
+		out = append(out, Node{n.ID, n.Address, n.Version, n.Started, n.Seen, n.Alive, false})
 	}
 	if here.ID != "" { // one that is alone does not beat
-		out.Items = append(out.Items, here)
+		out = append(out, here)
 	}
 	return out, nil
 }

@@ -39,16 +39,20 @@ func (h *theHub) objectsDown() error {
 	return nil
 }
 
-// ready is GET /readyz: would an object that comes now be received?
+// notReady is why an object that comes now would not be received.
+func (c *console) notReady() error {
+	if err := c.h.broken(); err != nil {
+		return err
+	}
+	if err := c.h.ledgerDown(); err != nil {
+		return err
+	}
+	return c.h.objectsDown()
+}
+
+// ready is GET /readyz.
 func (c *console) ready(w http.ResponseWriter, _ *http.Request) {
-	err := c.h.broken()
-	if err == nil {
-		err = c.h.ledgerDown()
-	}
-	if err == nil {
-		err = c.h.objectsDown()
-	}
-	if err != nil {
+	if err := c.notReady(); err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}

@@ -51,10 +51,12 @@ func (c *committer) references() (n int) {
 	return n
 }
 
-// serve returns where it listens.
-func (c *committer) serve(t *testing.T) string {
+func (c *committer) serve(t *testing.T) string { return serveDICOMArchive(t, c, c) }
+
+// serveDICOMArchive returns where it listens.
+func serveDICOMArchive(t *testing.T, h dimse.Handler, c dimse.CommitmentSCP) string {
 	t.Helper()
-	s, err := dimse.NewServer(dimse.ServerConfig{Handler: c, Commitment: c, ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST"})
+	s, err := dimse.NewServer(dimse.ServerConfig{Handler: h, Commitment: c, ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST"})
 	if err != nil {
 		t.Fatal(err)
 	}

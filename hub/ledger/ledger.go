@@ -53,6 +53,8 @@ type Ledger struct {
 
 	stmts map[string]*sql.Stmt // owned by the committer, of conn
 
+	commits commits
+
 	wakeMu sync.Mutex // guards wakes
 	wakes  map[string]chan struct{}
 
