@@ -7,6 +7,7 @@
 //	hubd recovery new        the key pair that opens the disks of broken appliances
 //	hubd devices ls|approve|revoke
 //	hubd objects ls|release|retry|confirm
+//	hubd events ls|retry
 //	hubd version
 //
 // One port number serves all: UDP the uplink over QUIC; TCP, by ALPN (RFC 7301),

@@ -46,6 +46,10 @@ type cli struct {
 		Confirm confirmCmd   `cmd:"" help:"Say, after comparing, that the archive has an object, because storage commitment cannot: another has its SOP Instance UID."`
 		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good."`
 	} `cmd:"" help:"Objects that wait for a decision."`
+	Events struct {
+		Ls    eventsLsCmd    `cmd:"" help:"List what sinks were not told yet, and what they refuse."`
+		Retry eventsRetryCmd `cmd:"" help:"Tell a sink again what it had refused."`
+	} `cmd:"" help:"Events of studies."`
 	Token struct {
 		New    tokenNewCmd    `cmd:"" help:"Make a token for the API and the console."`
 		Ls     tokenLsCmd     `cmd:"" help:"List the tokens, without their secrets."`

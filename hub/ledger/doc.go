@@ -36,6 +36,9 @@
 //     who offers the object later has its receipt as before.
 //   - What the hub lost is asked for again (Lost): no appliance is told any more
 //     that it is here, and the jobs wait until it has come, in one transaction.
+//   - A study is told of when its appliances say that it is complete, all that they count is
+//     here, and all of it is archived or waits for a person; one node makes the event, and
+//     it lasts until every sink has it (SayStudy, MakeEvents).
 //   - After an error that leaves doubt about the disk nothing is written any
 //     more: Failed is closed, the program ends and starts again (P8).
 //
@@ -58,5 +61,11 @@
 //	asked          (job, uid)                                not reported yet
 //	confirmations  seq, device, id                  outbox, until acknowledged
 //	troubles       seq, device, id, destination     outbox, until acknowledged
+//	studies_said   (study, device)                  what each appliance said last of a study
+//	studies        study, revision, look_at         of its last event; when to look whether the next is due
+//	events         seq, study, revision, body       until every sink has it
+//	deliveries     (event, sink): pending -> leased -> done | failed -> pending | superseded
+//	headers        (study, digest)                  what headers say above the instance; names persons, for sinks alone
+//	described      object                           what its header says
 //	audit          seq, at, actor, action, subject  append only
 package ledger
