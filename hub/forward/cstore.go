@@ -29,9 +29,9 @@ type CStoreConfig struct {
 	// Await is how long a report of commitment is waited for on the association
 	// that asked; twelve times that when there is no other way. If zero, 5 s.
 	Await time.Duration
-	// Associate and Response are how long negotiating and an answer may take. If
-	// zero, see dimse.ClientConfig.
-	Associate, Response time.Duration
+	// Associate and Response are how long negotiating and an answer may take, Stall how
+	// long nothing may move inside an object. If zero, see dimse.ClientConfig.
+	Associate, Response, Stall time.Duration
 }
 
 // CStore is a destination over DICOM.
@@ -122,7 +122,7 @@ func (s *cstoreSession) connect(ctx context.Context, jobs []ledger.Job) error {
 	s.release(ctx)
 	proposals, _ := dimse.Propose(needs...) // what does not fit gets an association of its own, later
 	client, err := dimse.Dial(ctx, dimse.ClientConfig{
-		DialContext: s.dial, Address: s.c.Address, Called: s.c.Called, Calling: s.c.Calling, Contexts: proposals, Associate: s.c.Associate, Response: s.c.Response,
+		DialContext: s.dial, Address: s.c.Address, Called: s.c.Called, Calling: s.c.Calling, Contexts: proposals, Associate: s.c.Associate, Response: s.c.Response, Stall: s.c.Stall,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func TestAMissingOrDamagedCopyIsAskedForAndThenDelivered(t *testing.T) {
 		"cut to 300":   func(b *bench, id hub.ID) { b.cut(id, 300) },
 		"cut to empty": func(b *bench, id hub.ID) { b.cut(id, 0) },
 	} {
-		for _, kind := range []string{"dir", "cstore"} {
+		for _, kind := range []string{"dir", "cstore", "stow"} {
 			t.Run(name+" "+kind, func(t *testing.T) {
 				b := newBench(t, "vna")
 				all := small()[:3]
@@ -43,8 +43,11 @@ func TestAMissingOrDamagedCopyIsAskedForAndThenDelivered(t *testing.T) {
 				var kept received
 				addr, _ := (&archive{store: kept.keep}).serve(t, "127.0.0.1:0")
 				destination := Destination(cstore(addr))
-				if kind == "dir" {
+				switch kind {
+				case "dir":
 					destination = newDir(t, t.TempDir())
+				case "stow":
+					destination = stow(t, StowConfig{URL: (&vna{T: t}).serve()})
 				}
 				b.run(func() bool { s := b.stats(); return s.Archived == 2 && s.Lost == 1 }, destination)
 				troubles, err := b.ledger.Troubles(t.Context(), "d", 0, 9)

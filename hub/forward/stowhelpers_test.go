@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -233,4 +234,27 @@ func (b *bench) turn(d Destination) (map[string]outcome, error) {
 		}
 	}
 	return out, err
+}
+
+// answerBy stores when there is room.
+func answerBy(room *atomic.Bool) func(http.ResponseWriter, *http.Request, []string) {
+	return func(w http.ResponseWriter, _ *http.Request, uids []string) {
+		if room.Load() {
+			said{stored: uids}.write(w, 200)
+			return
+		}
+		failed := map[string]int{}
+		for _, uid := range uids {
+			failed[uid] = 0xA700
+		}
+		said{failed: failed}.write(w, 409)
+	}
+}
+
+// answerAndTell stores, and tells the test before it says so.
+func answerAndTell(tell func(...string)) func(http.ResponseWriter, *http.Request, []string) {
+	return func(w http.ResponseWriter, _ *http.Request, uids []string) {
+		tell(uids...)
+		said{stored: uids}.write(w, 200)
+	}
 }
