@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"edged/hub/ledger"
-	"edged/internal/identity"
 )
 
 // keepEvery is how often figures are added up and receipts are folded and expire.
@@ -38,7 +37,7 @@ type keeper struct {
 }
 
 func newKeeper(ctx context.Context, c Config, l *ledger.Ledger, docs documents) (*keeper, error) {
-	ca, err := identity.OpenAuthority(caDir(c), time.Now())
+	ca, err := openCA(ctx, c, l)
 	if err != nil {
 		return nil, err
 	}
