@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql/driver"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,11 +27,15 @@ func (d dialect) Connect(ctx context.Context) (driver.Conn, error) {
 type pgConn struct{ *stdlib.Conn }
 
 func (c *pgConn) Prepare(query string) (driver.Stmt, error) {
-	return c.Conn.Prepare(placeholders(query))
+	return c.PrepareContext(context.Background(), query)
 }
 
 func (c *pgConn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
-	return c.Conn.PrepareContext(ctx, placeholders(query))
+	s, err := c.Conn.PrepareContext(ctx, placeholders(query))
+	if err != nil {
+		return nil, err
+	}
+	return &pgStmt{s.(*stdlib.Stmt)}, nil
 }
 
 func (c *pgConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
@@ -38,37 +43,90 @@ func (c *pgConn) ExecContext(ctx context.Context, query string, args []driver.Na
 }
 
 func (c *pgConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.Conn.QueryContext(ctx, placeholders(query), args)
+	return decoded(c.Conn.QueryContext(ctx, placeholders(query), args))
 }
 
-// CheckNamedValue does to arguments what SQLite's driver does, and takes out of texts
-// what PostgreSQL's cannot hold. They come from appliances and archives: a byte that is
-// no UTF-8 must not keep an object out.
+type pgStmt struct{ *stdlib.Stmt }
+
+func (s *pgStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return decoded(s.Stmt.QueryContext(ctx, args))
+}
+
+// CheckNamedValue does to arguments what SQLite's driver does, and writes texts so that
+// PostgreSQL's can hold them.
 func (c *pgConn) CheckNamedValue(v *driver.NamedValue) (err error) {
 	if v.Value, err = driver.DefaultParameterConverter.ConvertValue(v.Value); err != nil {
 		return err
 	}
 	switch x := v.Value.(type) {
 	case bool:
-		v.Value = int64(0)
-		if x {
-			v.Value = int64(1)
-		}
+		v.Value = int64(truth(x))
 	case string:
-		v.Value = text(x)
+		v.Value = encode(x)
 	}
 	return nil
 }
 
-// text replaces bytes that are no UTF-8 and NUL by U+FFFD.
-func text(s string) string {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
+// PostgreSQL's text holds neither NUL nor what is no UTF-8, and both come from
+// appliances and archives: a byte must not keep an object out, nor change its names. A
+// text with such bytes begins with a noncharacter, and has %XX for each of them and for
+// every % in it. Equal texts stay equal, others different.
+const encoded = "\uFDD0"
+
+func encode(s string) string {
+	if utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 && !strings.HasPrefix(s, encoded) {
+		return s
 	}
-	if strings.IndexByte(s, 0) >= 0 {
-		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	out := []byte(encoded)
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && size == 1 || r == 0 || r == '%' {
+			out = fmt.Appendf(out, "%%%02X", s[0])
+		} else {
+			out = append(out, s[:size]...)
+		}
+		s = s[size:]
 	}
-	return s
+	return string(out)
+}
+
+func decode(s string) string {
+	coded, ok := strings.CutPrefix(s, encoded)
+	if !ok {
+		return s
+	}
+	var out []byte
+	for i := 0; i < len(coded); i++ {
+		if coded[i] == '%' && i+2 < len(coded) {
+			if b, err := strconv.ParseUint(coded[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(b))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, coded[i])
+	}
+	return string(out)
+}
+
+// pgRows decodes texts.
+type pgRows struct{ *stdlib.Rows }
+
+func decoded(rows driver.Rows, err error) (driver.Rows, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &pgRows{rows.(*stdlib.Rows)}, nil
+}
+
+func (r *pgRows) Next(dest []driver.Value) error {
+	err := r.Rows.Next(dest)
+	for i, v := range dest {
+		if s, ok := v.(string); ok {
+			dest[i] = decode(s)
+		}
+	}
+	return err
 }
 
 // placeholders turns ? and ?7 into $1 and $7. A ? alone has the number after the

@@ -103,15 +103,15 @@ func TestARestoredLedgerIsTheDumpedOne(t *testing.T) {
 	w.want("jobs that were leased are free", len(n.lease("vna", 10)), 2)
 }
 
-// The way from SQLite to PostgreSQL, and back: text that PostgreSQL cannot hold is
-// replaced, all else is the same.
+// The way from SQLite to PostgreSQL, and back: all is the same, also text that
+// PostgreSQL's own cannot hold.
 func TestADumpGoesFromOneDatabaseToTheOther(t *testing.T) {
 	w := lived(t, Config{})
 	dump := w.dump()
 	pg := start(t, Config{Database: pglab.Start(t), Destinations: w.config.Destinations})
 	pg.restore(dump, allHere)
 	moved := pg.dump()
-	want := strings.ReplaceAll(rows(dump), `{"t":"MS4yLv8ACiI8w6k+"}`, `"1.2.��\n\"\u003cé\u003e"`)
+	want := rows(dump)
 	if got := rows(moved); sorted(got) != sorted(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

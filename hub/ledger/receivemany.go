@@ -112,11 +112,11 @@ func (b *batch) sortOut(all []*hub.Object) (plain, others []*hub.Object, err err
 	err = b.each(`SELECT sop_instance FROM objects WHERE sop_instance IN `, uids, func(scan func(...any) error) error {
 		var uid string
 		err := scan(&uid)
-		names[text(uid)] = true
+		names[uid] = true
 		return err
 	})
 	for _, o := range all {
-		uid := text(o.Names.SOPInstance) // as PostgreSQL has it
+		uid := o.Names.SOPInstance
 		if known[o.ID] || names[uid] || o.Flags&(hub.FlagTest|hub.FlagHold) != 0 {
 			others = append(others, o)
 		} else {

@@ -88,7 +88,7 @@ func payload(writer string, keys []string) string {
 			return writer + "\n" + everything
 		}
 	}
-	return text(writer + "\n" + strings.Join(keys, "\n"))
+	return encode(writer + "\n" + strings.Join(keys, "\n"))
 }
 
 // Listen hears what other nodes have written until ctx ends, so that Changed and
@@ -133,7 +133,7 @@ func (e *postgres) listen(ctx context.Context) error {
 }
 
 func (e *postgres) heard(words string) {
-	writer, keys, _ := strings.Cut(words, "\n")
+	writer, keys, _ := strings.Cut(decode(words), "\n")
 	if writer == e.writer {
 		return
 	}
