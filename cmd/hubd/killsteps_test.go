@@ -25,6 +25,8 @@ import (
 	"edged/hub"
 	"edged/hub/ledger"
 	"edged/internal/dicom"
+	"edged/internal/pglab"
+	"edged/internal/s3lab"
 	"edged/uplink"
 	"edged/uplink/uplinktest"
 )
@@ -85,9 +87,15 @@ func TestKilledAtEachStep(t *testing.T) {
 }
 
 // The same at random moments, of hubs that have many objects under way.
-func TestKilledAtAnyMoment(t *testing.T) {
-	k := newKilled(t)
-	kills := 12
+func TestKilledAtAnyMoment(t *testing.T) { killedAtAnyMoment(t, newKilled(t), 12) }
+
+// And where the rows are in PostgreSQL and the objects in a bucket.
+func TestKilledAtAnyMomentOverPostgreSQLAndABucket(t *testing.T) {
+	rows, bucket := pglab.Start(t), s3lab.Start(t)
+	killedAtAnyMoment(t, newKilledOver(t, rows, bucket), 8)
+}
+
+func killedAtAnyMoment(t *testing.T, k *killed, kills int) {
 	if n, err := strconv.Atoi(os.Getenv("HUBD_KILLS")); err == nil {
 		kills = 10 * n
 	}
@@ -117,6 +125,8 @@ func (k *killed) allArchived() {
 // killed is a hub with two archives and an appliance that goes on all the time.
 type killed struct {
 	*site
+	rows    string        // "": SQLite
+	bucket  *s3lab.Bucket // nil: files
 	hub     *process
 	source  *uplinktest.Source
 	device  string
@@ -128,10 +138,16 @@ type killed struct {
 	up      *uplink.Uplink
 }
 
-func newKilled(t *testing.T) *killed {
-	k := &killed{site: newSite(t), source: uplinktest.NewSource(), scp: &counting{got: map[string][]byte{}}, hits: map[string]int{}}
+func newKilled(t *testing.T) *killed { return newKilledOver(t, "", nil) }
+
+// newKilledOver has its rows and objects elsewhere, if it is told where.
+func newKilledOver(t *testing.T, rows string, bucket *s3lab.Bucket) *killed {
+	k := &killed{rows: rows, bucket: bucket, site: newSite(t), source: uplinktest.NewSource(), scp: &counting{got: map[string][]byte{}}, hits: map[string]int{}}
 	k.only = fmt.Sprintf("destinations:\n- {name: dir, type: dir, path: %s, create: true}\n- {name: vna, type: cstore, address: '%s', ae_title: VNA, confirm: success, associations: 1}\n",
 		k.archive, serving(t, k.scp))
+	if bucket != nil {
+		k.more = fmt.Sprintf("node: n1\ndatabase: %s\nobjects: %s\nobjects_credentials: %s\n", rows, bucket.URL(), bucket.Credentials(t))
+	}
 	k.configure()
 	k.start()
 	b := k.enrol()
@@ -334,7 +350,7 @@ var called = map[string]*regexp.Regexp{
 // relies on: for each receipt file and row, for each Archived the archives' copies.
 func (k *killed) mustHold() {
 	k.Helper()
-	l, err := ledger.Open(k.Context(), ledger.Config{Path: filepath.Join(k.dir, "data", "ledger.db")})
+	l, err := ledger.Open(k.Context(), ledger.Config{Path: filepath.Join(k.dir, "data", "ledger.db"), Database: k.rows})
 	if err != nil {
 		k.Fatal(err)
 	}
@@ -345,7 +361,7 @@ func (k *killed) mustHold() {
 			return
 		}
 		receipts = append(receipts, hub.ID(it.ID))
-		k.identical(k.file(it.ID), it.Data)
+		k.mustBeKept(it)
 		if it.State == uplinktest.Archived {
 			k.identical(filepath.Join(k.archive, it.Study, it.ID.String()+".dcm"), it.Data)
 			if !k.scp.has(it.Names.SOPInstance, it.Data) {
@@ -357,6 +373,20 @@ func (k *killed) mustHold() {
 	if err != nil || len(known) != len(receipts) {
 		k.Errorf("%d receipts, %d rows, %v", len(receipts), len(known), err)
 	}
+}
+
+// mustBeKept demands that the hub's copy of an object is whole.
+func (k *killed) mustBeKept(it *uplinktest.Item) {
+	k.Helper()
+	if k.bucket == nil {
+		k.identical(k.file(it.ID), it.Data)
+		return
+	}
+	found, err := filepath.Glob(filepath.Join(k.bucket.Dir, "objects", "*", it.ID.String()+".dcm"))
+	if err != nil || len(found) != 1 {
+		k.Fatalf("in the bucket: %v %v", found, err)
+	}
+	k.identical(found[0], it.Data)
 }
 
 // mustBeOnce demands that the archives have each object, and nothing else.
