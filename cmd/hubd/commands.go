@@ -164,10 +164,16 @@ type releaseCmd struct {
 
 func (c releaseCmd) Run(e *env) error {
 	return e.withObject(c.ID, func(l *ledger.Ledger, id hub.ID) error {
+		conflict, err := l.HeldByConflict(e.ctx, id)
+		if err != nil {
+			return err
+		}
 		if err := l.Release(e.ctx, id, actor()); err != nil {
 			return err
 		}
-		fmt.Fprint(e.errOut, releaseWarning)
+		if conflict {
+			fmt.Fprint(e.errOut, releaseWarning)
+		}
 		return nil
 	})
 }

@@ -36,7 +36,7 @@ type message struct {
 	length int64
 	moved  func(whole bool) // called when some of it has gone
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards what follows, which does not change any more when it is over
 	segments []segment  // the rest
 	started  bool
 	gone     map[int64]bool  // jobs whose objects were handed over whole
@@ -78,8 +78,11 @@ func (t text) ReadAt(b []byte, off int64) (int, error) { return copy(b, t[off:])
 func (m *message) Read(b []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.over {
+		return 0, errOver
+	}
 	m.started = true
-	for len(m.segments) > 0 && !m.over {
+	for len(m.segments) > 0 {
 		n, err := m.segments[0].Read(b)
 		if err != nil && err != io.EOF {
 			m.damaged[m.segments[0].job] = err
@@ -93,9 +96,6 @@ func (m *message) Read(b []byte) (int, error) {
 			m.moved(len(m.segments) == 0)
 			return n, nil
 		}
-	}
-	if m.over {
-		return 0, errOver
 	}
 	m.moved(true)
 	return 0, io.EOF

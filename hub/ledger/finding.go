@@ -80,7 +80,7 @@ func (b *batch) keepFinding(device string, f hub.Finding) error {
 	return err
 }
 
-// received is called when a device has sent an object that it had reported on.
+// holdFound lets a finding hold an object that its device has sent.
 func (b *batch) holdFound(device string, id hub.ID, seq int64) error {
 	if _, err := b.exec(`UPDATE findings SET received = 1 WHERE device = ? AND id = ? AND received = 0`, device, id[:]); err != nil {
 		return err
@@ -169,6 +169,15 @@ func (b *batch) letGo(id hub.ID) error {
 func (b *batch) untell(id hub.ID) error {
 	_, err := b.exec(`DELETE FROM troubles WHERE id = ? AND destination = '' AND permanent = 0`, id[:])
 	return err
+}
+
+// HeldByConflict reports whether P5 holds an object: what who releases it must know.
+func (l *Ledger) HeldByConflict(ctx context.Context, id hub.ID) (held bool, err error) {
+	err = l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM objects WHERE id = ? AND hold & ? <> 0) AS held`, id[:], holdConflict).Scan(&held)
+	if err != nil {
+		return false, fmt.Errorf("hold of %s: %w", id, err)
+	}
+	return held, nil
 }
 
 // endHold is a release of all that holds an object, by an administrator.

@@ -207,6 +207,11 @@ func TestADeviceReleasesOnlyItsOwnFindings(t *testing.T) {
 	n, err = w.ReleaseFrom(w.ctx, "b", []hub.ID{two.ID, shared.ID}, "checked")
 	w.must(err)
 	w.want("the shared one, after both", []any{n, w.stats().Held}, []any{1, int64(1)})
+	for o, want := range map[*hub.Object]bool{&one: false, &two: true, &shared: false} {
+		if got, err := w.HeldByConflict(w.ctx, o.ID); got != want || err != nil {
+			t.Errorf("held by P5: %v (%v), want %v", got, err, want)
+		}
+	}
 	w.must(w.Release(w.ctx, two.ID, "admin"))
 	w.want("P5 by the administrator", w.stats().Held, int64(0))
 }
