@@ -22,6 +22,7 @@ type console struct {
 	sessions *sessions
 	memory   *memory
 	sample   sampler
+	probe    probe
 
 	mu     sync.Mutex // guards what follows
 	cached Status

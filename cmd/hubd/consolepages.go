@@ -276,7 +276,9 @@ func (c *console) problemPage(w http.ResponseWriter, who caller, p *problem) {
 
 // html renders before it answers: a page that fails is an error, not half a page.
 func (c *console) html(w http.ResponseWriter, status int, name string, v view) {
-	v.State = c.knownState()
+	if v.Caller.role >= c.statusRole() {
+		v.State = c.knownState()
+	}
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, v); err != nil {
 		c.h.log.Error("page not made", "page", name, "err", err)

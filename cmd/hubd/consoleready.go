@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,9 +28,6 @@ func (h *theHub) objectsDown() error {
 	if err := h.objects.Failed(); err != nil {
 		return err
 	}
-	if w := h.objects.Trouble(); w != "" {
-		return fmt.Errorf("the bucket of the objects: %s: nothing new is received; the appliances keep what they have", w)
-	}
 	space, err := h.objects.Space()
 	if err != nil {
 		return fmt.Errorf("the storage of the objects does not answer, nothing new is received; the appliances keep what they have: %w", err)
@@ -39,6 +38,35 @@ func (h *theHub) objectsDown() error {
 	return nil
 }
 
+// probe asks the bucket whether it takes something, by writing a document of a few
+// bytes, and no oftener than it need be: who is not authenticated can ask for it.
+type probe struct {
+	mu  sync.Mutex // guards what follows
+	at  time.Time
+	err error
+}
+
+const probeEvery = 5 * time.Second
+
+func (p *probe) ask(h *theHub) error {
+	if h.cfg.Objects == "" {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.at.IsZero() && time.Since(p.at) < probeEvery {
+		return p.err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	p.err = h.objects.Put(ctx, "probe/"+strings.ToLower(h.cfg.nodeID()), []byte(time.Now().UTC().Format(time.RFC3339)+"\n"))
+	p.at = time.Now()
+	if p.err != nil {
+		p.err = fmt.Errorf("the bucket of the objects takes nothing, nothing new is received; the appliances keep what they have: %w", p.err)
+	}
+	return p.err
+}
+
 // notReady is why an object that comes now would not be received.
 func (c *console) notReady() error {
 	if err := c.h.broken(); err != nil {
@@ -47,7 +75,10 @@ func (c *console) notReady() error {
 	if err := c.h.ledgerDown(); err != nil {
 		return err
 	}
-	return c.h.objectsDown()
+	if err := c.h.objectsDown(); err != nil {
+		return err
+	}
+	return c.probe.ask(c.h)
 }
 
 // ready is GET /readyz.

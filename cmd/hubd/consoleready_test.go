@@ -17,6 +17,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"edged/internal/pglab"
+	"edged/internal/s3lab"
 )
 
 // The sentence says what is away; when it is back so is the hub, as often as it likes.
@@ -48,6 +51,68 @@ func TestReadyFollowsWhatIsAway(t *testing.T) {
 	if w := d.ask("GET", "/healthz", "", ""); w.Code != http.StatusOK {
 		t.Errorf("alive: %d", w.Code)
 	}
+}
+
+// soon asks until the hub is ready, or is not, with those words.
+func (d *desk) soon(want int, words string) {
+	d.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
+		d.h.desk.probe.mu.Lock()
+		d.h.desk.probe.at = time.Time{}
+		d.h.desk.probe.mu.Unlock()
+		w := d.ask("GET", "/readyz", "", "")
+		if w.Code == want && strings.Contains(w.Body.String(), words) {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.Fatalf("got %d %s, want %d %q", w.Code, w.Body, want, words)
+		}
+	}
+}
+
+// A database that goes away and comes back, more than once. Sessions outlive that.
+func TestReadyFollowsTheDatabase(t *testing.T) {
+	pg := pglab.New(t)
+	url := pg.Database(t)
+	d := newDesk(t, func(c *Config) { c.Database, c.Node = url, "n1" })
+	b := d.logIn("viewer")
+	for range 2 {
+		d.soon(http.StatusOK, "ready")
+		pg.Kill()
+		d.soon(http.StatusServiceUnavailable, "the database does not answer")
+		if w := b.do("GET", "/appliances", nil); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "session goes on") {
+			t.Errorf("a page meanwhile: %d %s", w.Code, w.Body)
+		}
+		if w := d.ask("GET", "/metrics", "", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "\nhubd_ready 0\n") {
+			t.Errorf("metrics meanwhile: %d", w.Code)
+		}
+		if err := pg.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.soon(http.StatusOK, "ready")
+	if w := b.do("GET", "/appliances", nil); w.Code != http.StatusOK {
+		t.Errorf("the session ended: %d", w.Code)
+	}
+}
+
+// A bucket that goes away and comes back while nobody sends anything.
+func TestReadyFollowsTheBucket(t *testing.T) {
+	bucket := s3lab.Start(t)
+	d := newDesk(t, func(c *Config) { c.Objects, c.ObjectsCredentials = bucket.URL(), bucket.Credentials(t) })
+	for range 2 {
+		d.soon(http.StatusOK, "ready")
+		if err := bucket.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		d.soon(http.StatusServiceUnavailable, "the bucket of the objects takes nothing")
+		if err := bucket.Restart(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.soon(http.StatusOK, "ready")
 }
 
 // A token does not go over a network in the clear without a word of warning.

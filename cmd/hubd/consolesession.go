@@ -5,11 +5,14 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
+
+	"edged/hub/ledger"
 )
 
 // sessions are the browsers that have logged in. They are in memory: when hubd
@@ -116,6 +119,10 @@ func (c *console) browser(r *http.Request) (caller, *problem) {
 		return who, nil
 	}
 	t, err := c.h.ledger.TokenNamed(r.Context(), one.token)
+	if err != nil && !errors.Is(err, ledger.ErrNoToken) {
+		c.h.log.Error("token not looked up", "err", err)
+		return who, unavailable("the ledger cannot be asked at the moment; the session goes on")
+	}
 	if err != nil || !t.Good(time.Now()) {
 		c.sessions.end(k.Value)
 		return who, nil

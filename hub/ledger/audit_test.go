@@ -64,6 +64,31 @@ func TestTheTrailIsOneChainWhoeverWritesAtOnce(t *testing.T) {
 	w.want("rows", v.Rows, writers*each+1)
 }
 
+// Two processes with one database, as several nodes, or the command line beside a
+// running hub: still one chain.
+func TestTheTrailIsOneChainOverTwoProcesses(t *testing.T) {
+	w := start(t, Config{})
+	other, err := Open(w.ctx, w.config)
+	w.must(err)
+	defer other.Close()
+	const each = 25
+	errs := make(chan error, 2)
+	for _, l := range []*Ledger{w.Ledger, other} {
+		go func() {
+			var err error
+			for n := range each {
+				err = errors.Join(err, l.Audit(w.ctx, "cli:root", "nothing", fmt.Sprint(n), ""))
+			}
+			errs <- err
+		}()
+	}
+	w.must(<-errs)
+	w.must(<-errs)
+	v, err := other.VerifyAudit(w.ctx)
+	w.must(err)
+	w.want("rows", v.Rows, 2*each+1)
+}
+
 // Whoever changes, takes out or puts in a row breaks the chain at that place.
 func TestAChangedTrailIsSeen(t *testing.T) {
 	for name, query := range map[string]string{
