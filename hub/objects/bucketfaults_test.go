@@ -294,6 +294,49 @@ func TestDamagedOnTheWayIsRefused(t *testing.T) {
 	}
 }
 
+// A middling one goes beside the others, in one request.
+func TestAMiddlingObjectGoesAside(t *testing.T) {
+	p := lab(t).Bucket(t).Proxy(t)
+	s, data := openBucket(t, t.TempDir(), p.Bucket), bytesOf(1, 5<<20)
+	c := claim(t, s, "one", data)
+	write(t, c, data)
+	p.Requests()
+	ready := make(chan struct{})
+	c.Prepare(1, func() { close(ready) })
+	<-ready
+	if err := seal(s, c); err != nil {
+		t.Fatal(err)
+	}
+	if seen := p.Requests(); len(seen) != 1 {
+		t.Errorf("requests: %q", seen)
+	}
+	check(t, s, names, data)
+}
+
+// The whole way over TLS, with a CA of one's own.
+func TestABucketBehindTLS(t *testing.T) {
+	p, ca := lab(t).Bucket(t).ProxyTLS(t)
+	c := config(p.Bucket)
+	c.Secure = true
+	if _, err := objects.Open(objects.Config{Dir: t.TempDir(), Bucket: c}); err == nil || !strings.Contains(err.Error(), "certificate of the server is not trusted") {
+		t.Errorf("an unknown CA: %v", err)
+	}
+	t.Setenv("SSL_CERT_FILE", ca)
+	s, err := objects.Open(objects.Config{Dir: t.TempDir(), Bucket: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Trouble() != "" {
+		t.Fatal(s.Trouble())
+	}
+	for _, n := range []int{1000, 20 << 20} {
+		data := bytesOf(1, n)
+		sealedFor(t, s, "one", data)
+		check(t, s, names, data)
+	}
+}
+
 // P6: a large object on its way, however long that takes, holds nobody's small one.
 func TestALargeObjectHoldsNobody(t *testing.T) {
 	p := lab(t).Bucket(t).Proxy(t)

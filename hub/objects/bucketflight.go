@@ -6,13 +6,13 @@ import (
 	"fmt"
 )
 
-// flight is a large object on its way to the bucket, for all who claim it at this node.
+// flight is a larger object on its way to the bucket, for all who claim it at this node.
 type flight struct {
 	done chan struct{} // closed when err is set
 	err  error
 }
 
-// Prepare begins what Seal would take long for, a large object's way to a bucket, and
+// Prepare begins what Seal would take long for, a larger object's way to a bucket, and
 // calls ready when Seal will answer at once: so nobody's small object waits in the same
 // Seal. ready is called before Prepare returns when there is nothing to wait for, else
 // later and from another goroutine; also when it has failed, which Seal then says.
@@ -36,11 +36,11 @@ func (c *Partial) Prepare(class uint8, ready func()) {
 	}()
 }
 
-// large reports whether it is not stored in one request.
+// large reports whether it should go beside the others.
 func (c *Partial) large() bool {
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
-	return c.p.onDisk > single
+	return c.p.onDisk > aside
 }
 
 // begin counts one more that close waits for, unless the store is closed.
@@ -62,7 +62,7 @@ func (p *partial) remember(c *Partial, err error) {
 	}
 }
 
-// carry flies a large object to the bucket, or waits for who does already. It takes g's file.
+// carry flies a larger object to the bucket, or waits for who does already. It takes g's file.
 func (b *bucket) carry(g *cargo, class uint8) error {
 	defer g.file.Close()
 	f, ours := b.board(g)
@@ -90,7 +90,7 @@ func (b *bucket) board(g *cargo) (f *flight, ours bool) {
 	return f, true
 }
 
-// fly brings a large object into the bucket, however often it takes.
+// fly brings a larger object into the bucket, however often it takes.
 func (b *bucket) fly(ctx context.Context, g *cargo, class uint8) error {
 	const rounds = 3
 	for round := 1; ; round++ {
@@ -108,11 +108,18 @@ func (b *bucket) fly(ctx context.Context, g *cargo, class uint8) error {
 	}
 }
 
-// flyOnce ends at once when the object is there with its size. That relies on: an object
+// flyOnce ends at once when a large object is there with its size. That relies on: an object
 // gets its key only by a request that completes it, of proven bytes, or by one that brings
 // all of it; nobody else writes below our prefix; and whoever finds that its bytes are
 // not what they were says so with a mark.
 func (b *bucket) flyOnce(ctx context.Context, g *cargo, class uint8) error {
+	if g.size <= single {
+		if err := b.turns.take(ctx, class); err != nil {
+			return err
+		}
+		defer b.turns.give()
+		return b.putWhole(ctx, g)
+	}
 	there, err := b.whole(ctx, g)
 	if err != nil || there {
 		return err

@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	aside    = 2 << 20          // bytes of a file, above which it goes beside the others of a Seal
 	single   = 16 << 20         // bytes of a file that is stored in one request, at most
 	sealWait = 20 * time.Second // for all small objects of one Seal
 	width    = 16               // of them at the same time, of one Seal
@@ -34,7 +35,7 @@ type cargo struct {
 	preface int64     // bytes before the data set
 }
 
-// seal stores the small ones and waits for the large ones. When the bucket cannot, the
+// seal stores the small ones and waits for the larger ones, when they were not prepared. When the bucket cannot, the
 // rest of the call is not tried: what takes a second alone must not take a minute.
 func (b *bucket) seal(claims []*Partial, errs []error) {
 	ctx, cancel := context.WithTimeoutCause(b.ctx, b.patience, errSlow)
@@ -56,7 +57,7 @@ func (b *bucket) sealOne(ctx context.Context, c *Partial) error {
 	if err != nil || g == nil {
 		return b.settle(c, 0, err)
 	}
-	if g.size > single {
+	if g.size > aside {
 		return b.settle(c, g.life, b.carry(g, 1))
 	}
 	defer g.file.Close()
@@ -82,7 +83,7 @@ func (b *bucket) load(c *Partial) (*cargo, error) {
 		p.drop()
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return &cargo{id: p.key.id, names: p.names, file: f, size: p.onDisk, life: p.files, digest: p.names.NewHash(), preface: int64(len(p.preface))}, nil
+	return &cargo{id: p.key.id, names: p.names, file: f, size: p.onDisk, life: p.files, preface: int64(len(p.preface))}, nil
 }
 
 // settle writes down what became of it. life is 0 when there was no cargo.
@@ -128,17 +129,10 @@ func (b *bucket) sealSmall(ctx context.Context, g *cargo) error {
 	if ctx.Err() != nil {
 		return busyCause(ctx)
 	}
-	sum, err := g.sum(0, g.size)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrFull, err) // the file stays: another time, or its appliance, will tell
-	}
-	if !g.holds() {
-		return ErrDigest
-	}
-	err = within(ctx, requestWait, 3, func(ctx context.Context) error {
-		_, err := b.core.PutObject(ctx, b.Name, b.objectKey(g.id), g.section(0, g.size), g.size, "", hex.EncodeToString(sum[:]), putOptions(sum))
+	err := b.putWhole(ctx, g)
+	if errors.Is(err, ErrDigest) || errors.Is(err, ErrFull) {
 		return err
-	})
+	}
 	if err != nil && context.Cause(ctx) != nil && errors.Is(context.Cause(ctx), ErrFull) {
 		if errors.Is(context.Cause(ctx), errSlow) {
 			return b.failed(context.DeadlineExceeded)
@@ -150,6 +144,27 @@ func (b *bucket) sealSmall(ctx context.Context, g *cargo) error {
 	}
 	b.worked()
 	return nil
+}
+
+// putWhole stores an object in one request.
+func (b *bucket) putWhole(ctx context.Context, g *cargo) error {
+	g.digest = g.names.NewHash()
+	sum, err := g.sum(0, g.size)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFull, err) // the file stays: another time, or its appliance, will tell
+	}
+	if !g.holds() {
+		return ErrDigest
+	}
+	return within(ctx, transferWait(g.size), 3, func(ctx context.Context) error {
+		_, err := b.core.PutObject(ctx, b.Name, b.objectKey(g.id), g.section(0, g.size), g.size, "", hex.EncodeToString(sum[:]), putOptions(sum))
+		return err
+	})
+}
+
+// transferWait is how long n bytes may take.
+func transferWait(n int64) time.Duration {
+	return requestWait + time.Duration(n/slowest)*time.Second
 }
 
 // busyCause is why there is no time any more, an ErrFull in any case.

@@ -45,6 +45,7 @@
 //
 //	up to 16 MiB    digest and SHA-256 in one reading; PUT with that SHA-256, which the
 //	                server compares.                          commit point: its answer 200
+//	                (above 2 MiB beside the others of a Seal, see Partial.Prepare)
 //	above           HEAD: is it there with this size, and no damaged/ID? then it is done
 //	                ListMultipartUploads, ListParts: an unfinished upload of this object?
 //	                else CreateMultipartUpload

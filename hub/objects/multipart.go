@@ -180,7 +180,7 @@ func (b *bucket) sendParts(ctx context.Context, g *cargo, class uint8, id string
 func (b *bucket) sendPart(ctx context.Context, g *cargo, id string, number int, off, n int64, sum [sha256.Size]byte) (done minio.CompletePart, err error) {
 	header := http.Header{}
 	header.Set("X-Amz-Checksum-Sha256", base64.StdEncoding.EncodeToString(sum[:]))
-	err = within(ctx, requestWait+time.Duration(n/slowest)*time.Second, 4, func(ctx context.Context) error {
+	err = within(ctx, transferWait(n), 4, func(ctx context.Context) error {
 		p, err := b.core.PutObjectPart(ctx, b.Name, b.objectKey(g.id), id, number, g.section(off, n), n,
 			minio.PutObjectPartOptions{Sha256Hex: hex.EncodeToString(sum[:]), CustomHeader: header.Clone(), DisableContentSha256: true})
 		done = minio.CompletePart{PartNumber: number, ETag: p.ETag, ChecksumSHA256: p.ChecksumSHA256}

@@ -2,11 +2,14 @@ package s3lab
 
 import (
 	"context"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -75,15 +78,39 @@ type Proxy struct {
 // Proxy makes b reachable at another address, where requests may fail.
 func (b *Bucket) Proxy(t testing.TB) *Proxy {
 	t.Helper()
+	p := b.newProxy()
+	p.listen(t, httptest.NewServer(p))
+	return p
+}
+
+// ProxyTLS is Proxy with a certificate, and the file of its CA.
+func (b *Bucket) ProxyTLS(t testing.TB) (p *Proxy, ca string) {
+	t.Helper()
+	p = b.newProxy()
+	s := httptest.NewTLSServer(p)
+	p.listen(t, s)
+	ca = filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(ca, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return p, ca
+}
+
+func (p *Proxy) listen(t testing.TB, s *httptest.Server) {
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	p.Endpoint = s.Listener.Addr().String()
+}
+
+func (b *Bucket) newProxy() *Proxy {
 	other := *b
-	p := &Proxy{Bucket: &other, to: &httputil.ReverseProxy{
-		Director:     func(r *http.Request) { r.URL.Scheme, r.URL.Host = "http", b.Endpoint },
+	return &Proxy{Bucket: &other, to: &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { // the Host stays, it is signed
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", b.Endpoint
+			r.Out.URL.RawQuery = r.In.URL.RawQuery
+		},
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}}
-	s := httptest.NewServer(p)
-	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
-	other.Endpoint = s.Listener.Addr().String()
-	return p
 }
 
 // Refuse lets the requests that which tells fail until Heal.
