@@ -1,12 +1,14 @@
 // Package ledger keeps the hub's rows: devices and claim codes, objects,
 // receipts, forwarding jobs, what waits to be told to an appliance, and the
-// audit trail. SQLite is its one form here, in WAL mode, synchronous FULL.
+// audit trail. They lie in SQLite (one machine: WAL mode, synchronous FULL) or in
+// PostgreSQL (several nodes), in one text of SQL: see "Two engines" below.
 //
 // It promises:
 //   - What a method that changes rows has returned without error is durable:
-//     the commit point is the fsync of the write-ahead log that covers it.
-//     Callers share it: the first to come to the door commits for all who
-//     queued while the last commit was under way. Never by time.
+//     the commit point is the fsync of the write-ahead log that covers it, which
+//     PostgreSQL answers a COMMIT after. Callers share it: the first to come to the
+//     door commits for all who queued while the last commit was under way. Never by
+//     time. What many receive or deliver at once takes a few statements for all.
 //   - Receipt, object and forwarding jobs appear together or not at all
 //     (SPOOL-19). Receiving again changes nothing.
 //   - The same object from two appliances is one object with one job for each
@@ -39,12 +41,50 @@
 //   - A study is told of when its appliances say that it is complete, all that they count is
 //     here, and all of it is archived or waits for a person; one node makes the event, and
 //     it lasts until every sink has it (SayStudy, MakeEvents).
-//   - After an error that leaves doubt about the disk nothing is written any
-//     more: Failed is closed, the program ends and starts again (P8).
+//   - After an error that leaves doubt about its own disk nothing is written any
+//     more: Failed is closed, the program ends and starts again (P8). A PostgreSQL
+//     that is away, or too busy, ends nothing: changes fail after a bounded time,
+//     Ready says so, and go on when it is back.
+//   - What was committed is known to be, also when the answer to COMMIT was lost:
+//     each transaction leaves its number in a row of its process, and whoever finds
+//     it there was heard. When the database does not come back in time the caller
+//     has an error, and may ask again: receiving, delivering, acknowledging twice
+//     changes nothing.
+//   - A lease is lent again when it has run out, and when its node was not seen for
+//     half a minute. No two hold one; an answer under an old lease counts only where
+//     it is a fact (Done, Stored).
 //
 // It deliberately holds no object's bytes, sends nothing, knows no clock that
 // decides order (rows are ordered by sequence; a clock only says when a job may
 // be tried again), and deletes no object and no receipt.
+//
+// # Two engines
+//
+// One writes at a time, over all processes and nodes: with SQLite who has the lock of
+// the file, with PostgreSQL who has an advisory lock from the first statement of a
+// transaction to its end (READ COMMITTED). So a transaction sees all that was committed
+// before it, and nothing changes under it; every rule above is argued once. Readers
+// wait for nobody. What several nodes pay is that they commit one after the other, and
+// what makes that fast is that each commits for all that wait at it.
+//
+// PostgreSQL 14 or newer, UTF8, is refused with fsync, synchronous_commit or
+// full_page_writes off, as the ledger's own session has them, at the beginning and in
+// every transaction. Of several hosts in the URL the one that can be written is used.
+// Connections must be the ledger's own for as long as they last (no pooling by
+// transaction: prepared statements and LISTEN would be lost). A node that hangs or dies
+// within a transaction loses its session, and with it the lock, after ten seconds; one
+// that no byte reaches after twelve. The URL may set these times
+// (idle_in_transaction_session_timeout and the others of postgresql.conf). All times
+// are of the database's clock, so that nodes need not agree.
+//
+// A commit tells the other nodes what has grown (NOTIFY), and Listen wakes who waits
+// there. It may be missed: whoever waits looks again after some seconds too.
+//
+// The schema is numbered and goes forward only, all steps in one transaction. A program
+// refuses to open a newer one than it knows. In a rolling upgrade the first new node
+// brings it up; an older node that runs ends before its next transaction, with words
+// that say so, and appliances go to the new ones: what they had sent without a receipt
+// they send again.
 //
 //	meta           key -> value: ledger id, generation
 //	counters       name -> number, for the life of the ledger
@@ -68,4 +108,7 @@
 //	headers        (study, digest)                  what headers say above the instance; names persons, for sinks alone
 //	described      object                           what its header says
 //	audit          seq, at, actor, action, subject  append only
+//	nodes          id, address, version, started_at, seen_at
+//	writers        id of a process, n: its last transaction (PostgreSQL)
+//	version        n: of the schema (PostgreSQL; SQLite has PRAGMA user_version)
 package ledger
