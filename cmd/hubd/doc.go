@@ -16,6 +16,8 @@
 //
 // All but run may be used while the hub runs, and before it has run for the
 // first time. It promises to end in an orderly way at the first SIGTERM or
-// SIGINT, at once at the second, and to survive SIGKILL at any moment. It
+// SIGINT, at once at the second, and to survive SIGKILL at any moment: who is talked
+// to is sent away first, to the other nodes if there are any, then the work on what has
+// come ends, and the console says to the last that the hub is not ready. It
 // deliberately contains wiring and no rule: those are in the rooms below hub.
 package main
