@@ -91,6 +91,7 @@ func drill(t *testing.T, database string) {
 	if out := s.do("ledger", "restore", dump); !strings.Contains(out, "4 objects were not archived then; the bytes of 4 of them are not here") {
 		t.Errorf("restore says %q", out)
 	}
+	s.do("audit", "verify")
 	opens := source.Opens
 	p = s.start()
 	s.uplink(b, source, func(*uplink.Uplink) bool {
