@@ -8,6 +8,8 @@
 //	hubd devices ls|approve|revoke
 //	hubd objects ls|release|retry|confirm
 //	hubd events ls|retry
+//	hubd token new|ls|revoke who may use the API and the console (docs/api.md)
+//	hubd audit verify|export the trail of changes
 //	hubd version
 //
 // One port number serves all: UDP the uplink over QUIC; TCP, by ALPN (RFC 7301),

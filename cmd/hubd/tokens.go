@@ -18,7 +18,7 @@ type tokenNewCmd struct {
 // Run prints the token alone on standard output. The first one can only be made
 // here: whoever can do that has the data directory anyway.
 func (c tokenNewCmd) Run(e *env) error {
-	t, err := tokenWishes(NewTokenBody{c.Name, c.Role, c.TTL}, time.Now())
+	t, err := tokenWishes(NewTokenBody(c), time.Now())
 	if err != nil {
 		return usageError{err}
 	}

@@ -107,7 +107,9 @@
 //	deliveries     (event, sink): pending -> leased -> done | failed -> pending | superseded
 //	headers        (study, digest)                  what headers say above the instance; names persons, for sinks alone
 //	described      object                           what its header says
-//	audit          seq, at, actor, action, subject  append only
+//	audit          seq, at, actor, origin, action, subject, hash of it and of the row before: append only, one chain
+//	tokens         name, role, hash, until when, last used, revoked
+//	seen           device -> when it was connected last, and to which node; flushed each minute
 //	nodes          id, address, version, started_at, seen_at
 //	writers        id of a process, n: its last transaction (PostgreSQL)
 //	version        n: of the schema (PostgreSQL; SQLite has PRAGMA user_version)

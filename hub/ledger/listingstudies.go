@@ -29,9 +29,6 @@ const (
 	studyChunks = 100  // at most, for one page
 )
 
-// open are the objects that are not archived; the index objects_open is made for it.
-const openObject = `o.archived_at IS NULL AND o.flags & 8 = 0`
-
 // StudyPage returns at most limit studies that have something waiting, that which
 // waits for longest first, after that key. It looks at a bounded number of waiting
 // objects: it may return fewer and a next key. Next 0 is the end.
@@ -75,6 +72,8 @@ type openOne struct {
 	studyOf
 }
 
+// openAfter are the next objects that are not archived. Partial indexes are made for
+// these very words.
 func (l *Ledger) openAfter(ctx context.Context, device string, after int64) ([]openOne, error) {
 	query, args := `SELECT o.seq, o.device, o.study FROM objects o WHERE o.archived_at IS NULL AND o.flags & 8 = 0 AND o.seq > ?1 ORDER BY o.seq LIMIT ?2`, []any{after, studyChunk}
 	if device != "" {

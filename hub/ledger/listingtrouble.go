@@ -8,7 +8,7 @@ import (
 	"edged/hub"
 )
 
-// Held up is what a page of trouble shows: a job that no time frees.
+// TroubleRow is what a page of trouble shows: a job that no time frees.
 type TroubleRow struct {
 	Seq         int64 // of the job
 	ID          hub.ID
