@@ -92,6 +92,7 @@ type stowSession struct {
 	size  int   // objects of the next request: fewer after one that failed as a whole
 	bytes int64 // of a request; less after one that was too large
 	wary  bool  // the last request was cut short: ask before the bytes go
+	stale bool  // the last request was cut on a connection that had been idle
 	worn  int   // transient answers in a row
 }
 
@@ -158,10 +159,15 @@ func (s *stowSession) next(ctx context.Context, p *posting) error {
 	}
 	defer closeAll(list)
 	a := s.post(ctx, list)
-	if a.whole && a.doubt {
+	if a.doubt {
 		p.doubtful(a.gone)
 	}
+	stale := a.stale && !s.stale
+	s.stale = stale
 	switch {
+	case stale && ctx.Err() == nil: // the archive had just closed an idle connection: with a new one
+		s.client.CloseIdleConnections()
+		return nil
 	case a.away != nil:
 		return a.away
 	case ctx.Err() != nil && !a.heard:

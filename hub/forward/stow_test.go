@@ -1,8 +1,10 @@
 package forward
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	"edged/hub"
 	"edged/internal/dicom"
+	"edged/internal/synth"
 )
 
 func TestStowCarriesTheBytesThatCameSeveralInARequest(t *testing.T) {
@@ -238,6 +241,71 @@ func TestADamagedCopyNeverCompletesARequest(t *testing.T) {
 	}
 	if _, ok := v.kept[bad]; ok || v.whole != 1 {
 		t.Errorf("the archive has the damaged copy: %v; %d requests came whole", ok, v.whole)
+	}
+}
+
+// What went before the damaged one in the same request may be there, in an archive
+// that stores while it reads: its duplicate is our own.
+func TestADuplicateOfWhatWentBeforeADamagedCopyIsOurOwn(t *testing.T) {
+	b := newStowBench(t, 3)
+	var last hub.ID
+	for id, data := range b.data {
+		if in := small()[2]; b.study[id] == in.Study && bytes.Equal(data, instance(t, in)) {
+			last = id
+		}
+	}
+	damage(t, b.dir+"/objects", last)
+	v := &vna{T: t}
+	v.answer = func(w http.ResponseWriter, _ *http.Request, uids []string) {
+		failed := map[string]int{}
+		for _, uid := range uids {
+			failed[uid] = 0x0111
+		}
+		said{failed: failed}.write(w, 409)
+	}
+	got, err := b.turn(stow(t, StowConfig{URL: v.serve()}))
+	counts := map[verdict]int{}
+	for _, o := range got {
+		counts[o.verdict]++
+	}
+	if err != nil || counts[done] != 2 || counts[lost] != 1 {
+		t.Errorf("%+v (%v)", got, err)
+	}
+}
+
+func instance(t *testing.T, in synth.Instance) []byte {
+	t.Helper()
+	r, _ := in.Open()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// An archive that closes idle connections without a word costs no object its turn.
+func TestAConnectionThatWasClosedWhileIdleIsReplaced(t *testing.T) {
+	b := newStowBench(t, 6)
+	v := &vna{T: t}
+	cut := 0
+	v.before = func(_ http.ResponseWriter, rq *http.Request) bool {
+		v.mu.Lock()
+		n := v.whole
+		v.mu.Unlock()
+		if n == 1 && cut == 0 { // the second one on this connection
+			cut++
+			panic(http.ErrAbortHandler)
+		}
+		return false
+	}
+	got, err := b.turn(stow(t, StowConfig{URL: v.serve(), Objects: 2, Requests: 1}))
+	for _, o := range got {
+		if o.verdict != done {
+			t.Errorf("%+v", o)
+		}
+	}
+	if err != nil || len(got) != 6 || cut != 1 || len(v.conns) != 2 {
+		t.Errorf("%d outcomes (%v), %d connections", len(got), err, len(v.conns))
 	}
 }
 

@@ -177,23 +177,12 @@ func (a answer) of(j ledger.Job) (outcome, bool) {
 	return a.unlisted, true
 }
 
-// post makes one request. When its credentials are refused that may have run out, a
-// second one has new ones; when it is cut on a connection that was idle, which the
-// archive may just have closed, a second one has a new connection.
+// post makes one request; when its credentials are refused that may have run out, a
+// second one with new ones.
 func (s *stowSession) post(ctx context.Context, list []opened) answer {
 	a, status := s.try(ctx, list)
-	if status == http.StatusUnauthorized && s.c.Auth != nil && s.c.Auth.Renew() || a.stale {
-		s.client.CloseIdleConnections()
-		first := a
+	if status == http.StatusUnauthorized && s.c.Auth != nil && s.c.Auth.Renew() {
 		a, _ = s.try(ctx, list)
-		if first.doubt {
-			a.gone = maps.Clone(a.gone)
-			for job, gone := range first.gone {
-				if gone && a.gone != nil {
-					a.gone[job] = true
-				}
-			}
-		}
 	}
 	return a
 }
@@ -221,7 +210,7 @@ func (s *stowSession) try(ctx context.Context, list []opened) (answer, int) {
 	a := s.read(rs, list, w)
 	m.end()
 	if a.gone = maps.Clone(m.gone); len(m.damaged) > 0 {
-		return s.damaged(m.damaged), rs.StatusCode
+		return s.damaged(m), rs.StatusCode
 	}
 	if len(m.segments) > 0 {
 		a = a.early()
@@ -235,7 +224,7 @@ func (a answer) early() answer {
 	if a.away != nil || a.whole {
 		return a
 	}
-	return answer{heard: true, whole: true, gone: a.gone, all: outcome{verdict: transient, why: "answered too early", words: "the archive answered before it had the whole request"}}
+	return answer{heard: true, whole: true, doubt: true, gone: a.gone, all: outcome{verdict: transient, why: "answered too early", words: "the archive answered before it had the whole request"}}
 }
 
 func (s *stowSession) request(ctx context.Context, m *message, boundary string) (*http.Request, error) {
@@ -269,7 +258,7 @@ func (s *stowSession) lost(ctx context.Context, m *message, err error) answer {
 	}
 	switch {
 	case len(m.damaged) > 0:
-		return s.damaged(m.damaged)
+		return s.damaged(m)
 	case !m.started || refusedByTLS(err):
 		return answer{away: fmt.Errorf("archive at %s: %w", s.c.URL, err)}
 	}
@@ -286,13 +275,14 @@ func refusedByTLS(err error) bool {
 	return errors.As(err, &op) && op.Op == "remote error"
 }
 
-// damaged says what is wrong with our own copies; the others were not judged.
-func (s *stowSession) damaged(errs map[int64]error) answer {
-	a := answer{own: map[int64]outcome{}}
-	for job, err := range errs {
+// damaged says what is wrong with our own copies; the others were not judged, and an
+// archive that stores while it reads may have those before.
+func (s *stowSession) damaged(m *message) answer {
+	a := answer{own: map[int64]outcome{}, doubt: true, gone: m.gone}
+	for job, err := range m.damaged {
 		o, err := ownFault(err)
 		if err != nil {
-			return answer{away: err}
+			a.away = err
 		}
 		a.own[job] = o
 	}
