@@ -1,0 +1,17 @@
+package receive
+
+import "edged/uplink/wire"
+
+// SetOffers bounds the offers of all connections beyond the few of each.
+func (s *Server) SetOffers(n int64) { s.offers = newBudget(n) }
+
+// FewOffers is that.
+const FewOffers = fewOffers
+
+// MaxBatch is how many objects share a Seal.
+const MaxBatch = maxBatch
+
+type frame = wire.Frame
+
+// offers is a page of n.
+func offers(n int) wire.Frame { return &wire.Offer{Objects: make([]wire.Object, n)} }
