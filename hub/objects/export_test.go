@@ -3,6 +3,8 @@ package objects
 import (
 	"context"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // FailFlush makes every flush of a file fail with err; nil makes it work again.
@@ -27,4 +29,14 @@ func (t *turns) Waiting(class int) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.waiting[class])
+}
+
+// Disk is a disk of so many bytes, of which used says how many are taken; a partial object
+// makes room for others when it is unused for d.
+func (s *Store) Disk(size int64, used func() int64, d time.Duration) {
+	s.unused = d
+	s.statfs = func(_ string, st *unix.Statfs_t) error {
+		st.Bsize, st.Blocks, st.Bavail = 1, uint64(size), uint64(size-used())
+		return nil
+	}
 }

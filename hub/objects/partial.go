@@ -109,7 +109,7 @@ func (p *partial) fits() error {
 	case p.length > p.store.max:
 		return fmt.Errorf("%w: partial objects of one appliance may have %d bytes", ErrTooBig, p.store.max)
 	}
-	return p.store.room(rest)
+	return p.store.makeRoom(p, rest)
 }
 
 // meet fits what is on disk to the announced names. A file that does not begin

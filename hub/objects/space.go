@@ -1,7 +1,9 @@
 package objects
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,7 +34,7 @@ func (s Space) Tight() bool {
 // Space asks the file system, and remembers what the bucket said.
 func (s *Store) Space() (Space, error) {
 	var st unix.Statfs_t
-	if err := unix.Statfs(s.dir, &st); err != nil {
+	if err := s.statfs(s.dir, &st); err != nil {
 		return Space{}, fmt.Errorf("free space: %w", err)
 	}
 	block := int64(st.Bsize)
@@ -63,6 +65,55 @@ func (s *Store) room(n int64) error {
 		full = ErrTooBig
 	}
 	return fmt.Errorf("%w: %d bytes are free, %d of them are kept so", full, space.Free, space.Reserve)
+}
+
+// makeRoom is room, for p; where there is none, partial objects that nobody has claimed
+// for a while make it, whosever they are, the longest unused first: they can be sent
+// again. p.mu is held, so nobody else's is waited for.
+func (s *Store) makeRoom(p *partial, n int64) error {
+	for {
+		err := s.room(n)
+		if !errors.Is(err, ErrFull) || !s.dropUnused(p) {
+			return err
+		}
+	}
+}
+
+// dropUnused reports whether there was one to drop.
+func (s *Store) dropUnused(p *partial) bool {
+	s.mu.Lock()
+	others := make([]*partial, 0, len(s.partials))
+	for _, other := range s.partials {
+		if other != p {
+			others = append(others, other)
+		}
+	}
+	s.mu.Unlock()
+	var oldest *partial
+	var used time.Time
+	for _, other := range others {
+		if t, unused := other.unusedSince(); unused && time.Since(t) >= s.unused && (oldest == nil || t.Before(used)) {
+			oldest, used = other, t
+		}
+	}
+	if oldest == nil || !oldest.mu.TryLock() {
+		return false
+	}
+	defer oldest.mu.Unlock()
+	if oldest.owner == nil && !oldest.gone && oldest.used.Equal(used) {
+		s.log.Info("a partial object that nobody claims made room", "object", oldest.key.id, "bytes", oldest.onDisk)
+		oldest.drop()
+	}
+	return true
+}
+
+// unusedSince is of a file of its own that somebody left; one that is in use is passed over.
+func (p *partial) unusedSince() (t time.Time, unused bool) {
+	if !p.mu.TryLock() {
+		return t, false
+	}
+	defer p.mu.Unlock()
+	return p.used, p.owner == nil && !p.gone && p.onDisk > 0 && !p.sealed
 }
 
 // Remove forgets whole objects and returns those that are gone from the shelf for

@@ -52,6 +52,8 @@ type Store struct {
 
 	reset     [32]byte
 	fdatasync func(fd int) error // a test makes it fail
+	statfs    func(dir string, st *unix.Statfs_t) error
+	unused    time.Duration // after which a partial object may make room for others
 
 	mu       sync.Mutex // guards what follows; never held during I/O on a partial object
 	partials map[key]*partial
@@ -89,6 +91,8 @@ func Open(c Config) (*Store, error) {
 		bytes:    map[string]int64{},
 
 		fdatasync: unix.Fdatasync,
+		statfs:    unix.Statfs,
+		unused:    time.Minute,
 	}
 	if err := errors.Join(s.makeDocs(), s.makeDirs(), s.findPartials(), s.findResetKey()); err != nil {
 		root.Close()
