@@ -31,6 +31,14 @@ func (h *theHub) makeDestination(ctx context.Context, d Destination) (forward.De
 		return d.makeStow()
 	}
 	return forward.NewDir(forward.DirConfig{
-		Name: d.Name, Path: d.Path, Create: d.Create,
+		Name: d.Name, Path: d.Path, Node: h.dirNode(), Create: d.Create,
 		Used: func() (bool, error) { return h.ledger.Used(context.WithoutCancel(ctx), d.Name) }}), nil
+}
+
+// dirNode marks what this node writes, where others may write beside it.
+func (h *theHub) dirNode() string {
+	if !h.cfg.several() {
+		return ""
+	}
+	return h.cfg.nodeID()
 }

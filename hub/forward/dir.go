@@ -24,6 +24,9 @@ import (
 type DirConfig struct {
 	Name string
 	Path string
+	// Node is this one's name among several that deliver to the same place. If empty,
+	// there is one.
+	Node string
 	// Create makes Path before its first use. If false, a missing one is waited for.
 	Create bool
 	// Used reports whether an object was ever delivered here, also by an earlier
@@ -180,7 +183,7 @@ var errOther = errors.New("other bytes are there: move them away and retry")
 func (s *dirSession) write(target string, o Object) error {
 	var random [8]byte
 	rand.Read(random[:])
-	tmp := incoming + "/" + hex.EncodeToString(random[:])
+	tmp := incoming + "/" + s.mine(hex.EncodeToString(random[:]))
 	f, err := s.place.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

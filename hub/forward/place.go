@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
+	"time"
 
 	"edged/internal/durable"
 )
@@ -58,6 +60,29 @@ func (d *Dir) find() (*place, error) {
 	}
 	d.place = &place{root: root, known: map[string]struct{}{}}
 	return d.place, nil
+}
+
+// abandoned is after how long what another node was writing is swept with our own: it
+// has been gone for as long.
+const abandoned = 24 * time.Hour
+
+// mine is a name in incoming that says whose it is.
+func (d *Dir) mine(random string) string {
+	if d.c.Node == "" {
+		return random
+	}
+	return d.c.Node + "-" + random
+}
+
+// left reports whether a crash has left a file in incoming: ours, or that of a node that
+// did not come back. What another node is writing stays.
+func (d *Dir) left(e fs.DirEntry) bool {
+	i := strings.LastIndexByte(e.Name(), '-')
+	if i < 0 || e.Name()[:i] == d.c.Node {
+		return true
+	}
+	info, err := e.Info()
+	return err == nil && time.Since(info.ModTime()) > abandoned
 }
 
 // openPath opens the directory and empties incoming of what a crash has left half
@@ -114,6 +139,9 @@ func (d *Dir) mark(root *os.Root, used bool) error {
 	}
 	left, err := f.ReadDir(-1)
 	for _, e := range left {
+		if !d.left(e) {
+			continue
+		}
 		err = errors.Join(err, root.RemoveAll(incoming+"/"+e.Name()))
 	}
 	d.swept = err == nil
