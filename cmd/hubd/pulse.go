@@ -38,7 +38,9 @@ func (h *theHub) look(ctx context.Context) error {
 			if answered = time.Now(); cut {
 				h.log.Info("the database answers again: appliances may come")
 				h.absence.end(absentCut)
-				h.receive.Return()
+				if h.absence.err() == nil { // it does not stop
+					h.receive.Return()
+				}
 			}
 			cut = false
 		case !cut && time.Since(answered) > cutAfter:

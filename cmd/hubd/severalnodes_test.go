@@ -285,8 +285,8 @@ func TestWhoClaimsAnothersObjectsLearnsNothing(t *testing.T) {
 	c.await("the owner to go on", func() bool { return source.Count(uplinktest.Archived) == 2 })
 }
 
-// Any node enrols, any node serves; a node that ends in order hands its appliances over
-// without a pause, is not ready meanwhile, and leaves no lease behind.
+// Any node enrols, any node serves; a node that ends in order hands its appliance over to
+// the other one, which goes on with what was under way, and nothing of it is lost.
 func TestANodeThatEndsHandsItsAppliancesOver(t *testing.T) {
 	c := newSeveral(t, 2, "")
 	source := uplinktest.NewSource()

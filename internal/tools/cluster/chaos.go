@@ -60,6 +60,7 @@ func (c *chaos) run(ctx context.Context) error {
 	}
 	fmt.Printf("nodes killed: %d, rolling restarts: %d, PostgreSQL killed: %d, S3 server killed: %d, nodes that ended without their database and were started again: %d\n",
 		c.kills, c.rolling, c.database, c.bucket, c.fell)
+	fmt.Printf("the longest time of an appliance without a node: %s\n", c.watch.longest().Round(10*time.Millisecond))
 	return nil
 }
 

@@ -85,10 +85,10 @@ func (s *site) proof(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
+	fmt.Printf("all archived %s after the first image\n", time.Since(began).Round(time.Second))
 	j, err := s.judge(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("all archived %s after the first image\n", time.Since(began).Round(time.Second))
 	return j.print(c.kills)
 }
