@@ -31,6 +31,8 @@ type Config struct {
 
 	Rules ledger.EventRules // of tests: how long is waited; Sinks and Received are set here
 	now   func() time.Time
+
+	buildAge time.Duration
 }
 
 // Backoff grows from Min to Max by doubling.
@@ -72,6 +74,7 @@ type Events struct {
 // New starts nothing.
 func New(c Config) *Events {
 	c.Poll = cmp.Or(c.Poll, 2*time.Second)
+	c.buildAge = cmp.Or(c.buildAge, buildAge)
 	c.Keep = cmp.Or(c.Keep, 30*24*time.Hour)
 	c.Backoff = cmp.Or(c.Backoff, Backoff{2 * time.Second, 30 * time.Minute})
 	c.Reach = cmp.Or(c.Reach, Backoff{time.Second, 2 * time.Minute})
@@ -129,6 +132,9 @@ func (e *Events) make(ctx context.Context) {
 			pruned = time.Now()
 			_, err = e.c.Ledger.PruneEvents(ctx, e.c.Keep, prunePage)
 		}
+		if err == nil && !more {
+			err = e.build(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			e.c.Logger.Error("study events are not made", "err", err)
 		}
@@ -136,6 +142,24 @@ func (e *Events) make(ctx context.Context) {
 			wait(ctx, e.c.Poll, changed, err == nil)
 		}
 	}
+}
+
+// buildAge is how long an event waits for the worker of a sink to put it together.
+// buildPage bounds what is done before the maker looks at studies again.
+const (
+	buildAge  = 5 * time.Second
+	buildPage = 20
+)
+
+// build puts together what waits for sinks that are away, while the hub has its copies.
+func (e *Events) build(ctx context.Context) error {
+	list, err := e.c.Ledger.UnbuiltEvents(ctx, e.c.buildAge, buildPage)
+	for _, ev := range list {
+		if err == nil {
+			_, err = e.body(ctx, ev)
+		}
+	}
+	return err
 }
 
 // wait ends after d, or, if heed is true, when there is news.

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"edged/hub"
@@ -47,7 +48,7 @@ func (l *Ledger) Undescribed(ctx context.Context, e Event, limit int) ([]Listed,
 // and a later event lists them again. What is kept already stays.
 func (l *Ledger) Describe(ctx context.Context, study string, list []Description) error {
 	err := l.change(ctx, func(b *batch) error {
-		h := headers{known: map[string]int64{"": 0}}
+		h, args := headers{known: map[string]int64{"": 0}}, make([]any, 0, 6*len(list))
 		if err := b.row(`SELECT count(*) FROM headers WHERE study = ?`, study).Scan(&h.kept); err != nil {
 			return err
 		}
@@ -63,15 +64,32 @@ func (l *Ledger) Describe(ctx context.Context, study string, list []Description)
 			if part == 0 && d.Part != "" || whole == 0 && d.Whole != "" {
 				d.Problem = crowdedWords
 			}
-			if _, err := b.exec(`INSERT INTO described (object, series, own, part, whole, problem) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (object) DO NOTHING`,
-				d.Object, d.Series, d.Own, part, whole, d.Problem); err != nil {
-				return err
-			}
+			args = append(args, d.Object, d.Series, d.Own, part, whole, d.Problem)
 		}
-		return nil
+		return b.describe(args)
 	})
 	if err != nil {
 		return fmt.Errorf("describe %d objects: %w", len(list), err)
+	}
+	return nil
+}
+
+// describedAtOnce are rows of one statement: over PostgreSQL each is a round trip.
+const describedAtOnce = 50
+
+// describe inserts rows of six values each.
+func (b *batch) describe(args []any) error {
+	const one = "(?, ?, ?, ?, ?, ?)"
+	for len(args) > 0 {
+		n := 1
+		if len(args) >= 6*describedAtOnce {
+			n = describedAtOnce
+		}
+		if _, err := b.exec(`INSERT INTO described (object, series, own, part, whole, problem) VALUES `+one+strings.Repeat(", "+one, n-1)+
+			` ON CONFLICT (object) DO NOTHING`, args[:6*n]...); err != nil {
+			return err
+		}
+		args = args[6*n:]
 	}
 	return nil
 }
@@ -226,6 +244,29 @@ func (l *Ledger) SaidOf(ctx context.Context, e Event) ([]Said, error) {
 	return out, rows.Err()
 }
 
+// UnbuiltEvents lists at most limit events, the oldest first, that were made so long ago
+// and of which nothing is kept yet that sinks could be told. Sinks may be away for longer
+// than the hub's copies stay.
+func (l *Ledger) UnbuiltEvents(ctx context.Context, age time.Duration, limit int) ([]Event, error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT e.seq, e.study, e.revision, e.at, e.last, e.objects FROM events e WHERE e.built = 0 AND e.at <= ? ORDER BY e.seq LIMIT ?`,
+		l.millis()-age.Milliseconds(), limit)
+	if err != nil {
+		return nil, fmt.Errorf("events to be put together: %w", err)
+	}
+	defer rows.Close()
+	var out []Event
+	for rows.Next() {
+		var e Event
+		var at int64
+		if err := rows.Scan(&e.Seq, &e.Study, &e.Revision, &at, &e.Last, &e.Objects); err != nil {
+			return nil, fmt.Errorf("events to be put together: %w", err)
+		}
+		e.At = time.UnixMilli(at)
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
 // EventBody is what sinks are told of an event, nil when it was not made yet.
 func (l *Ledger) EventBody(ctx context.Context, e Event) (body []byte, err error) {
 	err = l.read.QueryRowContext(ctx, `SELECT body FROM events WHERE seq = ?`, e.Seq).Scan(&body)
@@ -242,7 +283,7 @@ func (l *Ledger) EventBody(ctx context.Context, e Event) (body []byte, err error
 // first. So whoever is told twice, by whichever node, is told the same bytes.
 func (l *Ledger) KeepEventBody(ctx context.Context, e Event, body []byte) (kept []byte, err error) {
 	err = l.change(ctx, func(b *batch) error {
-		if _, err := b.exec(`UPDATE events SET body = ? WHERE seq = ? AND body IS NULL`, body, e.Seq); err != nil {
+		if _, err := b.exec(`UPDATE events SET body = ?, built = 1 WHERE seq = ? AND built = 0`, body, e.Seq); err != nil {
 			return err
 		}
 		return b.row(`SELECT body FROM events WHERE seq = ?`, e.Seq).Scan(&kept)

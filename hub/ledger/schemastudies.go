@@ -29,9 +29,11 @@ CREATE TABLE events (
 	last INTEGER NOT NULL,                          -- it lists the objects of the study up to this one
 	objects INTEGER NOT NULL,
 	body BLOB,                                      -- what sinks are told, packed; NULL: not made yet, or needed no more
+	built INTEGER NOT NULL,                         -- 0: it is still to be made
 	UNIQUE (study, revision)
 ) STRICT;
 CREATE INDEX events_old ON events (at);
+CREATE INDEX events_unbuilt ON events (seq) WHERE built = 0;
 CREATE TABLE deliveries (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT,
 	sink TEXT NOT NULL, event INTEGER NOT NULL REFERENCES events (seq), study TEXT NOT NULL,

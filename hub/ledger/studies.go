@@ -257,7 +257,7 @@ func (b *batch) onTheWay(uid string) (bool, error) {
 
 // event makes one, with its deliveries.
 func (b *batch) event(c candidate, last int64, sinks []string) error {
-	seq, _, err := b.insert(`INSERT INTO events (study, revision, at, last, objects) VALUES (?, ?, ?, ?, ?)`, c.uid, c.revision, b.now, last, c.objects)
+	seq, _, err := b.insert(`INSERT INTO events (study, revision, at, last, objects, built) VALUES (?, ?, ?, ?, ?, ?)`, c.uid, c.revision, b.now, last, c.objects, truth(len(sinks) == 0))
 	if err != nil {
 		return err
 	}
