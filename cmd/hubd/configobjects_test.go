@@ -72,6 +72,42 @@ func TestFromApplianceThroughABucketToTheArchive(t *testing.T) {
 	}
 }
 
+// A bucket that is full is busy to appliances: they keep what they have, what has come
+// once does not come again, and when there is room all goes on by itself.
+func TestAFullBucketCostsNoTransfer(t *testing.T) {
+	b := s3lab.Start(t).Proxy(t)
+	s := newSite(t)
+	s.withBucket(b.Bucket)
+	p := s.start()
+	identity := s.enrol()
+	b.Refuse(s3lab.Full, s3lab.Writes)
+	source := uplinktest.NewSource()
+	const objects, size, large = 20, 100_000, 18 << 20
+	for n := range objects {
+		source.Add(uint64(n+1), size, 1)
+	}
+	source.Add(objects+1, large, 1)
+	var sent int64
+	healed := false
+	s.uplink(identity, source, func(u *uplink.Uplink) bool {
+		sent = u.Status().BytesSent
+		if !healed && sent >= objects*size+large {
+			if source.Count(uplinktest.AtHub) > 0 {
+				t.Error("a receipt for what the bucket did not take")
+			}
+			if _, text := get(t, "http://"+p.console+"/metrics"); !strings.Contains(text, "hubd_storage_up 0") {
+				t.Error("nobody is told that the bucket is full")
+			}
+			healed = true
+			b.Heal()
+		}
+		return source.Count(uplinktest.Archived) == objects+1
+	})
+	if sent != objects*size+large {
+		t.Errorf("%d bytes were sent, of %d", sent, objects*size+large)
+	}
+}
+
 // A hub whose bucket is not there, or does not know its keys, ends with what to do.
 func TestABucketThatMustBeMendedIsNamedAtTheStart(t *testing.T) {
 	b := s3lab.Start(t)
