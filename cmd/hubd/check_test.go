@@ -18,6 +18,7 @@ import (
 	"edged/dimse"
 	"edged/internal/dicom"
 	"edged/internal/pglab"
+	"edged/internal/s3lab"
 )
 
 // serveArchive is an archive that answers C-ECHO and accepts what it is told to.
@@ -180,6 +181,37 @@ func TestCheckTriesPostgresAndMakesNothingThere(t *testing.T) {
 	s.enrolled()
 	if out, code := s.try(); code != exitDone || !strings.Contains(out, ", schema ") {
 		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// A real bucket: it is written to, read, and left as it was but for what each start of a
+// hub writes; wrong keys are said. Receipts are folded into it, and shown beside a hub.
+func TestABucketIsTriedAndHoldsReceipts(t *testing.T) {
+	s := newSite(t)
+	b := s3lab.Start(t)
+	s.more = "objects: " + b.URL() + "\nobjects_credentials: " + b.Credentials(t) + "\nlimits: {appliances: 10}\n"
+	s.configure()
+	for range 2 {
+		if out, code := s.try(); code != exitDone || !strings.Contains(out, "good  bucket: written, read and deleted") {
+			t.Errorf("exit %d: %s", code, out)
+		}
+	}
+	k := s.hubless()
+	archive(t, k.ledger, instance("a", "1.2.3", 1))
+	k.must(t, 1, 0)
+	k.end()
+	s.start()
+	if out := s.do("receipts", "show", "--study", "1.2.3"); !strings.HasPrefix(out, `{"format":"edged-receipts"`) {
+		t.Errorf("got %.60q", out)
+	}
+	keys := filepath.Join(s.dir, "keys")
+	if err := os.WriteFile(keys, []byte("aws_access_key_id = a\naws_secret_access_key = bbbbbbbb\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.more = "objects: " + b.URL() + "\nobjects_credentials: " + keys + "\nlimits: {appliances: 10}\n"
+	s.configure()
+	if out, code := s.try(); code != exitFailed || !strings.Contains(out, "BAD   bucket: ") || strings.Contains(out, "bbbbbbbb") {
+		t.Errorf("wrong keys: exit %d: %s", code, out)
 	}
 }
 

@@ -107,6 +107,7 @@ func (c *Config) Validate() error {
 	c.Console.check(add)
 	c.DICOM.check(add)
 	c.Limits.check(add)
+	c.Receipts.check(add)
 	c.checkNode(add)
 	if c.Database != "" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		add("database", "want postgres://USER@HOST:5432/DATABASE?sslmode=verify-full, or nothing for SQLite in data_dir")

@@ -87,7 +87,9 @@ func TestConfigurationErrorsNameFileLineKeyAndExitTwo(t *testing.T) {
 		"destinations:\n- name: a\n  type: dir":          "2: destinations[0].path: is missing",
 		"destinations:\n- {name: A, type: dir, path: x}": `2: destinations[0].name: "A": want 1 to 32 small letters`,
 		"destinations:\n- {name: a, type: dir, path: x}\n- {name: a, type: dir, path: y}": `3: destinations[1].name: "a" is used twice`,
-		"conflict: maybe": `1: conflict: "maybe" is not one of hold, deliver`,
+		"receipts: {fold_after: 1h}": "1: receipts.fold_after: 1h0m0s: want at least 24h",
+		"receipts: {keep: 1h}":       "1: receipts.keep: 1h0m0s: want at least fold_after",
+		"conflict: maybe":            `1: conflict: "maybe" is not one of hold, deliver`,
 	} {
 		path := filepath.Join(t.TempDir(), "hubd.yaml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

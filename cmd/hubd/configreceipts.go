@@ -12,3 +12,15 @@ type Receipts struct {
 func defaultReceipts() Receipts {
 	return Receipts{FoldAfter: 30 * 24 * time.Hour, Keep: 3653 * 24 * time.Hour}
 }
+
+// A younger receipt may still be needed as a row, and figures are counted before.
+const minFoldAfter = 24 * time.Hour
+
+func (r *Receipts) check(add func(key, format string, args ...any)) {
+	if r.FoldAfter < minFoldAfter {
+		add("receipts.fold_after", "%v: want at least 24h", r.FoldAfter)
+	}
+	if r.Keep < r.FoldAfter {
+		add("receipts.keep", "%v: want at least fold_after; the default is ten years, 87672h", r.Keep)
+	}
+}

@@ -51,3 +51,19 @@ func TestNoFieldIsAFormulaToASpreadsheet(t *testing.T) {
 		}
 	}
 }
+
+// The API has the same as CSV for who may look, and refuses what makes no sense.
+func TestFiguresAreServedAsCSV(t *testing.T) {
+	d := newDesk(t)
+	d.busy()
+	token := d.token("viewer")
+	w := d.ask("GET", "/api/v1/kpi?from=2026-01-01&to=2026-12-31&format=csv", token, "")
+	if rows, err := csv.NewReader(w.Body).ReadAll(); err != nil || w.Code != 200 || len(rows) != 2 || !slices.Equal(rows[0], kpiHeader) {
+		t.Errorf("%d %v %q", w.Code, err, rows)
+	}
+	for _, query := range []string{"", "?from=2026-01-01", "?from=2026-01-02&to=2026-01-01", "?from=2026-01-01&to=2026-01-02&by=patient", "?from=2026-01-01&to=2026-01-02&format=xml"} {
+		if w := d.ask("GET", "/api/v1/kpi"+query, token, ""); w.Code != 400 {
+			t.Errorf("%q: %d", query, w.Code)
+		}
+	}
+}

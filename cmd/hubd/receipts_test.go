@@ -139,6 +139,22 @@ func TestAChangedFileOfReceiptsIsRefused(t *testing.T) {
 	}
 }
 
+// Whatever a file holds: nothing is believed that the key has not signed.
+func FuzzVerifyReceipts(f *testing.F) {
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	good, err := signedReceipts(key, "ledger", &ledger.Fold{Study: "1.2.3", Part: 1, Objects: []ledger.FoldedObject{{SOPInstance: "1.2.3.1", Length: 7}}}, time.Unix(0, 0))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte("{}\n{\"key\":\"\",\"signature\":\"\"}\n"))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		if _, err := verifyReceipts(key.Public().(ed25519.PublicKey), file); err == nil && !bytes.Equal(file, good) {
+			t.Errorf("believed: %q", file)
+		}
+	})
+}
+
 // killFold is the step at which a child process that folds is killed.
 const killFold = "TEST_HUBD_KILL_FOLD"
 
