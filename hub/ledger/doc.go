@@ -56,7 +56,8 @@
 //
 // It deliberately holds no object's bytes, sends nothing, knows no clock that
 // decides order (rows are ordered by sequence; a clock only says when a job may
-// be tried again), and deletes no object and no receipt.
+// be tried again), and deletes no row of an object; that of a receipt goes when a durable,
+// signed file has it (Folded), and the row of the object says who sent it first.
 //
 // # Two engines
 //
@@ -107,6 +108,9 @@
 //	deliveries     (event, sink): pending -> leased -> done | failed -> pending | superseded
 //	headers        (study, digest)                  what headers say above the instance; names persons, for sinks alone
 //	described      object                           what its header says
+//	folded         (study, part)                    the file that receipts of a study are in
+//	kpi            (day, facility, destination)     figures; no study, no person
+//	kpi_state      where counting stands
 //	audit          seq, at, actor, origin, action, subject, hash of it and of the row before: append only, one chain
 //	tokens         name, role, hash, until when, last used, revoked
 //	seen           device -> when it was connected last, and to which node; flushed each minute
