@@ -202,7 +202,10 @@ func TestAServerThatLosesWhatItConfirmsIsRefused(t *testing.T) {
 	w.receive(object("a", 1, "x"))
 	set(t, s.Exec, "ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()")
 	unsafe := func() error { return w.Receive(w.ctx, []hub.Object{object("a", 2, "x")}) }
-	eventually(t, "refused while it runs", func() bool { err := unsafe(); return err != nil && strings.Contains(err.Error(), "full_page_writes off") })
+	eventually(t, "refused while it runs", func() bool {
+		err := unsafe()
+		return err != nil && strings.Contains(err.Error(), "full_page_writes off")
+	})
 	set(t, s.Exec, "ALTER SYSTEM RESET full_page_writes", "SELECT pg_reload_conf()")
 	eventually(t, "taken again", func() bool { return unsafe() == nil })
 }

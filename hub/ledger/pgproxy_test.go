@@ -133,4 +133,3 @@ func (c *cutter) done() bool {
 	c.left = 0
 	return c.cuts > 0
 }
-
