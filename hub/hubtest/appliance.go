@@ -35,6 +35,8 @@ type Config struct {
 	Trouble  func(p wire.Problem)    // refused by a destination, held, lost
 	Lost     func()                  // everything not archived is to be offered again
 	Again    func(again *wire.Again) // not now
+
+	sent *atomic.Int64 // of a Fleet: bytes of data sets; nil: nobody counts
 }
 
 // ErrRefused is why Send failed when the hub does not accept one of the objects.

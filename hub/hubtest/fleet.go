@@ -77,7 +77,7 @@ func (f *Fleet) member(i int) (*Member, error) {
 	m := &Member{fleet: f, id: id, objects: map[wire.ID]*kept{}}
 	m.config = Config{
 		TLS: tls, Carrier: carrier, KeepAlive: f.c.KeepAlive, Boot: []byte(id + " boot"), DataDir: []byte(id + " data"),
-		Received: m.received, Archived: m.archived, Lost: m.lost, Trouble: m.troubled, Again: m.putOff,
+		Received: m.received, Archived: m.archived, Lost: m.lost, sent: &f.bytes, Trouble: m.troubled, Again: m.putOff,
 	}
 	return m, nil
 }
@@ -194,6 +194,6 @@ func (m *Member) visit(ctx context.Context) error {
 	m.fleet.connected.Add(1)
 	defer m.fleet.connected.Add(-1)
 	m.begin(ctx, a)
-	defer m.over(a)
+	defer m.over()
 	return a.Run(ctx)
 }

@@ -61,10 +61,9 @@ func (m *Member) begin(ctx context.Context, a *Appliance) {
 	m.startAll()
 }
 
-func (m *Member) over(a *Appliance) {
+func (m *Member) over() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fleet.bytes.Add(a.Bytes.Load())
 	m.conn = nil
 }
 

@@ -132,6 +132,9 @@ func (a *Appliance) send(o *Object, w want) error {
 			return err
 		}
 		a.Bytes.Add(int64(n))
+		if a.c.sent != nil {
+			a.c.sent.Add(int64(n))
+		}
 		at += int64(n)
 	}
 	return nil
