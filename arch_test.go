@@ -55,7 +55,7 @@ var goroutines = map[string]int{
 	"hub/events":              1, // in Run: who makes events, and the workers of each sink
 	"hub/forward":             2,
 	"hub/hubtest":             3, // of tests: who enrols, waited for in Enrol; an appliance and who sends for it, waited for in Run
-	"hub/objects":             3, // flushes, in Seal; a large object on its way to a bucket, waited for in Close; its parts, in sendParts
+	"hub/objects":             4, // flushes, in Seal; whether a bucket is back, waited for in Close; a large object on its way to a bucket, waited for in Close; its parts, in sendParts
 	"hub/receive":             6, // of them session.go: readers, and who comes when there is something to do; commit.go: committers, while there is work; all waited for in Serve or by the session
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
 	"internal/tools/cluster":  3, // sender.go: a modality each; watch.go: who looks at an appliance; archive.go: the server; each waited for

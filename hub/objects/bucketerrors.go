@@ -81,7 +81,11 @@ type trouble struct {
 	say   string
 	since time.Time
 	full  bool
+	asked time.Time // when it was last looked whether it is over
 }
+
+// askAgain is how often that is.
+const askAgain = 10 * time.Second
 
 // failed remembers an error and says what it means for whoever calls the store: the
 // object waits at its appliance, and what is here of it stays.
@@ -96,7 +100,7 @@ func (b *bucket) failed(err error) error {
 		b.mu.Unlock()
 		return fmt.Errorf("%w: %s: %w", ErrTooBig, m.say, err)
 	}
-	if b.ctx.Err() == nil {
+	if b.ctx.Err() == nil && !errors.Is(err, context.Canceled) { // else somebody has lost interest
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.trouble.say != m.say {
@@ -120,13 +124,29 @@ func (b *bucket) worked() {
 	}
 }
 
+// wrong words the trouble. It is asked for by who shows it: a hub that receives nothing
+// would not hear otherwise that the bucket is back.
 func (b *bucket) wrong() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.trouble.say == "" {
 		return ""
 	}
+	if now := time.Now(); !b.closed && now.Sub(b.trouble.since) > askAgain && now.Sub(b.trouble.asked) > askAgain {
+		b.trouble.asked = now
+		b.flying.Go(b.ask) // close waits for it
+	}
 	return fmt.Sprintf("%s: %s (since %s)", b.Bucket, b.trouble.say, b.trouble.since.UTC().Format(time.RFC3339))
+}
+
+func (b *bucket) ask() {
+	ctx, cancel := context.WithTimeout(b.ctx, requestWait)
+	defer cancel()
+	if err := b.store(ctx, b.key("hubd.txt"), []byte(welcome)); err != nil {
+		_ = b.failed(err) // it is remembered
+		return
+	}
+	b.worked()
 }
 
 func (b *bucket) isFull() bool {

@@ -471,6 +471,30 @@ func TestAHubStartsWithoutItsBucket(t *testing.T) {
 	check(t, s, names, data)
 }
 
+// A hub that receives nothing hears that its bucket is back, from who looks at it.
+func TestTroubleEndsWithoutAnObject(t *testing.T) {
+	p := lab(t).Bucket(t).Proxy(t)
+	s := openBucket(t, t.TempDir(), p.Bucket)
+	p.Refuse(s3lab.Denied, s3lab.Writes)
+	if s.Put(context.Background(), "x", nil) == nil || s.Trouble() == "" {
+		t.Fatal("no trouble")
+	}
+	p.Heal()
+	p.Requests()
+	if s.Trouble(); len(p.Requests()) > 0 {
+		t.Error("it asks all the time")
+	}
+	s.Age(time.Hour)
+	for end := time.Now().Add(20 * time.Second); s.Trouble() != ""; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("still in trouble: " + s.Trouble())
+		}
+	}
+	if n := len(p.Requests()); n != 1 {
+		t.Errorf("%d requests", n)
+	}
+}
+
 // What an administrator must mend is an error of Open, without the secret.
 func TestOpenSaysWhatMustBeMended(t *testing.T) {
 	b := lab(t)

@@ -16,6 +16,13 @@ func (s *Store) AbortBefore(then time.Time) { s.bucket.abortBefore(context.Backg
 // Patience is how long a Seal of small objects waits for the bucket.
 func (s *Store) Patience(d time.Duration) { s.bucket.patience = d }
 
+// Age makes the trouble older than it is.
+func (s *Store) Age(d time.Duration) {
+	s.bucket.mu.Lock()
+	defer s.bucket.mu.Unlock()
+	s.bucket.trouble.since = s.bucket.trouble.since.Add(-d)
+}
+
 type Turns = turns
 
 var (
