@@ -18,16 +18,17 @@ import (
 
 // quicConfig bounds what a connection may hold. The stream window is what may
 // lie unread for one class; larger windows gained nothing on the lines measured.
-func quicConfig(idle time.Duration) *quic.Config {
+func (s *Server) quicConfig() *quic.Config {
 	return &quic.Config{
 		Versions:                       []quic.Version{quic.Version1},
-		MaxIdleTimeout:                 idle,
+		MaxIdleTimeout:                 s.c.IdleTimeout,
 		MaxIncomingStreams:             1,
 		MaxIncomingUniStreams:          2 * wire.Classes,
 		InitialStreamReceiveWindow:     2 << 20,
 		MaxStreamReceiveWindow:         8 << 20,
 		InitialConnectionReceiveWindow: 3 << 20,
 		MaxConnectionReceiveWindow:     16 << 20,
+		AllowConnectionWindowIncrease:  s.windows.grow,
 	}
 }
 
@@ -46,7 +47,7 @@ func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 	defer cancel(nil)
 	transport := &quic.Transport{Conn: pc, StatelessResetKey: (*quic.StatelessResetKey)(&s.c.ResetKey), VerifySourceAddress: suspicious()}
 	defer transport.Close()
-	listener, err := transport.Listen(s.tls, quicConfig(s.c.IdleTimeout))
+	listener, err := transport.Listen(s.tls, s.quicConfig())
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", pc.LocalAddr(), err)
 	}
@@ -62,6 +63,7 @@ func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 			return s.ended(ctx, err)
 		}
 		wg.Go(func() {
+			defer s.windows.ended(conn)
 			err := s.session(ctx, &quicLink{conn: conn}, peer{carrierQUIC, conn.RemoteAddr().String(), conn.ConnectionState().TLS})
 			if errors.Is(err, objects.ErrFailed) {
 				cancel(err)

@@ -65,11 +65,11 @@ type Server struct {
 	admission admission
 
 	commits commits
-	writing *turns  // pieces that are being hashed and written
-	asking  *turns  // pages of offers that are being looked up
-	control *budget // of control frames that wait
-	offers  *budget // of offers without an end
-	windows *budget // of connections over QUIC
+	writing *turns   // pieces that are being hashed and written
+	asking  *turns   // pages of offers that are being looked up
+	control *budget  // of control frames that wait
+	offers  *budget  // of offers without an end
+	windows *windows // of connections over QUIC
 
 	mu         sync.Mutex // guards what follows
 	sessions   map[*session]struct{}
@@ -97,7 +97,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		c: c, tls: serverTLS(c), began: time.Now(), admission: admission{ask: c.Revoked},
 		writing: newTurns(2 * runtime.GOMAXPROCS(0)), asking: newTurns(lookups),
-		control: newBudget(maxControl), offers: newBudget(maxOffers), windows: newBudget(quicWindows),
+		control: newBudget(maxControl), offers: newBudget(maxOffers), windows: newWindows(quicWindows),
 		sessions: map[*session]struct{}{}, appliances: map[string]*appliance{},
 	}
 	s.commits.server = s
