@@ -24,10 +24,12 @@ type console struct {
 	sample   sampler
 	probe    probe
 
-	mu     sync.Mutex // guards what follows
-	cached Status
-	at     time.Time
-	cost   time.Duration // of reading it
+	mu      sync.Mutex // guards what follows
+	cached  Status
+	at      time.Time
+	sampled time.Time     // when the rates had their last point
+	last    time.Duration // what the last reading took
+	cost    time.Duration // the less of the last two: one alone may have waited for others
 }
 
 func newConsole(h *theHub) *console {
@@ -82,40 +84,49 @@ func secured(next http.Handler) http.Handler {
 const (
 	cacheFor  = time.Second
 	cacheMost = 30 * time.Second
-	cheap     = 50 * time.Millisecond
+	cheap     = 100 * time.Millisecond
 )
 
 // figuresFor is how long figures are good that cost so much.
 func figuresFor(cost time.Duration) time.Duration { return min(max(cacheFor, 20*cost), cacheMost) }
 
-// status is at most figuresFor old, or twice that where reading it is dear.
+// status is at most cacheFor old; where reading it is dear, twice figuresFor.
 func (c *console) status(ctx context.Context) (Status, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	good := figuresFor(c.cost)
+	good := cacheFor
 	if c.cost > cheap {
-		good *= 2 // keepFigures is about to bring new ones
+		good = 2 * figuresFor(c.cost) // keepFigures is about to bring new ones
 	}
 	if !c.at.IsZero() && time.Since(c.at) < good {
 		return c.cached, nil
 	}
-	return c.readStatus(ctx)
-}
-
-// readStatus is called with mu held.
-func (c *console) readStatus(ctx context.Context) (Status, error) {
 	begin := time.Now()
 	s, err := c.h.status(ctx)
 	if err == nil {
-		s.Rates = c.sample.rates(s.Counters, begin)
-		c.cached, c.at, c.cost = s, time.Now(), time.Since(begin)
+		s = c.keep(s, begin)
 	}
 	return s, err
 }
 
+// keep is called with mu held.
+func (c *console) keep(s Status, begin time.Time) Status {
+	c.sampled = begin
+	s.Rates = c.sample.rates(s.Counters, begin)
+	took := time.Since(begin)
+	c.cached, c.at, c.last, c.cost = s, time.Now(), took, min(took, c.last)
+	return s
+}
+
 // keepFigures reads the figures before somebody has to wait for them, where that
-// would be felt.
+// would be felt. Elsewhere it only sees to it that rates have their points.
 func (c *console) keepFigures(ctx context.Context) {
+	c.mu.Lock()
+	dear, old, sampled := c.cost > cheap, time.Since(c.at) >= figuresFor(c.cost), time.Since(c.sampled)
+	c.mu.Unlock()
+	if !(dear && old) && sampled < cacheMost {
+		return
+	}
 	begin := time.Now()
 	s, err := c.h.status(ctx)
 	if err != nil {
@@ -123,8 +134,12 @@ func (c *console) keepFigures(ctx context.Context) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.Rates = c.sample.rates(s.Counters, begin)
-	c.cached, c.at, c.cost = s, time.Now(), time.Since(begin)
+	if dear {
+		c.keep(s, begin)
+		return
+	}
+	c.sampled = begin
+	c.sample.rates(s.Counters, begin)
 }
 
 // run flushes what is kept in memory, each minute and at the end, and keeps the
@@ -143,12 +158,7 @@ func (c *console) run(ctx context.Context) error {
 		case <-flush.C:
 			c.flush(ctx)
 		case <-figures.C:
-			c.mu.Lock()
-			due := time.Since(c.at) >= figuresFor(c.cost) && (c.cost > cheap || time.Since(c.at) > cacheMost)
-			c.mu.Unlock()
-			if due {
-				c.keepFigures(ctx)
-			}
+			c.keepFigures(ctx)
 		}
 	}
 }

@@ -59,3 +59,15 @@ func TestFiguresThatAreDearAreReadSeldom(t *testing.T) {
 		}
 	}
 }
+
+// One reading that had to wait for others does not make figures dear, two in a row do.
+func TestOneSlowReadingIsForgiven(t *testing.T) {
+	c := &console{}
+	for i, want := range []time.Duration{0, time.Second, 0} {
+		took := []time.Duration{time.Second, time.Second, 0}[i]
+		c.keep(Status{}, time.Now().Add(-took))
+		if got := c.cost.Round(time.Second); got != want {
+			t.Errorf("after reading %d: %v, want %v", i+1, got, want)
+		}
+	}
+}
