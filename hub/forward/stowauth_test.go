@@ -136,16 +136,18 @@ func TestMutualTLS(t *testing.T) {
 func TestARedirectIsNotFollowed(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("somebody else was asked") }))
 	t.Cleanup(elsewhere.Close)
-	v := &vna{T: t, before: func(w http.ResponseWriter, rq *http.Request) bool {
-		if user, password, _ := rq.BasicAuth(); user != "hubd" || password != "xyzzy" {
-			t.Errorf("%q %q", user, password)
+	for _, code := range []int{http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		v := &vna{T: t, before: func(w http.ResponseWriter, rq *http.Request) bool {
+			if user, password, _ := rq.BasicAuth(); user != "hubd" || password != "xyzzy" {
+				t.Errorf("%q %q", user, password)
+			}
+			http.Redirect(w, rq, elsewhere.URL+"/dicom-web/studies", code)
+			return true
+		}}
+		b := newStowBench(t, 1)
+		if got, err := b.turn(stow(t, StowConfig{URL: v.serve(), Auth: Basic{"hubd", func() (string, error) { return "xyzzy", nil }}})); err == nil || len(got) != 0 {
+			t.Errorf("%d: %v %v", code, got, err)
 		}
-		http.Redirect(w, rq, elsewhere.URL+"/dicom-web/studies", http.StatusTemporaryRedirect)
-		return true
-	}}
-	b := newStowBench(t, 1)
-	if got, err := b.turn(stow(t, StowConfig{URL: v.serve(), Auth: Basic{"hubd", func() (string, error) { return "xyzzy", nil }}})); err == nil || len(got) != 0 {
-		t.Errorf("%v %v", got, err)
 	}
 }
 

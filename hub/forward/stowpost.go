@@ -202,7 +202,7 @@ func (s *stowSession) try(ctx context.Context, list []opened) (answer, int) {
 	if err != nil {
 		m.end()
 		a := s.lost(limited, m, err)
-		a.stale = reused && !a.silent && len(a.gone) < len(list)
+		a.stale = reused && a.whole && !a.silent
 		return a, 0
 	}
 	defer rs.Body.Close()
