@@ -19,6 +19,7 @@ import (
 func TestAFullBucketIsWaitedFor(t *testing.T) {
 	for name, fault := range map[string]s3lab.Fault{"full": s3lab.Full, "away": s3lab.Broken} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			bucket := s3lab.Start(t)
 			line := bucket.Proxy(t)
 			s := newSite(t)
@@ -33,7 +34,7 @@ func TestAFullBucketIsWaitedFor(t *testing.T) {
 			line.Refuse(fault, s3lab.Writes)
 			u := s.send(b, source)
 			awaitThat(t, "bytes", func() bool { return u.Status().BytesSent >= size })
-			time.Sleep(2 * time.Second)
+			time.Sleep(2 * time.Second) // also older than what the console shows
 			if n := source.Count(uplinktest.AtHub) + source.Count(uplinktest.Archived); n > 0 {
 				t.Errorf("%d receipts for what no bucket has", n)
 			}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/hub/ledger"
 	"edged/internal/identity"
 	"edged/internal/pglab"
 	"edged/internal/s3lab"
@@ -29,6 +30,7 @@ type several struct {
 	*testing.T
 	nodes   []*site
 	running []*process
+	rows    string // URL of the database
 	archive string
 	scp     *counting
 }
@@ -39,6 +41,7 @@ func newSeveral(t *testing.T, n int, more string) *several {
 	c := &several{T: t, archive: filepath.Join(t.TempDir(), "archive"), scp: &counting{got: map[string][]byte{}}}
 	scp, rows, bucket, ca := serving(t, c.scp), pglab.Start(t), s3lab.Start(t), filepath.Join(t.TempDir(), "ca")
 	keys := bucket.Credentials(t)
+	c.rows = rows
 	for i := range n {
 		s := &site{T: t, dir: t.TempDir(), listen: freeAddress(t)}
 		s.config = filepath.Join(s.dir, "hubd.yaml")
@@ -51,6 +54,27 @@ func newSeveral(t *testing.T, n int, more string) *several {
 		c.nodes, c.running = append(c.nodes, s), append(c.running, s.start())
 	}
 	return c
+}
+
+// stats are those of the rows, as they are now.
+func (c *several) stats() ledger.Stats {
+	c.Helper()
+	l, err := ledger.Open(c.Context(), ledger.Config{Database: c.rows})
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer l.Close()
+	st, err := l.Stats(c.Context())
+	if err != nil {
+		c.Fatal(err)
+	}
+	return st
+}
+
+// troubles is how many a source was told of.
+func troubles(source *uplinktest.Source) (n int) {
+	source.With(func(s *uplinktest.Source) { n = len(s.Troubles) })
+	return n
 }
 
 // enrolAt gives an appliance its certificate, by one node.
@@ -113,7 +137,7 @@ func TestTwoContentsThroughTwoNodes(t *testing.T) {
 	c.connect(c.enrolAt(1), two, uplink.Shape{}, 1)
 	sources := map[*uplinktest.Source]*uplinktest.Item{one: first, two: second}
 	c.await("one to be archived and the other one to be held", func() bool {
-		return one.Count(uplinktest.Archived)+two.Count(uplinktest.Archived) == 1 && one.Count(uplinktest.AtHub)+two.Count(uplinktest.AtHub) == 1 && len(one.Troubles)+len(two.Troubles) > 0
+		return one.Count(uplinktest.Archived)+two.Count(uplinktest.Archived) == 1 && one.Count(uplinktest.AtHub)+two.Count(uplinktest.AtHub) == 1 && troubles(one)+troubles(two) > 0
 	})
 	var held *uplinktest.Item
 	for source, it := range sources {
@@ -148,20 +172,23 @@ func TestTheSameObjectThroughTwoNodes(t *testing.T) {
 	c.await("both to hear of all", func() bool {
 		return one.Count(uplinktest.Archived) == objects && two.Count(uplinktest.Archived) == objects
 	})
-	counters := c.nodes[0].status(c.running[0]).Counters
+	counters := c.stats()
 	if counters.Objects != objects || counters.Receipts != 2*objects || counters.Archived != objects || counters.Held > 0 {
 		t.Errorf("%+v, want %d objects with two receipts each", counters, objects)
 	}
 	files, err := filepath.Glob(filepath.Join(c.archive, "*", "*.dcm"))
-	if err != nil || len(files) != objects || len(c.scp.got) != objects || c.scp.other != 0 {
-		t.Errorf("%d files, %d instances, %d of other contents in the archives, %v", len(files), len(c.scp.got), c.scp.other, err)
+	instances, repeats, other := c.scp.totals()
+	if err != nil || len(files) != objects || instances != objects || other != 0 {
+		t.Errorf("%d files, %d instances, %d of other contents in the archives, %v", len(files), instances, other, err)
 	}
-	t.Logf("%d repeats", c.scp.repeats)
+	t.Logf("%d repeats", repeats)
 }
 
-// Who is revoked at one node while he sends to another is cut within five seconds, and
-// gets in nowhere (P11). Of what he was sending nothing is recorded.
+// Who is revoked at one node while he sends to another is cut off, and gets in nowhere
+// (P11). Of what he was sending nothing is recorded. That it takes five seconds at most is
+// shown in virtual time (hub/receive); here others may want the processors.
 func TestRevokedInMidTransferIsCutOnEveryNode(t *testing.T) {
+	t.Parallel()
 	c := newSeveral(t, 2, "")
 	b, source := c.enrolAt(0), uplinktest.NewSource()
 	small := source.Add(1, 10_000, 1)
@@ -172,7 +199,8 @@ func TestRevokedInMidTransferIsCutOnEveryNode(t *testing.T) {
 	c.nodes[1].do("devices", "revoke", b.Device().ID)
 	began := time.Now()
 	c.await("the connection to be cut", func() bool { return !u.Status().Connected })
-	if took := time.Since(began); took > 5*time.Second {
+	took := time.Since(began)
+	if t.Logf("cut after %s", took.Round(10*time.Millisecond)); took > 10*time.Second {
 		t.Errorf("cut after %s", took)
 	}
 	sent := u.Status().BytesSent
@@ -180,10 +208,10 @@ func TestRevokedInMidTransferIsCutOnEveryNode(t *testing.T) {
 	if st := u.Status(); st.Connected || st.BytesSent > sent+4<<20 {
 		t.Errorf("after it was cut off: %+v", st)
 	}
+	if n := c.stats(); n.Objects != 1 || n.Receipts != 1 {
+		t.Errorf("%+v, want the first object alone", n)
+	}
 	for i, s := range c.nodes {
-		if n := s.status(c.running[i]).Counters; n.Objects != 1 || n.Receipts != 1 {
-			t.Errorf("node %d: %+v, want the first object alone", i+1, n)
-		}
 		if _, err := dialWire(c.T, s.listen, b); err == nil {
 			t.Errorf("node %d lets it in", i+1)
 		}
@@ -243,6 +271,7 @@ func (w *talk) hear() wire.Frame {
 // no receipt and no confirmation, at no node, and is told nothing that tells whether
 // they exist: not for one that is archived, nor for one that is here in part.
 func TestWhoClaimsAnothersObjectsLearnsNothing(t *testing.T) {
+	t.Parallel()
 	c := newSeveral(t, 2, "")
 	source := uplinktest.NewSource()
 	archived := source.Add(1, 60_000, 1)
@@ -276,7 +305,7 @@ func TestWhoClaimsAnothersObjectsLearnsNothing(t *testing.T) {
 		}
 		w.conn.Close()
 	}
-	counters := c.nodes[0].status(c.running[0]).Counters
+	counters := c.stats()
 	if counters.Objects != 1 || counters.Receipts != 1 {
 		t.Errorf("%+v: the thief has something", counters)
 	}
@@ -306,14 +335,15 @@ func TestANodeThatEndsHandsItsAppliancesOver(t *testing.T) {
 		}
 		c.running[at] = c.nodes[at].start()
 	}
-	if n := len(c.scp.got); n != 80 || c.scp.other > 0 {
-		t.Errorf("%d instances in the archive, %d of other contents", n, c.scp.other)
+	if n, _, other := c.scp.totals(); n != 80 || other > 0 {
+		t.Errorf("%d instances in the archive, %d of other contents", n, other)
 	}
 }
 
 // Objects as files are read by one node alone: a second one over the same rows says so
 // and ends. It does not when the first was killed a moment ago.
 func TestTwoNodesWithFilesAreRefused(t *testing.T) {
+	t.Parallel()
 	rows := pglab.Start(t)
 	first, second := newSite(t), newSite(t)
 	for i, s := range []*site{first, second} {
@@ -333,6 +363,7 @@ func TestTwoNodesWithFilesAreRefused(t *testing.T) {
 // A node that its database does not answer is not ready, and its appliances go to
 // another one; when the database answers again it is.
 func TestANodeWithoutItsDatabaseSendsItsAppliancesOn(t *testing.T) {
+	t.Parallel()
 	c := newSeveral(t, 2, "")
 	text, err := os.ReadFile(c.nodes[0].config)
 	if err != nil {
