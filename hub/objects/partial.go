@@ -281,12 +281,14 @@ func (p *partial) open() error {
 	}
 	flags := os.O_RDWR
 	if p.onDisk == 0 {
-		if err := mkdir(p.store.root, "partial/"+p.key.device); err != nil {
-			return err
-		}
 		flags |= os.O_CREATE | os.O_EXCL
 	}
 	f, err := p.store.root.OpenFile(p.key.path(), flags, 0o600)
+	if p.onDisk == 0 && errors.Is(err, fs.ErrNotExist) { // the first one of its device
+		if err = mkdir(p.store.root, "partial/"+p.key.device); err == nil {
+			f, err = p.store.root.OpenFile(p.key.path(), flags, 0o600)
+		}
+	}
 	if errors.Is(err, fs.ErrExist) { // not removed when it should have been; never truncated: it may be an object's
 		if err = p.store.root.Remove(p.key.path()); err == nil {
 			f, err = p.store.root.OpenFile(p.key.path(), flags, 0o600)
