@@ -23,7 +23,7 @@ conformance: ; $(GO) run ./internal/tools/conformance
 interop: build ; $(GO) run ./internal/tools/interop $(INTEROP)
 kills: ; HUB_KILLS=$(or $(KILLS),200) $(GO) test -count=1 -run TestHubKilledAtManyOffsets -v -timeout 30m ./hub/receive
 cluster-test: build ; $(GO) run ./internal/tools/cluster $(CLUSTER)
-hub-kills: ; HUBD_KILLS=$(or $(KILLS),20) $(GO) test -count=1 -run 'TestKilledAtEachStep|TestKilledAtAnyMoment($$|Over)' -v -timeout 30m ./cmd/hubd
+hub-kills: ; HUB_KILLS=$(or $(KILLS),20) $(GO) test -count=1 -run 'TestKilledAtEachStep|TestKilledAtAnyMoment($$|Over)' -v -timeout 30m ./cmd/hubd
 flap: ; FLAP_FOR=10s FLAP_CYCLES=$(or $(CYCLES),30) $(GO) test -count=1 -run 'TestALineThatFlaps|TestUDP' -parallel 8 -v -timeout 60m ./hub/receive
 sim: ; $(GO) run ./internal/tools/sim -from $(or $(FROM),1) -seeds $(or $(SEEDS),1000)
 rates: ; UPLINK_LONG=1 $(GO) test -count=1 -run TheRateHolds -v -timeout 10m ./uplink

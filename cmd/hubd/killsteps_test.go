@@ -58,14 +58,14 @@ var steps = []struct {
 
 // A hub that is killed at any of its steps has no receipt without the object and its
 // row, loses none, and brings none to the archive twice but as the same bytes (R10,
-// R18). strace kills it at system calls and says at which; HUBD_KILLS repeats it.
+// R18). strace kills it at system calls and says at which; HUB_KILLS repeats it.
 func TestKilledAtEachStep(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed")
 	}
 	k := newKilled(t)
 	rounds := 1
-	if n, err := strconv.Atoi(os.Getenv("HUBD_KILLS")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("HUB_KILLS")); err == nil {
 		rounds = n
 	}
 	const tries = 40
@@ -96,7 +96,7 @@ func TestKilledAtAnyMomentOverPostgreSQLAndABucket(t *testing.T) {
 }
 
 func killedAtAnyMoment(t *testing.T, k *killed, kills int) {
-	if n, err := strconv.Atoi(os.Getenv("HUBD_KILLS")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("HUB_KILLS")); err == nil {
 		kills = 10 * n
 	}
 	for range kills {
