@@ -10,9 +10,9 @@ import (
 // Limits that would stop every appliance are refused at the start, by key and line.
 func TestLimitsThatStopEverybodyAreRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		"limits: {appliances: 0}":           "1: limits.appliances: 0: nobody",
-		"limits: {appliance_rate: 1kbit/s}": "1: limits.appliance_rate: 1kbit/s: want at least",
-		"limits: {partial_bytes: 1MiB}":     "1: limits.partial_bytes: 1MiB: want at least",
+		"limits: {appliances: 0}":                                               "1: limits.appliances: 0: nobody",
+		"limits: {appliance_rate: 1kbit/s}":                                     "1: limits.appliance_rate: 1kbit/s: want at least",
+		"limits: {partial_bytes: 1MiB}":                                         "1: limits.partial_bytes: 1MiB: want at least",
 		"limits: {appliances: 1, appliance_rate: 1Mbit/s, partial_bytes: 1GiB}": "",
 	} {
 		path := filepath.Join(t.TempDir(), "hubd.yaml")

@@ -185,8 +185,8 @@ func TestWhateverEndsTheProcessTheSameIsToldAgain(t *testing.T) {
 		}
 		return d
 	}
-	d := lease(e) // ended here
-	d = lease(e)
+	lease(e) // ended here
+	d := lease(e)
 	_, err = e.body(ctx, d.Event) // and here
 	r.must(err)
 	r.must(r.ledger.Release(ctx, b.ID, "a tester")) // what would be told changes
