@@ -203,6 +203,10 @@ func (s *site) believe(ctx context.Context) (all error) {
 	return all
 }
 
+// maxRepeats is how many instances a killed node may have delivered without its row: four
+// workers with a batch of sixteen each.
+const maxRepeats = 64
+
 // print ends with the line that says it all.
 func (v *verdict) print(kills int) error {
 	fmt.Printf("repeats=%d altered=%d never_sent=%d\n", v.repeats, v.altered, v.strangers)
@@ -210,6 +214,9 @@ func (v *verdict) print(kills int) error {
 		fmt.Println(v.counters)
 	}
 	fmt.Printf("kills=%d acked=%d archived=%d missing=%d duplicates_in_archive=%d\n", kills, v.acked, v.archived, v.missing, v.duplicates)
+	if v.repeats > maxRepeats*kills {
+		return fmt.Errorf("the proof failed: the archives had %d instances again, of which %d are what nodes killed %d times may repeat", v.repeats, maxRepeats*kills, kills)
+	}
 	if v.missing+v.altered+v.duplicates+v.strangers > 0 || v.archived != v.acked || v.acked == 0 || v.counters != nil {
 		return errors.New("the proof failed")
 	}

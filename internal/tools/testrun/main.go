@@ -15,7 +15,7 @@ import (
 var wanted = [][2]string{
 	{"gcc", "gcc"}, {"storescu", "dcmtk"}, {"Orthanc", "orthanc"}, {"jq", "jq"},
 	{"strace", "strace"}, {"mkfs.ext4", "e2fsprogs"}, {"mkfs.xfs", "xfsprogs"}, {"ip", "iproute2"}, {"nft", "nftables"},
-	{"swtpm", "swtpm"},
+	{"swtpm", "swtpm"}, {"openssl", "openssl"}, {"xxd", "xxd"},
 }
 
 // below maps files that tests use, and that are not in PATH, to their package.
