@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"edged/dimse"
+	"edged/hub/ledger"
 	"edged/internal/dicom"
 )
 
@@ -104,7 +105,7 @@ func (s *stowSession) listed(code int, why string, body []byte, err error, list 
 	for _, o := range list {
 		uid := o.job.Object.Names.SOPInstance
 		if reason, failed := said.failed[uid]; failed {
-			a.each[uid] = judge(dimse.Response{Status: dimse.Status(reason)}, o.job)
+			a.each[uid] = failedBy(reason, o.job)
 		} else if warning, stored := said.stored[uid]; stored {
 			a.each[uid] = storedAs(warning, o.job.Conflict)
 		}
@@ -113,6 +114,17 @@ func (s *stowSession) listed(code int, why string, body []byte, err error, list 
 		a.whole, a.doubt, a.all = true, code != http.StatusConflict, left
 	}
 	return a
+}
+
+// failedBy is the outcome of an object that is listed as failed. Numbers that are
+// warnings in an answer to C-STORE are none here: it is not stored, whatever stands as
+// the reason.
+func failedBy(reason uint16, j ledger.Job) outcome {
+	o := judge(dimse.Response{Status: dimse.Status(reason)}, j)
+	if o.verdict == done && !o.duplicate {
+		o.verdict = transient
+	}
+	return o
 }
 
 // storedAs is the outcome of an object that is listed as stored. The list speaks of
