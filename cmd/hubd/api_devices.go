@@ -9,7 +9,6 @@ import (
 	"edged/hub/enrol"
 	"edged/hub/ledger"
 	"edged/internal/config"
-	"edged/internal/identity"
 )
 
 // Appliance is one that has enrolled.
@@ -205,9 +204,10 @@ func (c *console) newCode(r *request) (any, error) {
 	if err != nil {
 		return nil, bad("%v", err)
 	}
-	ca, err := identity.OpenAuthority(caDir(c.h.cfg), time.Now())
+	ca, err := openCA(r.Context(), c.h.cfg, c.h.ledger) // never another one than the rows are about
 	if err != nil {
-		return nil, err
+		c.h.log.Error("no claim code: the CA cannot be opened", "err", err)
+		return nil, unavailable("the hub's CA cannot be read, and a code carries its mark")
 	}
 	code, expires, err := enrol.NewCode(r.Context(), enrol.Config{Authority: ca, Store: c.h.ledger}, b.Facility, ttl, r.who())
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,30 @@ func newConsole(h *theHub) *console {
 
 // handler is everything that is served.
 func (c *console) handler() http.Handler {
-	return secured(http.NewCrossOriginProtection().Handler(c.routes()))
+	return secured(c.ownNames(http.NewCrossOriginProtection().Handler(c.routes())))
+}
+
+// ownNames refuses names that others give to this machine's loopback address: a page of
+// their site is of the same origin then for a browser here, and would read what needs no
+// token (DNS rebinding). Over TLS the certificate says who this is.
+func (c *console) ownNames(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.open && r.TLS == nil && !ownName(r.Host) {
+			p := &problem{Status: http.StatusMisdirectedRequest, Title: "that is no name of this console", Detail: "it listens on a loopback address: ask for 127.0.0.1, [::1] or localhost"}
+			p.answer(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ownName reports whether no DNS of others has to do with host. Every browser sends one.
+func ownName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
+	return err == nil || host == "" || strings.EqualFold(host, "localhost")
 }
 
 // routes is a mux that knows what it has.
@@ -190,8 +214,10 @@ func (s *sampler) rates(now Counters, at time.Time) Rates {
 }
 
 // originOf is where a request comes from, as the trail and the guard know it.
-func originOf(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
+func originOf(r *http.Request) string { return hostOf(r.RemoteAddr) }
+
+func hostOf(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "unknown"
 	}

@@ -114,14 +114,12 @@ func (c *console) bearer(r *http.Request) (caller, *problem) {
 	return who, nil
 }
 
-// token looks one up that somebody sent, and counts those that are none.
+// token looks one up that somebody sent, and counts those that are none. A good one is
+// taken whatever came before it: an SSH tunnel and NAT give many one address, and who
+// sends rubbish from there must keep nobody out. 256 bits are not guessed; the lock is
+// for the trail and the log.
 func (c *console) token(ctx context.Context, origin, text string) (ledger.Token, *problem) {
-	now := time.Now()
-	if wait := c.guard.wait(origin, now); wait > 0 {
-		return ledger.Token{}, &problem{Status: http.StatusTooManyRequests, Title: "too many wrong tokens came from this address",
-			Detail: fmt.Sprintf("wait %s; who has a session goes on working", wait.Round(time.Second)), retryAfter: wait}
-	}
-	hash := hashOf(text)
+	now, hash := time.Now(), hashOf(text)
 	t, err := c.h.ledger.TokenOf(ctx, hash)
 	if err != nil && !errors.Is(err, ledger.ErrNoToken) {
 		c.h.log.Error("token not looked up", "err", err)
@@ -130,6 +128,10 @@ func (c *console) token(ctx context.Context, origin, text string) (ledger.Token,
 	if err == nil && t.Good(now) {
 		c.memory.usedToken(t.Name, now)
 		return t, nil
+	}
+	if wait := c.guard.wait(origin, now); wait > 0 {
+		return t, &problem{Status: http.StatusTooManyRequests, Title: "too many wrong tokens came from this address",
+			Detail: fmt.Sprintf("this one is not good either; wait %s before the next that may be wrong: a good one is taken at any time", wait.Round(time.Second)), retryAfter: wait}
 	}
 	why := "unknown"
 	if err == nil && !t.Revoked.IsZero() {

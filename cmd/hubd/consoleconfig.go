@@ -49,7 +49,7 @@ func (c *Console) warnings() []string {
 	if c.TLS.Cert != "" || c.loopback() {
 		return nil
 	}
-	return []string{fmt.Sprintf("console.listen %s is not a loopback address and console.tls is empty: tokens go over the network unencrypted, and whoever reads one can do what it may; name a certificate, or listen on 127.0.0.1 and go there by SSH or a proxy", c.Listen)}
+	return []string{fmt.Sprintf("console.listen %s is not a loopback address and console.tls is empty: tokens go over the network unencrypted, and whoever reads one can do what it may; name a certificate, or listen on 127.0.0.1 and go there by SSH", c.Listen)}
 }
 
 // secure is l, or TLS over it where there is a certificate. The files are read

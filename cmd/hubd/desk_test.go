@@ -96,11 +96,15 @@ func (d *desk) token(role string) string {
 func (d *desk) ask(method, path, token, body string, headers ...string) *httptest.ResponseRecorder {
 	d.Helper()
 	r := httptest.NewRequestWithContext(d.Context(), method, path, strings.NewReader(body))
-	r.RemoteAddr = d.origin
+	r.RemoteAddr, r.Host = d.origin, "127.0.0.1:8081"
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+			continue
+		}
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := httptest.NewRecorder()

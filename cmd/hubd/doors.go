@@ -13,8 +13,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
 
 // makeDoors makes what listens: uplink, enrolment, console.
@@ -71,9 +69,6 @@ func (h *theHub) device(st tls.ConnectionState) (string, error) {
 	return row.ID, nil
 }
 
-// maxHTTP bounds the connections to the console.
-const maxHTTP = 512
-
 // listen takes the addresses: one port number for TCP and UDP.
 func (h *theHub) listen(ctx context.Context) error {
 	var err error
@@ -84,7 +79,7 @@ func (h *theHub) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("console.listen: %w", err)
 	}
-	h.consoleListener = h.cfg.Console.secure(netutil.LimitListener(console, maxHTTP))
+	h.consoleListener = h.cfg.Console.secure(newCrowds(console))
 	if h.dicom == nil {
 		return nil
 	}
