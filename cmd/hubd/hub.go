@@ -74,7 +74,7 @@ type theHub struct {
 // was opened is closed again.
 func openHub(ctx context.Context, cfg Config, log *slog.Logger) (*theHub, error) {
 	h := &theHub{cfg: cfg, log: log, started: time.Now()}
-	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.takeAlone, h.openObjects, h.makeForward, h.makeEvents, h.makeDoors, h.listen} {
+	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.takeAlone, h.openObjects, h.makeForward, h.makeEvents, h.makeDoors, h.listen, h.startLedger} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, h.close())
 		}

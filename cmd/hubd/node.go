@@ -35,6 +35,7 @@ type absence struct {
 const (
 	absentStopping = "the hub stops; appliances are at the other nodes"
 	absentCut      = "the database does not answer; appliances are at the other nodes"
+	absentOther    = "another node was started with other destinations, restart this one with the same; appliances are at the other nodes"
 )
 
 func (a *absence) set(why string) {
@@ -56,7 +57,7 @@ func (a *absence) end(why string) {
 func (a *absence) err() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, why := range []string{absentStopping, absentCut} {
+	for _, why := range []string{absentStopping, absentOther, absentCut} {
 		if a.why[why] {
 			return errors.New(why)
 		}

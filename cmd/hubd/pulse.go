@@ -3,8 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"edged/hub/ledger"
 )
 
 const (
@@ -19,6 +22,9 @@ func (h *theHub) beat(ctx context.Context) error {
 	return h.every(ctx, beatEvery, func() {
 		before := time.Now()
 		if err := h.ledger.Beat(ctx); err != nil && ctx.Err() == nil {
+			if errors.Is(err, ledger.ErrDestinations) {
+				return // see look
+			}
 			h.log.Warn("this node cannot say that it lives", "err", err)
 		} else if err == nil {
 			h.compareClocks(ctx, before, time.Now())
@@ -27,29 +33,45 @@ func (h *theHub) beat(ctx context.Context) error {
 }
 
 // look sends the appliances to the other nodes when the database does not answer this
-// one, and lets them come when it does again.
+// one, or another node was started with other destinations, and lets them come when
+// that is over.
 func (h *theHub) look(ctx context.Context) error {
 	answered, cut := time.Now(), false
 	return h.every(ctx, askEvery, func() {
 		err := h.ledger.Ready(ctx)
+		other := errors.Is(err, ledger.ErrDestinations)
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
 			if answered = time.Now(); cut {
-				h.log.Info("the database answers again: appliances may come")
-				h.absence.end(absentCut)
-				if h.absence.err() == nil { // it does not stop
-					h.receive.Return()
-				}
+				h.comeBack()
 			}
 			cut = false
-		case !cut && time.Since(answered) > cutAfter:
-			h.log.Error("the database does not answer: appliances are sent to the other nodes", "err", err)
-			h.absence.set(absentCut)
+		case !cut && (other || time.Since(answered) > cutAfter):
 			cut = true
-			h.receive.Leave(ctx, leaveRate)
+			h.sendOn(ctx, other, err)
 		}
 	})
+}
+
+func (h *theHub) sendOn(ctx context.Context, other bool, why error) {
+	words := absentCut
+	if other {
+		words = absentOther
+		h.goodbye(ctx) // others deliver what this node had leased
+	}
+	h.log.Error("appliances are sent to the other nodes", "err", why)
+	h.absence.set(words)
+	h.receive.Leave(ctx, leaveRate)
+}
+
+func (h *theHub) comeBack() {
+	h.log.Info("the rows can be written again: appliances may come")
+	h.absence.end(absentCut)
+	h.absence.end(absentOther)
+	if h.absence.err() == nil { // it does not stop
+		h.receive.Return()
+	}
 }
 
 // every calls do at once and again, where there are several nodes.

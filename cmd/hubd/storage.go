@@ -11,11 +11,13 @@ import (
 func (h *theHub) openLedger(ctx context.Context) (err error) {
 	c := ledgerConfig(h.cfg)
 	c.Logger, c.Node, c.Address = h.log, h.cfg.nodeID(), h.cfg.Listen
-	if h.ledger, err = ledger.Open(ctx, c); err != nil {
-		return err
-	}
-	return h.ledger.Start(ctx)
+	h.ledger, err = ledger.Open(ctx, c)
+	return err
 }
+
+// startLedger comes last: of several nodes the one that was started last says what the
+// destinations are, and one that cannot run must not.
+func (h *theHub) startLedger(ctx context.Context) error { return h.ledger.Start(ctx) }
 
 func (h *theHub) openObjects(context.Context) (err error) {
 	bucket, key, err := h.cfg.bucket()

@@ -23,6 +23,7 @@ type change struct {
 	objects []hub.Object // to receive
 	settled *settlement  // a job that was delivered
 	long    bool         // may walk over many rows
+	anyhow  bool         // is right whatever destinations another node was started with
 
 	refused error // the transaction went well, but not for this one
 	err     error
@@ -37,6 +38,7 @@ type batch struct {
 	counts   map[string]int64    // additions to the counters
 	awake    map[string]struct{} // devices whose outbox has grown
 	jobsGrew bool
+	anyhow   bool // of all changes
 
 	facilities map[string]string // by device, as far as they were needed
 }
@@ -125,6 +127,9 @@ func (l *Ledger) commitAll(changes []*change) {
 		return
 	}
 	for i, c := range changes {
+		if errors.Is(err, ErrDestinations) && !c.anyhow {
+			continue
+		}
 		if c.err = l.commit(changes[i : i+1]); c.err == nil {
 			c.err = c.refused
 		}
@@ -160,6 +165,7 @@ func (l *Ledger) try(changes []*change) error {
 	ctx, cancel := l.engine.limit(slices.ContainsFunc(changes, func(c *change) bool { return c.long }))
 	defer cancel()
 	b := &batch{Ledger: l, ctx: ctx, counts: map[string]int64{}, awake: map[string]struct{}{}, facilities: map[string]string{}}
+	b.anyhow = !slices.ContainsFunc(changes, func(c *change) bool { return !c.anyhow })
 	err := l.engine.begin(b)
 	if err == nil {
 		err = b.run(changes)

@@ -356,6 +356,9 @@ func reasonWords(reason uint16) string {
 // object, of which a commitment says nothing because other contents have its UID.
 func (l *Ledger) Confirm(ctx context.Context, id hub.ID, actor string) error {
 	return l.change(ctx, func(b *batch) error {
+		if err := b.agrees(); err != nil {
+			return err
+		}
 		n, err := b.exec(`UPDATE jobs SET state = 'done', done_at = ? WHERE state = 'unconfirmed' AND object = (SELECT seq FROM objects WHERE id = ?)`, b.now, id[:])
 		if err != nil {
 			return err
@@ -392,15 +395,18 @@ func (b *batch) confirmChangedFor(d Destination) error {
 		_, err := b.exec(`UPDATE jobs SET state = 'stored', next_at = ? WHERE destination = ? AND state = 'unconfirmed'`, b.now, d.Name)
 		return err
 	}
-	query := `UPDATE jobs SET state = 'pending', next_at = 0 WHERE destination = ? AND state IN ('stored', 'unconfirmed')`
+	query, what := `UPDATE jobs SET state = 'pending', next_at = 0 WHERE destination = ? AND state IN ('stored', 'unconfirmed')`, "waited for a commitment and are delivered anew"
 	if d.Confirm == "stow" && !b.config.Deliver {
 		query = `UPDATE jobs SET state = 'pending', next_at = 0 WHERE destination = ? AND state = 'stored'` // see Unconfirmed
 	}
 	if d.Confirm == "success" {
-		query = `UPDATE jobs SET state = 'done' WHERE destination = ? AND state = 'stored'`
+		query, what = `UPDATE jobs SET state = 'done' WHERE destination = ? AND state = 'stored'`, "waited for a commitment and count as done: the archive had answered Success"
 	}
 	n, err := b.exec(query, d.Name)
 	if err != nil || n == 0 {
+		return err
+	}
+	if err := b.audit(b.me(), "confirm by "+d.Confirm, d.Name, words(n, "jobs "+what)); err != nil {
 		return err
 	}
 	if _, err := b.exec(`DELETE FROM asked WHERE job IN (SELECT seq FROM jobs WHERE destination = ? AND state <> 'stored')`, d.Name); err != nil {

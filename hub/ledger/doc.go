@@ -81,13 +81,21 @@
 // A commit tells the other nodes what has grown (NOTIFY), and Listen wakes who waits
 // there. It may be missed: whoever waits looks again after some seconds too.
 //
+// What the destinations are, their routes, required and confirm, must be the same on all
+// nodes: the one that was started last says so (meta, destinations), brings the rows to
+// them in the transaction of Start, and leaves what changed in the trail. Another one
+// that was started with others reads that with the lock, at the begin of each
+// transaction, and writes nothing any more (ErrDestinations): what it received would have
+// no job for a new archive and be archived without it. It gives its leases back (Leave)
+// and waits to be restarted, or for the others to be restarted as it was.
+//
 // The schema is numbered and goes forward only, all steps in one transaction. A program
 // refuses to open a newer one than it knows. In a rolling upgrade the first new node
 // brings it up; an older node that runs ends before its next transaction, with words
 // that say so, and appliances go to the new ones: what they had sent without a receipt
 // they send again.
 //
-//	meta           key -> value: ledger id, generation
+//	meta           key -> value: ledger id, generation, destinations as they were configured last
 //	counters       name -> number, for the life of the ledger
 //	devices        id, facility, state approved|revoked, hashes of its key and the one before
 //	codes          hash of the secret, facility, until when, used by whom

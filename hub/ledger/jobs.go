@@ -39,8 +39,11 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 // removed one held up is archived. What was stored and waits for a commitment
 // counts, when a destination now confirms by success, or is delivered anew, when
 // it is now of another kind.
+//
+// Of several nodes the one that was started last says what the destinations are; one
+// with others writes nothing from then on (ErrDestinations).
 func (l *Ledger) Start(ctx context.Context) error {
-	err := l.longChange(ctx, func(b *batch) error {
+	err := l.submit(ctx, &change{long: true, anyhow: true, do: func(b *batch) error {
 		if err := b.freeOwn(); err != nil {
 			return err
 		}
@@ -53,28 +56,13 @@ func (l *Ledger) Start(ctx context.Context) error {
 			return err
 		}
 		return b.confirmChanged()
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("start of the ledger: %w", err)
 	}
+	mine := l.config.settingsText()
+	l.agreed.Store(&mine)
 	return nil
-}
-
-func (b *batch) destinationsChanged() error {
-	now := fmt.Sprintf("%+v %+v", b.config.Destinations, b.config.Routes)
-	changed, err := b.exec(`INSERT INTO meta VALUES ('destinations', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1 WHERE meta.value <> ?1`, now)
-	if err != nil || changed == 0 {
-		return err
-	}
-	for _, d := range b.config.Destinations {
-		if err := b.reroute(d); err != nil {
-			return err
-		}
-	}
-	if err := b.countUnrouted(); err != nil {
-		return err
-	}
-	return b.archiveWaiting()
 }
 
 // archiveWaiting looks at every object that some destination has and that is not

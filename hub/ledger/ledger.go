@@ -45,7 +45,8 @@ type Ledger struct {
 	read   *sql.DB
 	watch  *sql.DB // for Revoked and Ready alone
 
-	started atomic.Int64 // when this node came, by the database's clock
+	started atomic.Int64           // when this node came, by the database's clock
+	agreed  atomic.Pointer[string] // the destinations that Start brought the rows to; nil before
 
 	door chan struct{} // size 1: who has put a token in is committing
 	mu   sync.Mutex    // guards next

@@ -28,10 +28,12 @@ func (l *Ledger) Beat(ctx context.Context) error {
 	}
 	var other bool
 	err := l.change(ctx, func(b *batch) error {
+		other = false
 		n, err := b.exec(`UPDATE nodes SET seen_at = ? WHERE id = ? AND started_at = ?`, b.now, b.config.Node, b.started.Load())
-		if other = n == 0; err != nil || !other {
+		if err != nil || n > 0 {
 			return err
 		}
+		other = b.started.Load() != 0
 		return b.arrive()
 	})
 	if err != nil {
@@ -58,16 +60,17 @@ func (b *batch) arrive() error {
 
 // Leave says that this node goes, so that the others need not wait to see it.
 func (l *Ledger) Leave(ctx context.Context) error {
-	err := l.change(ctx, func(b *batch) error {
+	err := l.submit(ctx, &change{anyhow: true, do: func(b *batch) error {
 		if err := b.freeOwn(); err != nil {
 			return err
 		}
 		_, err := b.exec(`DELETE FROM nodes WHERE id = ? AND started_at = ?`, b.config.Node, b.started.Load())
 		return err
-	})
+	}})
 	if err != nil {
 		return fmt.Errorf("node %s leaves: %w", l.config.Node, err)
 	}
+	l.started.Store(0) // it may come back, see Beat
 	return nil
 }
 
@@ -109,20 +112,20 @@ func (l *Ledger) Nodes(ctx context.Context) ([]Node, error) {
 }
 
 // Ready asks the database whether it is there, and whether it can be written when the
-// last transaction could not.
+// last transaction could not. It is ErrDestinations where another node has others.
 func (l *Ledger) Ready(ctx context.Context) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	var id string
-	err := l.watch.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'ledger_id'`).Scan(&id)
+	var said string
+	err := l.watch.QueryRowContext(ctx, `SELECT `+saidDestinations+` AS said`).Scan(&said)
 	if err == nil && l.engine.away() {
 		err = l.change(ctx, func(*batch) error { return nil }) // perhaps it can be written again
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrDestinations) {
 		return fmt.Errorf("the database does not answer: %w", err)
 	}
-	return nil
+	return l.outvoted(said)
 }

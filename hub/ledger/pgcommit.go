@@ -24,12 +24,13 @@ func (e *postgres) limit(long bool) (context.Context, context.CancelFunc) {
 // it was given: in READ COMMITTED each has a snapshot of its own.
 var beginning = fmt.Sprintf(`BEGIN; SELECT pg_advisory_xact_lock(%d);
 	SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'), current_setting('server_encoding'),
-	(SELECT n FROM version)`, writersLock)
+	(SELECT n FROM version), %s`, writersLock, saidDestinations)
 
 func (e *postgres) begin(b *batch) error {
 	if err := e.l.connect(b.ctx); err != nil {
 		return &passing{err}
 	}
+	said := ""
 	err := e.raw(func(c *pgx.Conn) error {
 		results, err := c.PgConn().Exec(b.ctx, beginning).ReadAll()
 		if err != nil {
@@ -42,6 +43,7 @@ func (e *postgres) begin(b *batch) error {
 		if err := e.known(string(row[5])); err != nil {
 			return err
 		}
+		said = string(row[6])
 		return e.clock(b, string(row[0]))
 	})
 	if err != nil {
@@ -51,7 +53,10 @@ func (e *postgres) begin(b *batch) error {
 		e.l.log.Info("the database is back")
 		e.l.broadcastAll() // others may have written
 	}
-	return nil
+	if b.anyhow {
+		return nil
+	}
+	return e.l.outvoted(said)
 }
 
 // known ends this program when a newer one has changed the schema under it.
