@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"time"
 
-	"edged/hub"
 	"edged/hub/ledger"
 	"edged/internal/dicom"
 )
@@ -29,6 +29,7 @@ const (
 	problemUnreadable = "its header cannot be read"
 	problemPart       = "its header can be read in part"
 	problemCopy       = "the hub could not read its copy"
+	problemLong       = "its header is too long, without: " // keywords follow
 )
 
 // value is one attribute as it is told.
@@ -49,9 +50,8 @@ type own struct {
 }
 
 const (
-	describePage  = 500       // objects of one transaction
-	copyPatience  = time.Hour // how long an event waits for a copy that cannot be read now
-	maxTextsOfOne = 16 << 10  // of JSON for one object: Part and Whole together
+	describePage = 500       // objects of one transaction
+	copyPatience = time.Hour // how long an event waits for a copy that cannot be read now
 )
 
 // describeAll reads the headers of an event's objects that were not read yet.
@@ -80,7 +80,7 @@ func (e *Events) describeAll(ctx context.Context, ev ledger.Event) error {
 
 // describe reads one header. An error is the store's, and may pass.
 func (e *Events) describe(o ledger.Listed, ev ledger.Event) (ledger.Description, error) {
-	window, err := e.window(o.ID)
+	d, err := e.header(o)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return ledger.Description{Object: o.Seq, Problem: problemGone}, nil
@@ -89,40 +89,33 @@ func (e *Events) describe(o ledger.Listed, ev ledger.Event) (ledger.Description,
 	case err != nil:
 		return ledger.Description{}, fmt.Errorf("read the header of %s: %w", o.ID, err)
 	}
-	return description(o.Seq, window, o.Names.TransferSyntax), nil
+	return d, nil
 }
 
-// window is the first bytes of a data set.
-func (e *Events) window(id hub.ID) ([]byte, error) {
-	o, err := e.c.Open(id)
+// header is what the hub's copy says.
+func (e *Events) header(o ledger.Listed) (ledger.Description, error) {
+	f, err := e.c.Open(o.ID)
 	if err != nil {
-		return nil, err
+		return ledger.Description{}, err
 	}
-	defer o.Close()
-	b := make([]byte, min(o.Size()-o.DataOffset(), dicom.HeaderWindow))
-	if n, err := o.ReadAt(b, o.DataOffset()); err != nil && !(err == io.EOF && n == len(b)) {
-		return nil, err
-	}
-	return b, nil
+	defer f.Close()
+	return description(o.Seq, io.NewSectionReader(f, f.DataOffset(), f.Size()-f.DataOffset()), o.Names.TransferSyntax)
 }
 
-// description is what a header says, which is never an error.
-func description(object int64, window []byte, transferSyntax string) ledger.Description {
+// description is what a header says; an error is the reader's.
+func description(object int64, set dicom.DataSet, transferSyntax string) (ledger.Description, error) {
 	d := ledger.Description{Object: object}
-	elements, err := dicom.ReadElements(window, transferSyntax, wanted)
-	charset := ""
-	for _, el := range elements {
-		if el.Tag == tagCharsets {
-			charset = string(el.Value)
-		}
-	}
-	if len(elements) == 0 {
+	elements, err := dicom.ReadElements(set, transferSyntax, wanted)
+	switch {
+	case err != nil && !errors.Is(err, dicom.ErrHeader) && !errors.Is(err, dicom.ErrLeftOut):
+		return d, err
+	case len(elements) == 0:
 		d.Problem = problemUnreadable
-		return d
-	}
-	if err != nil {
+		return d, nil
+	case err != nil:
 		d.Problem = problemPart
 	}
+	charset := charsetOf(elements, "")
 	whole, part := map[string]value{}, map[string]value{}
 	var mine own
 	for _, el := range elements {
@@ -137,11 +130,22 @@ func description(object int64, window []byte, transferSyntax string) ledger.Desc
 			d.Series, _ = decode(el.Value, "UI", "")
 		}
 	}
-	d.Own, d.Part, d.Whole = text(mine), text(part), text(whole)
-	if len(d.Part)+len(d.Whole) > maxTextsOfOne { // no header of this world; a peer must not fill the ledger with it (P9)
-		d.Part, d.Whole, d.Problem = "", "", problemPart
+	if left := fit(whole, part, elements); left != "" {
+		d.Problem = strings.TrimPrefix(d.Problem+"; "+problemLong+left, "; ")
 	}
-	return d
+	d.Own, d.Part, d.Whole = text(mine), text(part), text(whole)
+	return d, nil
+}
+
+// charsetOf is the Specific Character Set of a data set or of an item, which without one
+// has that of what is around it (PS3.3 §C.12.1.1.2).
+func charsetOf(elements []dicom.Element, around string) string {
+	for _, el := range elements {
+		if el.Tag == tagCharsets {
+			around = string(el.Value)
+		}
+	}
+	return around
 }
 
 // maxNumber is of an IS (PS3.5 §6.2: 12), with some indulgence.
@@ -159,13 +163,14 @@ func (o *own) take(el dicom.Element) {
 
 // told is an element in the words of an event.
 func told(el dicom.Element, at attribute, charset string) value {
-	v := value{Tag: fmt.Sprintf("%08X", el.Tag), VR: el.VR}
+	v := value{Tag: tagText(el.Tag), VR: el.VR}
 	if at.vr == "SQ" {
 		v.Items = []map[string]value{}
 		for _, item := range el.Items {
-			in := map[string]value{}
+			in, charset := map[string]value{}, charsetOf(item, charset)
 			for _, el := range item {
-				in[at.items[el.Tag].keyword] = told(el, at.items[el.Tag], charset)
+				at := at.items.of(el.Tag)
+				in[at.keyword] = told(el, at, charset)
 			}
 			v.Items = append(v.Items, in)
 		}
@@ -179,6 +184,8 @@ func told(el dicom.Element, at attribute, charset string) value {
 	}
 	return v
 }
+
+func tagText(tag uint32) string { return fmt.Sprintf("%08X", tag) }
 
 // plain text has nothing but the printable characters of ASCII.
 func plain(s string) bool {

@@ -15,7 +15,9 @@
 //     listed with that, and what an appliance counts and did not send is counted.
 //   - Values are told as they were sent: as text where the character set allows it, and
 //     as bytes where that is not the same. None is corrected or made up.
-//   - A header is read from the hub's own copy, bounded, and never stops anything.
+//   - A header is read from the hub's own copy, bounded, and never stops anything. What
+//     is long before the patient is passed over; what is too long to be told is left out
+//     before the patient's identifiers, which never are, and the instance says so.
 //
 // The event as JSON: docs/study-event.schema.json. It names a person: Patient's Name,
 // Patient ID, Birth Date and Sex are what the Patient Module of a Key Object Selection

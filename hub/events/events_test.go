@@ -117,10 +117,10 @@ func TestWhatCannotBeReadIsListed(t *testing.T) {
 	m := &memory{}
 	r.run(r.config(m))
 	e := m.wait(t, 1)[0]
-	if e.Totals.Instances != 3 || e.Totals.Problems != 2 || e.Totals.States["archived"] != 3 || e.Series[0].UID != "" || e.Series[0].Modality != "CT" {
+	if e.Totals.Instances != 3 || e.Totals.Problems != 3 || e.Totals.States["archived"] != 3 || e.Series[0].UID != "" || e.Series[0].Modality != "CT" {
 		t.Fatalf("%+v", e)
 	}
-	for i, want := range []string{problemGone, problemUnreadable, ""} {
+	for i, want := range []string{problemGone, problemUnreadable, problemPart} {
 		if i < len(e.Series[0].Objects) && e.Series[0].Objects[i].Problem != want {
 			t.Errorf("instance %d: %q, want %q", i, e.Series[0].Objects[i].Problem, want)
 		}

@@ -127,11 +127,22 @@ var wanted = func() dicom.Wanted {
 	return all
 }()
 
+// ofCharsets may stand in each item, and is about its texts (PS3.3 §C.12.1.1.2).
+var ofCharsets = attribute{"SpecificCharacterSet", "CS", nil}
+
+// of is the attribute of a tag in an item.
+func (a attributes) of(tag uint32) attribute {
+	if tag == tagCharsets {
+		return ofCharsets
+	}
+	return a[tag]
+}
+
 func (a attributes) wanted() dicom.Wanted {
 	if a == nil {
 		return nil
 	}
-	w := dicom.Wanted{}
+	w := dicom.Wanted{tagCharsets: dicom.Want{VR: ofCharsets.vr}}
 	for tag, at := range a {
 		w[tag] = dicom.Want{VR: at.vr, Items: at.items.wanted()}
 	}

@@ -2,7 +2,6 @@ package dicom
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 )
@@ -28,29 +27,14 @@ type Element struct {
 // maxItems bounds the items of one sequence that are read.
 const maxItems = 64
 
-// ReadElements reads the wanted elements from window, the first bytes (at most
-// HeaderWindow are used) of a data set, in their order. What is longer than a header's
-// value should be (1 KiB) is left out. With an error what was found before is still
-// returned. As ReadHeader it never panics, and its work and memory are bounded.
-func ReadElements(window []byte, transferSyntax string, wanted Wanted) ([]Element, error) {
-	window = window[:min(len(window), HeaderWindow)]
-	if deflated(transferSyntax) {
-		window = inflate(window)
-	}
-	s := scanner{window, layoutOf(transferSyntax, window)}
-	var out []Element
-	err := s.top(func(e span) { out = s.read(out, e, wanted) })
-	if err != nil {
-		return out, fmt.Errorf("%w: %w", ErrHeader, err)
-	}
-	if len(out) == 0 {
-		return out, fmt.Errorf("%w: nothing known in the first %d bytes", ErrHeader, len(window))
-	}
-	return out, nil
+// picker reads elements out of a scanner's window.
+type picker struct {
+	scanner
+	left *bool // set when something that was wanted is not read
 }
 
 // read appends e if it is wanted and plausible.
-func (s scanner) read(out []Element, e span, wanted Wanted) []Element {
+func (p picker) read(out []Element, e span, wanted Wanted) []Element {
 	w, ok := wanted[e.tag]
 	if !ok {
 		return out
@@ -60,16 +44,15 @@ func (s scanner) read(out []Element, e span, wanted Wanted) []Element {
 		read.VR = w.VR
 	}
 	switch {
-	case (w.VR == "SQ") != (read.VR == "SQ"):
+	case (w.VR == "SQ") != (read.VR == "SQ") || read.VR != "SQ" && (e.undefined || e.end-e.value > maxValue):
+		*p.left = true
 		return out
 	case read.VR == "SQ":
-		read.Items = s.itemsOf(e, w.Items)
-	case e.undefined || e.end-e.value > maxValue:
-		return out
+		read.Items = p.itemsOf(e, w.Items)
 	case read.VR == "US" && e.end-e.value >= 2:
-		read.Value = strconv.AppendUint(nil, uint64(s.order.Uint16(s.b[e.value:])), 10)
+		read.Value = strconv.AppendUint(nil, uint64(p.order.Uint16(p.b[e.value:])), 10)
 	default:
-		read.Value = slices.Clone(s.b[e.value:e.end])
+		read.Value = slices.Clone(p.b[e.value:e.end])
 	}
 	return append(out, read)
 }
@@ -79,22 +62,27 @@ var errEnd = errors.New("end")
 
 // itemsOf reads the items of a sequence, of which top has looked through the lengths if
 // it has none of its own. It stops where the bytes are no item.
-func (s scanner) itemsOf(e span, wanted Wanted) (items [][]Element) {
-	in := s.inside(e)
-	in.b = in.b[:e.end]
-	for pos := e.value; len(items) < maxItems; {
-		i, whole, err := in.element(pos)
-		if err != nil || !whole || i.tag != tagItem {
+func (p picker) itemsOf(e span, wanted Wanted) (items [][]Element) {
+	p.scanner = p.inside(e)
+	p.b = p.b[:e.end]
+	for pos := e.value; pos < e.end; {
+		i, whole, err := p.element(pos)
+		if err == nil && i.tag == tagSequenceEnd {
 			return items
 		}
-		item := in
+		if err != nil || !whole || i.tag != tagItem || len(items) == maxItems {
+			*p.left = true
+			return items
+		}
+		item := p
 		if !i.undefined {
-			item.b = in.b[:i.end]
+			item.b = p.b[:i.end]
 		}
 		var found []Element
 		pos, err = item.walk(i.value, func(e span) { found = item.read(found, e, wanted) })
 		items = append(items, found)
 		if err != nil {
+			*p.left = true
 			return items
 		}
 	}

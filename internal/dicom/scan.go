@@ -39,6 +39,7 @@ type scanner struct {
 type span struct {
 	tag               uint32
 	start, value, end int
+	length            int64 // as declared, also where it reaches beyond the window
 	undefined         bool
 	vr                string // "" where none is written
 }
@@ -47,22 +48,27 @@ type span struct {
 // in order, and ends before bulk data, at the window's end, or with an error
 // that says why the bytes are no data set.
 func (s scanner) top(visit func(span)) error {
-	for pos := 0; pos < len(s.b); {
-		e, whole, err := s.element(pos)
+	_, _, err := s.topUntil(visit)
+	return err
+}
+
+// topUntil is top. rest is where the first element begins that was not visited, bulk
+// says that it is bulk data.
+func (s scanner) topUntil(visit func(span)) (rest int, bulk bool, err error) {
+	for rest < len(s.b) {
+		e, whole, err := s.element(rest)
 		if err != nil || !whole || e.tag >= tagFirstBulkData {
-			return err
+			return rest, e.tag >= tagFirstBulkData, err
 		}
 		if e.undefined {
-			end, whole, err := s.inside(e).items(e.value, 1)
-			if err != nil || !whole {
-				return err
+			if e.end, whole, err = s.inside(e).items(e.value, 1); err != nil || !whole {
+				return rest, false, err
 			}
-			e.end = end
 		}
 		visit(e)
-		pos = e.end
+		rest = e.end
 	}
-	return nil
+	return rest, false, nil
 }
 
 // inside is the scanner for the items of e: those of an UN of undefined length
@@ -75,7 +81,7 @@ func (s scanner) inside(e span) scanner {
 }
 
 // element reads the header at pos. whole is false when header or value reach
-// beyond the window.
+// beyond the window; if it is the header, e has no value.
 func (s scanner) element(pos int) (e span, whole bool, err error) {
 	if pos+8 > len(s.b) {
 		return e, false, nil
@@ -91,7 +97,7 @@ func (s scanner) element(pos int) (e span, whole bool, err error) {
 		return e, false, fmt.Errorf("%w: no value representation at byte %d", errScan, pos)
 	case longVR(string(h[4:6])):
 		if len(h) < 12 {
-			return e, false, nil
+			return span{}, false, nil
 		}
 		length, e.value, e.vr = s.order.Uint32(h[8:]), pos+12, string(h[4:6])
 	default:
@@ -106,7 +112,8 @@ func (s scanner) bounded(e span, length uint32) (span, bool, error) {
 		e.undefined, e.end = true, e.value
 		return e, true, nil
 	}
-	if int64(e.value)+int64(length) > int64(len(s.b)) {
+	e.length = int64(length)
+	if int64(e.value)+e.length > int64(len(s.b)) {
 		return e, false, nil
 	}
 	e.end = e.value + int(length)
