@@ -76,7 +76,7 @@ func TestKilledAtEachStep(t *testing.T) {
 				k.killAt(i)
 			}
 			if k.hits[step.done] == before {
-				t.Errorf("%q was not hit: does strace still see the calls?", step.done)
+				t.Errorf("%q was not hit, the last kill was at %q: does strace still see the calls?", step.done, k.at)
 			}
 		}
 	}
@@ -133,6 +133,7 @@ type killed struct {
 	objects int
 	kills   int
 	hits    map[string]int
+	at      string // the call of the last kill by strace
 	told    atomic.Pointer[func()]
 	up      *uplink.Uplink
 }
@@ -249,7 +250,11 @@ func (k *killed) killAt(i int) {
 	}
 	k.offer(1)
 	k.died()
-	if step.call == "" || called[step.done].MatchString(look.last(k.T)) {
+	k.at = ""
+	if step.call != "" {
+		k.at = look.last(k.T)
+	}
+	if step.call == "" || called[step.done].MatchString(k.at) {
 		k.hits[step.done]++
 	}
 	k.mustHold()
