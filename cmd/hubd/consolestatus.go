@@ -303,7 +303,7 @@ func (s Status) Needs() (out []Need) {
 	add(s.Counters.Unconfirmed, "/trouble?state=unconfirmed", "%s objects cannot be confirmed by a storage commitment: compare what the archive has.")
 	for _, d := range s.Destinations {
 		if d.Error != "" {
-			out = append(out, Need{fmt.Sprintf("Archive %s cannot be reached since %s: %s", d.Name, d.ErrorSince.UTC().Format("2006-01-02 15:04 UTC"), d.Error), "/destinations"})
+			out = append(out, Need{fmt.Sprintf("Archive %s takes nothing since %s: %s", d.Name, d.ErrorSince.UTC().Format("2006-01-02 15:04 UTC"), d.Error), "/destinations"})
 		}
 	}
 	for _, w := range s.Warnings {

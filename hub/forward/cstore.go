@@ -35,7 +35,10 @@ type CStoreConfig struct {
 }
 
 // CStore is a destination over DICOM.
-type CStore struct{ c CStoreConfig }
+type CStore struct {
+	c     CStoreConfig
+	trust trust
+}
 
 // NewCStore returns the destination. It connects to nobody yet.
 func NewCStore(c CStoreConfig) *CStore {
@@ -51,7 +54,7 @@ func NewCStore(c CStoreConfig) *CStore {
 	if c.Await == 0 {
 		c.Await = 5 * time.Second
 	}
-	return &CStore{c}
+	return &CStore{c: c}
 }
 
 func (d *CStore) Name() string { return d.c.Name }
@@ -69,6 +72,7 @@ type cstoreSession struct {
 	proposed map[dimse.Need]bool
 	last     time.Time // when it was used
 	worn     int       // transient answers in a row
+	calm     calm
 }
 
 // maxWorn is how many transient answers in a row mean that the archive as a
@@ -77,9 +81,17 @@ type cstoreSession struct {
 const maxWorn = 3
 
 func (s *cstoreSession) deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) error {
+	var doubts doubtful
+	defer func() { doubts.settle(&s.trust, report) }()
+	put := 0
 	for i, j := range jobs {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if out, aside := s.trust.aside(j); aside {
+			report(j, out)
+			put++
+			continue
 		}
 		if s.stale() {
 			s.release(ctx)
@@ -87,18 +99,24 @@ func (s *cstoreSession) deliver(ctx context.Context, jobs []ledger.Job, report f
 		if err := s.connect(ctx, jobs[i:]); err != nil {
 			return err
 		}
-		out, err := s.send(ctx, j)
+		said, err := s.send(ctx, j)
 		if err != nil {
 			return err
 		}
-		report(j, out)
-		if s.worn = s.worn + 1; out.verdict != transient || out.ours {
+		out := s.trust.weigh(j, said)
+		if out.doubted {
+			doubts.add(j, said, out)
+		} else {
+			report(j, out)
+		}
+		if s.worn = s.worn + 1; out.verdict != transient || out.ours || out.doubted {
 			s.worn = 0
 		}
 		if s.worn >= maxWorn {
 			return fmt.Errorf("archive %s at %s: %s", s.c.Called, s.c.Address, out.why)
 		}
 	}
+	s.calm.after(ctx, put == len(jobs))
 	return nil
 }
 
@@ -194,11 +212,12 @@ func judge(rsp dimse.Response, j ledger.Job) outcome {
 	case s&0xF000 == 0xB000:
 		return outcome{verdict: done, why: why, words: words}
 	case s == dimse.StatusDuplicateInstance && j.Conflict:
-		return outcome{verdict: permanent, why: why, words: words + otherContents}
+		return outcome{verdict: permanent, why: why, words: words + otherContents, has: true}
 	case s == dimse.StatusDuplicateInstance && j.Unanswered:
 		return outcome{verdict: done, why: why, words: words, duplicate: true}
-	case s == dimse.StatusDuplicateInstance, s&0xFF00 == 0xA900, s&0xF000 == 0xC000,
-		s == dimse.StatusSOPClassNotSupported, s == dimse.StatusInvalidInstance:
+	case s == dimse.StatusDuplicateInstance:
+		return outcome{verdict: permanent, why: why, words: words, has: true}
+	case s&0xFF00 == 0xA900, s&0xF000 == 0xC000, s == dimse.StatusSOPClassNotSupported, s == dimse.StatusInvalidInstance:
 		return outcome{verdict: permanent, why: why, words: words}
 	}
 	return outcome{verdict: transient, why: why, words: words}

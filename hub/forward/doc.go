@@ -32,12 +32,24 @@
 //	                            and no other contents were received under its UID;
 //	                            else permanent: somebody else's is there
 //	A7xx, 02xx, others          transient: this object waits, longer each time
-//	A9xx, Cxxx, 0117, 0122      permanent: quarantined with the archive's words
-//	context refused             permanent
+//	A9xx, Cxxx, 0117, 0122      permanent: quarantined with the archive's words,
+//	                            if the archive is believed, see below
+//	context refused             the same
 //	association lost            transient for the object in flight, none for others
 //	rejected, not reachable     the destination waits; no object is judged. Also a
 //	                            permanent reject (1/1/3, 1/1/7): titles are
 //	                            configured wrongly somewhere, the objects are fine
+//
+// A permanent answer is believed of an archive that takes others (STOW-RS too): it has
+// taken an object in the life of this process, and has not refused more than 20 since
+// the last one. Else its access list, licence or table of classes is wrong, and it would
+// have the whole stream quarantined within minutes: the object waits (transient, with
+// the archive's words), and Status says that it refuses everything. Of a kind (class and
+// syntax) of which it has refused three in doubt one is sent every 15 s, the others are
+// put aside for 5 to 30 min, so that it is not fed and other kinds pass. The first object
+// that it takes ends the doubt, also for what it refused in the same batch. 0111 is no
+// refusal to take any. What was quarantined before the doubt, at most 20 objects, and
+// what was quarantined rightly and is taken now, `hubd objects retry` frees.
 //
 // That an answer is missing is kept in the job. A crash of the hub between the
 // last byte and that row leaves a job of which nothing is known: 0111 is then
@@ -79,9 +91,9 @@
 // half as many, until one object alone gets the answer (P6).
 //
 //	no answer, cut, 5xx, 408, 425   transient
-//	413                     less bytes; alone permanent
-//	400, 415 and other 4xx  alone permanent if the archive has taken an object in the
-//	                        life of this process, else transient: a gateway may say it
+//	413                     less bytes; alone permanent, if the archive is believed
+//	400, 415 and other 4xx  alone permanent if the archive is believed, else transient:
+//	                        a gateway may say it
 //	401, 403, 407           the destination waits, no object is judged; after 401 with
 //	                        a token once more with a new one
 //	3xx, 404, 405, 406, 410, 501    the same: the url is wrong

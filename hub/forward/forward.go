@@ -78,6 +78,9 @@ type outcome struct {
 	unanswered bool // all was sent and no answer came: the destination may have it
 	duplicate  bool // done, because the destination has the UID from an earlier time
 	ambiguous  bool // done as far as the UID says, which has other contents too (P5)
+	has        bool // permanent, because the destination has something under the UID
+	doubted    bool // it was refused for good by an archive that is not believed, see trust
+	aside      bool // doubted without being sent
 }
 
 type verdict int
@@ -148,7 +151,7 @@ func (f *Forwarder) parts(d Destination) (parts []func(context.Context)) {
 // Status is how a destination does.
 type Status struct {
 	Name  string
-	Error string    // why it cannot be reached, "" when it can as far as is known
+	Error string    // why it cannot be reached, or refuses everything, "" when it takes objects as far as is known
 	Since time.Time // of Error
 	Last  string    // why the object that was sent back last must wait, for the life of the process; names nobody (P10)
 	// Commitment is why storage commitment cannot be asked for, "" when it can as
@@ -161,6 +164,9 @@ func (f *Forwarder) Status() []Status {
 	var out []Status
 	for _, d := range f.Destinations {
 		s := f.gates[d.Name()].status(d.Name())
+		if t, ok := d.(trusting); ok && s.Error == "" {
+			s.Error, s.Since = t.trusted().status()
+		}
 		if c := f.committers[d.Name()]; c != nil {
 			s.Commitment = c.gate.status(s.Name).Error
 		}
@@ -251,6 +257,10 @@ func (t *tally) settle() {
 	t.waiting, t.at = nil, time.Now()
 }
 
+// asideAttempts is as what an object waits that was put aside: some minutes at least,
+// because there may be very many.
+const asideAttempts = 6
+
 // settle records an outcome.
 func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 	at := []any{"destination", j.Destination, "object", j.Object.ID.String(), "why", o.why}
@@ -266,10 +276,13 @@ func (f *Forwarder) settle(ctx context.Context, j ledger.Job, o outcome) {
 		f.log.Error("the hub's copy is missing or damaged, asking for it again", at...)
 		f.record(ctx, j, "lose", func(ctx context.Context) error { return f.Jobs.Lost(ctx, j, o.words) })
 	default:
-		after := f.Object.after(j.Attempts)
+		after, level := f.Object.after(j.Attempts), slog.LevelWarn
+		if o.aside {
+			after, level = f.Object.after(max(j.Attempts, asideAttempts)), slog.LevelDebug
+		}
 		f.gates[j.Destination].sentBack(o.why)
 		j.Unanswered = j.Unanswered || o.unanswered
-		f.log.Warn("not forwarded, will be tried again", append(at, "again_in", after.Round(time.Millisecond))...)
+		f.log.Log(ctx, level, "not forwarded, will be tried again", append(at, "again_in", after.Round(time.Millisecond))...)
 		f.record(ctx, j, "later", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, after, true, o.words) })
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"edged/hub/ledger"
@@ -37,7 +36,7 @@ type Stow struct {
 	c      StowConfig
 	url    string // what is posted to
 	client *http.Client
-	proved atomic.Bool // the archive has taken an object in the life of this process
+	trust  trust
 }
 
 // NewStow returns the destination. It connects to nobody yet.
@@ -94,6 +93,8 @@ type stowSession struct {
 	wary  bool  // the last request was cut short: ask before the bytes go
 	stale bool  // the last request was cut on a connection that had been idle
 	worn  int   // transient answers in a row
+	put   int   // aside, of a batch
+	calm  calm
 }
 
 func (s *stowSession) idle()  {}
@@ -105,11 +106,13 @@ func (s *stowSession) close() { s.client.CloseIdleConnections() }
 func (s *stowSession) deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) (err error) {
 	p := &posting{jobs: slices.Clone(jobs), report: report}
 	defer p.close()
+	s.put = 0
 	for err == nil && len(p.jobs) > 0 {
 		if err = ctx.Err(); err == nil {
 			err = s.next(ctx, p)
 		}
 	}
+	s.calm.after(ctx, s.put == len(jobs))
 	return err
 }
 
@@ -190,6 +193,11 @@ func (s *stowSession) ready(p *posting) (list []opened, err error) {
 		if len(list) > 0 && (len(list) >= s.size || uids[uid] || j.Object.Priority != list[0].job.Object.Priority) {
 			break
 		}
+		if o, aside := s.trust.aside(j); aside {
+			p.tell(j, o)
+			s.put++
+			continue
+		}
 		o, bad, err := s.f.opened(j)
 		if err != nil {
 			closeAll(list)
@@ -224,27 +232,44 @@ func (s *stowSession) shrink(a answer, list []opened) {
 // settle reports what is said of each object of a request. What was not sent because
 // another one's copy was damaged goes again.
 func (s *stowSession) settle(p *posting, list []opened, a answer) error {
-	why := ""
-	for _, r := range list {
-		o, known := a.of(r.job)
-		if !known {
-			continue
-		}
-		p.tell(r.job, o)
-		if s.worn, why = s.worn+1, o.why; o.verdict != transient || o.ours {
+	var last outcome
+	for _, r := range s.weighed(list, a) {
+		p.tell(r.job, r.outcome)
+		if s.worn, last = s.worn+1, r.outcome; last.verdict != transient || last.ours || last.doubted {
 			s.worn = 0
-		}
-		if o.verdict == done {
-			s.proved.Store(true)
 		}
 	}
 	if a.heard && !a.whole {
 		s.size = min(2*s.size, s.c.Objects)
 	}
 	if s.worn >= maxWorn {
-		return fmt.Errorf("archive at %s: %s", s.c.URL, why)
+		return fmt.Errorf("archive at %s: %s", s.c.URL, last.why)
 	}
 	return nil
+}
+
+// heard is what is said of a job.
+type heard struct {
+	job ledger.Job
+	outcome
+}
+
+// weighed are the outcomes for what they are worth. What was taken counts first,
+// because the others are judged by it.
+func (s *stowSession) weighed(list []opened, a answer) (out []heard) {
+	for _, r := range list {
+		if o, known := a.of(r.job); known && o.verdict == done {
+			s.trust.weigh(r.job, o)
+		}
+	}
+	for _, r := range list {
+		o, known := a.of(r.job)
+		if !known {
+			continue
+		}
+		out = append(out, heard{r.job, s.trust.weigh(r.job, o)})
+	}
+	return out
 }
 
 // opened is a job with its copy.

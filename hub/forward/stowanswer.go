@@ -56,10 +56,10 @@ func (s *stowSession) read(rs *http.Response, list []opened, w *watch) answer {
 	case code == 413:
 		a.tooLarge = true
 		return whole(permanent)
-	case code == 408 || code == 425 || code >= 500 || code < 300 || !s.proved.Load():
+	case code == 408 || code == 425 || code >= 500 || code < 300:
 		return whole(transient)
 	}
-	return whole(permanent) // it takes others
+	return whole(permanent) // if it takes others, see trust
 }
 
 // plain reports whether a body is words for people.
