@@ -158,6 +158,9 @@ func (e *Events) build(ctx context.Context) error {
 		if err == nil {
 			_, err = e.body(ctx, ev)
 		}
+		if errors.Is(err, errTold) {
+			err = nil
+		}
 	}
 	return err
 }
@@ -203,18 +206,23 @@ func (e *Events) work(ctx context.Context, s Sink) {
 // not recorded is told again, which is harmless.
 func (e *Events) deliver(ctx context.Context, s Sink, d ledger.Delivery) {
 	body, err := e.body(ctx, d.Event)
-	if err == nil {
+	switch {
+	case errors.Is(err, errTold): // there is nothing to send
+	case err == nil:
 		ctx, cancel := context.WithTimeout(ctx, leaseFor/2)
 		err = s.Send(ctx, Message{Event: d.Event, Packed: body})
 		cancel()
-	} else if ctx.Err() == nil {
+	case ctx.Err() == nil:
 		e.c.Logger.Error("a study event cannot be put together", "event", d.Event.Seq, "err", err)
 		err = errBody
 	}
 	e.record(context.WithoutCancel(ctx), d, err, ctx.Err() != nil)
 }
 
-var errBody = errors.New("the hub cannot put it together now")
+var (
+	errBody = errors.New("the hub cannot put it together now")
+	errTold = errors.New("its body is gone: every sink has it")
+)
 
 // record keeps the outcome of one attempt.
 func (e *Events) record(ctx context.Context, d ledger.Delivery, sent error, stopping bool) {
@@ -230,6 +238,8 @@ func (e *Events) record(ctx context.Context, d ledger.Delivery, sent error, stop
 		err = e.c.Ledger.Delivered(ctx, d)
 	case stopping:
 		err = e.c.Ledger.DeliverLater(ctx, d, 0, false, "")
+	case errors.Is(sent, errTold): // by another node: the lease is lost
+		err = e.c.Ledger.DeliverLater(ctx, d, e.c.Backoff.after(d.Attempts), true, sent.Error())
 	case errors.As(sent, &refused):
 		g.reached()
 		e.c.Logger.Error("a sink refuses a study event", append(at, "words", sent.Error())...)
@@ -248,10 +258,11 @@ func (e *Events) record(ctx context.Context, d ledger.Delivery, sent error, stop
 	}
 }
 
-// body is the packed event: the one that was kept, or one that is made now.
+// body is the packed event: the one that was kept, or one that is made now. It is never
+// empty: what another node has delivered meanwhile is errTold.
 func (e *Events) body(ctx context.Context, ev ledger.Event) ([]byte, error) {
 	body, err := e.c.Ledger.EventBody(ctx, ev)
-	if err != nil || body != nil {
+	if err != nil || len(body) > 0 {
 		return body, err
 	}
 	if err := e.describeAll(ctx, ev); err != nil {
@@ -261,7 +272,11 @@ func (e *Events) body(ctx context.Context, ev ledger.Event) ([]byte, error) {
 	if err := e.write(ctx, ev, &b); err != nil {
 		return nil, err
 	}
-	return e.c.Ledger.KeepEventBody(ctx, ev, b.Bytes())
+	body, err = e.c.Ledger.KeepEventBody(ctx, ev, b.Bytes())
+	if err == nil && len(body) == 0 {
+		err = errTold
+	}
+	return body, err
 }
 
 // gate keeps a sink that is away from being tried for each event.

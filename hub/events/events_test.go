@@ -210,6 +210,40 @@ func TestWhateverEndsTheProcessTheSameIsToldAgain(t *testing.T) {
 	}
 }
 
+// A node that was slow, and whose lease ran out, sends nothing when another one has
+// delivered meanwhile: the body is gone then, and an empty one must not be told.
+func TestWhatIsDeliveredIsNotToldAgainWithoutItsBody(t *testing.T) {
+	r := newRig(t)
+	r.receive("one", "1.2.3", 1, header())
+	r.archive()
+	r.say("one", "1.2.3", 1, 1)
+	ctx := t.Context()
+	m := &memory{}
+	e := New(r.config(m))
+	_, err := r.ledger.MakeEvents(ctx, e.rules)
+	r.must(err)
+	lease := func(ttl time.Duration) ledger.Delivery {
+		d, err := r.ledger.LeaseDelivery(ctx, "memory", ttl)
+		r.must(err)
+		if d == nil {
+			t.Fatal("there is nothing to deliver")
+		}
+		return *d
+	}
+	slow := lease(0) // it runs out at once
+	e.deliver(ctx, m, lease(time.Minute))
+	e.deliver(ctx, m, slow)
+	if len(m.got) != 1 || len(m.got[0]) == 0 {
+		t.Errorf("told %q", m.got)
+	}
+	if body, err := e.body(ctx, slow.Event); !errors.Is(err, errTold) {
+		t.Errorf("its body is %q, %v", body, err)
+	}
+	if s, err := r.ledger.EventStats(ctx, []string{"memory"}); err != nil || s.Sinks["memory"] != (ledger.SinkStats{}) {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 // A sink that is away for long gets all of it when it comes back, each study in order;
 // meanwhile it is not asked once an event.
 func TestWhatWaitedForASinkArrivesInOrder(t *testing.T) {
