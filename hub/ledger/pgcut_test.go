@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,14 +144,20 @@ func TestAnsweredReceiptsSurviveAServerThatIsKilled(t *testing.T) {
 	w := start(t, Config{Database: s.Database(t)})
 	ctx, stop := context.WithCancel(w.ctx)
 	answered := make(chan []hub.ID, 8)
+	var some atomic.Int64
 	for d := range 8 {
-		go func() { answered <- w.receiveUntil(ctx, fmt.Sprintf("d%d", d)) }()
+		go func() { answered <- w.receiveUntil(ctx, fmt.Sprintf("d%d", d), &some) }()
 	}
-	for range 4 {
-		time.Sleep(300 * time.Millisecond) // lets some be answered
+	more := func(n int64) { // lets some be answered
+		for deadline := time.Now().Add(time.Minute); some.Load() < n && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	for i := range int64(4) {
+		more(25 * (i + 1))
 		s.Restart(t)
 	}
-	time.Sleep(300 * time.Millisecond)
+	more(125)
 	stop()
 	total := 0
 	for range 8 {
@@ -178,11 +185,12 @@ func TestAnsweredReceiptsSurviveAServerThatIsKilled(t *testing.T) {
 
 // receiveUntil returns what was answered. A change that failed is tried again with the
 // same object, as an appliance does.
-func (w *world) receiveUntil(ctx context.Context, device string) (list []hub.ID) {
+func (w *world) receiveUntil(ctx context.Context, device string, some *atomic.Int64) (list []hub.ID) {
 	for n := 0; ctx.Err() == nil; {
 		o := object(device, n, device)
 		if err := w.Receive(w.ctx, []hub.Object{o}); err == nil {
 			list = append(list, o.ID)
+			some.Add(1)
 			n++
 		}
 	}
