@@ -235,6 +235,9 @@ func (k *killed) killAt(i int) {
 	k.start()
 	awaitThat(k.T, "the appliance to be connected", func() bool { return k.up.Status().Connected })
 	step := steps[i]
+	if step.call == "renameat" { // sealing again what was named and has no row is one, too, and would be killed for ever
+		k.await("the rest to be archived", func() bool { return k.source.Count(uplinktest.Archived) == k.objects })
+	}
 	look := &tracer{call: step.call, when: 1 + rand.IntN(step.most), pid: k.hub.Process.Pid, file: filepath.Join(k.TempDir(), "trace")}
 	if step.path != "" {
 		look.path = filepath.Join(k.dir, step.path)
