@@ -226,7 +226,9 @@ func (e *env) withLedger(do func(Config, *ledger.Ledger) error) error {
 	if err := durable.Mkdir(cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
-	l, err := ledger.Open(e.ctx, ledgerConfig(cfg))
+	c := ledgerConfig(cfg)
+	c.Beside = true
+	l, err := ledger.Open(e.ctx, c)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,9 @@ func (c receiptsShowCmd) Run(e *env) error {
 		return err
 	}
 	h := &theHub{cfg: cfg, log: newLogger(e.errOut, cfg.Log)}
-	if h.ledger, err = ledger.Open(e.ctx, ledgerConfig(cfg)); err != nil {
+	lc := ledgerConfig(cfg)
+	lc.Beside = true
+	if h.ledger, err = ledger.Open(e.ctx, lc); err != nil {
 		return err
 	}
 	return errors.Join(h.showReceipts(e, c.Study), h.close())

@@ -30,6 +30,7 @@ type Config struct {
 	Destinations []Destination    // jobs are made for each that an object is for; without a required one nothing is ever archived
 	Routes       map[string]Route // what they are for, by name; who is not named is for all
 	Deliver      bool             // P5: if false, the later of two contents under one SOP Instance UID is held
+	Beside       bool             // perhaps beside a hub that runs: rows of an older program are left to that one (ErrOlder); new ones are made
 	Logger       *slog.Logger     // if nil, nothing is logged
 	Now          func() time.Time // if nil, the clock of PostgreSQL's machine, or with SQLite of this one
 }
@@ -64,7 +65,11 @@ type Ledger struct {
 	cause    error // set before failed is closed
 }
 
-// Open opens or creates the ledger and brings its schema up to date. Several
+// ErrOlder means that the rows are as an older program has left them, which may run.
+var ErrOlder = errors.New("an older hubd has written these rows, and may run: start hubd run of this version first, it brings them forward; " +
+	"what is to be done before that, a backup too, the older program does")
+
+// Open opens or creates the ledger and, unless Config says Beside, brings its schema up to date. Several
 // processes may have it open; with SQLite one of them, at most, forwards (see Start).
 func Open(ctx context.Context, config Config) (*Ledger, error) {
 	l := &Ledger{
@@ -120,7 +125,7 @@ func (l *Ledger) Close() error {
 }
 
 // Failed is closed when the ledger can no longer be believed: the disk failed under
-// SQLite, or a newer program has changed the rows. Err says how. The program must end
+// SQLite, or a newer program has brought the rows forward. Err says how. The program must end
 // and start again. A PostgreSQL that is away is no such failure.
 func (l *Ledger) Failed() <-chan struct{} { return l.failed }
 

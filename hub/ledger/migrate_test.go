@@ -139,15 +139,43 @@ func TestNodesThatOpenAnOldLedgerAtOnce(t *testing.T) {
 	w.want("jobs", len(w.lease("vna", 9)), 2)
 }
 
+// A command beside an older hub that runs leaves its rows as they are: it would have to
+// end. New rows are made by whoever comes first.
+func TestACommandBringsNoRowsForward(t *testing.T) {
+	c := ofVersion(t, len(migrations)-1)
+	c.Beside = true
+	for range 2 {
+		l, err := Open(t.Context(), c)
+		if !errors.Is(err, ErrOlder) {
+			t.Fatalf("got %v", err)
+		}
+		if err == nil {
+			l.Close()
+		}
+	}
+	tried, err := Try(t.Context(), c)
+	if err != nil || tried.Schema != len(migrations)-1 {
+		t.Errorf("schema %d, %v", tried.Schema, err)
+	}
+	c.Beside = false
+	start(t, c)
+	c.Beside = true
+	start(t, c)
+	start(t, place(t, Config{Beside: true}))
+}
+
 // A node that runs ends when a newer program has changed the schema under it, before it
 // writes anything.
 func TestAnOlderNodeEndsWhenTheSchemaIsNewer(t *testing.T) {
-	if !overPostgres() {
-		t.Skip("SQLite has one program at a time")
-	}
 	w := start(t, Config{})
 	w.receive(object("a", 1, "x"))
-	_, err := w.write.Exec(`UPDATE version SET n = n + 1`)
+	newer := fmt.Sprintf(`PRAGMA user_version = %d`, len(migrations)+1)
+	if overPostgres() {
+		newer = `UPDATE version SET n = n + 1`
+	}
+	db := bare(t, w.config)
+	defer db.Close()
+	_, err := db.Exec(newer)
 	w.must(err)
 	if err := w.Receive(w.ctx, []hub.Object{object("a", 2, "x")}); err == nil || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("got %v", err)

@@ -40,7 +40,11 @@ func (e *postgres) begin(b *batch) error {
 		if err := (safety{string(row[1]), string(row[2]), string(row[3]), string(row[4])}).judge(); err != nil {
 			return err
 		}
-		if err := e.known(string(row[5])); err != nil {
+		version, err := strconv.Atoi(string(row[5]))
+		if err != nil {
+			return err
+		}
+		if err := e.l.understands(version); err != nil {
 			return err
 		}
 		said = string(row[6])
@@ -57,16 +61,6 @@ func (e *postgres) begin(b *batch) error {
 		return nil
 	}
 	return e.l.outvoted(said)
-}
-
-// known ends this program when a newer one has changed the schema under it.
-func (e *postgres) known(version string) error {
-	if n, err := strconv.Atoi(version); err != nil || n <= len(migrations) {
-		return err
-	}
-	err := fmt.Errorf("ledger %s: a newer hubd has brought its schema to version %s, this program knows %d: install the newer one here too", e, version, len(migrations))
-	e.l.fail(err)
-	return err
 }
 
 // clock takes the database's time for all nodes, unless Config has one.

@@ -159,7 +159,7 @@ func (e *postgres) migrate(ctx context.Context, tx *sql.Tx) error {
 	if err := tx.QueryRowContext(ctx, `SELECT n FROM version`).Scan(&version); err != nil {
 		return err
 	}
-	if err := migrate(tx, version, definition); err != nil {
+	if err := e.l.migrate(tx, version, definition); err != nil {
 		return err
 	}
 	n, err := tx.ExecContext(ctx, `UPDATE version SET n = ?1 WHERE n <> ?1`, len(migrations))

@@ -133,9 +133,12 @@ CREATE INDEX asked_uid ON asked (uid);
 
 // migrate brings the schema from version to this program's, within a transaction of
 // the engine: all of it or nothing.
-func migrate(tx *sql.Tx, version int, translate func(ddl string) string) error {
+func (l *Ledger) migrate(tx *sql.Tx, version int, translate func(ddl string) string) error {
 	if version > len(migrations) {
 		return fmt.Errorf("its schema has version %d, this program knows %d: a newer hubd has run here, install that one again", version, len(migrations))
+	}
+	if l.config.Beside && version > 0 && version < len(migrations) {
+		return fmt.Errorf("its schema has version %d, this program knows %d: %w", version, len(migrations), ErrOlder)
 	}
 	for n := version; n < len(migrations); n++ {
 		if migrations[n] == "" {
@@ -149,6 +152,16 @@ func migrate(tx *sql.Tx, version int, translate func(ddl string) string) error {
 		return nil
 	}
 	_, err := tx.Exec(`INSERT INTO meta VALUES ('ledger_id', ?), ('generation', '1')`, newID())
+	return err
+}
+
+// understands ends this program when a newer one has brought the schema forward under it.
+func (l *Ledger) understands(version int) error {
+	if version <= len(migrations) {
+		return nil
+	}
+	err := fmt.Errorf("ledger %s: a newer hubd has brought its schema to version %d, this program knows %d: install the newer one here too", l.engine, version, len(migrations))
+	l.fail(err)
 	return err
 }
 

@@ -72,7 +72,7 @@ func (e *sqlite) migrate(ctx context.Context) error {
 	if err := tx.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
 		return err
 	}
-	if err := migrate(tx, version, func(ddl string) string { return ddl }); err != nil {
+	if err := e.l.migrate(tx, version, func(ddl string) string { return ddl }); err != nil {
 		return err
 	}
 	if version < len(migrations) {
@@ -118,8 +118,14 @@ func (e *sqlite) limit(bool) (context.Context, context.CancelFunc) {
 
 func (e *sqlite) begin(b *batch) error {
 	b.now = b.millis()
-	_, err := b.exec(`BEGIN IMMEDIATE`)
-	return err
+	if _, err := b.exec(`BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	var version int // stands in the page of the database that BEGIN has read
+	if err := b.row(`PRAGMA user_version`).Scan(&version); err != nil {
+		return err
+	}
+	return e.l.understands(version)
 }
 
 // commit returns after the fsync of the write-ahead log that covers it.
