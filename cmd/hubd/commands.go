@@ -186,14 +186,6 @@ func (c confirmCmd) Run(e *env) error {
 	return e.withObject(c.ID, func(l *ledger.Ledger, id hub.ID) error { return l.Confirm(e.ctx, id, actor()) })
 }
 
-type retryCmd struct {
-	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
-}
-
-func (c retryCmd) Run(e *env) error {
-	return e.withObject(c.ID, func(l *ledger.Ledger, id hub.ID) error { return l.Retry(e.ctx, id, actor()) })
-}
-
 type restoredCmd struct{}
 
 // Run is for after a restore and before the next hubd run; beside a running hub

@@ -44,7 +44,7 @@ type cli struct {
 		Ls      objectsLsCmd `cmd:"" help:"List the objects that wait for a decision."`
 		Release releaseCmd   `cmd:"" help:"Let an object go to the archive that is held because another has its SOP Instance UID."`
 		Confirm confirmCmd   `cmd:"" help:"Say, after comparing, that the archive has an object, because storage commitment cannot: another has its SOP Instance UID."`
-		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good."`
+		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good, or all of an archive."`
 	} `cmd:"" help:"Objects that wait for a decision."`
 	Events struct {
 		Ls    eventsLsCmd    `cmd:"" help:"List what sinks were not told yet, and what they refuse."`
