@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -64,6 +65,31 @@ func (c *console) exportAudit(r *request) (any, error) {
 	}}, nil
 }
 
+// AuditVerified is whether the trail is as it was written.
+type AuditVerified struct {
+	Good bool   `json:"good"`
+	Why  string `json:"why,omitempty"` // not
+	Rows int64  `json:"rows"`          // of the chain
+	Old  int64  `json:"older_rows"`    // from before it; their digest is in its first row
+	Last string `json:"last_hash"`     // keep it elsewhere, and ask with it
+}
+
+func (c *console) verifyAudit(r *request) (any, error) {
+	last, err := r.text("last")
+	if err != nil {
+		return nil, err
+	}
+	kept, err := keptHash(last)
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	v, err := c.h.ledger.VerifyAudit(r.Context(), kept...)
+	if errors.Is(err, ledger.ErrChain) || errors.Is(err, ledger.ErrNotInChain) {
+		return AuditVerified{Why: err.Error()}, nil
+	}
+	return AuditVerified{Good: true, Rows: v.Rows, Old: v.Old, Last: hex.EncodeToString(v.Last)}, err
+}
+
 // writeAudit writes one JSON object a line, the oldest first.
 func writeAudit(w io.Writer, each func(func(*ledger.Entry) error) error) error {
 	b := bufio.NewWriter(w)
@@ -77,5 +103,7 @@ func writeAudit(w io.Writer, each func(func(*ledger.Entry) error) error) error {
 var auditOperations = []operation{
 	{id: "audit", method: http.MethodGet, path: "/audit", min: operator, summary: "The trail of changes, the latest first.",
 		query: append([]param{{"actor", "Stands in who."}, {"action", "Stands in what."}, {"subject", "Stands in on what."}}, paging...), answer: page[AuditEntry]{}, do: (*console).audit},
+	{id: "auditVerify", method: http.MethodGet, path: "/audit/verify", min: operator, summary: "Follow the chain of the whole trail.",
+		query: []param{{"last", "A last hash that was kept elsewhere: a row of the chain must have it."}}, answer: AuditVerified{}, do: (*console).verifyAudit},
 	{id: "auditExport", method: http.MethodGet, path: "/audit/export", min: operator, summary: "All of the trail, the oldest first, one JSON object a line; the last hash vouches for all before it.", answer: stream{}, do: (*console).exportAudit},
 }

@@ -134,7 +134,7 @@ func TestEveryOperationNeedsItsRole(t *testing.T) {
 	want := map[string]role{
 		"status": nobody, "destinations": viewer, "nodes": viewer, "appliances": viewer, "appliance": viewer, "trouble": viewer, "studies": viewer, "study": viewer, "kpi": viewer,
 		"approve": operator, "revoke": operator, "codes": operator, "newCode": operator, "cancelCode": operator, "release": operator, "retry": operator,
-		"releaseMany": operator, "retryMany": operator, "audit": operator, "auditExport": operator,
+		"releaseMany": operator, "retryMany": operator, "audit": operator, "auditVerify": operator, "auditExport": operator,
 		"confirm": admin, "confirmMany": admin, "tokens": admin, "newToken": admin, "revokeToken": admin,
 	}
 	path := strings.NewReplacer("{id}", "x", "{key}", "0", "{name}", "x")
@@ -325,5 +325,26 @@ func TestManyAreFreedByWhatTheArchiveSaid(t *testing.T) {
 	left := d.get("/api/v1/trouble?state=permanent", token)["items"].([]any)
 	if len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// The API says whether the trail is good, as the command line does.
+func TestTheTrailIsVerifiedByAPI(t *testing.T) {
+	d := newDesk(t)
+	token := d.token("operator")
+	v := d.get("/api/v1/audit/verify", token)
+	last, _ := v["last_hash"].(string)
+	if v["good"] != true || len(last) != 64 {
+		t.Fatalf("got %v", v)
+	}
+	d.must(d.h.ledger.Audit(t.Context(), "cli:test", "nothing", "x", ""))
+	if v := d.get("/api/v1/audit/verify?last="+last, token); v["good"] != true || v["last_hash"] == last {
+		t.Errorf("with a hash that was kept: %v", v)
+	}
+	if v := d.get("/api/v1/audit/verify?last="+strings.Repeat("ab", 32), token); v["good"] != false || !strings.Contains(fmt.Sprint(v["why"]), "no row of the chain") {
+		t.Errorf("with another: %v", v)
+	}
+	if w := d.ask("GET", "/api/v1/audit/verify?last=x", token, ""); w.Code != http.StatusBadRequest {
+		t.Errorf("with none: %d", w.Code)
 	}
 }

@@ -263,11 +263,19 @@ func TestTokensAreMadeListedAndRevokedOnTheMachine(t *testing.T) {
 	if out := s.do("audit", "verify"); !strings.Contains(out, "rows of the chain are as they were written") {
 		t.Errorf("verify: %s", out)
 	}
+	last := regexp.MustCompile(`last hash ([0-9a-f]{64})`).FindStringSubmatch(s.do("audit", "verify"))[1]
+	if out := s.do("audit", "verify", "--last", last); !strings.Contains(out, "nothing up to it was cut off") {
+		t.Errorf("verify --last: %s", out)
+	}
+	var refused, why strings.Builder
+	if code := run(t.Context(), []string{"audit", "verify", "--last", strings.Repeat("ab", 32), "-c", s.config}, &refused, &why); code != exitFailed || !strings.Contains(why.String(), "no row of the chain has the hash") {
+		t.Errorf("a hash of another chain: exit %d %s", code, &why)
+	}
 	export := s.do("audit", "export")
 	if !strings.Contains(export, `"action":"token revoke","subject":"anna"`) || strings.Contains(export, token) {
 		t.Errorf("export:\n%s", export)
 	}
-	for _, args := range []string{"token new --name A --role admin", "token new --name a --role king", "token new --name a --role admin --ttl 1s"} {
+	for _, args := range []string{"token new --name A --role admin", "token new --name a --role king", "token new --name a --role admin --ttl 1s", "audit verify --last xyz"} {
 		var out, errOut strings.Builder
 		if code := run(t.Context(), append(strings.Fields(args), "-c", s.config), &out, &errOut); code != exitUsage {
 			t.Errorf("%s: exit %d", args, code)

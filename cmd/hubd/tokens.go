@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"text/tabwriter"
@@ -69,18 +70,40 @@ func (c tokenRevokeCmd) Run(e *env) error {
 	return e.withLedger(func(_ Config, l *ledger.Ledger) error { return l.RevokeToken(e.ctx, c.Name, actor()) })
 }
 
-type auditVerifyCmd struct{}
+type auditVerifyCmd struct {
+	Last string `placeholder:"HASH" help:"A last hash that was kept elsewhere: a row of the chain must have it."`
+}
 
-func (auditVerifyCmd) Run(e *env) error {
+func (c auditVerifyCmd) Run(e *env) error {
+	kept, err := keptHash(c.Last)
+	if err != nil {
+		return usageError{err}
+	}
 	return e.withLedger(func(_ Config, l *ledger.Ledger) error {
-		v, err := l.VerifyAudit(e.ctx)
+		v, err := l.VerifyAudit(e.ctx, kept...)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(e.out, "%d rows of the chain are as they were written, %d are older than it; last hash %s\n", v.Rows, v.Old, hex.EncodeToString(v.Last))
-		fmt.Fprintln(e.errOut, "Keep the last hash on another machine: only then is it seen when rows are cut off at the end.")
+		if c.Last != "" {
+			fmt.Fprintln(e.out, "the hash that was kept is one of them: nothing up to it was cut off")
+			return nil
+		}
+		fmt.Fprintln(e.errOut, "Keep the last hash on another machine and give it to --last: only then is it seen when rows are cut off at the end, or all are written anew.")
 		return nil
 	})
+}
+
+// keptHash reads one that an export or audit verify has printed; "" is none.
+func keptHash(text string) ([][]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	hash, err := hex.DecodeString(text)
+	if err != nil || len(hash) != sha256.Size {
+		return nil, fmt.Errorf("last %.80q: want 64 hexadecimal digits, as hubd audit verify prints them", text)
+	}
+	return [][]byte{hash}, nil
 }
 
 type auditExportCmd struct{}

@@ -9,21 +9,24 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
 // The trail is a chain: each row carries the SHA-256 of the row before it and of
 // its own fields, so that none can be changed, taken out or put in without every
-// later one being wrong. Rows at the end can be cut off unseen: whoever wants to
-// know that too keeps the last hash somewhere else (an export ends with it).
+// later one being wrong. Rows at the end can be cut off unseen, and who can write rows
+// can write a whole other chain: whoever wants to know that too keeps the last hash
+// somewhere else (an export ends with it) and gives it to VerifyAudit.
 //
 //	hash = SHA-256( "hubd audit 1" | hash before, 32 bytes | at, 8 bytes |
 //	                actor | origin | action | subject | detail )   big endian; each
 //	                text is its length in 8 bytes, then its bytes
 //
 // Rows written before there was a chain have no hash. The first row that has one
-// begins it, after 32 zero bytes, and says how many came before and their digest.
+// begins it, after 32 zero bytes, and says how many came before and their digest. meta
+// has that row's hash under audit_chain: a trail without its hashes is none from before.
 const auditTag = "hubd audit 1"
 
 // Entry is one row of the trail.
@@ -117,7 +120,12 @@ func (b *batch) lastHash() ([]byte, error) {
 		return nil, err
 	}
 	first := Entry{At: time.UnixMilli(b.now), Actor: "hubd", Action: chainAction, Subject: "audit", Detail: c.beginning()}
-	return first.digest(make([]byte, sha256.Size)), b.append(first, make([]byte, sha256.Size))
+	hash := first.digest(make([]byte, sha256.Size))
+	// Where one began before it stays the one: VerifyAudit sees that this is another.
+	if _, err := b.exec(`INSERT INTO meta (key, value) VALUES ('audit_chain', ?) ON CONFLICT (key) DO NOTHING`, hex.EncodeToString(hash)); err != nil {
+		return nil, err
+	}
+	return hash, b.append(first, make([]byte, sha256.Size))
 }
 
 const chainAction = "chain begins"
@@ -127,6 +135,7 @@ type chain struct {
 	old    int64  // rows before it began
 	oldSum []byte // over them, each like a row of the chain
 	n      int64  // rows of it
+	first  []byte
 	last   []byte
 }
 
@@ -134,8 +143,8 @@ func (c *chain) beginning() string {
 	return fmt.Sprintf("%d rows before it, SHA-256 %s", c.old, hex.EncodeToString(c.oldSum))
 }
 
-// errChain is what a trail says that somebody has changed.
-var errChain = errors.New("it is not the row that was written here: somebody has changed, taken out or put in rows")
+// ErrChain is what a trail says that somebody has changed.
+var ErrChain = errors.New("it is not the row that was written here: somebody has changed, taken out or put in rows")
 
 // add checks one more row.
 func (c *chain) add(e *Entry) error {
@@ -147,11 +156,14 @@ func (c *chain) add(e *Entry) error {
 	case c.n == 0:
 		c.last = make([]byte, sha256.Size)
 		if e.Action != chainAction || e.Detail != c.beginning() {
-			return fmt.Errorf("row %d: %w", e.Seq, errChain)
+			return fmt.Errorf("row %d: %w", e.Seq, ErrChain)
 		}
 	}
 	if !bytes.Equal(e.Hash, e.digest(c.last)) {
-		return fmt.Errorf("row %d: %w", e.Seq, errChain)
+		return fmt.Errorf("row %d: %w", e.Seq, ErrChain)
+	}
+	if c.n == 0 {
+		c.first = e.Hash
 	}
 	c.last, c.n = e.Hash, c.n+1
 	return nil
@@ -183,15 +195,38 @@ type Verified struct {
 	Last []byte // hash of the last row: keep it elsewhere, to see later that nothing was cut off
 }
 
-// VerifyAudit follows the whole chain.
-func (l *Ledger) VerifyAudit(ctx context.Context) (Verified, error) {
+// ErrNotInChain is a hash that was kept elsewhere and that no row of the chain has:
+// rows were cut off, or all of it was written anew.
+var ErrNotInChain = errors.New("no row of the chain has the hash that was kept: rows were cut off, or the whole chain was written anew")
+
+// VerifyAudit follows the whole chain. Each hash that was kept elsewhere must be of one
+// of its rows.
+func (l *Ledger) VerifyAudit(ctx context.Context, kept ...[]byte) (Verified, error) {
 	var c chain
-	err := l.EachAudit(ctx, c.add)
+	var began string
+	missing := slices.Clone(kept)
+	err := l.Reading(ctx, func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(value), '') FROM meta WHERE key = 'audit_chain'`).Scan(&began); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, entryColumns+` ORDER BY seq`)
+		if err != nil {
+			return err
+		}
+		return eachEntry(rows, func(e *Entry) error {
+			missing = slices.DeleteFunc(missing, func(hash []byte) bool { return bytes.Equal(hash, e.Hash) })
+			return c.add(e)
+		})
+	})
+	switch {
+	case err != nil:
+	case began != hex.EncodeToString(c.first):
+		err = fmt.Errorf("it is not the chain that began here: %w", ErrChain)
+	case len(missing) > 0:
+		err = ErrNotInChain
+	}
 	if err != nil {
 		return Verified{}, fmt.Errorf("audit trail: %w", err)
-	}
-	if c.n == 0 && c.old > 0 {
-		return Verified{Old: c.old}, nil
 	}
 	return Verified{c.n, c.old, c.last}, nil
 }

@@ -111,7 +111,7 @@ func TestAChangedTrailIsSeen(t *testing.T) {
 			w.must(err)
 			w.want("rows", fmt.Sprint(v.Rows, v.Old), "4 2")
 			w.tamper(query)
-			if _, err := w.VerifyAudit(w.ctx); !errors.Is(err, errChain) {
+			if _, err := w.VerifyAudit(w.ctx); !errors.Is(err, ErrChain) {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -180,4 +180,59 @@ func TestAFilterThatMatchesNothingIsBounded(t *testing.T) {
 		}
 	}
 	w.want("pages and rows", fmt.Sprint(pages, found), "3 1")
+}
+
+// Whoever can write rows can take all hashes out, and with them the proof, or write
+// another chain: neither is a trail from before there was one.
+func TestATrailWithoutItsHashesIsNotGood(t *testing.T) {
+	w := start(t, Config{})
+	v, err := w.VerifyAudit(w.ctx)
+	w.must(err)
+	w.want("rows of none", v.Rows, 0)
+	for range 3 {
+		w.must(w.Audit(w.ctx, "cli:root", "revoke", "edge-1", ""))
+	}
+	strip := func() {
+		w.tamper(`DELETE FROM audit WHERE action = ?`, chainAction)
+		w.tamper(`UPDATE audit SET hash = NULL, actor = 'cli:somebody else'`)
+	}
+	strip()
+	if v, err := w.VerifyAudit(w.ctx); !errors.Is(err, ErrChain) {
+		t.Errorf("stripped: %+v %v", v, err)
+	}
+	w.must(w.Audit(w.ctx, "cli:root", "revoke", "edge-2", "")) // begins a chain
+	if v, err := w.VerifyAudit(w.ctx); !errors.Is(err, ErrChain) {
+		t.Errorf("written anew: %+v %v", v, err)
+	}
+	w.tamper(`DELETE FROM audit`)
+	if v, err := w.VerifyAudit(w.ctx); !errors.Is(err, ErrChain) {
+		t.Errorf("emptied: %+v %v", v, err)
+	}
+}
+
+// A hash that was kept elsewhere shows what the rows alone cannot: the end cut off, and
+// a chain that was written anew together with what meta says.
+func TestAHashKeptElsewhereShowsACutTrail(t *testing.T) {
+	w := start(t, Config{})
+	var kept [][]byte
+	for range 3 {
+		w.must(w.Audit(w.ctx, "cli:root", "revoke", "edge-1", ""))
+		v, err := w.VerifyAudit(w.ctx, kept...)
+		w.must(err)
+		kept = append(kept, v.Last)
+	}
+	w.tamper(`DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`)
+	_, err := w.VerifyAudit(w.ctx)
+	w.must(err) // nobody sees it without
+	if _, err := w.VerifyAudit(w.ctx, kept[2]); !errors.Is(err, ErrNotInChain) {
+		t.Errorf("cut off: %v", err)
+	}
+	_, err = w.VerifyAudit(w.ctx, kept[1], kept[0])
+	w.must(err)
+	w.tamper(`DELETE FROM audit`)
+	w.tamper(`DELETE FROM meta WHERE key = 'audit_chain'`)
+	w.must(w.Audit(w.ctx, "cli:root", "revoke", "edge-2", ""))
+	if _, err := w.VerifyAudit(w.ctx, kept[0]); !errors.Is(err, ErrNotInChain) {
+		t.Errorf("written anew: %v", err)
+	}
 }
