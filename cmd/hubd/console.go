@@ -25,6 +25,8 @@ type console struct {
 	sample   sampler
 	probe    probe
 
+	readiness readiness
+
 	mu      sync.Mutex // guards what follows
 	cached  Status
 	at      time.Time

@@ -8,6 +8,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -15,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +31,7 @@ func TestReadyFollowsWhatIsAway(t *testing.T) {
 	data := d.h.cfg.DataDir
 	ready := func(want int, words string) {
 		t.Helper()
+		d.forget()
 		w := d.ask("GET", "/readyz", "", "")
 		if w.Code != want || !strings.Contains(w.Body.String(), words) {
 			t.Errorf("got %d %s, want %d %q", w.Code, w.Body, want, words)
@@ -53,15 +57,25 @@ func TestReadyFollowsWhatIsAway(t *testing.T) {
 	}
 }
 
+// forget lets the next request find out anew.
+func (d *desk) forget() {
+	for _, one := range []struct {
+		mu *sync.Mutex
+		at *time.Time
+	}{{&d.h.desk.probe.mu, &d.h.desk.probe.at}, {&d.h.desk.readiness.mu, &d.h.desk.readiness.at}} {
+		one.mu.Lock()
+		*one.at = time.Time{}
+		one.mu.Unlock()
+	}
+}
+
 // soon asks until the hub is ready, or is not, with those words.
 func (d *desk) soon(want int, words string) {
 	d.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
-		d.h.desk.probe.mu.Lock()
-		d.h.desk.probe.at = time.Time{}
-		d.h.desk.probe.mu.Unlock()
+		d.forget()
 		w := d.ask("GET", "/readyz", "", "")
 		if w.Code == want && strings.Contains(w.Body.String(), words) {
 			return
@@ -69,6 +83,37 @@ func (d *desk) soon(want int, words string) {
 		if time.Now().After(deadline) {
 			d.Fatalf("got %d %s, want %d %q", w.Code, w.Body, want, words)
 		}
+	}
+}
+
+// Who has no token hears what is away and nothing else, and makes one question to the
+// database a second of all that he asks.
+func TestReadyTellsEverybodyTheClassAlone(t *testing.T) {
+	driver := errors.New("failed to connect to `user=hubd database=region`: 10.1.2.3:5432 (pg1.example)")
+	for _, class := range []error{errNoDatabase, errNoStorage, errNoBucket} {
+		if got := classOf(fmt.Errorf("%w: %w", class, driver)); got != class {
+			t.Errorf("got %v, want %v", got, class)
+		}
+	}
+	if got := classOf(driver); strings.Contains(got.Error(), "10.1.2.3") {
+		t.Errorf("says %v", got)
+	}
+	d := newDesk(t)
+	away := filepath.Join(d.h.cfg.DataDir, "objects")
+	d.must(os.Rename(away, away+".away"))
+	if w := d.ask("GET", "/readyz", "", ""); w.Code != http.StatusServiceUnavailable || w.Body.String() != errNoStorage.Error()+"\n" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(d.logged.String(), "no such file or directory") {
+		t.Errorf("the log does not say why:\n%s", d.logged)
+	}
+	d.must(os.Rename(away+".away", away))
+	asked := d.h.desk.readiness.at
+	for range 100 {
+		d.ask("GET", "/readyz", "", "")
+	}
+	if again := d.h.desk.readiness.at; again != asked && again.Sub(asked) < readyFor {
+		t.Errorf("asked again after %v", again.Sub(asked))
 	}
 }
 
@@ -82,6 +127,9 @@ func TestReadyFollowsTheDatabase(t *testing.T) {
 		d.soon(http.StatusOK, "ready")
 		pg.Kill()
 		d.soon(http.StatusServiceUnavailable, "the database does not answer")
+		if w := d.ask("GET", "/readyz", "", ""); w.Body.String() != errNoDatabase.Error()+"\n" {
+			t.Errorf("everybody hears what the driver says: %s", w.Body)
+		}
 		if w := b.do("GET", "/appliances", nil); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "session goes on") {
 			t.Errorf("a page meanwhile: %d %s", w.Code, w.Body)
 		}
