@@ -39,7 +39,7 @@ func (e *sqlite) open(ctx context.Context) (err error) {
 	if l.watch, err = sql.Open("sqlite", dsn(path, "deferred", "&_pragma=query_only(1)")); err != nil {
 		return err
 	}
-	l.watch.SetMaxOpenConns(1)
+	l.watch.SetMaxOpenConns(2) // one who asks whether it is there keeps Revoked waiting no more
 	return settle(path)
 }
 
