@@ -37,10 +37,11 @@ func (l *Ledger) SayStudy(ctx context.Context, device, uid string, revision uint
 	return nil
 }
 
-// openStudy has the study looked at now.
+// openStudy has the study looked at now. Where an event is awaited it stays open since
+// when it was: whoever speaks again and again of a study does not silence it.
 func (b *batch) openStudy(uid string) error {
 	_, err := b.exec(`INSERT INTO studies (study, open_at, look_at) VALUES (?, ?, ?)
-		ON CONFLICT (study) DO UPDATE SET open_at = excluded.open_at, look_at = excluded.look_at`, uid, b.now, b.now)
+		ON CONFLICT (study) DO UPDATE SET open_at = CASE WHEN studies.look_at IS NULL THEN excluded.open_at ELSE studies.open_at END, look_at = excluded.look_at`, uid, b.now, b.now)
 	b.awake[studiesKey] = struct{}{}
 	return err
 }
@@ -77,11 +78,12 @@ func (r EventRules) withDefaults() EventRules {
 }
 
 // MakeEvents makes the events that are due, each with a delivery for every sink, and
-// reports whether there is more to look at now. An event is due when every appliance
-// that spoke of the study says that it is complete or has changed, the hub has as many
-// objects of it from each as that counts (Patience), and, unless Received, each object of
-// it is archived or waits for a person. There is none when nothing came, and nothing was
-// archived, since the last one. Of several nodes one makes it: revision is the next, in
+// reports whether there is more to look at now. An event is due when an appliance has
+// said that the study is complete or has changed, the hub has as many objects of it as
+// that counts from each that spoke and has sent one (Patience), and, unless Received, each
+// object of it is archived or waits for a person. What an appliance counts that has sent
+// nothing of the study is told and delays nobody. There is no event when nothing came,
+// and nothing was archived, since the last one. Of several nodes one makes it: revision is the next, in
 // one transaction.
 func (l *Ledger) MakeEvents(ctx context.Context, rules EventRules) (more bool, err error) {
 	rules = rules.withDefaults()
@@ -125,8 +127,8 @@ func (l *Ledger) anythingDue(ctx context.Context) (bool, error) {
 }
 
 // openLate looks through the objects that came since it looked last: a study of which
-// sinks were told is open again when one is of it, whatever its appliance says. It
-// reports whether there are more.
+// sinks were told, or of which an appliance spoke a long time before, is open again when
+// one is of it, whatever its appliance says. It reports whether there are more.
 func (b *batch) openLate(rules EventRules) (more bool, err error) {
 	var seen, last int64
 	if err := b.row(`SELECT coalesce((SELECT n FROM counters WHERE name = 'studies_seen'), -1) AS seen, coalesce((SELECT max(o.seq) FROM objects o), 0) AS last`).Scan(&seen, &last); err != nil {
@@ -137,8 +139,8 @@ func (b *batch) openLate(rules EventRules) (more bool, err error) {
 	}
 	if seen >= 0 { // else nobody was told of anything yet
 		last, more = min(last, seen+latePage), last > seen+latePage
-		if _, err := b.exec(`UPDATE studies SET open_at = ?, look_at = ? WHERE look_at IS NULL AND revision > 0
-			AND study IN (SELECT o.study FROM objects o WHERE o.seq > ? AND o.seq <= ?)`, b.now, b.now+rules.Late.Milliseconds(), seen, last); err != nil {
+		if _, err := b.exec(`UPDATE studies SET open_at = ?, look_at = ? WHERE look_at IS NULL
+			AND study IN (SELECT o.study FROM objects o WHERE o.seq > ? AND o.seq <= ? AND o.flags & 8 = 0)`, b.now, b.now+rules.Late.Milliseconds(), seen, last); err != nil {
 			return false, err
 		}
 	}
@@ -181,7 +183,7 @@ func (b *batch) look(c candidate, rules EventRules) error {
 		return err
 	}
 	if waits {
-		return b.lookLater(c, rules)
+		return b.lookLater(c.uid, c.opened, rules)
 	}
 	var n, archived, last int64
 	if err := b.row(`SELECT count(*) AS n, coalesce(sum(CASE WHEN o.archived_at IS NULL THEN 0 ELSE 1 END), 0) AS archived, coalesce(max(o.seq), 0) AS last
@@ -194,18 +196,27 @@ func (b *batch) look(c candidate, rules EventRules) error {
 			return err
 		}
 	}
-	if c.archived < c.objects { // what becomes of the others is told, too
-		return b.lookLater(c, rules)
+	return b.told(c, rules)
+}
+
+// told: nothing of a study is awaited now, but what becomes of objects that are not
+// archived, which is told, too. It is open since this moment.
+func (b *batch) told(c candidate, rules EventRules) error {
+	if _, err := b.exec(`UPDATE studies SET open_at = ?, look_at = NULL WHERE study = ?`, b.now, c.uid); err != nil || c.archived == c.objects {
+		return err
 	}
-	_, err = b.exec(`UPDATE studies SET look_at = NULL WHERE study = ?`, c.uid)
-	return err
+	var at int64 // 0: its event is too old to be kept
+	if err := b.row(`SELECT coalesce((SELECT e.at FROM events e WHERE e.study = ? AND e.revision = ?), 0) AS at`, c.uid, c.revision).Scan(&at); err != nil {
+		return err
+	}
+	return b.lookLater(c.uid, at, rules)
 }
 
 // lookLater: the longer a study has waited the more it may wait on, so that thousands
 // that wait for an archive cost little.
-func (b *batch) lookLater(c candidate, rules EventRules) error {
-	pause := min(max((b.now-c.opened)/4, rules.Look.Milliseconds()), maxLook.Milliseconds())
-	_, err := b.exec(`UPDATE studies SET look_at = ? WHERE study = ?`, b.now+pause, c.uid)
+func (b *batch) lookLater(uid string, since int64, rules EventRules) error {
+	pause := min(max((b.now-since)/4, rules.Look.Milliseconds()), maxLook.Milliseconds())
+	_, err := b.exec(`UPDATE studies SET look_at = ? WHERE study = ?`, b.now+pause, uid)
 	return err
 }
 
@@ -222,17 +233,20 @@ func (b *batch) waits(c candidate, rules EventRules) (bool, error) {
 	return b.onTheWay(c.uid)
 }
 
-// short says whether an appliance counts more than the hub has from it. Objects are
-// counted first, which costs least and mostly decides.
+// short says whether an appliance that has sent something counts more than the hub has
+// from it, or nothing is here at all. Objects are counted first, which costs least and
+// mostly decides.
 func (b *batch) short(uid string) (bool, error) {
+	const sentSome = `EXISTS (SELECT 1 FROM objects p WHERE p.study = s.study
+		AND (p.device = s.device OR EXISTS (SELECT 1 FROM receipts q WHERE q.id = p.id AND q.device = s.device)))`
 	var most, have int64
-	if err := b.row(`SELECT coalesce((SELECT max(s.objects) FROM studies_said s WHERE s.study = ?1), 0) AS most,
-		(SELECT count(*) FROM objects o WHERE o.study = ?1) AS have`, uid).Scan(&most, &have); err != nil || most > have {
+	if err := b.row(`SELECT coalesce((SELECT max(s.objects) FROM studies_said s WHERE s.study = ?1 AND `+sentSome+`), 0) AS most,
+		(SELECT count(*) FROM objects o WHERE o.study = ?1) AS have`, uid).Scan(&most, &have); err != nil || have == 0 || most > have {
 		return true, err
 	}
 	var short int64
 	err := b.row(`SELECT count(*) FROM studies_said s WHERE s.study = ? AND s.objects >
-		(SELECT count(*) FROM objects o WHERE o.study = s.study AND o.lost = 0 AND `+cameFrom("s.device")+`)`, uid).Scan(&short)
+		(SELECT count(*) FROM objects o WHERE o.study = s.study AND o.lost = 0 AND `+cameFrom("s.device")+`) AND `+sentSome, uid).Scan(&short)
 	return short > 0, err
 }
 

@@ -122,14 +122,96 @@ func TestAHeldInstanceHoldsUpNoStudy(t *testing.T) {
 // Each appliance that sends a study is waited for; what one sent stands for no other.
 func TestEveryApplianceOfAStudyIsWaitedFor(t *testing.T) {
 	w := start(t, Config{})
-	w.receive(object("one", 1, "a"), object("one", 2, "b"))
+	w.receive(object("one", 1, "a"), object("one", 2, "b"), object("one", 3, "c"))
+	w.receive(object("two", 2, "b")) // the same as that of the other
+	w.archiveAll()
+	w.say("one", "1.2.3", 1, 3)
+	w.say("two", "1.2.3", 1, 2)
+	w.want("two has sent one of two", w.told(toldRules), []string(nil))
+	w.receive(object("two", 3, "c"))
+	w.after(time.Minute)
+	w.want("two has sent both", w.told(toldRules), []string{"1.2.3/1:3"})
+}
+
+// An appliance that has sent nothing of a study delays nobody, whatever it counts and
+// however often it speaks; what it said is told.
+func TestWhoSentNothingOfAStudyDelaysNobody(t *testing.T) {
+	w := start(t, Config{})
+	w.receive(object("one", 1, "a"))
+	w.archiveAll()
+	w.say("one", "1.2.3", 1, 1)
+	w.say("other", "1.2.3", 1, 1_000_000)
+	w.makeAll(toldRules)
+	d, err := w.LeaseDelivery(w.ctx, "index", time.Minute)
+	w.must(err)
+	if d == nil {
+		t.Fatal("nobody is told")
+	}
+	said, err := w.SaidOf(w.ctx, d.Event)
+	w.must(err)
+	w.want("said", said, []Said{{"one", "", 1, 1, 1}, {"other", "", 1, 1_000_000, 0}})
+}
+
+// Nobody who has sent one object of a study keeps sinks from hearing of it for longer
+// than the patience by speaking of it again and again.
+func TestWhoSpeaksAgainAndAgainSilencesNoStudy(t *testing.T) {
+	w := start(t, Config{})
+	w.receive(object("one", 1, "a"))
+	w.receive(object("other", 1, "a"))
+	w.archiveAll()
+	w.say("one", "1.2.3", 1, 1)
+	for n := range uint32(30) {
+		w.say("other", "1.2.3", 1+n%2, 1_000_000*(n%2))
+		w.say("other", "1.2.3", 3+n%2, 1_000_000)
+		if got := w.told(toldRules); len(got) > 0 {
+			w.want("told", got, []string{"1.2.3/1:1"})
+			w.want("hours", n >= 24, true)
+			return
+		}
+		w.after(time.Hour)
+	}
+	t.Error("nobody is told of the study after 30 hours of 24")
+}
+
+// A study of which only was spoken is told when its objects come, also long after.
+func TestWhatComesLongAfterItWasSpokenOfIsTold(t *testing.T) {
+	w := start(t, Config{})
+	w.say("one", "1.2.3", 1, 1)
+	for range 300 { // looks at it end with the patience
+		w.want("nothing is here", w.told(toldRules), []string(nil))
+		w.after(5 * time.Minute)
+	}
+	s, err := w.EventStats(w.ctx, toldRules.Sinks)
+	w.must(err)
+	w.want("studies that wait", s.Studies, 0)
+	w.receive(object("one", 1, "a"))
+	w.archiveAll()
+	w.want("at once", w.told(toldRules), []string(nil))
+	w.after(3 * time.Minute)
+	w.want("here", w.told(toldRules), []string{"1.2.3/1:1"})
+}
+
+// An object that waits for a person keeps its study open; what comes and is counted then
+// is waited for as that of any other study.
+func TestAStudyWithAHeldInstanceWaitsForWhatIsCounted(t *testing.T) {
+	w := start(t, Config{})
+	w.receive(object("one", 1, "a"), object("one", 1, "other contents"))
 	w.archiveAll()
 	w.say("one", "1.2.3", 1, 2)
-	w.say("two", "1.2.3", 1, 1)
-	w.want("two has sent nothing", w.told(toldRules), []string(nil))
-	w.receive(object("two", 2, "b")) // the same as that of the other
-	w.after(time.Minute)
-	w.want("two has, too", w.told(toldRules), []string{"1.2.3/1:2"})
+	w.want("with one held", w.told(toldRules), []string{"1.2.3/1:2"})
+	for range 30 {
+		w.after(time.Hour)
+		w.want("nothing new", w.told(toldRules), []string(nil))
+	}
+	w.say("one", "1.2.3", 2, 4)
+	w.receive(object("one", 2, "b"))
+	w.archiveAll()
+	w.after(10 * time.Minute)
+	w.want("one of two more", w.told(toldRules), []string(nil))
+	w.receive(object("one", 3, "c"))
+	w.archiveAll()
+	w.after(10 * time.Minute)
+	w.want("both", w.told(toldRules), []string{"1.2.3/2:4"})
 }
 
 // What an appliance counts and never sends delays the event, but not for ever.
