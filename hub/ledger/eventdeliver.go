@@ -26,21 +26,24 @@ type Delivery struct {
 	Event      Event
 }
 
-const mayBeLeased = `d.state IN ('pending', 'leased') AND (d.state = 'pending' AND d.next_at <= ?2 OR d.state = 'leased' AND d.lease_until <= ?2)`
+// mayBeLeased: as freeLate, what a dead node had leased is lent again.
+const mayBeLeased = `d.state IN ('pending', 'leased') AND (d.state = 'pending' AND d.next_at <= ?2 OR d.state = 'leased' AND (d.lease_until <= ?2
+	OR d.node <> '' AND d.node <> ?3 AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = d.node AND n.seen_at > ?4)))`
 
 // LeaseDelivery lends the oldest delivery of a sink that may be tried now; nil when
 // there is none. Of one study there is only the oldest, so that a sink hears of it in
-// order; no study waits for another one. A lease that ran out is lent again.
+// order; no study waits for another one. A lease that ran out, or whose node is dead, is lent again.
 func (l *Ledger) LeaseDelivery(ctx context.Context, sink string, ttl time.Duration) (d *Delivery, err error) {
 	const find = `SELECT d.seq, d.lease + 1, d.attempts, e.seq, e.study, e.revision, e.at, e.last, e.objects
 		FROM deliveries d JOIN events e ON e.seq = d.event WHERE d.sink = ?1 AND ` + mayBeLeased + `
 		AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.sink = d.sink AND p.study = d.study AND p.seq < d.seq AND p.state IN ('pending', 'leased'))
 		ORDER BY d.seq LIMIT 1`
-	if d, err = scanDelivery(l.read.QueryRowContext(ctx, find, sink, l.millis()), sink); err != nil || d == nil {
+	args := func(now int64) []any { return []any{sink, now, l.config.Node, now - unseen.Milliseconds()} }
+	if d, err = scanDelivery(l.read.QueryRowContext(ctx, find, args(l.millis())...), sink); err != nil || d == nil {
 		return nil, err
 	}
 	err = l.change(ctx, func(b *batch) (err error) {
-		if d, err = scanDelivery(b.row(find, sink, b.now), sink); err != nil || d == nil {
+		if d, err = scanDelivery(b.row(find, args(b.now)...), sink); err != nil || d == nil {
 			return err
 		}
 		_, err = b.exec(`UPDATE deliveries SET state = 'leased', lease = ?, lease_until = ?, node = ? WHERE seq = ?`,
@@ -70,21 +73,35 @@ func scanDelivery(row interface{ Scan(...any) error }, sink string) (*Delivery, 
 // StartDeliveries frees what an earlier process of this node had leased. It is called
 // once, before the first lease.
 func (l *Ledger) StartDeliveries(ctx context.Context) error {
-	return l.change(ctx, func(b *batch) error {
-		_, err := b.exec(`UPDATE deliveries SET state = 'pending', next_at = 0 WHERE state = 'leased' AND node = ?`, b.deliveryNode())
-		return err
-	})
+	return l.change(ctx, func(b *batch) error { return b.freeOwnDeliveries() })
+}
+
+func (b *batch) freeOwnDeliveries() error {
+	n, err := b.exec(`UPDATE deliveries SET state = 'pending', next_at = 0 WHERE state = 'leased' AND node = ?`, b.deliveryNode())
+	if n > 0 {
+		b.awake[studiesKey] = struct{}{}
+	}
+	return err
+}
+
+// theSameEvent is theSame of a delivery: its number and that of its event may be
+// another's after a failover.
+const theSameEvent = ` AND sink = ? AND event = ? AND study = ? AND EXISTS (SELECT 1 FROM events e WHERE e.seq = deliveries.event AND e.at = ? AND e.last = ?)`
+
+func (d *Delivery) sameArgs(args ...any) []any {
+	return append(args, d.Sink, d.Event.Seq, d.Event.Study, d.Event.At.UnixMilli(), d.Event.Last)
 }
 
 // Delivered records that the sink has it, whoever holds the lease by now. The body
 // goes when no sink needs it any more.
 func (l *Ledger) Delivered(ctx context.Context, d Delivery) error {
 	err := l.change(ctx, func(b *batch) error {
-		if _, err := b.exec(`UPDATE deliveries SET state = 'done', attempts = attempts + 1, words = '' WHERE seq = ?`, d.Seq); err != nil {
+		n, err := b.exec(`UPDATE deliveries SET state = 'done', attempts = attempts + 1, words = '' WHERE seq = ?`+theSameEvent, d.sameArgs(d.Seq)...)
+		if err != nil || n == 0 {
 			return err
 		}
 		b.awake[studiesKey] = struct{}{} // the next of the study
-		_, err := b.exec(`UPDATE events SET body = NULL WHERE seq = ?1 AND NOT EXISTS
+		_, err = b.exec(`UPDATE events SET body = NULL WHERE seq = ?1 AND NOT EXISTS
 			(SELECT 1 FROM deliveries k WHERE k.event = ?1 AND k.state IN ('pending', 'leased', 'failed'))`, d.Event.Seq)
 		return err
 	})
@@ -96,15 +113,17 @@ func (l *Ledger) Delivered(ctx context.Context, d Delivery) error {
 
 // DeliverLater gives the delivery back. With tried it counts as an attempt.
 func (l *Ledger) DeliverLater(ctx context.Context, d Delivery, after time.Duration, tried bool, words string) error {
-	return l.settleDelivery(ctx, d, `UPDATE deliveries SET state = 'pending', attempts = attempts + ?, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
-		func(b *batch) []any { return []any{truth(tried), b.now + after.Milliseconds(), words, d.Seq, d.Lease} })
+	return l.settleDelivery(ctx, d, `UPDATE deliveries SET state = 'pending', attempts = attempts + ?, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`+theSameEvent,
+		func(b *batch) []any {
+			return d.sameArgs(truth(tried), b.now+after.Milliseconds(), words, d.Seq, d.Lease)
+		})
 }
 
 // DeliverFailed records that the sink refuses it. It waits for RetryDeliveries; a later
 // event of the study does not wait for it, because that says everything anew.
 func (l *Ledger) DeliverFailed(ctx context.Context, d Delivery, words string) error {
-	return l.settleDelivery(ctx, d, `UPDATE deliveries SET state = 'failed', attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
-		func(*batch) []any { return []any{words, d.Seq, d.Lease} })
+	return l.settleDelivery(ctx, d, `UPDATE deliveries SET state = 'failed', attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`+theSameEvent,
+		func(*batch) []any { return d.sameArgs(words, d.Seq, d.Lease) })
 }
 
 func (l *Ledger) settleDelivery(ctx context.Context, d Delivery, query string, args func(*batch) []any) error {
@@ -210,37 +229,6 @@ func (l *Ledger) FailedDeliveries(ctx context.Context, limit int) ([]FailedDeliv
 		out = append(out, f)
 	}
 	return out, rows.Err()
-}
-
-// PruneEvents deletes at most limit events that are older than age and that every sink
-// has, and reports how many. The study keeps its revision.
-func (l *Ledger) PruneEvents(ctx context.Context, age time.Duration, limit int) (n int64, err error) {
-	err = l.change(ctx, func(b *batch) error {
-		s, err := b.stmt(`SELECT e.seq FROM events e WHERE e.at <= ? AND NOT EXISTS
-			(SELECT 1 FROM deliveries d WHERE d.event = e.seq AND d.state IN ('pending', 'leased', 'failed')) ORDER BY e.at LIMIT ?`)
-		if err != nil {
-			return err
-		}
-		rows, err := s.Query(b.now-age.Milliseconds(), limit)
-		if err != nil {
-			return err
-		}
-		seqs, err := collect[int64](rows)
-		if err != nil {
-			return err
-		}
-		for _, seq := range seqs {
-			if _, err := b.exec(`DELETE FROM deliveries WHERE event = ?`, seq); err != nil {
-				return err
-			}
-			if _, err := b.exec(`DELETE FROM events WHERE seq = ?`, seq); err != nil {
-				return err
-			}
-		}
-		n = int64(len(seqs))
-		return nil
-	})
-	return n, err
 }
 
 // deliveryNode is who leases.

@@ -197,8 +197,8 @@ func (l *Ledger) Later(ctx context.Context, j Job, after time.Duration, tried bo
 		if tried {
 			add = 1
 		}
-		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, unanswered = CASE WHEN unanswered = 1 OR ? = 1 THEN 1 ELSE 0 END, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
-			add, j.Unanswered, b.now+after.Milliseconds(), words, j.Seq, j.Lease)
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, unanswered = CASE WHEN unanswered = 1 OR ? = 1 THEN 1 ELSE 0 END, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`+theSame,
+			j.sameArgs(add, j.Unanswered, b.now+after.Milliseconds(), words, j.Seq, j.Lease)...)
 		return lost(n, err)
 	})
 }
@@ -207,7 +207,7 @@ func (l *Ledger) Later(ctx context.Context, j Job, after time.Duration, tried bo
 // receipt.
 func (l *Ledger) Refuse(ctx context.Context, j Job, words string) error {
 	return l.settleJob(ctx, "quarantine", j, func(b *batch) error {
-		n, err := b.exec(`UPDATE jobs SET state = 'permanent', attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`, words, j.Seq, j.Lease)
+		n, err := b.exec(`UPDATE jobs SET state = 'permanent', attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`+theSame, j.sameArgs(words, j.Seq, j.Lease)...)
 		if err := lost(n, err); err != nil {
 			return err
 		}

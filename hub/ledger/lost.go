@@ -26,15 +26,15 @@ const everyDestination = "*"
 func (l *Ledger) Lost(ctx context.Context, j Job, detail string) error {
 	return l.settleJob(ctx, "lose", j, func(b *batch) error {
 		var archived bool
-		if err := b.row(`SELECT archived_at IS NOT NULL FROM objects WHERE id = ?`, j.Object.ID[:]).Scan(&archived); err != nil {
+		if err := b.row(`SELECT EXISTS (SELECT 1 FROM objects WHERE id = ? AND archived_at IS NOT NULL) AS archived`, j.Object.ID[:]).Scan(&archived); err != nil {
 			return err
 		}
 		words := lostWords
 		if archived {
 			words = lostForgotten
 		}
-		n, err := b.exec(`UPDATE jobs SET state = 'permanent', lost = 1, attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`,
-			words+": "+detail, j.Seq, j.Lease)
+		n, err := b.exec(`UPDATE jobs SET state = 'permanent', lost = 1, attempts = attempts + 1, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`+theSame,
+			j.sameArgs(words+": "+detail, j.Seq, j.Lease)...)
 		if err := lost(n, err); err != nil || archived {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"edged/hub"
 )
 
 // settlement is a job that the destination took: done, or stored until it is committed.
@@ -19,6 +21,12 @@ func (l *Ledger) settle(ctx context.Context, s settlement) error {
 	}
 	return nil
 }
+
+// theSame is a job that is still about what it was when it was leased; it wants sameArgs. After
+// a failover to a standby that lags, rows that were lost give their numbers to others.
+const theSame = ` AND destination = ? AND object = (SELECT o.seq FROM objects o WHERE o.id = ?)`
+
+func (j *Job) sameArgs(args ...any) []any { return append(args, j.Destination, j.Object.ID[:]) }
 
 // Both are facts, whoever holds the lease by now. From stored on a duplicate is our own
 // (unanswered).
@@ -50,6 +58,10 @@ func (b *batch) settleAll(changes []*change) error {
 func (b *batch) settleSame(changes []*change) (objects []any, err error) {
 	first := changes[0].settled
 	args := []any{first.words, b.now}
+	changes, err = b.stillTheSame(changes)
+	if err != nil {
+		return nil, err
+	}
 	for _, c := range changes {
 		doubtful, err := b.doubtful(c.settled.job)
 		if err != nil {
@@ -78,6 +90,38 @@ func (b *batch) settleSame(changes []*change) (objects []any, err error) {
 	return objects, err
 }
 
+// stillTheSame leaves out what is about another object now (theSame): that one the
+// archive never got.
+func (b *batch) stillTheSame(changes []*change) (same []*change, err error) {
+	type about struct {
+		id          hub.ID
+		destination string
+	}
+	seqs, now := make([]any, len(changes)), map[int64]about{}
+	for i, c := range changes {
+		seqs[i] = c.settled.job.Seq
+	}
+	err = b.each(`SELECT j.seq, o.id, j.destination FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.seq IN `, seqs, func(scan func(...any) error) error {
+		var seq int64
+		var id []byte
+		var a about
+		if err := scan(&seq, &id, &a.destination); err != nil {
+			return err
+		}
+		a.id = hub.ID(id)
+		now[seq] = a
+		return nil
+	})
+	for _, c := range changes {
+		if j := c.settled.job; now[j.Seq] == (about{j.Object.ID, j.Destination}) {
+			same = append(same, c)
+		} else {
+			b.log.Warn("delivered, but its job is lost: the database has lost rows", "job", j.Seq, "destination", j.Destination)
+		}
+	}
+	return same, err
+}
+
 // archive is archiveAll for one object.
 func (b *batch) archive(object int64) error { return b.archiveAll([]any{object}) }
 
@@ -86,7 +130,7 @@ func (b *batch) archive(object int64) error { return b.archiveAll([]any{object})
 // appliances with a receipt into the outbox.
 func (b *batch) archiveAll(objects []any) error {
 	for chunk := range slices.Chunk(objects, maxMarks) {
-		ready, err := b.ready(chunk)
+		ready, lost, err := b.ready(chunk)
 		if err != nil {
 			return err
 		}
@@ -102,30 +146,56 @@ func (b *batch) archiveAll(objects []any) error {
 		if err := b.confirmAll(ready); err != nil {
 			return err
 		}
+		if err := b.lostNoMore(lost); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // ready are those of objects that nothing more is to be done for, and that are not
-// archived.
-func (b *batch) ready(objects []any) (ready []any, err error) {
+// archived, and of these the IDs of what the hub had lost.
+func (b *batch) ready(objects []any) (ready []any, lost []hub.ID, err error) {
 	required := b.required()
 	args := append(slices.Clone(required.args), objects...)
-	s, err := b.stmt(`SELECT o.seq FROM objects o JOIN jobs j ON j.object = o.seq
+	s, err := b.stmt(`SELECT o.seq, o.id, o.lost FROM objects o JOIN jobs j ON j.object = o.seq
 		WHERE o.archived_at IS NULL AND j.destination IN (` + required.marks + `) AND o.seq IN ` + marks(&args, len(required.args)) + `
-		GROUP BY o.seq HAVING sum(CASE WHEN j.state = 'done' THEN 0 ELSE 1 END) = 0 ORDER BY o.seq`)
+		GROUP BY o.seq, o.id, o.lost HAVING sum(CASE WHEN j.state = 'done' THEN 0 ELSE 1 END) = 0 ORDER BY o.seq`)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	rows, err := s.Query(args...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	seqs, err := collect[int64](rows)
-	for _, seq := range seqs {
+	err = eachRow(rows, func(scan func(...any) error) error {
+		var seq int64
+		var id []byte
+		var gone bool
+		if err := scan(&seq, &id, &gone); err != nil {
+			return err
+		}
 		ready = append(ready, seq)
+		if gone {
+			lost = append(lost, hub.ID(id))
+		}
+		return nil
+	})
+	return ready, lost, err
+}
+
+// lostNoMore: what is archived nobody is asked for any more, and its receipts say again
+// that it was here.
+func (b *batch) lostNoMore(lost []hub.ID) error {
+	for _, id := range lost {
+		if _, err := b.exec(`UPDATE receipts SET lost = 0 WHERE id = ? AND lost = 1`, id[:]); err != nil {
+			return err
+		}
+		if _, err := b.exec(`DELETE FROM troubles WHERE id = ? AND lost = 1`, id[:]); err != nil {
+			return err
+		}
 	}
-	return ready, err
+	return nil
 }
 
 // confirmAll puts the confirmations of archived objects into the outboxes of all that

@@ -14,7 +14,7 @@ func (l *Ledger) Unconfirmed(ctx context.Context, j Job, words string) error {
 		return l.Done(ctx, j, words)
 	}
 	return l.settleJob(ctx, "not confirm", j, func(b *batch) error {
-		n, err := b.exec(`UPDATE jobs SET state = 'unconfirmed', attempts = attempts + 1, words = ? WHERE seq = ? AND state NOT IN ('done', 'unconfirmed')`, unconfirmedListed, j.Seq)
+		n, err := b.exec(`UPDATE jobs SET state = 'unconfirmed', attempts = attempts + 1, words = ? WHERE seq = ? AND state NOT IN ('done', 'unconfirmed')`+theSame, j.sameArgs(unconfirmedListed, j.Seq)...)
 		if err != nil || n == 0 {
 			return err
 		}
