@@ -28,7 +28,7 @@ func TestACommandLeavesTheRowsOfAnOlderHub(t *testing.T) {
 	if _, err := db.Exec(`PRAGMA user_version = 7`); err != nil || was <= 7 {
 		t.Fatalf("version %d: %v", was, err)
 	}
-	for _, args := range [][]string{{"code", "new", "--facility", "F1"}, {"devices", "ls"}, {"audit", "export"}, {"receipts", "show", "--study", "1.2"}, {"kpi"}, {"token", "ls"}} {
+	for _, args := range [][]string{{"code", "new", "--facility", "F1"}, {"devices", "ls"}, {"audit", "export"}, {"receipts", "show", "--study", "1.2"}, {"kpi", "--from", "2026-01-01", "--to", "2026-01-02"}, {"token", "ls"}} {
 		out, err := s.command(args...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "start hubd run of this version first") {
 			t.Errorf("%v: %v: %s", args, err, out)

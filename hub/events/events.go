@@ -119,7 +119,8 @@ func (e *Events) Run(ctx context.Context) error {
 // pruneEvery is how often old events are deleted.
 const (
 	pruneEvery = time.Hour
-	prunePage  = 500
+	prunePage  = 20 // with all that headers said of as many studies, so that receipts do not wait for long
+	dropPage   = 500
 )
 
 // make has the ledger make what is due.
@@ -130,7 +131,7 @@ func (e *Events) make(ctx context.Context) {
 		more, err := e.c.Ledger.MakeEvents(ctx, e.rules)
 		if err == nil && time.Since(pruned) > pruneEvery {
 			pruned = time.Now()
-			_, err = e.c.Ledger.PruneEvents(ctx, e.c.Keep, prunePage)
+			err = e.prune(ctx)
 		}
 		if err == nil && !more {
 			err = e.build(ctx)
@@ -142,6 +143,27 @@ func (e *Events) make(ctx context.Context) {
 			wait(ctx, e.c.Poll, changed, err == nil)
 		}
 	}
+}
+
+// prune takes away what nobody is to be told any more, because it names persons.
+func (e *Events) prune(ctx context.Context) error {
+	var total int64
+	for n := int64(dropPage); n == dropPage; total += n {
+		var err error
+		if n, err = e.c.Ledger.DropSinks(ctx, e.rules.Sinks, dropPage); err != nil {
+			return err
+		}
+	}
+	if total > 0 {
+		e.c.Logger.Warn("events were waiting for sinks that are configured no more, and are dropped", "events", total)
+	}
+	for n := int64(prunePage); n == prunePage; {
+		var err error
+		if n, err = e.c.Ledger.PruneEvents(ctx, e.c.Keep, prunePage); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // buildAge is how long an event waits for the worker of a sink to put it together.

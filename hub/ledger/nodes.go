@@ -61,7 +61,7 @@ func (b *batch) arrive() error {
 // Leave says that this node goes, so that the others need not wait to see it.
 func (l *Ledger) Leave(ctx context.Context) error {
 	err := l.submit(ctx, &change{anyhow: true, do: func(b *batch) error {
-		if err := b.freeOwn(); err != nil {
+		if err := errors.Join(b.freeOwn(), b.freeOwnDeliveries()); err != nil {
 			return err
 		}
 		_, err := b.exec(`DELETE FROM nodes WHERE id = ? AND started_at = ?`, b.config.Node, b.started.Load())

@@ -339,6 +339,7 @@ func TestTwoNodesMakeOneEvent(t *testing.T) {
 	other, err := Open(w.ctx, c)
 	w.must(err)
 	defer other.Close()
+	w.must(other.Start(w.ctx))
 	for n := range 40 {
 		o := object("one", n, "a")
 		o.Study = fmt.Sprintf("1.2.%d", n)
