@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
@@ -24,6 +25,7 @@ type Sink struct {
 	Path       string        `yaml:"path"`
 	URL        string        `yaml:"url"`
 	SecretFile string        `yaml:"secret_file"`
+	CA         string        `yaml:"ca"`
 	Timeout    time.Duration `yaml:"timeout"`
 }
 
@@ -71,8 +73,8 @@ func (s *Sink) checkFile(add func(sub, format string, args ...any)) {
 	if s.Path == "" {
 		add(".path", "is missing: name a directory that exists")
 	}
-	if s.URL != "" || s.SecretFile != "" {
-		add(".url", "url and secret_file are for http: leave them out")
+	if s.URL != "" || s.SecretFile != "" || s.CA != "" {
+		add(".url", "url, secret_file and ca are for http: leave them out")
 	}
 }
 
@@ -90,6 +92,27 @@ func (s *Sink) checkHTTP(add func(sub, format string, args ...any)) {
 	if _, err := s.secret(); err != nil {
 		add(".secret_file", "%v", err)
 	}
+	if _, err := s.cas(); err != nil {
+		add(".ca", "%v", err)
+	} else if s.CA != "" && u != nil && u.Scheme == "http" {
+		add(".ca", "is for https: leave it out")
+	}
+}
+
+// cas are those of the file, nil when the system's are meant.
+func (s *Sink) cas() (*x509.CertPool, error) {
+	if s.CA == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(s.CA)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", s.CA)
+	}
+	return pool, nil
 }
 
 func loopback(host string) bool {
@@ -117,6 +140,17 @@ func (s *Sink) secret() ([]byte, error) {
 func (e *Events) warnings(required bool) (out []string) {
 	if len(e.Sinks) > 0 && e.When == "archived" && !required {
 		out = append(out, "events.when is archived, and no destination is required: nothing is ever archived, so studies are told when they are received")
+	}
+	seen := map[string]string{}
+	for _, s := range e.Sinks {
+		secret, err := s.secret()
+		if err != nil { // of a file, or said by check
+			continue
+		}
+		if other, ok := seen[string(secret)]; ok {
+			out = append(out, fmt.Sprintf("events.sinks: %s and %s have the same secret: each can pass on to the other what it got, as if the hub had sent it", other, s.Name))
+		}
+		seen[string(secret)] = s.Name
 	}
 	return out
 }

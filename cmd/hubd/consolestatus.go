@@ -158,9 +158,7 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 		s.bucket = true
 	}
 	for _, k := range s.Sinks {
-		if k.Failed > 0 {
-			s.Warnings = append(s.Warnings, fmt.Sprintf("sink %s has refused %d study events for good: hubd events ls", k.Name, k.Failed))
-		}
+		s.Warnings = append(s.Warnings, k.warnings()...)
 	}
 	if n := s.Counters.Unrouted; n > 0 {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("no required destination is for %d objects: they are never archived, and their appliances keep them", n))
@@ -261,7 +259,7 @@ func stateOf(s Status, broken bool) string {
 			state = "attention"
 		}
 	}
-	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed+s.Counters.Unrouted > 0 || s.Disk.Full || s.bucket || slices.ContainsFunc(s.Sinks, func(k SinkStatus) bool { return k.Failed > 0 }) {
+	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed+s.Counters.Unrouted > 0 || s.Disk.Full || s.bucket || slices.ContainsFunc(s.Sinks, func(k SinkStatus) bool { return len(k.warnings()) > 0 }) {
 		state = "attention"
 	}
 	if broken {

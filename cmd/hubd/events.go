@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"edged/hub"
 	"edged/hub/events"
@@ -23,10 +25,29 @@ func (h *theHub) makeEvents(context.Context) error {
 		if err != nil {
 			return err
 		}
-		c.Sinks = append(c.Sinks, events.NewHTTP(events.HTTPConfig{Name: s.Name, URL: s.URL, Secret: secret, Timeout: s.Timeout}))
+		cas, err := s.cas()
+		if err != nil {
+			return err
+		}
+		c.Sinks = append(c.Sinks, events.NewHTTP(events.HTTPConfig{Name: s.Name, URL: s.URL, Secret: secret, Timeout: s.Timeout, CAs: cas}))
 	}
 	h.events = events.New(c)
 	return nil
+}
+
+// warnings say that somebody has to look at a sink, or at how it is configured.
+func (k SinkStatus) warnings() (words []string) {
+	if k.Failed > 0 {
+		words = append(words, fmt.Sprintf("sink %s has refused %d study events for good: hubd events ls", k.Name, k.Failed))
+	}
+	if k.Waiting > 0 && k.OldestSeconds > stuckAfter.Seconds() {
+		one := fmt.Sprintf("sink %s: a study event waits for it for %s", k.Name, time.Duration(k.OldestSeconds*float64(time.Second)).Round(time.Minute))
+		if k.LastWords != "" {
+			one += "; last heard: " + k.LastWords
+		}
+		words = append(words, one)
+	}
+	return words
 }
 
 // notice keeps what an appliance says about studies and objects, durable on return.

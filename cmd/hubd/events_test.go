@@ -11,8 +11,9 @@ import (
 // names a person goes over a network in the clear.
 func TestSinksAreJudged(t *testing.T) {
 	dir := t.TempDir()
-	long, short := filepath.Join(dir, "long"), filepath.Join(dir, "short")
-	for name, text := range map[string]string{long: strings.Repeat("x", 32) + "\n", short: strings.Repeat("x", 31) + "\n"} {
+	long, short, ca := filepath.Join(dir, "long"), filepath.Join(dir, "short"), filepath.Join(dir, "ca")
+	cert, _, _ := selfSigned(t)
+	for name, text := range map[string]string{long: strings.Repeat("x", 32) + "\n", short: strings.Repeat("x", 31) + "\n", ca: string(cert)} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -32,6 +33,11 @@ func TestSinksAreJudged(t *testing.T) {
 		http("https://fse.example.org/", short):                            "sinks[0].secret_file",
 		http("https://fse.example.org/", ""):                               "sinks[0].secret_file",
 		http("https://fse.example.org/", dir+"/none"):                      "sinks[0].secret_file",
+		http("https://fse.example.org/", long+"\", ca: \""+ca):             "",
+		http("https://fse.example.org/", long+"\", ca: \""+long):           "sinks[0].ca",
+		http("https://fse.example.org/", long+"\", ca: \""+dir+"/none"):    "sinks[0].ca",
+		http("http://127.0.0.1/", long+"\", ca: \""+ca):                    "sinks[0].ca",
+		"{name: a, type: file, path: /a, ca: " + ca + "}":                  "sinks[0].url",
 		"{name: A, type: file, path: /srv/events}":                         "sinks[0].name",
 		"{name: a, path: /srv/events}":                                     "sinks[0].type",
 		"{name: a, type: file}":                                            "sinks[0].path",
@@ -46,6 +52,35 @@ func TestSinksAreJudged(t *testing.T) {
 		_, err := load(file)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", sink, err, want)
+		}
+	}
+}
+
+// Whoever has the secret of a sink can pass as the hub there: two sinks with one are
+// warned of. So is a sink for which something waits for long, with what it said last.
+func TestSinksAreWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	a, b, c := write("a", strings.Repeat("x", 32)+"\n"), write("b", strings.Repeat("x", 32)), write("c", strings.Repeat("y", 32))
+	for other, want := range map[string]bool{a: true, b: true, c: false} {
+		e := Events{Sinks: []Sink{{Name: "index", Type: "http", SecretFile: a}, {Name: "shelf", Type: "file"}, {Name: "region", Type: "http", SecretFile: other}}}
+		if got := strings.Contains(strings.Join(e.warnings(true), "\n"), "index and region have the same secret"); got != want {
+			t.Errorf("%s: %v", filepath.Base(other), e.warnings(true))
+		}
+	}
+	for want, k := range map[string]SinkStatus{
+		"":                              {Name: "index", Waiting: 3, OldestSeconds: 60, LastWords: "not reached"},
+		"last heard: answered 401 Unau": {Name: "index", Waiting: 3, OldestSeconds: 3600, LastWords: "answered 401 Unauthorized"},
+		"has refused 2 study events":    {Name: "index", Failed: 2},
+	} {
+		if got := strings.Join(k.warnings(), "\n"); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%+v: %q", k, got)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func installed(t *testing.T, name string) string {
 	for file, content := range map[string][]byte{
 		name:           []byte(strings.ReplaceAll(string(text), "/etc/edged/", dir+"/")),
 		"index.secret": []byte(strings.Repeat("s", minSecret) + "\n"), "vna.secret": []byte("secret\n"),
-		"console.crt": cert, "console.key": key,
+		"console.crt": cert, "console.key": key, "index-ca.crt": cert,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, file), content, 0o600); err != nil {
 			t.Fatal(err)

@@ -34,7 +34,8 @@
 //	       directory. The day is the event's, in UTC. STUDY is the UID where that is legal,
 //	       else study- and a digest of it. Another file of that name, as after the ledger was
 //	       restored, is left alone: eight digits of the new one's digest are added.
-//	       PATH must exist: a mount point without its disk is waited for.
+//	       PATH must exist: a mount point without its disk is waited for. A file .incoming-
+//	       that a crash has left there goes when it is a day old.
 //	http   POST, Content-Type application/json, without following redirects
 //
 //	          Idempotency-Key: SHA-256 of the body, in hexadecimal
@@ -47,7 +48,17 @@
 //	          { printf '%s.' "$T"; cat body; } | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$(head -c -1 secret | xxd -p -c 999)"
 //
 //	       A receiver compares in constant time, and refuses what is older than some minutes.
-//	       2xx: it has it. 4xx but 408, 409, 429, and 3xx: it refuses it. All else: later.
+//	       Each sink has a secret of its own: with a common one a receiver could pass on
+//	       what it got to another as if the hub had sent it. The sink's name is not signed.
+//
+//	       2xx      it has it.
+//	       400, 413, 415, 422
+//	                it refuses this event for good, and hears of the next.
+//	       3xx, 401, 403, 404, 405, 407, 410, 421, 426, 429, 502, 503, 504, 511, and no connection
+//	                it, or how it is configured, is away: everything waits, is tried again,
+//	                and the console says why.
+//	       All else, and no answer in time
+//	                this event is tried again later, each time later.
 //
 // It deliberately builds no DICOM object, decides nothing about archiving, and knows no
 // receiver's own format.

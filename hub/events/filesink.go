@@ -11,8 +11,10 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"edged/internal/dicom"
 )
@@ -21,9 +23,13 @@ import (
 type File struct {
 	name, path string
 
-	mu     sync.Mutex // guards broken
+	mu     sync.Mutex // guards what follows
 	broken error      // a flush has failed: nothing is believed until hubd has started again (P8)
+	swept  time.Time
 }
+
+// dayFormat is of the directories.
+const dayFormat = "2006-01-02"
 
 // NewFile returns a sink of files below a directory, which must exist when it is used.
 func NewFile(name, path string) *File { return &File{name: name, path: path} }
@@ -47,6 +53,7 @@ func (f *File) Send(_ context.Context, m Message) error {
 		return &Away{"the directory cannot be opened: " + bare(err)}
 	}
 	defer root.Close()
+	f.sweep(root)
 	if err = f.store(root, m); err == nil {
 		return nil
 	}
@@ -73,7 +80,7 @@ func bare(err error) string {
 }
 
 func (f *File) store(root *os.Root, m Message) error {
-	day := m.Event.At.UTC().Format("2006-01-02")
+	day := m.Event.At.UTC().Format(dayFormat)
 	if err := root.Mkdir(day, 0o750); err == nil {
 		if err := f.sync(root, "."); err != nil {
 			return err
@@ -135,7 +142,7 @@ func (f *File) already(root *os.Root, name string, digest [sha256.Size]byte, len
 func (f *File) write(root *os.Root, day, name string, m Message) error {
 	var random [8]byte
 	rand.Read(random[:])
-	tmp := path.Join(day, ".incoming-"+hex.EncodeToString(random[:]))
+	tmp := path.Join(day, incoming+hex.EncodeToString(random[:]))
 	file, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if err != nil {
 		return err
@@ -152,6 +159,55 @@ func (f *File) write(root *os.Root, day, name string, m Message) error {
 		return errors.Join(err, root.Remove(tmp))
 	}
 	return nil
+}
+
+// What a node that has ended was writing is of nobody. What another one writes now is
+// younger by far: an event that is not written within half of leaseFor is lent anew.
+const (
+	incoming   = ".incoming-"
+	sweepAge   = 24 * time.Hour
+	sweepEvery = time.Hour
+	sweepDays  = 30 * 24 * time.Hour // in older directories nothing was written for so long
+)
+
+// sweep removes what was left behind by a crash, now and then. Nothing depends on it.
+func (f *File) sweep(root *os.Root) {
+	now := time.Now()
+	if !f.mayRun(now) {
+		return
+	}
+	days, err := fs.ReadDir(root.FS(), ".")
+	for _, day := range days {
+		if _, isDay := time.Parse(dayFormat, day.Name()); err == nil && isDay == nil && younger(day, now, sweepDays) {
+			sweepDay(root, day.Name(), now)
+		}
+	}
+}
+
+// mayRun says whether it is time to sweep.
+func (f *File) mayRun(now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now.Sub(f.swept) < sweepEvery {
+		return false
+	}
+	f.swept = now
+	return true
+}
+
+func sweepDay(root *os.Root, day string, now time.Time) {
+	list, err := fs.ReadDir(root.FS(), day)
+	for _, e := range list {
+		if err == nil && e.Type().IsRegular() && strings.HasPrefix(e.Name(), incoming) && !younger(e, now, sweepAge) {
+			_ = root.Remove(path.Join(day, e.Name())) // the next sweep tries again
+		}
+	}
+}
+
+// younger is true where that is not known.
+func younger(e fs.DirEntry, now time.Time, age time.Duration) bool {
+	info, err := e.Info()
+	return err != nil || now.Sub(info.ModTime()) < age
 }
 
 func (f *File) sync(root *os.Root, dir string) error {

@@ -3,6 +3,8 @@ package events
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -17,9 +20,10 @@ import (
 type HTTPConfig struct {
 	Name    string
 	URL     string
-	Secret  []byte            // signs requests. If nil, they are not signed.
+	Secret  []byte            // signs requests; another one for each sink. If nil, they are not signed.
 	Timeout time.Duration     // of one request. If zero, 30 s.
-	Client  http.RoundTripper // If nil, the system's trust anchors and proxy.
+	CAs     *x509.CertPool    // who may have signed the receiver's certificate. If nil, the system's.
+	Client  http.RoundTripper // If nil, the system's proxy.
 }
 
 // HTTP is that sink.
@@ -39,6 +43,7 @@ func NewHTTP(c HTTPConfig) *HTTP {
 	if c.Client == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost, t.ResponseHeaderTimeout = httpWorkers, c.Timeout
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.CAs}
 		c.Client = t
 	}
 	return &HTTP{c: c, client: &http.Client{Transport: c.Client, Timeout: c.Timeout,
@@ -83,18 +88,25 @@ func (h *HTTP) Send(ctx context.Context, m Message) error {
 	return judge(answer.StatusCode)
 }
 
-// judge says what a status means.
+// judge says what a status means. For good a receiver refuses only what it says is wrong
+// with the event itself: all else passes, or somebody mends it, and the event waits.
 func judge(status int) error {
-	words := fmt.Sprintf("answered %d %s", status, http.StatusText(status))
+	words := strings.TrimSpace(fmt.Sprintf("answered %d %s", status, http.StatusText(status)))
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return &Refused{words}
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusGone,
+		http.StatusMisdirectedRequest, http.StatusUpgradeRequired, http.StatusTooManyRequests,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusNetworkAuthenticationRequired:
+		return &Away{words}
+	}
 	switch {
 	case status >= 200 && status < 300:
 		return nil
-	case status == http.StatusServiceUnavailable || status == http.StatusBadGateway || status == http.StatusGatewayTimeout || status == http.StatusTooManyRequests:
-		return &Away{words}
-	case status == http.StatusRequestTimeout || status == http.StatusConflict || status >= 500:
-		return errors.New(words)
+	case status >= 300 && status < 400: // it is not followed: what is signed is for this URL
+		return &Away{words + ": correct url"}
 	}
-	return &Refused{words}
+	return errors.New(words)
 }
 
 // unreached is about the sink, but where an answer is missing after the request: that may

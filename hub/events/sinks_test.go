@@ -6,15 +6,18 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +88,30 @@ func TestAFileIsWrittenOnceAndNothingIsOverwritten(t *testing.T) {
 	}
 }
 
+// What a crash has left beside the files goes, what another node writes now does not, and
+// neither does anything that is not ours.
+func TestWhatACrashHasLeftIsSwept(t *testing.T) {
+	dir := t.TempDir()
+	old := time.Now().Add(-2 * sweepAge)
+	for name, at := range map[string]time.Time{"2026-02-27/.incoming-0123456789abcdef": old, "2026-02-28/.incoming-0123456789abcdef": old, "2026-02-28/.incoming-now": time.Now(),
+		"2026-02-28/1.2.3-1.json": old, "2026-02-28/.incoming-d/x": old, "other/.incoming-0123456789abcdef": old, ".incoming-0123456789abcdef": old} {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, nil, 0o600), os.Chtimes(name, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := NewFile("shelf", dir)
+	for n := range uint32(2) { // the second time nothing is looked for
+		if err := f.Send(t.Context(), message(t, "1.2.3", n+1, "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{".incoming-0123456789abcdef", "2026-02-28/.incoming-d/x", "2026-02-28/.incoming-now", "2026-02-28/1.2.3-1.json", "2026-03-01/1.2.3-1.json", "2026-03-01/1.2.3-2.json", "other/.incoming-0123456789abcdef"}
+	if got := files(t, dir); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // A directory that is missing may be the mount point of a disk: it is waited for, and
 // never made.
 func TestAMissingDirectoryIsWaitedFor(t *testing.T) {
@@ -145,8 +172,9 @@ func TestARequestIsSignedAndItsAnswerIsJudged(t *testing.T) {
 	defer server.Close()
 	h := NewHTTP(HTTPConfig{Name: "index", URL: server.URL, Secret: r.secret})
 	m := message(t, "1.2.3", 1, strings.Repeat(`{"name":"Rossi"}`, 10_000))
-	for status, want := range map[int]string{200: "", 201: "", 204: "", 302: "refused", 400: "refused", 401: "refused", 404: "refused", 422: "refused",
-		408: "later", 409: "later", 500: "later", 501: "later", 429: "away", 502: "away", 503: "away", 504: "away"} {
+	for status, want := range map[int]string{200: "", 201: "", 204: "", 400: "refused", 413: "refused", 415: "refused", 422: "refused",
+		302: "away", 308: "away", 401: "away", 403: "away", 404: "away", 405: "away", 407: "away", 429: "away", 502: "away", 503: "away", 504: "away",
+		408: "later", 409: "later", 418: "later", 425: "later", 451: "later", 499: "later", 500: "later", 501: "later"} {
 		r.status = status
 		err := h.Send(t.Context(), m)
 		var refused *Refused
@@ -161,12 +189,34 @@ func TestARequestIsSignedAndItsAnswerIsJudged(t *testing.T) {
 			t.Errorf("%d: %v, want %q", status, err, want)
 		}
 	}
-	if len(r.wrong) > 0 || len(r.keys) != 16 {
+	if len(r.wrong) > 0 || len(r.keys) != 26 {
 		t.Errorf("wrong %v, %d requests", r.wrong, len(r.keys))
 	}
 	for i := range r.keys {
 		if r.keys[i] != r.keys[0] || r.bodies[i] != r.bodies[0] {
 			t.Errorf("request %d has other bytes", i)
+		}
+	}
+}
+
+// A receiver behind a hospital's own CA is believed when that is configured, and no other.
+func TestAReceiverIsKnownByItsCA(t *testing.T) {
+	r := &receiver{secret: bytes.Repeat([]byte("s"), 32), status: 200}
+	server := httptest.NewUnstartedServer(r)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(server.Certificate())
+	for _, c := range []struct {
+		cas  *x509.CertPool
+		want bool
+	}{{pool, true}, {x509.NewCertPool(), false}, {nil, false}} {
+		h := NewHTTP(HTTPConfig{Name: "index", URL: server.URL, Secret: r.secret, CAs: c.cas})
+		err := h.Send(t.Context(), message(t, "1.2.3", 1, "x"))
+		var away *Away
+		if c.want != (err == nil) || err != nil && !errors.As(err, &away) {
+			t.Errorf("%v: %v", c.want, err)
 		}
 	}
 }
