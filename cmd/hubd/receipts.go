@@ -65,6 +65,9 @@ func (h *theHub) showReceipts(e *env, study string) error {
 	if err != nil {
 		return err
 	}
+	if err := h.ledger.Audit(e.ctx, actor(), "receipts show", study, ""); err != nil {
+		return err
+	}
 	files, err := h.ledger.FoldedOf(e.ctx, study)
 	if err != nil {
 		return err
@@ -118,7 +121,7 @@ func verdict(err error) string {
 }
 
 type receiptsVerifyCmd struct {
-	File string `arg:"" help:"A file of receipts, as hubd receipts show prints it (one part)."`
+	File string `arg:"" help:"A file of receipts, as hubd receipts show prints it."`
 	Key  string `placeholder:"FILE" help:"The public key, as hubd receipts key prints it. Default: this hub's."`
 }
 
@@ -132,21 +135,20 @@ func (c receiptsVerifyCmd) Run(e *env) error {
 		return err
 	}
 	defer f.Close()
-	const most = 64 << 20
-	text, err := io.ReadAll(io.LimitReader(f, most))
-	if err != nil {
-		return err
-	}
-	r, err := verifyReceipts(key, text)
-	if err != nil {
-		return err
-	}
+	return verifyParts(key, f, func(r receiptsFile) { r.tell(e.out) })
+}
+
+func (r *receiptsFile) tell(w io.Writer) {
 	receipts := 0
 	for _, o := range r.Objects {
 		receipts += len(o.Receipts)
 	}
-	fmt.Fprintf(e.out, "good: part %d of a study, %d objects, %d receipts, folded %s by the hub with ledger %s\n", r.Part, len(r.Objects), receipts, r.FoldedAt.Format(time.RFC3339), r.Ledger)
-	return nil
+	before := ""
+	if r.Before != "" {
+		before = ", after the part with the SHA-256 " + r.Before
+	}
+	fmt.Fprintf(w, "good: study %.80q, part %d%s, %d objects, %d receipts, folded %s by the hub with ledger %s\n",
+		r.Study, r.Part, before, len(r.Objects), receipts, r.FoldedAt.Format(time.RFC3339), r.Ledger)
 }
 
 func (c receiptsVerifyCmd) key(e *env) (key ed25519.PublicKey, err error) {

@@ -299,7 +299,7 @@ func TestReceiptsAreShownAndVerifiedByCommands(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"receipts", "verify", file}, {"receipts", "verify", file, "--key", key}} {
-		if out := s.do(args...); !strings.HasPrefix(out, "good: part 1 of a study, 1 objects, 1 receipts") {
+		if out := s.do(args...); !strings.HasPrefix(out, `good: study "1.2.3", part 1, 1 objects, 1 receipts`) {
 			t.Errorf("%v: %q", args, out)
 		}
 	}
@@ -313,5 +313,87 @@ func TestReceiptsAreShownAndVerifiedByCommands(t *testing.T) {
 	flip(t, stored[0])
 	if out, err := s.command("receipts", "show", "--study", "1.2.3").CombinedOutput(); err == nil || !strings.Contains(string(out), "NOT what was signed") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// What show prints of a study that got images later, or has more than 5000, is several
+// files, and verify takes all of them; a part taken out, put elsewhere or of another
+// hub's telling is seen, because each is signed with the digest of the one before.
+func TestWhatShowPrintsOfAStudyWithPartsIsVerified(t *testing.T) {
+	s := newSite(t)
+	k := s.hubless()
+	for n := range 3 {
+		archive(t, k.ledger, instance("a", "1.2.3", n))
+		k.must(t, 1, 0)
+		later := k.now().Add(31 * 24 * time.Hour)
+		k.now = func() time.Time { return later }
+	}
+	archive(t, k.ledger, instance("a", "1.2.4", 1))
+	k.must(t, 1, 0)
+	public := k.key.Public().(ed25519.PublicKey)
+	k.end()
+	shown := s.do("receipts", "show", "--study", "1.2.3")
+	file := filepath.Join(s.dir, "receipts.json")
+	if err := os.WriteFile(file, []byte(shown), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := s.do("receipts", "verify", file)
+	for _, want := range []string{`good: study "1.2.3", part 1, 1 objects`, `good: study "1.2.3", part 2, after the part with the SHA-256 `, `good: study "1.2.3", part 3, after`} {
+		if strings.Count(out, want) != 1 {
+			t.Errorf("verify does not say %q:\n%s", want, out)
+		}
+	}
+	if trail := s.do("audit", "export"); !strings.Contains(trail, `"action":"receipts show","subject":"1.2.3"`) {
+		t.Errorf("who has read them is not in the trail:\n%s", trail)
+	}
+	lines := strings.SplitAfter(shown, "\n")
+	part := func(n int) string { return lines[2*n] + lines[2*n+1] }
+	other := s.do("receipts", "show", "--study", "1.2.4")
+	for name, c := range map[string]struct {
+		text string
+		good bool
+	}{
+		"as it is":          {part(0) + part(1) + part(2), true},
+		"without the first": {part(1) + part(2), true},
+		"and another study": {part(0) + part(1) + other, true},
+		"one taken out":     {part(0) + part(2), false},
+		"turned round":      {part(1) + part(0), false},
+		"one twice":         {part(0) + part(0), false},
+		"cut":               {shown[:len(shown)-1], false},
+		"half a pair":       {part(0) + lines[2], false},
+		"seals exchanged":   {lines[0] + lines[3] + lines[2] + lines[1], false},
+		"more":              {shown + "x", false},
+		"nothing":           {"", false},
+	} {
+		if err := verifyParts(public, strings.NewReader(c.text), func(receiptsFile) {}); (err == nil) != c.good || err != nil && !errors.Is(err, errForged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A hub that has told two stories cannot put a part of one into the other.
+func TestAPartOfAnotherStoryIsSeen(t *testing.T) {
+	_, key, _ := ed25519.GenerateKey(nil)
+	make := func(part, objects int, before []byte) []byte {
+		f := &ledger.Fold{Study: "1.2.3", Part: part, Before: before, Objects: make([]ledger.FoldedObject, objects)}
+		file, err := signedReceipts(key, "ledger", f, time.Unix(0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	one, other := make(1, 1, nil), make(1, 2, nil)
+	digest := sha256.Sum256(one)
+	second, without := make(2, 1, digest[:]), make(2, 1, nil)
+	for name, c := range map[string]struct {
+		text []byte
+		good bool
+	}{
+		"its own": {append(bytes.Clone(one), second...), true}, "another's": {append(bytes.Clone(other), second...), false},
+		"from before parts had the digest": {append(bytes.Clone(other), without...), true},
+	} {
+		if err := verifyParts(key.Public().(ed25519.PublicKey), bytes.NewReader(c.text), func(receiptsFile) {}); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -11,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"edged/hub/ledger"
@@ -18,9 +20,11 @@ import (
 
 // A file of receipts is two lines, each one JSON value with a line feed:
 //
-//	{"format":"edged-receipts","version":1,"ledger":..,"study":..,"part":1,"folded_at":..,"objects":[..]}
+//	{"format":"edged-receipts","version":1,"ledger":..,"study":..,"part":2,"before":..,"folded_at":..,"objects":[..]}
 //	{"key":"SHA-256 of the public key, as SubjectPublicKeyInfo","signature":"BASE64"}
 //
+// before is the SHA-256 of the file of the part before, both lines; part 1 has none,
+// nor have parts that the first versions of this program have written.
 // The signature is Ed25519 (RFC 8032) over the first line with its line feed, byte by
 // byte: nobody has to agree on how JSON is written.
 const (
@@ -34,6 +38,7 @@ type receiptsFile struct {
 	Ledger   string           `json:"ledger"`
 	Study    string           `json:"study"`
 	Part     int              `json:"part"`
+	Before   string           `json:"before,omitempty"`
 	FoldedAt time.Time        `json:"folded_at"`
 	Objects  []receiptsObject `json:"objects"`
 }
@@ -62,7 +67,7 @@ type receiptsSeal struct {
 
 // signedReceipts makes the file of a fold.
 func signedReceipts(key ed25519.PrivateKey, ledgerID string, f *ledger.Fold, now time.Time) ([]byte, error) {
-	file := receiptsFile{receiptsFormat, receiptsVersion, ledgerID, f.Study, f.Part, now.UTC().Truncate(time.Second), nil}
+	file := receiptsFile{receiptsFormat, receiptsVersion, ledgerID, f.Study, f.Part, hex.EncodeToString(f.Before), now.UTC().Truncate(time.Second), nil}
 	for _, o := range f.Objects {
 		r := receiptsObject{o.ID.String(), o.SOPClass, o.SOPInstance, o.Length, o.Received, o.Archived, append([]string{}, o.Destinations...), []receipt{}}
 		for _, one := range o.Receipts {
@@ -138,4 +143,62 @@ func verifyReceipts(key ed25519.PublicKey, file []byte) (r receiptsFile, err err
 		return r, fmt.Errorf("it is signed, and of format %q version %d, which this program does not read: %w", r.Format, r.Version, err)
 	}
 	return r, nil
+}
+
+// maxReceiptsLine bounds a line of a file of receipts: a part has at most 5000 objects.
+const maxReceiptsLine = 256 << 20
+
+// verifyParts reads what hubd receipts show prints, file after file. Parts of one study
+// must follow one another, each with the digest of the one before it.
+func verifyParts(key ed25519.PublicKey, in io.Reader, each func(receiptsFile)) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, maxReceiptsLine)
+	lines.Split(wholeLines)
+	var last receiptsFile
+	var digest [sha256.Size]byte
+	for n := 0; lines.Scan(); n++ {
+		pair := bytes.Clone(lines.Bytes())
+		if lines.Scan() {
+			pair = append(pair, lines.Bytes()...)
+		}
+		r, err := verifyReceipts(key, pair)
+		if err == nil && n > 0 {
+			err = r.follows(last, digest)
+		}
+		if err != nil {
+			return fmt.Errorf("file %d: %w", n+1, err)
+		}
+		each(r)
+		last, digest = r, sha256.Sum256(pair)
+	}
+	if last.Format == "" && lines.Err() == nil {
+		return fmt.Errorf("%w: it is empty", errForged)
+	}
+	return lines.Err()
+}
+
+// wholeLines leaves lines as they are, with their line feeds.
+func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
+	n := bytes.IndexByte(data, '\n') + 1
+	if n == 0 && atEOF {
+		n = len(data)
+	}
+	if n == 0 {
+		return 0, nil, nil
+	}
+	return n, data[:n], nil
+}
+
+// follows judges two that stand one after the other.
+func (r *receiptsFile) follows(last receiptsFile, digest [sha256.Size]byte) error {
+	if r.Study != last.Study || r.Ledger != last.Ledger {
+		return nil
+	}
+	if r.Part != last.Part+1 {
+		return fmt.Errorf("%w: part %d stands after part %d", errForged, r.Part, last.Part)
+	}
+	if r.Before != "" && r.Before != hex.EncodeToString(digest[:]) {
+		return fmt.Errorf("%w: before part %d was another part %d", errForged, r.Part, last.Part)
+	}
+	return nil
 }

@@ -13,7 +13,8 @@ import (
 // Fold is the receipts of a study, or of a part of it, that go into one file.
 type Fold struct {
 	Study   string
-	Part    int // from 1; a study that gets objects later gets another one
+	Part    int    // from 1; a study that gets objects later gets another one. No number comes again
+	Before  []byte // SHA-256 of the file of the part before; nil for the first
 	Objects []FoldedObject
 
 	before      int64 // receipts are older
@@ -106,9 +107,11 @@ func foldOf(ctx context.Context, tx *sql.Tx, study string, before int64) (*Fold,
 			return nil, err
 		}
 	}
-	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(part), 0) + 1 FROM folded WHERE study = ?`, study).Scan(&f.Part); err != nil {
+	err := tx.QueryRowContext(ctx, `SELECT part, digest FROM folded WHERE study = ? ORDER BY part DESC LIMIT 1`, study).Scan(&f.Part, &f.Before)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, err
 	}
+	f.Part++
 	if err := f.objects(ctx, tx); err != nil || len(f.Objects) == 0 {
 		return nil, err
 	}
@@ -216,6 +219,9 @@ func (b *batch) fold(f *Fold, name string, digest [32]byte) error {
 		f.Study, f.Part, name, digest[:], len(f.Objects), receipts, b.now); err != nil {
 		return err
 	}
+	if _, err := b.exec(`DELETE FROM folded WHERE study = ? AND part < ? AND name = ''`, f.Study, f.Part); err != nil {
+		return err // its number and digest are in this part
+	}
 	const these = `r.id IN (SELECT o.id FROM objects o WHERE o.study = ?1 AND o.archived_at <= ?2 AND o.seq >= ?3 AND o.seq <= ?4)`
 	for _, query := range []string{
 		`UPDATE receipts AS r SET folded = 1 WHERE ` + ofFold,
@@ -243,12 +249,12 @@ type FoldedFile struct {
 
 // FoldedOf are the files of a study, by part.
 func (l *Ledger) FoldedOf(ctx context.Context, study string) ([]FoldedFile, error) {
-	return l.foldedFiles(ctx, `WHERE study = ? ORDER BY part`, study)
+	return l.foldedFiles(ctx, `WHERE study = ? AND name <> '' ORDER BY part`, study)
 }
 
 // FoldedBefore are at most limit files of before a time.
 func (l *Ledger) FoldedBefore(ctx context.Context, before time.Time, limit int) ([]FoldedFile, error) {
-	return l.foldedFiles(ctx, `WHERE at < ? ORDER BY at LIMIT ?`, before.UnixMilli(), limit)
+	return l.foldedFiles(ctx, `WHERE at < ? AND name <> '' ORDER BY at LIMIT ?`, before.UnixMilli(), limit)
 }
 
 func (l *Ledger) foldedFiles(ctx context.Context, where string, args ...any) (out []FoldedFile, err error) {
@@ -273,12 +279,18 @@ func (l *Ledger) foldedFiles(ctx context.Context, where string, args ...any) (ou
 	return out, rows.Err()
 }
 
-// FoldExpired records that a file is gone for good; the file went before.
+// FoldExpired records that files are gone for good; they went before. Of the last part
+// of a study number and digest stay, for the part that may come after it.
 func (l *Ledger) FoldExpired(ctx context.Context, files []FoldedFile, actor string) error {
 	return l.change(ctx, func(b *batch) error {
 		for _, f := range files {
-			if _, err := b.exec(`DELETE FROM folded WHERE study = ? AND part = ?`, f.Study, f.Part); err != nil {
-				return fmt.Errorf("expired receipts: %w", err)
+			for _, query := range []string{
+				`UPDATE folded SET name = '' WHERE study = ?1 AND part = ?2`,
+				`DELETE FROM folded WHERE study = ?1 AND part = ?2 AND part < (SELECT max(g.part) FROM folded g WHERE g.study = ?1)`,
+			} {
+				if _, err := b.exec(query, f.Study, f.Part); err != nil {
+					return fmt.Errorf("expired receipts: %w", err)
+				}
 			}
 		}
 		return b.audit(actor, "receipts expired", "receipts", fmt.Sprintf("%d files", len(files)))

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"testing"
@@ -193,4 +194,34 @@ func TestFoldingReadsNoWholeTable(t *testing.T) {
 		}
 		rows.Close()
 	}
+}
+
+// Each part has the digest of the one before. When files expire numbers do not begin
+// again, and what comes later still has the digest of a file that is gone.
+func TestNumbersOfPartsNeverBeginAgain(t *testing.T) {
+	w := start(t, Config{})
+	for n := 1; n <= 4; n++ {
+		w.archived(object("a", n, "x"))
+		w.now = w.now.Add(48 * time.Hour)
+		f := w.fold("1.2.3")
+		w.want("part", f.Part, n)
+		if n == 1 && f.Before != nil || n > 1 && !bytes.Equal(f.Before, append([]byte{byte(n - 1)}, make([]byte, 31)...)) {
+			t.Errorf("part %d has before it %x", n, f.Before)
+		}
+		if n == 2 || n == 3 { // all that there are
+			old, err := w.FoldedBefore(w.ctx, w.now.Add(time.Hour), 10)
+			w.must(err)
+			w.want("files to expire", len(old), map[int]int{2: 2, 3: 1}[n])
+			w.must(w.FoldExpired(w.ctx, old, "hubd"))
+			files, err := w.FoldedOf(w.ctx, "1.2.3")
+			w.must(err)
+			w.want("files left", len(files), 0)
+			if old, err = w.FoldedBefore(w.ctx, w.now.Add(time.Hour), 10); err != nil || len(old) != 0 {
+				t.Errorf("they expire again: %+v %v", old, err)
+			}
+		}
+	}
+	var rows int
+	w.must(w.read.QueryRowContext(w.ctx, `SELECT count(*) FROM folded`).Scan(&rows))
+	w.want("rows: the last part alone", rows, 1)
 }

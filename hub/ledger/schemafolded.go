@@ -12,11 +12,11 @@ CREATE INDEX objects_unfolded ON objects (archived_at, seq) WHERE archived_at IS
 CREATE INDEX objects_by_study ON objects (study, seq);
 CREATE TABLE folded (
 	study TEXT NOT NULL, part INTEGER NOT NULL,
-	name TEXT NOT NULL, digest BLOB NOT NULL,          -- of the file
+	name TEXT NOT NULL, digest BLOB NOT NULL,          -- of the file; no name when that has expired
 	objects INTEGER NOT NULL, receipts INTEGER NOT NULL, at INTEGER NOT NULL,
 	PRIMARY KEY (study, part)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX folded_at ON folded (at);
+CREATE INDEX folded_at ON folded (at) WHERE name <> '';
 
 CREATE TABLE kpi (
 	day INTEGER NOT NULL,                              -- since 1970-01-01, UTC
