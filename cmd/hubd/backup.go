@@ -23,6 +23,10 @@ type backupCmd struct {
 // Run writes the rows as they are at one moment, also beside a running hub.
 func (c backupCmd) Run(e *env) error {
 	return e.withLedger(func(_ Config, l *ledger.Ledger) error {
+		// Whoever takes the rows away is in them.
+		if err := l.Audit(e.ctx, actor(), "ledger backup", c.File, ""); err != nil {
+			return err
+		}
 		if c.File == "-" {
 			d, err := l.Dump(e.ctx, e.out, "hubd "+programVersion())
 			return told(e.errOut, "written", d, err)

@@ -169,3 +169,16 @@ func TestARestoreIsRefusedWhereAHubRunsOrHasRun(t *testing.T) {
 		t.Error(fmt.Sprint("restored all the same: ", ls))
 	}
 }
+
+// Whoever takes all rows away stands in them, and in what he took.
+func TestABackupIsInTheTrail(t *testing.T) {
+	s := newSite(t)
+	s.do("ledger", "backup", filepath.Join(s.dir, "dump"))
+	want := fmt.Sprintf(`"action":"ledger backup","subject":%q`, filepath.Join(s.dir, "dump"))
+	if trail := s.do("audit", "export"); !strings.Contains(trail, want) {
+		t.Errorf("the trail:\n%s", trail)
+	}
+	if dump := s.do("ledger", "backup", "-"); strings.Count(dump, "ledger backup") != 2 {
+		t.Error("the dump does not say who has taken it")
+	}
+}
