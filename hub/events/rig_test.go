@@ -54,6 +54,7 @@ func (r *rig) openLedger(node string) *ledger.Ledger {
 	l, err := ledger.Open(r.Context(), ledger.Config{Path: r.path, Node: node, Destinations: []ledger.Destination{{Name: "vna", Required: true}}})
 	r.must(err)
 	r.Cleanup(func() { l.Close() })
+	r.must(l.Start(r.Context())) // a node that has not is taken for dead
 	return l
 }
 
