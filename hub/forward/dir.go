@@ -3,7 +3,6 @@ package forward
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -36,7 +35,8 @@ type DirConfig struct {
 
 // Dir is a destination of files.
 type Dir struct {
-	c DirConfig
+	c    DirConfig
+	step func(string) // of tests, else nil
 
 	mu     sync.Mutex // guards what follows
 	place  *place     // nil while it is away
@@ -63,7 +63,7 @@ func (d *Dir) open(f *Forwarder) session { return &dirSession{Dir: d, f: f} }
 type dirSession struct {
 	*Dir
 	f     *Forwarder
-	place *place // where the object in hand goes
+	place *place // where the objects in hand go
 }
 
 // idle shows that the directory is away before an object has to wait for it.
@@ -77,30 +77,6 @@ func (s *dirSession) idle() {
 }
 
 func (s *dirSession) close() {}
-
-func (s *dirSession) deliver(ctx context.Context, jobs []ledger.Job, report func(ledger.Job, outcome)) error {
-	for _, j := range jobs {
-		var err error
-		if s.place, err = s.find(); err != nil || ctx.Err() != nil {
-			return errors.Join(ctx.Err(), err)
-		}
-		o, bad, err := s.f.opened(j)
-		if err != nil {
-			return err
-		}
-		if bad != nil {
-			report(j, s.insteadOfOurs(j, *bad))
-			continue
-		}
-		out, err := s.store(j, o)
-		o.Close()
-		if err != nil {
-			return err
-		}
-		report(j, out)
-	}
-	return nil
-}
 
 // insteadOfOurs looks whether the archive has an object that the hub lost: after the
 // loss of a disk and a restore of the rows its appliances may have forgotten it,
@@ -132,24 +108,6 @@ func (s *dirSession) proven(name string, id hub.ID) bool {
 	return s.flushed(f.Sync()) == nil
 }
 
-// store puts one object there. An error is the directory's as a whole.
-func (s *dirSession) store(j ledger.Job, o Object) (outcome, error) {
-	study := studyName(j.Object.Study)
-	target := study + "/" + j.Object.ID.String() + ".dcm"
-	err := s.study(study)
-	same := false
-	if err == nil {
-		same, err = s.already(target, o)
-	}
-	if err == nil && !same {
-		err = s.write(target, o)
-	}
-	if err == nil {
-		err = s.flush(study)
-	}
-	return s.judge(err)
-}
-
 // judge tells what is wrong with one object, with one study's directory, and
 // with the disk: the last alone stops the others.
 func (s *dirSession) judge(err error) (outcome, error) {
@@ -178,28 +136,24 @@ func (s *dirSession) judge(err error) (outcome, error) {
 // errOther means that the place is taken.
 var errOther = errors.New("other bytes are there: move them away and retry")
 
-// write makes target hold o. The order is: write a file in .incoming, fsync it,
-// rename; the caller flushes the study's directory, which is the commit point.
-func (s *dirSession) write(target string, o Object) error {
+// write makes a file of o in incoming, durable, and returns its name.
+func (s *dirSession) write(o Object) (tmp string, err error) {
 	var random [8]byte
 	rand.Read(random[:])
-	tmp := incoming + "/" + s.mine(hex.EncodeToString(random[:]))
+	tmp = incoming + "/" + s.mine(hex.EncodeToString(random[:]))
 	f, err := s.place.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return err
+		return "", err
 	}
 	err = copyObject(f, o)
 	if err == nil {
 		err = s.flushed(f.Sync())
+		s.saw("file")
 	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = s.place.root.Rename(tmp, target)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, s.place.root.Remove(tmp))
 	}
-	if err != nil {
-		return errors.Join(err, s.place.root.Remove(tmp))
-	}
-	return nil
+	return tmp, nil
 }
 
 // copyObject copies File Meta as it is and the data set with its digest compared.
@@ -269,36 +223,13 @@ func unexpected(err error) error {
 	return err
 }
 
-// study creates the directory of a study, durable in its parent.
-func (s *dirSession) study(name string) error {
-	p := s.place
-	p.mu.Lock()
-	_, ok := p.known[name]
-	p.mu.Unlock()
-	if ok {
-		return nil
-	}
-	if err := s.place.root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if err := s.flush("."); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.known) >= maxKnown {
-		clear(p.known)
-	}
-	p.known[name] = struct{}{}
-	return nil
-}
-
 // flush makes the names in a directory durable.
 func (s *dirSession) flush(name string) error {
 	f, err := s.place.root.Open(name)
 	if err != nil {
 		return err
 	}
+	s.saw("directory")
 	return errors.Join(s.flushed(f.Sync()), f.Close())
 }
 

@@ -106,7 +106,9 @@
 // It deliberately does not convert transfer syntaxes, and does not decide what is
 // archived (the ledger does).
 //
-//	dir      PATH/STUDY/ID.dcm, by way of PATH/.incoming/
+//	dir      PATH/STUDY/ID.dcm, by way of PATH/.incoming/: up to 16 objects or 64 MiB
+//	         together; each file durable, then all names, then each study's directory
+//	         flushed once, then the rows
 //	cstore   A-ASSOCIATE, C-STORE ..., kept open while there is work
 //	stow     POST URL/studies, HTTP/1.1, of up to 16 objects or 64 MiB of one priority
 package forward
