@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 // maxBatch bounds the changes of one transaction.
 const maxBatch = 512
 
-// maxObjects bounds what they receive together, so that nobody waits long.
+// maxObjects bounds what they receive together, and what else weighs like an object, so
+// that nobody waits long.
 const maxObjects = 4096
 
 // change is one caller's wish, and what came of it: to do something, or one of the two
@@ -22,7 +24,9 @@ type change struct {
 	do      func(*batch) error
 	objects []hub.Object // to receive
 	settled *settlement  // a job that was delivered
+	weight  int          // how many objects do is like
 	long    bool         // may walk over many rows
+	endless bool         // may take as long as it takes: nobody else uses the rows
 	anyhow  bool         // is right whatever destinations another node was started with
 
 	refused error // the transaction went well, but not for this one
@@ -97,9 +101,9 @@ func (l *Ledger) takeBack(c *change) bool {
 // commitQueued is called by who holds the door.
 func (l *Ledger) commitQueued() {
 	l.mu.Lock()
-	n, objects := 0, 0
-	for n < min(len(l.next), maxBatch) && (n == 0 || objects+len(l.next[n].objects) <= maxObjects) {
-		objects += len(l.next[n].objects)
+	n, weight := 0, 0
+	for n < min(len(l.next), maxBatch) && (n == 0 || weight+l.next[n].weighs() <= maxObjects) {
+		weight += l.next[n].weighs()
 		n++
 	}
 	changes := l.next[:n:n]
@@ -114,24 +118,66 @@ func (l *Ledger) commitQueued() {
 	}
 }
 
+func (c *change) weighs() int { return len(c.objects) + c.weight }
+
+// errSlow is of a transaction that took longer than one may. The database is there: one
+// of the changes is slow.
+var errSlow = errors.New("the transaction has taken too long")
+
 // commitAll tries them together, and when one fails each alone, so that it fails
 // nobody else.
 func (l *Ledger) commitAll(changes []*change) {
+	err := l.together(changes)
+	switch {
+	case err == nil, len(changes) == 1, l.engine.passes(err), errors.Is(err, errUnknown):
+	case errors.Is(err, errSlow):
+		l.quickFirst(changes)
+	default:
+		l.eachAlone(changes, err)
+	}
+}
+
+func (l *Ledger) together(changes []*change) error {
 	err := l.commit(changes)
 	for _, c := range changes {
 		if c.err = err; err == nil {
 			c.err = c.refused
 		}
 	}
-	if err == nil || len(changes) == 1 || l.engine.passes(err) || errors.Is(err, errUnknown) {
-		return
+	return err
+}
+
+// quickFirst does once more what is never slow, then the others, each alone.
+func (l *Ledger) quickFirst(changes []*change) {
+	var quick, others []*change
+	for _, c := range changes {
+		if c.do == nil {
+			quick = append(quick, c)
+		} else {
+			others = append(others, c)
+		}
 	}
+	if len(others) == 0 { // then something is
+		quick, others = nil, quick
+	}
+	if len(quick) > 0 {
+		l.commitAll(quick)
+	}
+	l.eachAlone(others, errSlow)
+}
+
+// eachAlone tries what has failed together. When the database goes away meanwhile the
+// others need not find that out, too.
+func (l *Ledger) eachAlone(changes []*change, why error) {
 	for i, c := range changes {
-		if errors.Is(err, ErrDestinations) && !c.anyhow {
+		if errors.Is(why, ErrDestinations) && !c.anyhow {
 			continue
 		}
-		if c.err = l.commit(changes[i : i+1]); c.err == nil {
-			c.err = c.refused
+		if err := l.together(changes[i : i+1]); err != nil && l.engine.passes(err) && l.engine.away() {
+			for _, other := range changes[i+1:] {
+				other.err = err
+			}
+			return
 		}
 	}
 }
@@ -162,13 +208,15 @@ func (l *Ledger) try(changes []*change) error {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	ctx, cancel := l.engine.limit(slices.ContainsFunc(changes, func(c *change) bool { return c.long }))
+	ctx, cancel := l.limit(changes)
 	defer cancel()
 	b := &batch{Ledger: l, ctx: ctx, counts: map[string]int64{}, awake: map[string]struct{}{}, facilities: map[string]string{}}
 	b.anyhow = !slices.ContainsFunc(changes, func(c *change) bool { return !c.anyhow })
 	err := l.engine.begin(b)
 	if err == nil {
-		err = b.run(changes)
+		if err = b.run(changes); err != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", errSlow, err)
+		}
 	}
 	if err == nil {
 		err = l.engine.commit(b)
@@ -179,6 +227,13 @@ func (l *Ledger) try(changes []*change) error {
 	}
 	b.wake()
 	return nil
+}
+
+func (l *Ledger) limit(changes []*change) (context.Context, context.CancelFunc) {
+	if slices.ContainsFunc(changes, func(c *change) bool { return c.endless }) {
+		return context.WithCancel(context.Background())
+	}
+	return l.engine.limit(slices.ContainsFunc(changes, func(c *change) bool { return c.long }))
 }
 
 // run does neighbours that want the same together.

@@ -91,17 +91,21 @@ func (b *batch) found(id hub.ID, seq int64) (bool, error) {
 // meets a new generation offers everything again that is not archived.
 func (l *Ledger) Restored(ctx context.Context, actor string) (generation uint64, err error) {
 	err = l.change(ctx, func(b *batch) error {
-		var text string
-		if err := b.row(`UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation' RETURNING value`).Scan(&text); err != nil {
+		if generation, err = b.nextGeneration(); err != nil {
 			return err
 		}
-		if generation, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return err
-		}
-		return b.audit(actor, "restored", "ledger", "generation "+text)
+		return b.audit(actor, "restored", "ledger", fmt.Sprint("generation ", generation))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("restored ledger: %w", err)
 	}
 	return generation, nil
+}
+
+func (b *batch) nextGeneration() (uint64, error) {
+	var text string
+	if err := b.row(`UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation' RETURNING value`).Scan(&text); err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(text, 10, 64)
 }

@@ -17,22 +17,22 @@ func (e *postgres) limit(long bool) (context.Context, context.CancelFunc) {
 	if long {
 		return context.WithTimeout(context.Background(), longestWalk)
 	}
-	return context.WithTimeout(context.Background(), longest)
+	return context.WithTimeout(context.Background(), e.longest)
 }
 
 // begin is one round trip. The statements after the lock see what was committed before
 // it was given: in READ COMMITTED each has a snapshot of its own.
 var beginning = fmt.Sprintf(`BEGIN; SELECT pg_advisory_xact_lock(%d);
 	SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, current_setting('fsync'), current_setting('synchronous_commit'), current_setting('full_page_writes'), current_setting('server_encoding'),
-	(SELECT n FROM version), %s`, writersLock, saidDestinations)
+	(SELECT n FROM version), %s, coalesce((SELECT n FROM writers WHERE id = '`, writersLock, saidDestinations)
 
 func (e *postgres) begin(b *batch) error {
 	if err := e.l.connect(b.ctx); err != nil {
 		return &passing{err}
 	}
-	said := ""
+	said, last := "", int64(0)
 	err := e.raw(func(c *pgx.Conn) error {
-		results, err := c.PgConn().Exec(b.ctx, beginning).ReadAll()
+		results, err := c.PgConn().Exec(b.ctx, beginning+e.writer+`'), 0)`).ReadAll()
 		if err != nil {
 			return err
 		}
@@ -48,19 +48,46 @@ func (e *postgres) begin(b *batch) error {
 			return err
 		}
 		said = string(row[6])
+		if last, err = strconv.ParseInt(string(row[7]), 10, 64); err != nil {
+			return err
+		}
 		return e.clock(b, string(row[0]))
 	})
 	if err != nil {
 		return &passing{err}
 	}
-	if e.absent.Swap(false) {
-		e.l.log.Info("the database is back")
-		e.l.broadcastAll() // others may have written
+	if last < e.committed {
+		if err := e.rowsWereLost(b, last); err != nil {
+			return err
+		}
 	}
 	if b.anyhow {
 		return nil
 	}
 	return e.l.outvoted(said)
+}
+
+// rowsWereLost is for a failover to a standby that lagged: what this process knows to be
+// committed is not there. What else is gone nobody knows, receipts that went out among
+// it, so the generation rises: each appliance offers everything again that is not
+// archived. That is committed with what this transaction is for, or found once more.
+func (e *postgres) rowsWereLost(b *batch, last int64) error {
+	e.l.log.Error("the database has lost rows that it had confirmed: a failover to a standby that lagged, or a backup; appliances offer everything again that is not archived",
+		"transactions", e.committed-last)
+	e.epoch.Add(1) // no answer comes from the old primary any more
+	generation, err := b.nextGeneration()
+	if err != nil {
+		return err
+	}
+	return b.audit(b.me(), "rows lost", "ledger", fmt.Sprintf("the last %d transactions of this process are not there; generation %d", e.committed-last, generation))
+}
+
+// isBack ends an absence.
+func (e *postgres) isBack() {
+	if e.absent.Swap(false) {
+		e.l.log.Info("the database is back")
+		e.l.broadcastAll() // others may have written
+	}
 }
 
 // clock takes the database's time for all nodes, unless Config has one.
@@ -98,6 +125,7 @@ func (e *postgres) commit(b *batch) error {
 	}
 	last.Queue(`COMMIT`)
 	tag := ""
+	e.unsynced.Store(false)
 	err := e.raw(func(c *pgx.Conn) error {
 		results := c.SendBatch(b.ctx, &last)
 		for range last.Len() {
@@ -112,10 +140,27 @@ func (e *postgres) commit(b *batch) error {
 	switch {
 	case err == nil && tag != "COMMIT":
 		return fmt.Errorf("the transaction was not committed: %s", tag) // a statement had failed and nobody said so
+	case err == nil && e.unsynced.Load():
+		err = e.outcome(errUnsynced)
 	case err != nil && e.broken():
-		return e.outcome(err)
+		err = e.outcome(err)
+	}
+	if err == nil {
+		e.committed = e.number
+		e.isBack()
 	}
 	return err
+}
+
+// errUnsynced is of a COMMIT that the primary has, and the synchronous standby perhaps not.
+var errUnsynced = errors.New("the wait for the synchronous standby was cancelled")
+
+// noticed hears a warning, which is all that PostgreSQL says when it commits without its
+// standby. Its words are in the server's language, the routine's name is not.
+func (e *postgres) noticed(_ *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		e.unsynced.Store(true)
+	}
 }
 
 // broken says that the connection that writes is of no use any more.
@@ -133,9 +178,10 @@ func (e *postgres) broken() bool {
 
 // outcome finds out whether a transaction was committed whose end was not heard. The
 // lock says that the session that was lost has ended, one way or the other; then the
-// number is there or it never will be.
+// number is there or it never will be. It writes itself, so that where there is a
+// synchronous standby that one has all up to here when it returns.
 func (e *postgres) outcome(cause error) error {
-	deadline := time.Now().Add(e.patient + lockTimeout) // the lost session may hold the lock that long
+	deadline := time.Now().Add(e.patient + e.lockWait) // the lost session may hold the lock that long
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		e.disconnect()
 		n, err := e.lastNumber()
@@ -153,16 +199,20 @@ func (e *postgres) outcome(cause error) error {
 }
 
 func (e *postgres) lastNumber() (int64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), lockTimeout+connectTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), e.lockWait+connectTimeout)
 	defer cancel()
 	if err := e.l.connect(ctx); err != nil {
 		return 0, err
 	}
 	var n int64
+	e.unsynced.Store(false)
 	err := e.raw(func(c *pgx.Conn) error {
-		results, err := c.PgConn().Exec(ctx, fmt.Sprintf(`BEGIN; SELECT pg_advisory_xact_lock(%d); SELECT coalesce(max(n), 0) FROM writers WHERE id = '%s'; COMMIT`, writersLock, e.writer)).ReadAll()
+		results, err := c.PgConn().Exec(ctx, fmt.Sprintf(`BEGIN; SELECT pg_advisory_xact_lock(%d); SELECT coalesce(max(n), 0) FROM writers WHERE id = '%[2]s'; UPDATE writers SET at = at WHERE id = '%[2]s'; COMMIT`, writersLock, e.writer)).ReadAll()
 		if err != nil {
 			return err
+		}
+		if e.unsynced.Load() {
+			return errUnsynced
 		}
 		n, err = strconv.ParseInt(string(results[2].Rows[0][0]), 10, 64)
 		return err
@@ -211,19 +261,22 @@ func (e *postgres) passes(err error) bool {
 	var p *passing
 	var s *pgconn.PgError
 	switch {
-	case err == nil, errors.Is(err, errUnknown):
+	case err == nil, errors.Is(err, errUnknown), errors.Is(err, errSlow):
 		return false
 	case errors.As(err, &p):
 		return true
 	case errors.As(err, &s):
 		switch s.Code {
-		case "40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006", "0A000":
+		case "40001", "40P01", lockNotAvailable, "57014", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04", "25006", "0A000":
 			return true // serialization, deadlock, lock and statement timeout, shutdown, idle session, a standby, a plan from before a migration
 		}
 		return s.Code[:2] == "08" || s.Code[:2] == "53" // connection; too many of them, disk full
 	}
 	return isLost(err)
 }
+
+// lockNotAvailable is said after lock_timeout.
+const lockNotAvailable = "55P03"
 
 // patience: a restart takes a second or two. When the database was away already, once is
 // enough.
@@ -237,8 +290,15 @@ func (e *postgres) pause(err error, n int, began time.Time) (time.Duration, bool
 	return min(time.Second, 20*time.Millisecond<<min(n, 6)), true
 }
 
-// lost notes that the database is away, and says so once.
+// lost notes that the database is away, and says so once. One that another node keeps
+// us waiting at is there.
 func (e *postgres) lost(why error) {
+	var s *pgconn.PgError
+	if errors.As(why, &s) && s.Code == lockNotAvailable {
+		e.isBack()
+		e.l.log.Warn("another node has kept the writers' lock for long: nothing was received meanwhile")
+		return
+	}
 	if !e.absent.Swap(true) {
 		e.l.log.Warn("the database is away: nothing is received until it is back", "database", e.String(), "err", why)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -21,13 +22,18 @@ import (
 // transaction ends: one writer at a time over all nodes, as with SQLite, so that READ
 // COMMITTED sees no more and no less than what was committed before it began.
 type postgres struct {
-	l       *Ledger
-	config  *pgx.ConnConfig
-	writer  string        // this process in the table writers
-	number  int64         // of its last transaction; owned by the committer
-	offset  atomic.Int64  // of the database's clock, milliseconds
-	patient time.Duration // for how long a transaction is tried again while the database is away
-	absent  atomic.Bool   // the last transaction found no database to write to
+	l         *Ledger
+	config    *pgx.ConnConfig
+	writer    string        // this process in the table writers
+	number    int64         // of its last transaction; owned by the committer
+	committed int64         // the last of these that is known to be committed; likewise
+	epoch     atomic.Int64  // connections of an earlier one may lead to a primary that was
+	unsynced  atomic.Bool   // what was committed last the synchronous standby perhaps has not
+	offset    atomic.Int64  // of the database's clock, milliseconds
+	patient   time.Duration // for how long a transaction is tried again while the database is away
+	longest   time.Duration // a transaction
+	lockWait  time.Duration // as lock_timeout
+	absent    atomic.Bool   // the last transaction found no database to write to
 }
 
 var _ engine = (*postgres)(nil)
@@ -59,8 +65,9 @@ func (e *postgres) open(ctx context.Context) (err error) {
 	if e.config, err = pgx.ParseConfig(e.l.config.Database); err != nil {
 		return err // pgx leaves the password out
 	}
-	e.writer, e.patient = newID(), patience
+	e.writer, e.patient, e.longest, e.lockWait = newID(), patience, longest, lockTimeout
 	e.config.ConnectTimeout = connectTimeout
+	e.config.OnNotice = e.noticed
 	e.config.DialFunc = (&net.Dialer{Timeout: connectTimeout, Control: answersOrEnds,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 3}}).DialContext
 	if e.config.RuntimeParams["application_name"] == "" {
@@ -103,11 +110,17 @@ func (e *postgres) pool(size int, more map[string]time.Duration) *sql.DB {
 		}
 	}
 	db := sql.OpenDB(dialect{stdlib.GetConnector(*e.config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		c.PgConn().CustomData()[epochKey] = e.epoch.Load()
 		if err := oldEnough(c); err != nil {
 			return errors.Join(err, c.Close(ctx))
 		}
 		if _, err := c.Exec(ctx, statements); err != nil {
 			return errors.Join(err, c.Close(ctx))
+		}
+		return nil
+	}), stdlib.OptionResetSession(func(_ context.Context, c *pgx.Conn) error {
+		if c.PgConn().CustomData()[epochKey] != e.epoch.Load() {
+			return driver.ErrBadConn
 		}
 		return nil
 	}))})
@@ -116,6 +129,9 @@ func (e *postgres) pool(size int, more map[string]time.Duration) *sql.DB {
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
 }
+
+// epochKey is where a connection has the epoch that it was made in.
+const epochKey = "hubd epoch"
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
