@@ -178,14 +178,6 @@ func (c releaseCmd) Run(e *env) error {
 	})
 }
 
-type confirmCmd struct {
-	ID string `arg:"" help:"The object's ID, 64 hexadecimal digits."`
-}
-
-func (c confirmCmd) Run(e *env) error {
-	return e.withObject(c.ID, func(l *ledger.Ledger, id hub.ID) error { return l.Confirm(e.ctx, id, actor()) })
-}
-
 type restoredCmd struct{}
 
 // Run is for after a restore and before the next hubd run; beside a running hub

@@ -43,7 +43,7 @@ type cli struct {
 	Objects struct {
 		Ls      objectsLsCmd `cmd:"" help:"List the objects that wait for a decision."`
 		Release releaseCmd   `cmd:"" help:"Let an object go to the archive that is held because another has its SOP Instance UID."`
-		Confirm confirmCmd   `cmd:"" help:"Say, after comparing, that the archive has an object, because storage commitment cannot: another has its SOP Instance UID."`
+		Confirm confirmCmd   `cmd:"" help:"Say, after comparing, that the archive has an object, because storage commitment cannot: another has its SOP Instance UID. With --seen, that it has one that the hub lost."`
 		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good, or all of an archive."`
 	} `cmd:"" help:"Objects that wait for a decision."`
 	Events struct {
