@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"edged/hub/objects"
 )
 
 // tryFor bounds each trial of `hubd check --try`.
@@ -135,8 +137,8 @@ func (c *Config) tryDataDir(context.Context) (string, error) {
 	return fmt.Sprintf("%s can be written, %s free", dir, humanBytes(n)), nil
 }
 
-// otherFiles is for objects in hand, the ledger, archives and the console. A connected
-// appliance takes one more over TCP, none over QUIC.
+// otherFiles is for objects in hand, the ledger, archives and the console, beside those that
+// are being received (objects.OpenFiles). A connected appliance takes one more over TCP, none over QUIC.
 const otherFiles = 1000
 
 func (c *Config) tryFiles(context.Context) (string, error) {
@@ -144,7 +146,7 @@ func (c *Config) tryFiles(context.Context) (string, error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
 		return "", err
 	}
-	need := uint64(c.Limits.Appliances + otherFiles)
+	need := uint64(c.Limits.Appliances + otherFiles + objects.OpenFiles(r.Max))
 	if r.Max < need {
 		return "", fmt.Errorf("%d open files are allowed, %d appliances may need %d", r.Max, c.Limits.Appliances, need)
 	}

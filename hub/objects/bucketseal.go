@@ -80,8 +80,10 @@ func (b *bucket) load(c *Partial) (*cargo, error) {
 	}
 	f, err := b.s.root.Open(p.key.path())
 	if err != nil {
-		p.drop()
-		return nil, fmt.Errorf("seal: %w", err)
+		if !spent(err) {
+			p.drop()
+		}
+		return nil, fmt.Errorf("seal: %w", full(err))
 	}
 	return &cargo{id: p.key.id, names: p.names, file: f, size: p.onDisk, life: p.files, preface: int64(len(p.preface))}, nil
 }
@@ -92,6 +94,7 @@ func (b *bucket) settle(c *Partial, life int, err error) error {
 		c.p.carried(life, err)
 	}
 	p := c.p
+	defer p.store.fewer(p.key.device)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -102,8 +105,8 @@ func (b *bucket) settle(c *Partial, life int, err error) error {
 	case errors.Is(err, ErrDigest):
 		p.drop()
 	case errors.Is(err, ErrFull):
-		p.owner, p.used, p.failed = nil, time.Now(), nil
-		p.close()
+		p.failed = nil
+		p.rest()
 	}
 	return err
 }

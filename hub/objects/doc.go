@@ -24,6 +24,9 @@
 //   - partial objects are always files of this node; they survive a restart of the hub (not
 //     necessarily a power cut, they are never flushed: the digest guards them) and are
 //     bounded for each appliance;
+//   - they are bounded in number, too, and so are the descriptors that they hold: the files
+//     of those that are written to are open, of a few thousand (OpenFiles);
+//   - a process without descriptors, or a machine without memory, is ErrFull, and loses nothing;
 //   - no byte of a peer reaches a path or a key, every file is opened below an os.Root (SPOOL-10);
 //   - a bucket that is full, slow, away or refuses us is ErrFull, within a bounded time: the
 //     partial object stays and appliances keep their copies. Trouble says what is wrong;

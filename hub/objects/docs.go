@@ -130,7 +130,14 @@ func (d directory) makeDirs(dir string) error {
 
 // sync flushes a directory; an error is final (P8).
 func (d directory) sync(dir string) error {
-	if err := syncDir(d.s.root, dir); err != nil {
+	f, err := d.s.root.Open(dir)
+	if spent(err) { // nothing was tried
+		return full(err)
+	}
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err != nil {
 		return d.s.fail(fmt.Errorf("fsync %s: %w", dir, err))
 	}
 	return nil

@@ -23,6 +23,11 @@ func (s *Store) Age(d time.Duration) {
 	s.bucket.trouble.since = s.bucket.trouble.since.Add(-d)
 }
 
+// OpenAtMost bounds the open files of partial objects, IdleAtMost those of a device that
+// nobody is at.
+func (s *Store) OpenAtMost(n int) { s.files.most = n }
+func (s *Store) IdleAtMost(n int) { s.maxIdle = n }
+
 type Turns = turns
 
 var (

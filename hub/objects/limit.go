@@ -26,34 +26,11 @@ func (s *Store) reserve(p *partial, n int64) bool {
 			s.mu.Unlock()
 			return true
 		}
-		candidates := s.ofDevice(p)
 		s.mu.Unlock()
-		if !dropOldest(candidates) {
+		if !s.dropOldest(p.key.device, p) {
 			return false
 		}
 	}
-}
-
-// ofDevice lists the other partial objects of p's device. s.mu is held.
-func (s *Store) ofDevice(p *partial) (others []*partial) {
-	for k, other := range s.partials {
-		if k.device == p.key.device && other != p {
-			others = append(others, other)
-		}
-	}
-	return others
-}
-
-// dropOldest drops the idle partial object that was longest unused.
-func dropOldest(ps []*partial) bool {
-	var oldest *partial
-	var used time.Time
-	for _, p := range ps {
-		if t, idle := p.idleSince(); idle && (oldest == nil || t.Before(used)) {
-			oldest, used = p, t
-		}
-	}
-	return oldest != nil && oldest.dropIdle(used)
 }
 
 func (p *partial) idleSince() (time.Time, bool) {

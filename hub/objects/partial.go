@@ -2,6 +2,7 @@ package objects
 
 import (
 	"bytes"
+	"container/list"
 	"errors"
 	"fmt"
 	"hash"
@@ -39,7 +40,11 @@ type partial struct {
 	hash    hash.Hash // of the first hashed of them
 	hashed  int64
 	file    *os.File // nil when closed
+	again   bool     // it was closed since some of it was hashed
 	hinted  int64    // bytes of it that the disk was asked to write
+
+	place           *list.Element // among the open files; openFiles.mu guards it
+	idle, idleOfAll *list.Element // Store.mu guards them
 }
 
 // Partial is a claim on a partial object: the right to write to it until a
@@ -97,6 +102,7 @@ func (p *partial) claim(n dicom.Names, length int64) (*Partial, error) {
 		return nil, err
 	}
 	p.owner, p.failed = &Partial{p: p, offset: p.size}, nil
+	p.taken()
 	return p.owner, nil
 }
 
@@ -118,26 +124,33 @@ func (p *partial) fits() error {
 func (p *partial) meet(n dicom.Names, length int64) error {
 	p.close()
 	p.names, p.length, p.preface = n, length, dicom.Preface(n)
-	p.size, p.hash, p.hashed, p.known, p.stored = 0, n.NewHash(), 0, true, false
+	p.size, p.hash, p.hashed, p.again, p.known, p.stored = 0, n.NewHash(), 0, false, true, false
 	if p.onDisk == 0 {
 		return nil
 	}
-	if size := p.onDisk - int64(len(p.preface)); size >= 0 && size <= length && (size == length || !p.sealed) && p.hasPreface() {
-		p.size = size
-		return nil
+	if size := p.onDisk - int64(len(p.preface)); size >= 0 && size <= length && (size == length || !p.sealed) {
+		has, err := p.hasPreface()
+		if spent(err) {
+			p.known = false // another time
+			return full(err)
+		}
+		if has {
+			p.size = size
+			return nil
+		}
 	}
 	return p.erase()
 }
 
-func (p *partial) hasPreface() bool {
+func (p *partial) hasPreface() (bool, error) {
 	f, err := p.store.root.Open(p.key.path())
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer f.Close()
 	got := make([]byte, len(p.preface))
 	_, err = io.ReadFull(f, got)
-	return err == nil && bytes.Equal(got, p.preface)
+	return err == nil && bytes.Equal(got, p.preface), err
 }
 
 // Offset is the number of data set bytes that were there when the claim was made.
@@ -146,6 +159,7 @@ func (c *Partial) Offset() int64 { return c.offset }
 // Write appends data set bytes. It returns ErrPreempted after a newer claim,
 // ErrFull when the disk has no space and ErrTooBig when the allowance has none (the
 // partial object is dropped then, which makes some), ErrLength when b goes beyond the announced length.
+// Where there is no descriptor or no memory that is an ErrFull, too, but what was there stays.
 func (c *Partial) Write(b []byte) (int, error) {
 	p := c.p
 	if !p.store.reserve(p, int64(len(b))) {
@@ -160,10 +174,19 @@ func (c *Partial) Write(b []byte) (int, error) {
 	}
 	if err := p.append(b); err != nil {
 		p.store.account(p.key.device, -int64(len(b)))
-		p.drop()
+		p.giveUp(err)
 		return 0, fmt.Errorf("write partial object: %w", full(err))
 	}
 	return len(b), nil
+}
+
+// giveUp ends the claim after an error. p.mu is held.
+func (p *partial) giveUp(err error) {
+	if spent(err) && p.onDisk > 0 {
+		p.rest()
+		return
+	}
+	p.drop()
 }
 
 // Complete reports whether all announced bytes are there.
@@ -176,15 +199,11 @@ func (c *Partial) Complete() bool {
 // Release ends the claim and keeps what is there for the next one.
 func (c *Partial) Release() {
 	p := c.p
+	defer p.store.fewer(p.key.device)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.owner != c || p.gone {
-		return
-	}
-	p.owner, p.used = nil, time.Now()
-	p.close()
-	if p.onDisk == 0 {
-		p.forget()
+	if p.owner == c && !p.gone {
+		p.rest()
 	}
 }
 
@@ -230,11 +249,11 @@ func (p *partial) append(b []byte) error {
 	if err := p.ready(); err != nil {
 		return err
 	}
-	p.hash.Write(b)
-	p.hashed += int64(len(b))
 	if _, err := p.file.WriteAt(b, p.onDisk); err != nil {
 		return err
 	}
+	p.hash.Write(b)
+	p.hashed += int64(len(b))
 	p.size += int64(len(b))
 	p.onDisk += int64(len(b))
 	p.hint()
@@ -277,6 +296,7 @@ func (p *partial) ready() error {
 
 func (p *partial) open() error {
 	if p.file != nil {
+		p.store.files.used(p)
 		return nil
 	}
 	flags := os.O_RDWR
@@ -294,15 +314,25 @@ func (p *partial) open() error {
 			f, err = p.store.root.OpenFile(p.key.path(), flags, 0o600)
 		}
 	}
+	if err != nil {
+		return err
+	}
 	p.file = f
-	return err
+	p.store.files.used(p)
+	return nil
 }
 
 func (p *partial) close() {
 	if p.file != nil {
-		p.file.Close() // nothing is promised about a partial object
-		p.file = nil
+		p.closeFile()
+		p.store.files.closed(p)
 	}
+}
+
+// closeFile is close for who has told openFiles, or is it.
+func (p *partial) closeFile() {
+	p.file.Close() // nothing is promised about a partial object
+	p.file, p.again = nil, true
 }
 
 // erase removes the file; the entry stays.
@@ -314,7 +344,7 @@ func (p *partial) erase() error {
 	}
 	p.store.account(p.key.device, -p.onDisk)
 	p.onDisk, p.size, p.hashed, p.hinted, p.sealed, p.known = 0, 0, 0, 0, false, p.known && err == nil
-	p.stored, p.failed, p.files = false, nil, p.files+1
+	p.stored, p.failed, p.again, p.files = false, nil, false, p.files+1
 	if p.known {
 		p.hash = p.names.NewHash()
 	}
@@ -335,6 +365,7 @@ func (p *partial) forget() {
 	p.store.mu.Lock()
 	defer p.store.mu.Unlock()
 	delete(p.store.partials, p.key)
+	p.store.idle.remove(p)
 	if p.store.bytes[p.key.device] == 0 {
 		delete(p.store.bytes, p.key.device)
 	}

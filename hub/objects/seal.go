@@ -66,6 +66,10 @@ func (d directory) syncDirs(claims []*Partial, errs []error) {
 		}
 		for _, i := range members[dirs[n]] {
 			errs[i] = err
+			if errors.Is(err, ErrFull) {
+				claims[i].Release() // nothing was tried: sealed again the directory is flushed
+				continue
+			}
 			claims[i].Drop() // sealed again it would change no directory, and nothing would be flushed
 		}
 	})
@@ -90,7 +94,9 @@ func (c *Partial) flush() error {
 	p := c.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.readAgain(c)
 	if err := c.prove(); err != nil {
+		c.keep(err)
 		return err
 	}
 	if err := p.store.fdatasync(int(p.file.Fd())); err != nil {
@@ -101,7 +107,24 @@ func (c *Partial) flush() error {
 		}
 		return p.store.fail(fmt.Errorf("fdatasync: %w", err))
 	}
-	return p.name()
+	err := p.name()
+	c.keep(err)
+	return err
+}
+
+// readAgain forgets what was hashed when the file was closed since: an error of writing
+// it out may have been told to nobody then (P8). Once before the seal, not at each opening.
+func (p *partial) readAgain(c *Partial) {
+	if p.again && p.owner == c && !p.gone {
+		p.hash, p.hashed, p.again = p.names.NewHash(), 0, false
+	}
+}
+
+// keep ends a claim where there was no descriptor or no memory, and keeps the bytes.
+func (c *Partial) keep(err error) {
+	if spent(err) && c.p.owner == c && !c.p.gone {
+		c.p.rest()
+	}
 }
 
 // prove says whether c may be sealed: all bytes are there and have the digest.
@@ -115,7 +138,9 @@ func (c *Partial) prove() error {
 		return fmt.Errorf("seal with %d of %d bytes: %w", p.size, p.length, ErrLength)
 	}
 	if err := p.ready(); err != nil {
-		p.drop()
+		if !spent(err) {
+			p.drop()
+		}
 		return fmt.Errorf("seal: %w", full(err))
 	}
 	if dicom.ID(p.hash.Sum(nil)) != p.key.id {
@@ -131,13 +156,21 @@ func (c *Partial) prove() error {
 func (p *partial) name() error {
 	from, to := p.key.path(), objectPath(p.key.id)
 	p.close()
-	p.sealed = true
+	p.again = false // its bytes were flushed
 	err := p.store.root.Link(from, to)
+	if spent(err) {
+		return fmt.Errorf("seal: %w", full(err))
+	}
+	p.sealed = true
 	if err == nil {
 		return nil
 	}
 	if err := p.store.root.Rename(from, to); err != nil {
-		p.drop()
+		if spent(err) {
+			p.sealed = false
+		} else {
+			p.drop()
+		}
 		return fmt.Errorf("seal: %w", full(err))
 	}
 	if err := p.store.root.Link(to, from); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -81,39 +81,18 @@ func (s *Store) makeRoom(p *partial, n int64) error {
 
 // dropUnused reports whether there was one to drop.
 func (s *Store) dropUnused(p *partial) bool {
-	s.mu.Lock()
-	others := make([]*partial, 0, len(s.partials))
-	for _, other := range s.partials {
-		if other != p {
-			others = append(others, other)
+	for _, other := range s.longestUnused() {
+		if other != p && other.mu.TryLock() {
+			old := time.Since(other.used) >= s.unused
+			if old && other.owner == nil && !other.gone {
+				s.log.Info("a partial object that nobody claims made room", "object", other.key.id, "bytes", other.onDisk)
+				other.drop()
+			}
+			other.mu.Unlock()
+			return old
 		}
 	}
-	s.mu.Unlock()
-	var oldest *partial
-	var used time.Time
-	for _, other := range others {
-		if t, unused := other.unusedSince(); unused && time.Since(t) >= s.unused && (oldest == nil || t.Before(used)) {
-			oldest, used = other, t
-		}
-	}
-	if oldest == nil || !oldest.mu.TryLock() {
-		return false
-	}
-	defer oldest.mu.Unlock()
-	if oldest.owner == nil && !oldest.gone && oldest.used.Equal(used) {
-		s.log.Info("a partial object that nobody claims made room", "object", oldest.key.id, "bytes", oldest.onDisk)
-		oldest.drop()
-	}
-	return true
-}
-
-// unusedSince is of a file of its own that somebody left; one that is in use is passed over.
-func (p *partial) unusedSince() (t time.Time, unused bool) {
-	if !p.mu.TryLock() {
-		return t, false
-	}
-	defer p.mu.Unlock()
-	return p.used, p.owner == nil && !p.gone && p.onDisk > 0 && !p.sealed
+	return false
 }
 
 // Remove forgets whole objects and returns those that are gone from the shelf for

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"cmp"
+	"container/list"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -54,9 +56,12 @@ type Store struct {
 	fdatasync func(fd int) error // a test makes it fail
 	statfs    func(dir string, st *unix.Statfs_t) error
 	unused    time.Duration // after which a partial object may make room for others
+	maxIdle   int           // partial objects of a device that nobody is at
+	files     openFiles
 
 	mu       sync.Mutex // guards what follows; never held during I/O on a partial object
 	partials map[key]*partial
+	idle     idle
 	bytes    map[string]int64 // of partial objects, by device directory
 	failed   error            // first error of a flush
 }
@@ -88,11 +93,14 @@ func Open(c Config) (*Store, error) {
 		keep:     c.ReserveBytes,
 		log:      cmp.Or(c.Logger, slog.Default()),
 		partials: map[key]*partial{},
+		idle:     idle{of: map[string]*list.List{}},
 		bytes:    map[string]int64{},
+		files:    openFiles{most: allowedFiles()},
 
 		fdatasync: unix.Fdatasync,
 		statfs:    unix.Statfs,
 		unused:    time.Minute,
+		maxIdle:   maxIdle,
 	}
 	if err := errors.Join(s.makeDocs(), s.makeDirs(), s.findPartials(), s.findResetKey()); err != nil {
 		root.Close()
@@ -190,7 +198,12 @@ func (s *Store) findResetKey() error {
 // findPartials takes stock of what the last run left. What has a name that
 // this package does not write is removed.
 func (s *Store) findPartials() error {
-	return fs.WalkDir(s.root.FS(), "partial", func(name string, d fs.DirEntry, err error) error {
+	type found struct {
+		*partial
+		written time.Time
+	}
+	var all []found
+	err := fs.WalkDir(s.root.FS(), "partial", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -204,10 +217,20 @@ func (s *Store) findPartials() error {
 		}
 		k := key{path.Base(path.Dir(name)), id}
 		st, ok := info.Sys().(*syscall.Stat_t)
-		s.partials[k] = &partial{store: s, key: k, onDisk: info.Size(), sealed: ok && st.Nlink > 1, used: time.Now()}
+		p := &partial{store: s, key: k, onDisk: info.Size(), sealed: ok && st.Nlink > 1, used: time.Now()}
+		s.partials[k] = p
 		s.bytes[k.device] += info.Size()
+		all = append(all, found{p, info.ModTime()})
 		return nil
 	})
+	slices.SortFunc(all, func(a, b found) int { return a.written.Compare(b.written) })
+	for _, p := range all {
+		s.idle.add(p.partial)
+	}
+	for _, p := range all {
+		s.fewer(p.key.device)
+	}
+	return err
 }
 
 func (k key) path() string { return "partial/" + k.device + "/" + k.id.String() }
@@ -239,10 +262,22 @@ func (s *Store) Failed() error {
 	return s.failed
 }
 
-// full turns the two errors of a full disk into ErrFull.
+// full turns the two errors of a full disk into ErrFull, and those of a process or a
+// machine that has too much open.
 func full(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || spent(err) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err
+}
+
+// spent reports whether an error says that there is no descriptor or no memory now. It
+// says nothing about any object: what has been received stays.
+func spent(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
