@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"edged/hub"
@@ -34,49 +36,93 @@ var ErrFindings = errors.New("too many findings about objects that were not sent
 // durable on return. With hub.FlagHold their jobs wait until they are released: those
 // that are not delivered yet, and those of an object that comes later. A device speaks
 // about what it sends itself; repeating a finding changes nothing, also after a release.
+//
+// One transaction has a chunk of them, so that receipts of others do not wait for all.
 func (l *Ledger) Findings(ctx context.Context, device string, list []hub.Finding) error {
-	err := l.change(ctx, func(b *batch) error {
-		for _, f := range list {
-			if err := b.finding(device, f); err != nil {
-				return err
-			}
-		}
-		var early int64
-		if err := b.row(`SELECT count(*) FROM findings WHERE device = ? AND received = 0`, device).Scan(&early); err != nil {
-			return err
-		}
-		if early > maxEarlyFindings {
-			return fmt.Errorf("device %s: %w", device, ErrFindings)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := l.fewEarly(ctx, device, len(list)); err != nil {
 		return fmt.Errorf("record findings: %w", err)
+	}
+	for chunk := range slices.Chunk(list, maxMarks) {
+		err := l.submit(ctx, &change{weight: len(chunk), do: func(b *batch) error { return b.findings(device, chunk) }})
+		if err != nil {
+			return fmt.Errorf("record findings: %w", err)
+		}
 	}
 	return nil
 }
 
-// finding keeps one and, if the device has sent the object, lets it hold.
-func (b *batch) finding(device string, f hub.Finding) error {
-	if err := b.keepFinding(device, f); err != nil {
-		return err
+// fewEarly refuses a device that reports on too many objects that it has not sent. Its
+// connections are asked one by one, so there may be some frames more.
+func (l *Ledger) fewEarly(ctx context.Context, device string, more int) error {
+	var early int
+	err := l.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 AS one FROM findings WHERE device = ? AND received = 0 LIMIT ?) AS early`, device, maxEarlyFindings).Scan(&early)
+	if err == nil && early+more > maxEarlyFindings {
+		err = fmt.Errorf("device %s: %w", device, ErrFindings)
 	}
-	var seq int64
-	err := b.row(`SELECT coalesce((SELECT o.seq FROM receipts r JOIN objects o ON o.id = r.id WHERE r.device = ? AND r.id = ?), 0) AS seq`, device, f.ID[:]).Scan(&seq)
-	if err != nil || seq == 0 {
-		return err
-	}
-	return b.holdFound(device, f.ID, seq)
+	return err
 }
 
-func (b *batch) keepFinding(device string, f hub.Finding) error {
-	text := strings.ToValidUTF8(strings.ReplaceAll(f.Words, "\x00", "?"), "?")
-	if len(text) > maxFindingWords {
-		text = strings.ToValidUTF8(text[:maxFindingWords], "")
+// findings keeps some and lets those hold whose objects the device has sent.
+func (b *batch) findings(device string, list []hub.Finding) error {
+	list = oncePerObject(list)
+	if err := b.keepFindings(device, list); err != nil {
+		return err
 	}
-	_, err := b.exec(`INSERT INTO findings (device, id, flags, words, at) VALUES (?, ?, ?, ?, ?)
+	ids := make([]any, len(list))
+	for i := range list {
+		ids[i] = list[i].ID[:]
+	}
+	var sent []numbered
+	err := b.each(fmt.Sprintf(`SELECT f.device, o.seq, o.id FROM receipts r JOIN objects o ON o.id = r.id JOIN findings f ON f.id = r.id AND f.device = r.device
+		WHERE (f.received = 0 OR f.released = 0 AND f.flags & %d <> 0 AND (o.hold & %d = 0 OR EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased'))))
+		AND f.id IN `, hub.FlagHold, holdFinding), ids, func(scan func(...any) error) error {
+		var from string
+		var id []byte
+		var n numbered
+		if err := scan(&from, &n.seq, &id); err != nil || from != device {
+			return err
+		}
+		n.id = hub.ID(id)
+		sent = append(sent, n)
+		return nil
+	})
+	for _, o := range sent {
+		if err == nil {
+			err = b.holdFound(device, o.id, o.seq)
+		}
+	}
+	return err
+}
+
+// oncePerObject does to a list what one after the other would do to a row.
+func oncePerObject(list []hub.Finding) (out []hub.Finding) {
+	at := map[hub.ID]int{}
+	for _, f := range list {
+		i, ok := at[f.ID]
+		if !ok {
+			at[f.ID] = len(out)
+			out = append(out, f)
+			continue
+		}
+		out[i].Flags |= f.Flags
+		out[i].Words = cmp.Or(f.Words, out[i].Words)
+	}
+	return out
+}
+
+// keepFindings has one row for each.
+func (b *batch) keepFindings(device string, list []hub.Finding) error {
+	var values []any
+	for _, f := range list {
+		text := strings.ToValidUTF8(strings.ReplaceAll(f.Words, "\x00", "?"), "?")
+		if len(text) > maxFindingWords {
+			text = strings.ToValidUTF8(text[:maxFindingWords], "")
+		}
+		values = append(values, device, f.ID[:], f.Flags, text, b.now)
+	}
+	_, err := b.insertRows(`INSERT INTO findings (device, id, flags, words, at) VALUES`, `
 		ON CONFLICT (device, id) DO UPDATE SET flags = findings.flags | excluded.flags, words = CASE WHEN excluded.words = '' THEN findings.words ELSE excluded.words END`,
-		device, f.ID[:], f.Flags, text, b.now)
+		5, values)
 	return err
 }
 
@@ -111,10 +157,51 @@ func (b *batch) findingHolds(device string, id hub.ID) (text string, err error) 
 // that it has sent and that neither P5 nor a finding of another device holds. It
 // returns how many objects were let go; the others are passed over.
 func (l *Ledger) ReleaseFrom(ctx context.Context, device string, ids []hub.ID, reason string) (released int, err error) {
-	err = l.change(ctx, func(b *batch) error {
+	ids, err = l.held(ctx, device, ids)
+	for chunk := range slices.Chunk(ids, releasePage) {
+		if err == nil {
+			var n int
+			n, err = l.releaseSome(ctx, device, chunk, oneLine(reason))
+			released += n
+		}
+	}
+	if err != nil {
+		return released, fmt.Errorf("release from device %s: %w", device, err)
+	}
+	return released, nil
+}
+
+// releasePage is how many are released in one transaction: each is some statements.
+const releasePage = 64
+
+// held are those of ids that findings of this device hold. It is asked before, so that
+// what there is nothing to do for costs nobody anything.
+func (l *Ledger) held(ctx context.Context, device string, ids []hub.ID) (out []hub.ID, err error) {
+	for chunk := range slices.Chunk(ids, maxMarks) {
+		args := []any{device, hub.FlagHold}
+		for i := range chunk {
+			args = append(args, chunk[i][:])
+		}
+		rows, err := l.read.QueryContext(ctx, `SELECT id FROM findings WHERE device = ? AND released = 0 AND flags & ? <> 0 AND id IN `+marks(&args, 2), args...)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := collect[[]byte](rows)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range raw {
+			out = append(out, hub.ID(id))
+		}
+	}
+	return out, nil
+}
+
+func (l *Ledger) releaseSome(ctx context.Context, device string, ids []hub.ID, reason string) (released int, err error) {
+	err = l.submit(ctx, &change{weight: 8 * len(ids), do: func(b *batch) error {
 		released = 0
 		for _, id := range ids {
-			done, err := b.releaseFrom(device, id, oneLine(reason))
+			done, err := b.releaseFrom(device, id, reason)
 			if err != nil {
 				return err
 			}
@@ -123,11 +210,8 @@ func (l *Ledger) ReleaseFrom(ctx context.Context, device string, ids []hub.ID, r
 			}
 		}
 		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("release from device %s: %w", device, err)
-	}
-	return released, nil
+	}})
+	return released, err
 }
 
 func (b *batch) releaseFrom(device string, id hub.ID, reason string) (bool, error) {

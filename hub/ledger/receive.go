@@ -224,7 +224,7 @@ func (b *batch) offeredFinding(o *hub.Object) error {
 	if o.Flags&hub.FlagHold == 0 || o.Flags&hub.FlagTest != 0 {
 		return nil
 	}
-	return b.keepFinding(o.Device, hub.Finding{ID: o.ID, Flags: o.Flags})
+	return b.keepFindings(o.Device, []hub.Finding{{ID: o.ID, Flags: o.Flags}})
 }
 
 // foundAgain is what a further offer of a known object may add: a route, a hold.
