@@ -37,9 +37,18 @@ type wire struct {
 // wants another floor than defaultFloor says so with demand.
 func newWire(conn net.Conn, idle, stall time.Duration) *wire {
 	w := &wire{conn: conn, quickAck: quickAck(conn), idle: idle}
-	_, w.secure = conn.(*tls.Conn)
+	w.secure = overTLS(conn)
 	w.demand(stall, defaultFloor)
 	return w
+}
+
+// overTLS reports whether conn is TLS, or wraps it.
+func overTLS(conn net.Conn) bool {
+	if _, ok := conn.(*tls.Conn); ok {
+		return true
+	}
+	outer, ok := conn.(interface{ NetConn() net.Conn })
+	return ok && overTLS(outer.NetConn())
 }
 
 // demand sets the least pace of messages: floor bytes in each stall.

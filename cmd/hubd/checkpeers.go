@@ -23,7 +23,7 @@ func (d Destination) trial(c *Config) trial {
 	case "dir":
 		t.try, t.todo = d.tryDir, "mount the disk, or make the directory writable for the user that hubd runs as (ReadWritePaths in the unit)"
 	case "cstore":
-		t.try, t.todo = d.tryCStore, "ask the archive's administrator to admit our AE title and address, and to accept what is missing; check address and ae_title"
+		t.try, t.todo = d.tryCStore, "ask the archive's administrator to admit our AE title and address, and to accept what is missing; check address and ae_title, and tls"
 	default:
 		t.try, t.todo = d.tryStow, "check url and auth, and that the archive's certificate is one that auth.ca or this machine knows"
 	}
@@ -43,7 +43,11 @@ func (d Destination) tryDir(context.Context) (string, error) {
 }
 
 func (d Destination) tryCStore(ctx context.Context) (string, error) {
-	t, err := forward.TryCStore(ctx, forward.CStoreConfig{Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling})
+	c, err := d.cstore()
+	if err != nil {
+		return "", err
+	}
+	t, err := forward.TryCStore(ctx, c)
 	switch {
 	case err != nil:
 		return "", err

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"crypto/tls"
+	"fmt"
 	"net"
 	"regexp"
 	"strings"
 
+	"edged/hub/forward"
 	"edged/hub/ledger"
 	"edged/internal/config"
 )
@@ -24,6 +27,14 @@ type Destination struct {
 	For          Route  `yaml:"for"`
 	URL          string `yaml:"url"`
 	Auth         Auth   `yaml:"auth"`
+	TLS          TLS    `yaml:"tls"`
+}
+
+// TLS is how a cstore destination is spoken to, in PEM files; without a CA in the clear.
+type TLS struct {
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
 }
 
 // SetDefaults is where each element of destinations starts.
@@ -58,6 +69,9 @@ func (d *Destination) check(key string) (bad config.Errors) {
 	}
 	if d.Type != "stow" && (d.URL != "" || !d.Auth.none()) {
 		add(".url", "url and auth are for a stow: leave them out")
+	}
+	if d.Type != "cstore" && d.TLS != (TLS{}) {
+		add(".tls", "is for a cstore: leave it out; a stow has it by its https, and auth.ca")
 	}
 	d.For.check(add)
 	return bad
@@ -110,11 +124,52 @@ func (c *Config) destinationWarnings() (out []string) {
 		if d.Type == "stow" && !safe(d.URL) {
 			out = append(out, "destination "+d.Name+" has an url with http: images of patients go over the network unencrypted")
 		}
+		if host, _, err := net.SplitHostPort(d.Address); d.Type == "cstore" && d.TLS.CA == "" && err == nil && !loopback(host) {
+			out = append(out, "destination "+d.Name+" is a cstore without tls: images of patients go over the network unencrypted. Set tls where the archive offers it, else see that nobody listens between")
+		}
 	}
+	out = append(out, c.sharedWarnings()...)
 	if required && !all {
 		out = append(out, "each required destination is for some objects only (for): what none of them is for is never archived, appliances keep it, and the hub counts it as unrouted")
 	}
 	return out
+}
+
+// sharedWarnings are about files of several nodes.
+func (c *Config) sharedWarnings() (out []string) {
+	if !c.several() {
+		return nil
+	}
+	for _, d := range c.Destinations {
+		if d.Type == "dir" {
+			out = append(out, "destination "+d.Name+" is a dir, and database is for several nodes: each delivers what it leases to its own "+d.Path+"; mount the same file system there on every node")
+		}
+	}
+	for _, s := range c.Events.Sinks {
+		if s.Type == "file" {
+			out = append(out, "events sink "+s.Name+" is a file, and database is for several nodes: each tells some of the studies to its own "+s.Path+"; mount the same file system there on every node, or use http")
+		}
+	}
+	return out
+}
+
+// secure is nil without TLS. Files are read once, so that a hub with a wrong one does not start.
+func (d Destination) secure() (*tls.Config, error) {
+	if d.TLS.CA == "" {
+		return nil, nil
+	}
+	c, err := Auth{CA: d.TLS.CA, Cert: d.TLS.Cert, Key: d.TLS.Key}.tls()
+	if err != nil {
+		return nil, fmt.Errorf("destination %s: tls: %w", d.Name, err)
+	}
+	return c, nil
+}
+
+// cstore is what hub/forward gets.
+func (d Destination) cstore() (forward.CStoreConfig, error) {
+	secure, err := d.secure()
+	return forward.CStoreConfig{Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling, Associations: d.Associations,
+		Commitment: d.Confirm == "commitment", TLS: secure}, err
 }
 
 func (d *Destination) checkDir(add func(sub, format string, args ...any)) {
@@ -143,6 +198,12 @@ func (d *Destination) checkCStore(add func(sub, format string, args ...any)) {
 	}
 	if d.Associations < 1 || d.Associations > 64 {
 		add(".associations", "%d: want 1 to 64", d.Associations)
+	}
+	switch t := d.TLS; {
+	case t != (TLS{}) && t.CA == "":
+		add(".tls.ca", "is missing: name the file with the certificate of who signed the archive's")
+	case (t.Cert == "") != (t.Key == ""):
+		add(".tls", "a client certificate wants cert and key")
 	}
 	switch d.Confirm {
 	case "commitment", "success":

@@ -9,6 +9,9 @@ import (
 
 func TestDestinationErrorsSayWhatIsWanted(t *testing.T) {
 	stow := func(rest string) string { return "destinations: [{name: a, type: stow, " + rest + "}]" }
+	cstore := func(rest string) string {
+		return "destinations: [{name: a, type: cstore, address: 'h:104', ae_title: A, confirm: success, " + rest + "}]"
+	}
 	for text, want := range map[string]string{
 		stow("required: true"):                                                                    "destinations[0].url: want https://HOST/PATH",
 		stow("url: 'https://u:p@h/x'"):                                                            "destinations[0].url: want https://HOST/PATH",
@@ -24,6 +27,9 @@ func TestDestinationErrorsSayWhatIsWanted(t *testing.T) {
 		stow("url: 'https://h/x', for: {modalities: [ct]}"):                                       `destinations[0].for.modalities: "ct" is no modality`,
 		stow("url: 'https://h/x', for: {facilities: [a/b]}"):                                      `destinations[0].for.facilities: "a/b" is no facility code`,
 		stow("url: 'https://h/x', for: {ae_titles: [' A']}"):                                      `destinations[0].for.ae_titles: " A" is no AE title`,
+		cstore("tls: {cert: c, key: k}"):                                                          "destinations[0].tls.ca: is missing",
+		cstore("tls: {ca: c, cert: c}"):                                                           "destinations[0].tls: a client certificate wants",
+		"destinations: [{name: a, type: dir, path: x, tls: {ca: c}}]":                             "destinations[0].tls: is for a cstore",
 		"destinations: [{name: a, type: dir, path: x, url: 'https://h/x'}]":                       "destinations[0].url: url and auth are for a stow",
 	} {
 		path := filepath.Join(t.TempDir(), "hubd.yaml")
@@ -39,11 +45,19 @@ func TestDestinationErrorsSayWhatIsWanted(t *testing.T) {
 }
 
 func TestDestinationsAreWarnedOf(t *testing.T) {
+	const postgres = "database: postgres://h/x\nnode: n\n"
 	for text, want := range map[string]string{
-		"destinations: [{name: a, type: stow, url: 'http://archive/x'}]":                                        "unencrypted",
-		"destinations: [{name: a, type: dir, path: x, for: {modalities: [CT]}}]":                                "counts it as unrouted",
-		"destinations: [{name: a, type: stow, url: 'http://127.0.0.1/x'}]":                                      "",
-		"destinations: [{name: a, type: dir, path: x, for: {modalities: [CT]}}, {name: b, type: dir, path: y}]": "",
+		"destinations: [{name: a, type: cstore, address: 'vna:104', ae_title: A, confirm: success}]":               "a cstore without tls",
+		"destinations: [{name: a, type: cstore, address: 'vna:104', ae_title: A, confirm: success, tls: {ca: c}}]": "",
+		"destinations: [{name: a, type: cstore, address: '127.0.0.1:104', ae_title: A, confirm: success}]":         "",
+		"destinations: [{name: a, type: cstore, address: 'localhost:104', ae_title: A, confirm: success}]":         "",
+		postgres + "destinations: [{name: a, type: dir, path: /x}]":                                                "a is a dir, and database is for several nodes",
+		postgres + "events: {sinks: [{name: s, type: file, path: /x}]}":                                            "s is a file, and database is for several nodes",
+		"events: {sinks: [{name: s, type: file, path: /x}]}\ndestinations: [{name: a, type: dir, path: /x}]":       "",
+		"destinations: [{name: a, type: stow, url: 'http://archive/x'}]":                                           "unencrypted",
+		"destinations: [{name: a, type: dir, path: x, for: {modalities: [CT]}}]":                                   "counts it as unrouted",
+		"destinations: [{name: a, type: stow, url: 'http://127.0.0.1/x'}]":                                         "",
+		"destinations: [{name: a, type: dir, path: x, for: {modalities: [CT]}}, {name: b, type: dir, path: y}]":    "",
 	} {
 		c := Default()
 		path := filepath.Join(t.TempDir(), "hubd.yaml")

@@ -24,9 +24,8 @@ func (h *theHub) makeForward(ctx context.Context) error {
 func (h *theHub) makeDestination(ctx context.Context, d Destination) (forward.Destination, error) {
 	switch d.Type {
 	case "cstore":
-		return forward.NewCStore(forward.CStoreConfig{
-			Name: d.Name, Address: d.Address, Called: d.AETitle, Calling: d.Calling, Associations: d.Associations,
-			Commitment: d.Confirm == "commitment"}), nil
+		c, err := d.cstore()
+		return forward.NewCStore(c), err
 	case "stow":
 		return d.makeStow()
 	}

@@ -115,7 +115,7 @@ func (c *committer) round(ctx context.Context) error {
 // reports in Implicit VR only.
 func (c *committer) dial(ctx context.Context) (*dimse.Client, error) {
 	client, err := dimse.Dial(ctx, dimse.ClientConfig{
-		Address: c.d.c.Address, Called: c.d.c.Called, Calling: c.d.c.Calling, Associate: c.d.c.Associate, Response: c.d.c.Response,
+		Address: c.d.c.Address, TLS: c.d.c.secure(), Called: c.d.c.Called, Calling: c.d.c.Calling, Associate: c.d.c.Associate, Response: c.d.c.Response,
 		Contexts:               []dimse.Proposal{{AbstractSyntax: dimse.StorageCommitmentPush, TransferSyntaxes: []string{dimse.ExplicitVRLE, dimse.ImplicitVRLE}}},
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName,
 		CommitmentSCU: c,

@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
@@ -19,6 +20,9 @@ type CStoreConfig struct {
 	Called       string // its AE title
 	Calling      string // ours
 	Associations int    // at once. If zero, 2.
+	// TLS, if not nil, is spoken with it (PS3.15 Annex B). Without a ServerName the
+	// certificate must be for the host of Address.
+	TLS *tls.Config
 	// Commitment: what it answers with Success is done when it has committed itself.
 	Commitment bool
 	// References bounds a transaction: archives take so many at once, and a report

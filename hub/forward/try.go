@@ -50,7 +50,7 @@ func TryCStore(ctx context.Context, c CStoreConfig) (t Tried, err error) {
 	for _, w := range ways {
 		ask(w.name, kinds[0].class, w.syntax)
 	}
-	client, err := dimse.Dial(ctx, dimse.ClientConfig{Address: c.Address, Called: c.Called, Calling: c.Calling, Contexts: proposals,
+	client, err := dimse.Dial(ctx, dimse.ClientConfig{Address: c.Address, TLS: c.secure(), Called: c.Called, Calling: c.Calling, Contexts: proposals,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName})
 	if err != nil {
 		return t, err
