@@ -2,8 +2,12 @@ package receive_test
 
 import (
 	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go"
 
 	"edged/hub/receive"
+	"edged/uplink/wire"
 )
 
 // What the windows of all connections grow by is bounded, comes back when a connection
@@ -24,4 +28,41 @@ func TestWindowsOfAllAreBoundedAndComeBack(t *testing.T) {
 	if !all.Grow(two, 60) || all.Grow(two, 1) {
 		t.Error("what came back is not lent again")
 	}
+}
+
+// P9: of a connection whose bytes are not read, because it waits for its rate, few lie here:
+// ten thousand of them are not more than a machine has.
+func TestLittleLiesUnreadOfWhoIsHeldUp(t *testing.T) {
+	const rate = 128 << 10
+	w := newWorld(t)
+	w.change = func(c *receive.Config) { c.Rate = rate }
+	w.start()
+	r := hello(t, w.dial("one"), "data")
+	o, data := wireObject(1, 1, 4<<20)
+	o.Priority = wire.Routine
+	r.say(&wire.Offer{Objects: []wire.Object{o}})
+	r.hear()
+	stream, err := r.quic.OpenUniStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	stream.SetWriteDeadline(began.Add(2 * time.Second))
+	taken := put(stream, data)
+	// What was written in that time, with the burst of a second, is not unread.
+	written := int(rate * (time.Since(began).Seconds() + 1))
+	if lies := taken - written; taken < rate || lies > 640<<10 {
+		t.Errorf("%d KiB were taken, at most %d KiB of them written: %d KiB lie there", taken>>10, written>>10, lies>>10)
+	}
+}
+
+// put sends an object in Puts until it cannot, and returns how much of it went.
+func put(stream *quic.SendStream, data []byte) (n int) {
+	const size = 16 << 10
+	for ; n < len(data); n += size {
+		if _, err := stream.Write(encoded(&wire.Put{Number: 1, Offset: int64(n), Body: data[n : n+size]})); err != nil {
+			return n
+		}
+	}
+	return n
 }
