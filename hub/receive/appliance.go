@@ -38,15 +38,17 @@ func (s *Server) forgets(a *appliance) {
 	}
 }
 
-// pace waits until n more bytes are within the rate. What is urgent goes on at
-// once, and the others wait for it.
-func (a *appliance) pace(ctx context.Context, n int, urgent bool) error {
+// debt is for how many seconds at most the others wait for what was urgent.
+const debt = 10
+
+// pace waits until n more bytes are within the rate, or ctx ends. What is urgent goes on at
+// once, and the others wait for it, but not for ever.
+func (a *appliance) pace(ctx context.Context, n int, urgent bool) {
 	switch {
 	case a.rate == nil:
-		return nil
-	case urgent:
+	case !urgent:
+		_ = a.rate.WaitN(ctx, n) // who has ended waits for nothing
+	case a.rate.Tokens() > -debt*float64(a.rate.Limit()):
 		a.rate.ReserveN(time.Now(), n)
-		return nil
 	}
-	return a.rate.WaitN(ctx, n)
 }

@@ -44,7 +44,8 @@ func inPieces(put *wire.PutFrame, give func(piece) error) error {
 
 // put takes one piece. That of an offer that has ended is discarded. It writes when it
 // is the appliance's turn, and no faster than its rate; what is urgent counts and does
-// not wait for that.
+// not wait for that. What has come is written also when the connection has ended, and the
+// rate is not waited for then: the next connection goes on from there.
 func (n *session) put(ctx context.Context, c piece) error {
 	defer c.free()
 	n.mu.Lock()
@@ -54,10 +55,8 @@ func (n *session) put(ctx context.Context, c piece) error {
 		return nil
 	}
 	urgent := o.Priority == wire.Urgent
-	if err := n.appliance.pace(ctx, c.got, urgent); err != nil {
-		return err
-	}
-	if err := n.server.writing.enter(ctx, n.device, urgent); err != nil {
+	n.appliance.pace(ctx, c.got, urgent)
+	if err := n.server.writing.enter(context.WithoutCancel(ctx), n.device, urgent); err != nil {
 		return err
 	}
 	defer n.server.writing.leave()

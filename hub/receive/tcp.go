@@ -137,11 +137,10 @@ func handOver(ctx context.Context, f *wire.PutFrame, puts *line[piece]) error {
 	})
 }
 
-// takePuts writes what has come, to the last, also when the connection has ended:
-// the next one goes on from there.
+// takePuts writes what has come, to the last, also when the connection has ended.
 func (n *session) takePuts(ctx context.Context, puts *line[piece]) error {
 	for c, ok := puts.take(); ok; c, ok = puts.take() {
-		if err := n.put(context.WithoutCancel(ctx), c); err != nil {
+		if err := n.put(ctx, c); err != nil {
 			for c, ok := puts.take(); ok; c, ok = puts.take() {
 				c.free()
 			}
