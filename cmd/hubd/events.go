@@ -9,6 +9,7 @@ import (
 	"edged/hub"
 	"edged/hub/events"
 	"edged/hub/ledger"
+	"edged/hub/receive"
 	"edged/uplink/wire"
 )
 
@@ -57,7 +58,12 @@ func (h *theHub) notice(ctx context.Context, device string, f wire.Frame) error 
 		if f.State == wire.StudyOpen {
 			return nil
 		}
-		return h.ledger.SayStudy(ctx, device, f.UID, f.Revision, f.State == wire.StudyComplete, f.Count)
+		err := h.ledger.SayStudy(ctx, device, f.UID, f.Revision, f.State == wire.StudyComplete, f.Count)
+		if errors.Is(err, ledger.ErrStudies) { // to end its connection would stop its objects
+			h.log.Warn("what an appliance says of a study is not kept", "device", device, "err", err)
+			return receive.ErrNotKept
+		}
+		return err
 	case *wire.Findings:
 		list := make([]hub.Finding, len(f.Findings))
 		for i, one := range f.Findings {

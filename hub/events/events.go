@@ -157,6 +157,9 @@ func (e *Events) prune(ctx context.Context) error {
 	if total > 0 {
 		e.c.Logger.Warn("events were waiting for sinks that are configured no more, and are dropped", "events", total)
 	}
+	if _, err := e.c.Ledger.PruneStudies(ctx, dropPage); err != nil {
+		return err
+	}
 	for n := int64(prunePage); n == prunePage; {
 		var err error
 		if n, err = e.c.Ledger.PruneEvents(ctx, e.c.Keep, prunePage); err != nil {

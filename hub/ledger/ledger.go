@@ -57,6 +57,8 @@ type Ledger struct {
 
 	commits commits
 
+	mostEarly int // maxEarlyStudies
+
 	wakeMu sync.Mutex // guards wakes
 	wakes  map[string]chan struct{}
 
@@ -75,7 +77,7 @@ func Open(ctx context.Context, config Config) (*Ledger, error) {
 	l := &Ledger{
 		told: config.Now != nil,
 		door: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{},
-		wakes: map[string]chan struct{}{}, failed: make(chan struct{}),
+		wakes: map[string]chan struct{}{}, failed: make(chan struct{}), mostEarly: maxEarlyStudies,
 	}
 	if config.Now == nil {
 		config.Now = time.Now

@@ -10,8 +10,10 @@ CREATE TABLE studies_said (                     -- what each appliance said last
 	complete INTEGER NOT NULL,                      -- 0: changed
 	objects INTEGER NOT NULL,                       -- that it counts
 	at INTEGER NOT NULL,
+	received INTEGER NOT NULL DEFAULT 0,            -- 1: the device has sent something of it
 	PRIMARY KEY (study, device)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX studies_said_early ON studies_said (device) WHERE received = 0;
 CREATE TABLE studies (
 	study TEXT PRIMARY KEY,
 	revision INTEGER NOT NULL DEFAULT 0,            -- of its last event, 0: none yet

@@ -21,8 +21,14 @@ func (l *Ledger) SayStudy(ctx context.Context, device, uid string, revision uint
 	if uid == "" {
 		return nil // its header could not be read: nobody can be told of it
 	}
-	err := l.change(ctx, func(b *batch) error {
-		n, err := b.exec(`INSERT INTO studies_said (study, device, revision, complete, objects, at) VALUES (?, ?, ?, ?, ?, ?)
+	err := l.fewSaid(ctx, device, uid)
+	if err != nil {
+		return fmt.Errorf("say a study of %s: %w", device, err)
+	}
+	err = l.change(ctx, func(b *batch) error {
+		n, err := b.exec(`INSERT INTO studies_said (study, device, revision, complete, objects, at, received)
+			SELECT s.study, s.device, s.revision, s.complete, s.objects, s.at, CASE WHEN `+sentSome+` THEN 1 ELSE 0 END
+			FROM (SELECT CAST(? AS TEXT) AS study, CAST(? AS TEXT) AS device, CAST(? AS BIGINT) AS revision, CAST(? AS BIGINT) AS complete, CAST(? AS BIGINT) AS objects, CAST(? AS BIGINT) AS at) AS s WHERE 1 = 1
 			ON CONFLICT (study, device) DO UPDATE SET revision = excluded.revision, complete = excluded.complete, at = excluded.at,
 			objects = CASE WHEN excluded.revision < studies_said.revision AND excluded.objects < studies_said.objects THEN studies_said.objects ELSE excluded.objects END
 			WHERE studies_said.revision <> excluded.revision`, uid, device, int64(revision), truth(complete), int64(count), b.now)
@@ -182,6 +188,11 @@ func (b *batch) look(c candidate, rules EventRules) error {
 	if err != nil {
 		return err
 	}
+	if c.revision == 0 || !waits {
+		if err := b.sent(c.uid); err != nil {
+			return err
+		}
+	}
 	if waits {
 		return b.lookLater(c.uid, c.opened, rules)
 	}
@@ -237,8 +248,6 @@ func (b *batch) waits(c candidate, rules EventRules) (bool, error) {
 // from it, or nothing is here at all. Objects are counted first, which costs least and
 // mostly decides.
 func (b *batch) short(uid string) (bool, error) {
-	const sentSome = `EXISTS (SELECT 1 FROM objects p WHERE p.study = s.study
-		AND (p.device = s.device OR EXISTS (SELECT 1 FROM receipts q WHERE q.id = p.id AND q.device = s.device)))`
 	var most, have int64
 	if err := b.row(`SELECT coalesce((SELECT max(s.objects) FROM studies_said s WHERE s.study = ?1 AND `+sentSome+`), 0) AS most,
 		(SELECT count(*) FROM objects o WHERE o.study = ?1) AS have`, uid).Scan(&most, &have); err != nil || have == 0 || most > have {

@@ -43,6 +43,9 @@ func (n *session) control1(ctx context.Context, f wire.Frame) error {
 	return fmt.Errorf("%w: type %d is not for the hub", errProtocol, f.Type())
 }
 
+// ErrNotKept is what Config.Notice returns, perhaps wrapped, for a study that it does not keep now.
+var ErrNotKept = errors.New("not kept now")
+
 // noticed passes on what is about studies and objects. An error ends the connection,
 // and the appliance says it again.
 func (n *session) noticed(ctx context.Context, f wire.Frame) error {
@@ -54,8 +57,15 @@ func (n *session) noticed(ctx context.Context, f wire.Frame) error {
 
 // studied acknowledges what is durable here. Where nobody is to be told of studies
 // the appliance keeps it for a hub that has somebody.
+//
+// What Notice says is ErrNotKept ends nothing: it is not acknowledged, and the appliance
+// says it again some day.
 func (n *session) studied(ctx context.Context, f *wire.Study) error {
-	if err := n.noticed(ctx, f); err != nil || f.Revision == 0 || n.server.c.Notice == nil {
+	err := n.noticed(ctx, f)
+	if errors.Is(err, ErrNotKept) {
+		return nil
+	}
+	if err != nil || f.Revision == 0 || n.server.c.Notice == nil {
 		return err
 	}
 	return n.send(&wire.StudyAck{UID: f.UID, Revision: f.Revision})
