@@ -39,6 +39,7 @@ type bucket struct {
 
 	mu      sync.Mutex // guards what follows
 	trouble trouble
+	stored  time.Time // when something was, last
 	flights map[dicom.ID]*flight
 	swept   time.Time // when old uploads were looked for
 	closed  bool      // nothing is begun any more

@@ -89,8 +89,24 @@ const askAgain = 10 * time.Second
 
 // failed remembers an error and says what it means for whoever calls the store: the
 // object waits at its appliance, and what is here of it stays.
-func (b *bucket) failed(err error) error {
+func (b *bucket) failed(err error) error { return b.means(understand(err), err) }
+
+// justNow is how long ago another object was stored, at most, when what a server cannot
+// is about one object alone.
+const justNow = 5 * time.Second
+
+// failedAt is failed for an object that was tried since then. Where the server cannot
+// store it, but did others meanwhile or just before, it is alone: a key that is answered
+// with 503 for ever must stop nobody else (P6).
+func (b *bucket) failedAt(began time.Time, err error) error {
 	m := understand(err)
+	b.mu.Lock()
+	m.alone = m.alone || m.again && b.stored.After(began.Add(-justNow))
+	b.mu.Unlock()
+	return b.means(m, err)
+}
+
+func (b *bucket) means(m meaning, err error) error {
 	if m.alone {
 		b.s.log.Warn("an object is not stored", "bucket", b.String(), "why", m.say, "error", err)
 		b.mu.Lock()
@@ -118,6 +134,7 @@ func (b *bucket) failed(err error) error {
 func (b *bucket) worked() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.stored = time.Now()
 	if b.trouble.say != "" {
 		b.s.log.Info("bucket works again", "bucket", b.String(), "after", time.Since(b.trouble.since).Round(time.Second))
 		b.trouble = trouble{}

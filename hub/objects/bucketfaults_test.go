@@ -80,6 +80,31 @@ func TestARefusedObjectDelaysNoOther(t *testing.T) {
 	}
 }
 
+// P6: a key that the server answers with 503 for ever, while it stores all others, is busy
+// alone: it ends no other object of its Seal, and nobody is told to wait for it.
+func TestAKeyThatIsRefusedForEverDelaysNoOther(t *testing.T) {
+	p := lab(t).Bucket(t).Proxy(t)
+	s := openBucket(t, t.TempDir(), p.Bucket)
+	bad := idOf(names, bytesOf(7, 1000)).String()
+	p.Refuse(s3lab.SlowDown, func(r *http.Request) bool { return s3lab.Writes(r) && strings.Contains(r.URL.Path, bad) })
+	for range 2 { // and again
+		var ps []*objects.Partial
+		for i := range 40 {
+			data := bytesOf(byte(i), 1000)
+			c := claim(t, s, "one", data)
+			if !c.Complete() {
+				write(t, c, data)
+			}
+			ps = append(ps, c)
+		}
+		for i, err := range s.Seal(ps) {
+			if i == 7 != errors.Is(err, objects.ErrTooBig) || i != 7 && err != nil {
+				t.Errorf("object %d: %v", i, err)
+			}
+		}
+	}
+}
+
 // A server that says nothing holds a Seal for a bounded time, however many it is of.
 func TestASilentBucketIsWaitedForNoLongerThanAgreed(t *testing.T) {
 	p := lab(t).Bucket(t).Proxy(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // flight is a larger object on its way to the bucket, for all who claim it at this node.
@@ -93,6 +94,7 @@ func (b *bucket) board(g *cargo) (f *flight, ours bool) {
 // fly brings a larger object into the bucket, however often it takes.
 func (b *bucket) fly(ctx context.Context, g *cargo, class uint8) error {
 	const rounds = 3
+	began := time.Now()
 	for round := 1; ; round++ {
 		err := b.flyOnce(ctx, g, class)
 		if err == nil {
@@ -103,7 +105,7 @@ func (b *bucket) fly(ctx context.Context, g *cargo, class uint8) error {
 			return err
 		}
 		if !stale(err) || round == rounds {
-			return b.failed(err)
+			return b.failedAt(began, err)
 		}
 	}
 }

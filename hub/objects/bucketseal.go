@@ -132,6 +132,7 @@ func (b *bucket) sealSmall(ctx context.Context, g *cargo) error {
 	if ctx.Err() != nil {
 		return busyCause(ctx)
 	}
+	began := time.Now()
 	err := b.putWhole(ctx, g)
 	if errors.Is(err, ErrDigest) || errors.Is(err, ErrFull) {
 		return err
@@ -143,7 +144,7 @@ func (b *bucket) sealSmall(ctx context.Context, g *cargo) error {
 		return busyCause(ctx)
 	}
 	if err != nil {
-		return b.failed(err)
+		return b.failedAt(began, err)
 	}
 	b.worked()
 	return nil
