@@ -26,24 +26,22 @@ type Delivery struct {
 	Event      Event
 }
 
-// mayBeLeased: as freeLate, what a dead node had leased is lent again.
-const mayBeLeased = `d.state IN ('pending', 'leased') AND (d.state = 'pending' AND d.next_at <= ?2 OR d.state = 'leased' AND (d.lease_until <= ?2
-	OR d.node <> '' AND d.node <> ?3 AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = d.node AND n.seen_at > ?4)))`
+// mayBeLeased: as a job, what a dead node had leased is lent again. It wants lateArgs.
+var mayBeLeased = `d.state IN ('pending', 'leased') AND (d.state = 'pending' AND (d.next_at <= ?2 OR d.next_at > ?5) OR d.state = 'leased' AND ` + lateLease("d") + `)`
 
 // LeaseDelivery lends the oldest delivery of a sink that may be tried now; nil when
 // there is none. Of one study there is only the oldest, so that a sink hears of it in
 // order; no study waits for another one. A lease that ran out, or whose node is dead, is lent again.
 func (l *Ledger) LeaseDelivery(ctx context.Context, sink string, ttl time.Duration) (d *Delivery, err error) {
-	const find = `SELECT d.seq, d.lease + 1, d.attempts, e.seq, e.study, e.revision, e.at, e.last, e.objects
+	find := `SELECT d.seq, d.lease + 1, d.attempts, e.seq, e.study, e.revision, e.at, e.last, e.objects
 		FROM deliveries d JOIN events e ON e.seq = d.event WHERE d.sink = ?1 AND ` + mayBeLeased + `
 		AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.sink = d.sink AND p.study = d.study AND p.seq < d.seq AND p.state IN ('pending', 'leased'))
 		ORDER BY d.seq LIMIT 1`
-	args := func(now int64) []any { return []any{sink, now, l.config.Node, now - unseen.Milliseconds()} }
-	if d, err = scanDelivery(l.read.QueryRowContext(ctx, find, args(l.millis())...), sink); err != nil || d == nil {
+	if d, err = scanDelivery(l.read.QueryRowContext(ctx, find, l.lateArgs(sink, l.millis())...), sink); err != nil || d == nil {
 		return nil, err
 	}
 	err = l.change(ctx, func(b *batch) (err error) {
-		if d, err = scanDelivery(b.row(find, args(b.now)...), sink); err != nil || d == nil {
+		if d, err = scanDelivery(b.row(find, b.lateArgs(sink, b.now)...), sink); err != nil || d == nil {
 			return err
 		}
 		_, err = b.exec(`UPDATE deliveries SET state = 'leased', lease = ?, lease_until = ?, node = ? WHERE seq = ?`,

@@ -107,7 +107,14 @@ func collect[T any](rows *sql.Rows) ([]T, error) {
 // out is lent again.
 func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]Job, error) {
 	var jobs []Job
-	err := l.change(ctx, func(b *batch) (err error) {
+	some, err := l.anyToLease(ctx, destination)
+	if err == nil && !some {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for jobs of %s: %w", destination, err)
+	}
+	err = l.change(ctx, func(b *batch) (err error) {
 		if err := b.freeLate(destination); err != nil {
 			return err
 		}
@@ -120,6 +127,19 @@ func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.
 	return jobs, nil
 }
 
+// mayBeTried is true for a pending job whose time has come, or was put down while the
+// clock was ahead.
+const mayBeTried = `(j.next_at <= ? OR j.next_at > ?)`
+
+// anyToLease is asked before, so that a hub at rest writes nothing.
+func (l *Ledger) anyToLease(ctx context.Context, destination string) (some bool, err error) {
+	now := l.millis()
+	args := append(l.lateArgs(destination, now), destination, now, now+longestPause.Milliseconds())
+	err = l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE `+late+`)
+		OR EXISTS (SELECT 1 FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.destination = ? AND j.state = 'pending' AND `+mayBeTried+` AND o.hold = 0) AS some`, args...).Scan(&some)
+	return some, err
+}
+
 // conflicting is true for an object o whose SOP Instance UID another one has. The
 // column conflict marks the later of two alone, because only that one is held.
 const conflicting = `EXISTS (SELECT 1 FROM objects k WHERE k.sop_instance = o.sop_instance AND k.seq <> o.seq)`
@@ -127,11 +147,11 @@ const conflicting = `EXISTS (SELECT 1 FROM objects k WHERE k.sop_instance = o.so
 func (b *batch) lease(destination string, n int, until int64) ([]Job, error) {
 	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, j.unanswered, ` + conflicting + `, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device, o.modality
 		FROM jobs j JOIN objects o ON o.seq = j.object
-		WHERE j.destination = ? AND j.state = 'pending' AND j.next_at <= ? AND o.hold = 0 ORDER BY j.priority, j.seq LIMIT ?`)
+		WHERE j.destination = ? AND j.state = 'pending' AND ` + mayBeTried + ` AND o.hold = 0 ORDER BY j.priority, j.seq LIMIT ?`)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.Query(destination, b.now, n)
+	rows, err := s.Query(destination, b.now, b.now+longestPause.Milliseconds(), n)
 	if err != nil {
 		return nil, err
 	}

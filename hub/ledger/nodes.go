@@ -11,6 +11,10 @@ import (
 // clock: what it has leased is lent to others. Beats come every five seconds.
 const unseen = 30 * time.Second
 
+// wrongBy is how far ahead of now a beat may be. What is later was written while the
+// clock was wrong, and says nothing.
+const wrongBy = 30 * time.Second
+
 // forgotten is when a node's row goes, and that of a process that wrote.
 const forgotten = 7 * 24 * time.Hour
 
@@ -29,6 +33,9 @@ func (l *Ledger) Beat(ctx context.Context) error {
 	var other bool
 	err := l.change(ctx, func(b *batch) error {
 		other = false
+		if err := b.pardon(); err != nil {
+			return err
+		}
 		n, err := b.exec(`UPDATE nodes SET seen_at = ? WHERE id = ? AND started_at = ?`, b.now, b.config.Node, b.started.Load())
 		if err != nil || n > 0 {
 			return err
@@ -43,6 +50,15 @@ func (l *Ledger) Beat(ctx context.Context) error {
 		l.log.Warn("another process has used the name of this node: each node needs one of its own", "node", l.config.Node)
 	}
 	return nil
+}
+
+// pardon: when this node could not beat for long, perhaps nobody could, because of a long
+// transaction or a failover. Who was alive when this one was seen last has half a minute
+// from now on, so that who comes first takes not all others for dead.
+func (b *batch) pardon() error {
+	_, err := b.exec(`UPDATE nodes SET seen_at = ?1 WHERE id <> ?2 AND seen_at < ?1 AND EXISTS
+		(SELECT 1 FROM nodes m WHERE m.id = ?2 AND m.seen_at < ?3 AND m.seen_at - ?4 < nodes.seen_at)`, b.now, b.config.Node, b.now-unseen.Milliseconds()/2, unseen.Milliseconds())
+	return err
 }
 
 // arrive makes the row of this node, and takes away rows that nobody needs any more.
@@ -82,11 +98,26 @@ func (b *batch) freeOwn() error {
 	return err
 }
 
-// freeLate gives back what was leased for too long, or by a node that is dead.
+// lateLease is true in rows t for a lease that has lasted too long, or whose node is dead:
+// it was not seen for half a minute before the newest beat of any. When nobody could
+// write for that long nobody is dead. It wants lateArgs, of which ?5 is later than
+// anything that a right clock has said.
+func lateLease(t string) string {
+	return `(` + t + `.lease_until <= ?2 OR ` + t + `.lease_until > ?5 OR ` + t + `.node <> '' AND ` + t + `.node <> ?3
+		AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = ` + t + `.node AND n.seen_at <= ?6
+			AND n.seen_at > (SELECT max(k.seen_at) FROM nodes k WHERE k.seen_at <= ?6) - ?4))`
+}
+
+// late are jobs of a destination, ?1.
+var late = `destination = ?1 AND state = 'leased' AND ` + lateLease("jobs")
+
+func (l *Ledger) lateArgs(whose string, now int64) []any {
+	return []any{whose, now, l.config.Node, unseen.Milliseconds(), now + longestPause.Milliseconds(), now + wrongBy.Milliseconds()}
+}
+
+// freeLate gives back what is late.
 func (b *batch) freeLate(destination string) error {
-	_, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE destination = ?1 AND state = 'leased' AND (lease_until <= ?2
-		OR node <> '' AND node <> ?3 AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = jobs.node AND n.seen_at > ?4))`,
-		destination, b.now, b.config.Node, b.now-unseen.Milliseconds())
+	_, err := b.exec(`UPDATE jobs SET state = 'pending' WHERE `+late, b.lateArgs(destination, b.now)...)
 	return err
 }
 
@@ -105,7 +136,8 @@ func (l *Ledger) Nodes(ctx context.Context) ([]Node, error) {
 			return nil, fmt.Errorf("nodes: %w", err)
 		}
 		n.Started, n.Seen = time.UnixMilli(started), time.UnixMilli(seen)
-		n.Alive = seen > l.millis()-unseen.Milliseconds()
+		now := l.millis()
+		n.Alive = seen > now-unseen.Milliseconds() && seen <= now+wrongBy.Milliseconds()
 		out = append(out, n)
 	}
 	return out, rows.Err()

@@ -108,6 +108,12 @@ func TestTheJobsOfADeadNodeAreLentToAnother(t *testing.T) {
 	w.now = w.now.Add(29 * time.Second)
 	w.want("after a beat", len(b.lease("vna", 9)), 0)
 	w.now = w.now.Add(time.Second)
+	w.must(b.Beat(b.ctx))
+	w.want("who could not beat itself takes nobody for dead", len(b.lease("vna", 9)), 0)
+	for range 6 {
+		w.now = w.now.Add(5 * time.Second)
+		w.must(b.Beat(b.ctx))
+	}
 	jobs := b.lease("vna", 9)
 	w.want("unseen for thirty seconds", len(jobs), 2)
 	if err := a.Later(w.ctx, old[0], 0, true, ""); !errors.Is(err, ErrLeaseLost) {
