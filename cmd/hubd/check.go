@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -40,12 +41,37 @@ func (c *Config) tryAll(ctx context.Context, out io.Writer) error {
 		bad++
 		fmt.Fprintf(out, "BAD   %s: %s\n      %s\n", t.what, strings.Join(strings.Fields(err.Error()), " "), t.todo)
 	}
+	if text, err := os.ReadFile("/proc/self/cgroup"); err == nil {
+		c.tellSandbox(out, string(text))
+	}
 	if bad > 0 {
 		return errTried
 	}
 	fmt.Fprintln(out, "everything works")
 	return nil
 }
+
+// tellSandbox says what this trial cannot know: that a shell may write somewhere does
+// not mean that the unit may. cgroup is of this process; a service is in its own sandbox.
+func (c *Config) tellSandbox(out io.Writer, cgroup string) {
+	var paths []string
+	for _, d := range c.Destinations {
+		paths = append(paths, d.Path)
+	}
+	for _, s := range c.Events.Sinks {
+		paths = append(paths, s.Path)
+	}
+	paths = slices.DeleteFunc(append(paths, c.DataDir), func(path string) bool {
+		return !filepath.IsAbs(path) || path == unitState || strings.HasPrefix(path, unitState+"/")
+	})
+	if len(paths) == 0 || strings.Contains(cgroup, "/system.slice/") && strings.HasSuffix(strings.TrimSpace(cgroup), ".service") {
+		return
+	}
+	fmt.Fprintf(out, "note  this did not run in the sandbox of the unit, where beside %s only what stands in ReadWritePaths= can be written; it must have %s\n", unitState, strings.Join(paths, " "))
+}
+
+// unitState is what configs/hubd.service lets hubd write to.
+const unitState = "/var/lib/hubd"
 
 // within returns after tryFor, also from a trial that hangs in the kernel, as on a
 // network disk that is away: then its goroutine ends with the program.

@@ -230,3 +230,27 @@ func TestATrialThatHangsIsGivenUp(t *testing.T) {
 		close(hangs)
 	})
 }
+
+// A shell may write where the unit may not: that is said, and of which directories.
+func TestCheckSaysThatItIsNotInTheUnitsSandbox(t *testing.T) {
+	c := Default()
+	c.Destinations = []Destination{{Type: "dir", Path: "/srv/archive"}, {Type: "dir", Path: "/var/lib/hubd/copy"}, {Type: "dir", Path: "here"}, {Type: "stow"}}
+	c.Events.Sinks = []Sink{{Type: "file", Path: "/srv/events"}}
+	for cgroup, want := range map[string]string{
+		"0::/user.slice/user-0.slice/session-1.scope\n": "it must have /srv/archive /srv/events\n",
+		"0::/\n":                                     "it must have /srv/archive /srv/events\n",
+		"0::/system.slice/hubd.service\n":            "",
+		"0::/system.slice/run-u12.service\n":         "",
+		"0::/user.slice/user@1000.service/x.scope\n": "it must have",
+	} {
+		var out strings.Builder
+		if c.tellSandbox(&out, cgroup); !strings.Contains(out.String(), want) || want == "" && out.Len() > 0 {
+			t.Errorf("%q: %q", cgroup, out.String())
+		}
+	}
+	c.Destinations, c.Events.Sinks = nil, nil
+	var out strings.Builder
+	if c.tellSandbox(&out, "0::/\n"); out.Len() > 0 {
+		t.Errorf("nothing is outside: %q", out.String())
+	}
+}

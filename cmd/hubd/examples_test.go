@@ -27,14 +27,13 @@ func installed(t *testing.T, name string) string {
 	for file, content := range map[string][]byte{
 		name:           []byte(strings.ReplaceAll(string(text), "/etc/edged/", dir+"/")),
 		"index.secret": []byte(strings.Repeat("s", minSecret) + "\n"), "vna.secret": []byte("secret\n"),
+		"bucket.keys": []byte("aws_access_key_id = a\naws_secret_access_key = b\n"),
 		"console.crt": cert, "console.key": key, "index-ca.crt": cert,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, file), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Setenv("AWS_ACCESS_KEY_ID", "a")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
 	return filepath.Join(dir, name)
 }
 
@@ -114,5 +113,23 @@ func TestTheLaptopsExampleRuns(t *testing.T) {
 	s.identical(filepath.Join(s.dir, "hubd-archive", it.Study, it.ID.String()+".dcm"), it.Data)
 	if st := s.status(p); st.State != "ok" {
 		t.Errorf("%s %q", st.State, st.Warnings)
+	}
+}
+
+// The unit may write to each directory that the server's example names.
+func TestTheServersDirectoriesAreInTheUnitsSandbox(t *testing.T) {
+	c := Default()
+	if err := config.Load(installed(t, "hubd-server.yaml"), &c, ""); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../configs/hubd-paths.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, paths, _ := strings.Cut(string(text), "\nReadWritePaths=")
+	var out strings.Builder
+	c.tellSandbox(&out, "")
+	if _, wanted, _ := strings.Cut(out.String(), "it must have "); wanted == "" || fmt.Sprint(strings.Fields(wanted)) != fmt.Sprint(strings.Fields(paths)) {
+		t.Errorf("wanted %q, has %q", wanted, paths)
 	}
 }
