@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"edged/hub/ledger"
 )
 
 // askFor bounds how long the rows may take to answer before they count as away.
@@ -24,7 +26,7 @@ var (
 
 // classOf is the part of err that is for everybody.
 func classOf(err error) error {
-	for _, one := range []error{nil, errNoDatabase, errNoStorage, errDiskFull, errNoBucket} {
+	for _, one := range []error{nil, ledger.ErrDestinations, errNoDatabase, errNoStorage, errDiskFull, errNoBucket} {
 		if errors.Is(err, one) {
 			return one
 		}
