@@ -26,6 +26,9 @@ func (e *sqlite) String() string { return e.l.config.Path }
 
 func (e *sqlite) open(ctx context.Context) (err error) {
 	l, path := e.l, e.l.config.Path
+	if err := ownFile(path); err != nil {
+		return err
+	}
 	if l.write, err = sql.Open("sqlite", dsn(path, "immediate", "")); err != nil {
 		return err
 	}
@@ -41,6 +44,20 @@ func (e *sqlite) open(ctx context.Context) (err error) {
 	}
 	l.watch.SetMaxOpenConns(2) // one who asks whether it is there keeps Revoked waiting no more
 	return settle(path)
+}
+
+// ownFile makes an empty database that nobody else reads. SQLite would make one as the
+// umask lets it, and gives its log the mode of the database. One that is there is not
+// touched: to close it would give this process's locks on it back (sqlite.org/howtocorrupt.html §2.2).
+func ownFile(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // prepare makes the schema. Two processes that open a new ledger at the same
