@@ -262,11 +262,39 @@ type stream struct {
 	write      func(io.Writer) error
 }
 
+// patient gives each piece of a long answer the time that a short one has in all. Who
+// does not read is cut off all the same.
+type patient struct {
+	w   io.Writer
+	own *http.ResponseController
+}
+
+// pieceFor is how long one piece of a stream may take; streamPiece is its size.
+const (
+	pieceFor    = 30 * time.Second
+	streamPiece = 32 << 10
+)
+
+// Write is of pieces, so that who reads slowly gets on. The server also stops reading
+// after its ReadTimeout and takes that for the client's end.
+func (p patient) Write(b []byte) (n int, err error) {
+	for len(b) > 0 && err == nil {
+		until := time.Now().Add(pieceFor)
+		if err := errors.Join(p.own.SetWriteDeadline(until), p.own.SetReadDeadline(until)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return n, err
+		}
+		var wrote int
+		wrote, err = p.w.Write(b[:min(len(b), streamPiece)])
+		n, b = n+wrote, b[wrote:]
+	}
+	return n, err
+}
+
 func (c *console) reply(w http.ResponseWriter, got any) {
 	if s, ok := got.(stream); ok {
 		w.Header().Set("Content-Type", s.kind)
 		w.Header().Set("Content-Disposition", `attachment; filename="`+s.name+`"`)
-		if err := s.write(w); err != nil {
+		if err := s.write(patient{w, http.NewResponseController(w)}); err != nil {
 			c.h.log.Warn("answer not finished", "what", s.name, "err", err)
 			panic(http.ErrAbortHandler) // the client must not take half of it for all
 		}

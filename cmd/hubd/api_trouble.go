@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"edged/hub"
 	"edged/hub/ledger"
@@ -38,11 +41,15 @@ var troubleMeans = map[string]string{
 }
 
 func (c *console) trouble(r *request) (any, error) {
-	limit, err := r.limit()
+	f, err := c.troubleFilter(r)
 	if err != nil {
 		return nil, err
 	}
-	f, err := c.troubleFilter(r)
+	return c.troublePage(r, f)
+}
+
+func (c *console) troublePage(r *request, f ledger.TroubleFilter) (any, error) {
+	limit, err := r.limit()
 	if err != nil {
 		return nil, err
 	}
@@ -64,15 +71,59 @@ func (c *console) trouble(r *request) (any, error) {
 	return next(rows, limit, func(t ledger.TroubleRow) string { return cursor(t.Seq) }, show), nil
 }
 
+// troubleFilter takes no words from the query: an archive's may name a patient, and URLs
+// stay in logs and histories.
 func (c *console) troubleFilter(r *request) (ledger.TroubleFilter, error) {
-	q, err := r.texts("destination", "state", "appliance", "words")
+	if r.values.Has("words") {
+		return ledger.TroubleFilter{}, bad("words: not in a URL, which logs keep: POST them to /trouble/search")
+	}
+	q, err := r.texts("destination", "state", "appliance")
 	if err != nil {
 		return ledger.TroubleFilter{}, err
 	}
-	if q["words"] != "" && r.role < operator {
-		return ledger.TroubleFilter{}, bad("words: the words of archives are for operators")
+	return ledger.TroubleFilter{Destination: q["destination"], State: q["state"], Device: q["appliance"]}, oneOf("state", q["state"], troubleStates...)
+}
+
+// SearchBody says what to find among the trouble; empty ones find any.
+type SearchBody struct {
+	Destination string `json:"destination,omitempty"`
+	State       string `json:"state,omitempty" enum:"held,permanent,unconfirmed,lost"`
+	Appliance   string `json:"appliance,omitempty"`
+	Words       string `json:"words,omitempty"` // stand in what the archive said
+	Limit       string `json:"limit,omitempty"`
+	Cursor      string `json:"cursor,omitempty"`
+}
+
+// search is trouble with words.
+func (c *console) search(r *request) (any, error) {
+	var b SearchBody
+	if err := r.decode(&b); err != nil {
+		return nil, err
 	}
-	return ledger.TroubleFilter{Destination: q["destination"], State: q["state"], Device: q["appliance"], Words: q["words"]}, oneOf("state", q["state"], troubleStates...)
+	r.values = url.Values{"destination": {b.Destination}, "state": {b.State}, "appliance": {b.Appliance}, "limit": {b.Limit}, "cursor": {b.Cursor}}
+	f, err := c.troubleFilter(r)
+	if err != nil {
+		return nil, err
+	}
+	if f.Words, err = meant(b.Words); err != nil {
+		return nil, err
+	}
+	return c.troublePage(r, f)
+}
+
+// leastWords keeps "0" from standing in everything.
+const leastWords = 3
+
+// meant are words that somebody typed to be found.
+func meant(words string) (string, error) {
+	words = strings.TrimSpace(words)
+	if words == "" {
+		return "", nil
+	}
+	if utf8.RuneCountInString(words) < leastWords || len(words) > maxText || strings.ContainsRune(words, 0) {
+		return "", bad("words: want %d characters at least, %d bytes at most, and no zero byte", leastWords, maxText)
+	}
+	return words, nil
 }
 
 // settle is what frees a job, and from which state.
@@ -127,6 +178,10 @@ func many(what string) func(*console, *request) (any, error) {
 		if err := r.decode(&b); err != nil {
 			return nil, err
 		}
+		var err error
+		if b.Words, err = meant(b.Words); err != nil {
+			return nil, err
+		}
 		if b == (ManyBody{}) {
 			return nil, bad("%s of everything is not meant: name a destination, an appliance, or words that the archive said", what)
 		}
@@ -157,8 +212,9 @@ func many(what string) func(*console, *request) (any, error) {
 
 var troubleOperations = []operation{
 	{id: "trouble", method: http.MethodGet, path: "/trouble", min: viewer, summary: "What no time frees: held, refused for good, not confirmable, lost.",
-		query: append([]param{{"destination", "Exactly this one."}, {"state", "held, permanent, unconfirmed or lost."}, {"appliance", "Exactly this one."},
-			{"words", "Stand in what the archive said; for operators."}}, paging...), answer: page[Trouble]{}, do: (*console).trouble},
+		query:  append([]param{{"destination", "Exactly this one."}, {"state", "held, permanent, unconfirmed or lost."}, {"appliance", "Exactly this one."}}, paging...),
+		answer: page[Trouble]{}, do: (*console).trouble},
+	{id: "searchTrouble", method: http.MethodPost, path: "/trouble/search", min: operator, summary: "The same by words that stand in what the archive said, which are in no URL. Changes nothing.", body: SearchBody{}, answer: page[Trouble]{}, do: (*console).search},
 	{id: "release", method: http.MethodPost, path: "/trouble/{id}/release", min: operator, summary: "Let a held object go to the archive.", answer: Done{}, do: one("release")},
 	{id: "retry", method: http.MethodPost, path: "/trouble/{id}/retry", min: operator, summary: "Try an object again that the archive had refused for good.", answer: Done{}, do: one("retry")},
 	{id: "confirm", method: http.MethodPost, path: "/trouble/{id}/confirm", min: admin, summary: "Say, after comparing, that the archive has an object that no commitment can confirm. Appliances forget it then.", answer: Done{}, do: one("confirm")},

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -89,7 +88,7 @@ func (c *console) admit(r *http.Request, min role, by func(*http.Request) (calle
 		return who, &problem{Status: http.StatusUnauthorized, Title: "a token is needed", Detail: "send the header \"Authorization: Bearer TOKEN\"; hubd token new makes a token on the hub's machine"}
 	}
 	if r.Method != http.MethodGet {
-		c.note(r.Context(), who.who(), "refused", r.URL.Path, fmt.Sprintf("needs %s, is %s", min, who.role))
+		c.note(r.Context(), &c.guard.refusals, who.who(), "refused", r.URL.Path, fmt.Sprintf("needs %s, is %s", min, who.role))
 	}
 	return who, &problem{Status: http.StatusForbidden, Title: "the role does not suffice", Detail: fmt.Sprintf("this needs the role %s and your token has %s: ask an administrator of the hub", min, who.role)}
 }
@@ -144,13 +143,13 @@ func (c *console) token(ctx context.Context, origin, text string) (ledger.Token,
 		why += "; the address is locked out for " + lockFor.String()
 		c.h.log.Warn("console locked an address out", "address", origin)
 	}
-	c.note(ctx, ledger.Who("nobody", origin), "log-in failed", "console", why)
+	c.note(ctx, &c.guard.strangers, ledger.Who("nobody", origin), "log-in failed", "console", why)
 	return t, &problem{Status: http.StatusUnauthorized, Title: "the token is not good", Detail: "it is unknown, expired or revoked: ask an administrator of the hub for another one"}
 }
 
-// note writes into the trail what changed nothing, no oftener than the guard lets.
-func (c *console) note(ctx context.Context, who, action, subject, detail string) {
-	dropped, ok := c.guard.mayNote(time.Now())
+// note writes into the trail what changed nothing, no oftener than the budget lets.
+func (c *console) note(ctx context.Context, of *budget, who, action, subject, detail string) {
+	dropped, ok := of.take(time.Now())
 	if !ok {
 		return
 	}
@@ -164,10 +163,20 @@ func (c *console) note(ctx context.Context, who, action, subject, detail string)
 
 // guard slows down who guesses. It keeps nothing of who guessed right.
 type guard struct {
+	mu sync.Mutex // guards by
+	by map[string]*failures
+
+	// Rows about who has no token; and about who has one and wants more than it may:
+	// those no stranger can keep out of the trail by being many.
+	strangers, refusals budget
+}
+
+// budget bounds rows that others cause: noteBurst at once, then one each noteEvery. Its
+// zero value is full.
+type budget struct {
 	mu      sync.Mutex // guards what follows
-	by      map[string]*failures
-	notes   float64 // rows that may be written now
-	noted   time.Time
+	spent   float64
+	last    time.Time
 	dropped int64
 }
 
@@ -188,7 +197,7 @@ const (
 	noteEvery    = 30 * time.Second // one more
 )
 
-func newGuard() *guard { return &guard{by: map[string]*failures{}, notes: noteBurst} }
+func newGuard() *guard { return &guard{by: map[string]*failures{}} }
 
 // wait is how long the address is still locked out.
 func (g *guard) wait(origin string, now time.Time) time.Duration {
@@ -249,19 +258,17 @@ func network(origin string) string {
 	return p.String()
 }
 
-// mayNote says whether a row may be written, and how many were not since the last.
-func (g *guard) mayNote(now time.Time) (dropped int64, ok bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.noted.IsZero() {
-		g.notes = math.Min(noteBurst, g.notes+now.Sub(g.noted).Seconds()/noteEvery.Seconds())
-	}
-	g.noted = now
-	if g.notes < 1 {
-		g.dropped++
+// take says whether a row may be written, and how many were not since the last.
+func (b *budget) take(now time.Time) (dropped int64, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.spent = max(0, b.spent-now.Sub(b.last).Seconds()/noteEvery.Seconds())
+	b.last = now
+	if b.spent > noteBurst-1 {
+		b.dropped++
 		return 0, false
 	}
-	dropped, g.dropped = g.dropped, 0
-	g.notes--
+	dropped, b.dropped = b.dropped, 0
+	b.spent++
 	return dropped, true
 }

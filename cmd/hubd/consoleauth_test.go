@@ -210,7 +210,7 @@ func TestTheGuardIsBounded(t *testing.T) {
 		written := 0
 		var dropped int64
 		for range 3600 {
-			n, ok := g.mayNote(now)
+			n, ok := g.strangers.take(now)
 			if dropped += n; ok {
 				written++
 			}
@@ -280,5 +280,36 @@ func TestTokensAreMadeListedAndRevokedOnTheMachine(t *testing.T) {
 		if code := run(t.Context(), append(strings.Fields(args), "-c", s.config), &out, &errOut); code != exitUsage {
 			t.Errorf("%s: exit %d", args, code)
 		}
+	}
+}
+
+// Strangers who fill the trail as fast as they may keep nothing out of it that somebody
+// with a token tried. A log-out is a row, as the log-in is.
+func TestStrangersHideNoRefusalOfATokenInTheTrail(t *testing.T) {
+	d := newDesk(t)
+	viewer := d.token("viewer")
+	for range 3 * noteBurst {
+		wrong, _ := newToken()
+		d.ask("GET", "/api/v1/appliances", wrong, "")
+		d.origin = fmt.Sprintf("10.0.%d.1:1", len(wrong)+time.Now().Nanosecond()%200)
+	}
+	if w := d.ask("POST", "/api/v1/codes", viewer, "{}"); w.Code != http.StatusForbidden {
+		t.Fatalf("a viewer makes a code: %d", w.Code)
+	}
+	b := d.logIn("viewer")
+	b.do("POST", "/logout", url.Values{"csrf": {b.csrf("/appliances")}})
+	entries, _, err := d.h.ledger.AuditPage(t.Context(), ledger.AuditFilter{}, 0, 3)
+	d.must(err)
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Action+" "+e.Subject)
+	}
+	if fmt.Sprint(got) != "[log out console log in console token new "+strings.TrimPrefix(entries[2].Subject, "")+"]" || !strings.HasPrefix(entries[0].Actor, "token:viewer-") {
+		t.Errorf("got %v by %s", got, entries[0].Actor)
+	}
+	entries, _, err = d.h.ledger.AuditPage(t.Context(), ledger.AuditFilter{Action: "refused"}, 0, 10)
+	d.must(err)
+	if len(entries) != 1 || entries[0].Subject != "/api/v1/codes" || !strings.HasPrefix(entries[0].Actor, "token:viewer-") {
+		t.Errorf("refused: %+v", entries)
 	}
 }

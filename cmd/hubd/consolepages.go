@@ -57,6 +57,7 @@ var shownAs = []struct {
 	{"codes", shown{"Codes", 0, true}},
 	{"destinations", shown{"Archives", 10, true}},
 	{"nodes", shown{"Nodes", 10, true}},
+	{"events", shown{"Events", 10, true}},
 	{"audit", shown{"Audit", 0, true}},
 	{"tokens", shown{"Tokens", 0, true}},
 }
@@ -82,6 +83,9 @@ func (v view) Can(name string) bool {
 
 // CSRF is for forms.
 func (v view) CSRF() string { return v.Caller.csrf }
+
+// SearchNames are what a search for trouble goes on with.
+func (v view) SearchNames() []string { return []string{"destination", "state", "appliance", "words"} }
 
 // Who has logged in, "" is nobody.
 func (v view) Who() string { return v.Caller.name }
@@ -226,7 +230,7 @@ func (c *console) act(o *operation) http.HandlerFunc {
 		}
 		who, p := c.admit(r, o.min, c.browser)
 		if p == nil && !who.sameForm(r) {
-			c.note(r.Context(), who.who(), "refused", r.URL.Path, "the form was not of this session")
+			c.note(r.Context(), &c.guard.refusals, who.who(), "refused", r.URL.Path, "the form was not of this session")
 			p = &problem{Status: http.StatusForbidden, Title: "the form is not of this session", Detail: "go back, load the page again and repeat it; if you did nothing of the kind, somebody tried to use your session"}
 		}
 		if p != nil {
@@ -247,6 +251,9 @@ func (c *console) acted(w http.ResponseWriter, r *http.Request, o *operation, wh
 	back := backTo(r.PostFormValue("back"))
 	v := view{Title: o.summary, Caller: who, Here: back, Data: got}
 	switch d := got.(type) {
+	case page[Trouble]:
+		v.Title, v.Active, v.Here, v.Query = "Trouble", "trouble", "/trouble", r.PostForm
+		c.html(w, http.StatusOK, "trouble", v)
 	case NewCode:
 		c.html(w, http.StatusOK, "newCode", v)
 	case NewToken:

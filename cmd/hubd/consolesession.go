@@ -164,7 +164,10 @@ func (c *console) logOut(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	who, _ := c.browser(r)
 	if k, err := r.Cookie(c.cookieName()); err == nil && who.sameForm(r) {
-		c.sessions.end(k.Value)
+		c.sessions.end(k.Value) // also where it cannot be written down
+		if err := c.h.ledger.Audit(r.Context(), who.who(), "log out", "console", ""); err != nil {
+			c.h.log.Error("audit trail not written", "err", err)
+		}
 		http.SetCookie(w, c.cookie("", -1))
 	}
 	http.Redirect(w, r, "/login", http.StatusSeeOther)

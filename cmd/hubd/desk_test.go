@@ -53,6 +53,7 @@ func deskConfig(t *testing.T) Config {
 		{Name: "vna", Type: "dir", Confirm: "dir", Required: true, Path: filepath.Join(cfg.DataDir, "archive"), Create: true},
 		{Name: "copy", Type: "dir", Confirm: "dir", Path: filepath.Join(cfg.DataDir, "copy"), Create: true},
 	}
+	cfg.Events.Sinks = []Sink{{Name: "pacs", Type: "file", Path: filepath.Join(cfg.DataDir, "events"), Timeout: time.Second}}
 	return cfg
 }
 

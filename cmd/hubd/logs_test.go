@@ -69,6 +69,7 @@ func TestTheLogNamesNobody(t *testing.T) {
 		d.ask("GET", path, token, "")
 	}
 	d.ask("POST", "/api/v1/trouble/retry", token, `{"words":"ROSSI"}`)
+	d.ask("POST", "/api/v1/trouble/search", token, `{"words":"ROSSI"}`)
 	d.ask("GET", "/api/v1/appliances", tokenPrefix+"ROSSI", "")
 	cancel()
 	if err := <-ended; err != nil {

@@ -115,7 +115,15 @@ func described() node {
 	d := &openapi{schemas: node{}}
 	paths := node{}
 	for path, p := range plain {
-		paths[path] = node{"get": node{"summary": p.summary, "responses": node{"200": node{"description": "yes", "content": node{p.kind: node{}}}}}}
+		get := node{"summary": p.summary, "responses": node{"200": node{"description": "yes", "content": node{p.kind: node{}}}}}
+		switch path {
+		case "/readyz":
+			get["responses"].(node)["503"] = node{"description": "no: what is away, in a sentence", "content": node{p.kind: node{}}}
+		case "/metrics":
+			get["security"] = []node{{}, {"token": []string{}}}
+			get["responses"].(node)["default"] = node{"description": "why not, and what to do (RFC 9457)", "content": content("application/problem+json", d.named(reflect.TypeFor[problem]()))}
+		}
+		paths[path] = node{"get": get}
 	}
 	for i := range operations {
 		o := &operations[i]
