@@ -226,10 +226,15 @@ func (n *session) notSealed(o *offer, err error) {
 	n.say(&wire.Trouble{Problems: []wire.Problem{{ID: o.ID, Kind: wire.ProblemDigest}}})
 }
 
-// object is the row of an offer; the device comes from the certificate.
+// object is the row of an offer; the device comes from the certificate. An object whose
+// study has a name that is no UID is of none: it is received and archived like others.
 func (n *session) object(o *offer) hub.Object {
+	study := o.Study
+	if len(study) > maxUID {
+		study = ""
+	}
 	return hub.Object{
-		ID: hub.ID(o.ID), Names: o.Names(), Length: o.Length, Study: o.Study,
+		ID: hub.ID(o.ID), Names: o.Names(), Length: o.Length, Study: study,
 		Priority: o.Priority, Device: n.device, Flags: o.Flags, Calling: o.Calling, Modality: o.Modality,
 	}
 }

@@ -52,16 +52,24 @@ func (n *session) noticed(ctx context.Context, f wire.Frame) error {
 	if n.server.c.Notice == nil {
 		return nil
 	}
-	return n.server.c.Notice(ctx, n.device, f)
+	return marked(n.server.c.Notice(ctx, n.device, f))
 }
+
+// maxUID bounds a UID (PS3.5 §9.1). What is longer names no study.
+const maxUID = 64
 
 // studied acknowledges what is durable here. Where nobody is to be told of studies
 // the appliance keeps it for a hub that has somebody.
 //
 // What Notice says is ErrNotKept ends nothing: it is not acknowledged, and the appliance
-// says it again some day.
-func (n *session) studied(ctx context.Context, f *wire.Study) error {
-	err := n.noticed(ctx, f)
+// says it again some day. What names no study is acknowledged and goes no further: no row
+// could have it, and the appliance would say it for ever.
+func (n *session) studied(ctx context.Context, f *wire.Study) (err error) {
+	if len(f.UID) <= maxUID {
+		err = n.noticed(ctx, f)
+	} else {
+		n.log.Warn("a study is told to nobody: its UID is none", "bytes", len(f.UID))
+	}
 	if errors.Is(err, ErrNotKept) {
 		return nil
 	}

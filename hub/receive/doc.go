@@ -17,6 +17,9 @@
 //   - what is short, hashing and writing, rows, flushes, is shared alike between
 //     appliances, whatever number of connections each has; urgent objects go first, and
 //     nothing that is small waits for a large one to be sealed;
+//   - while the database does not answer appliances are sent on, as by Leave (code 6);
+//   - what has a study name longer than a UID is received as of no study, and such a
+//     study is acknowledged and told to nobody;
 //   - between Leave and Return nobody is served, and whoever is connected is sent to
 //     another node of the hub, so many a second;
 //   - all of this is the same over both carriers: an object begun over one goes on

@@ -93,6 +93,7 @@ func New(c Config) (*Server, error) {
 	c.PartialAge = cmp.Or(c.PartialAge, 7*24*time.Hour)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 20*time.Second)
 	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Ledger = reached{c.Ledger}
 	c.ResetKey = cmp.Or(c.ResetKey, c.Objects.ResetKey())
 	s := &Server{
 		c: c, tls: serverTLS(c), began: time.Now(), admission: admission{ask: c.Revoked},

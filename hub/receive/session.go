@@ -109,7 +109,7 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 // code is the last word to the appliance, see package uplink.
 func code(err error) uint64 {
 	switch {
-	case errors.Is(err, errLeaving) || errors.Is(err, errUnsure):
+	case errors.Is(err, errLeaving) || errors.Is(err, errUnsure) || errors.Is(err, errAway):
 		return wire.ByeLeaving
 	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye) || errors.Is(err, errSilent):
 		return wire.ByeDone
