@@ -9,7 +9,6 @@ const migrationFolded = `
 ALTER TABLE objects ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE receipts ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX objects_unfolded ON objects (archived_at, seq) WHERE archived_at IS NOT NULL AND folded <> 1;
-CREATE INDEX objects_by_study ON objects (study, seq);
 CREATE TABLE folded (
 	study TEXT NOT NULL, part INTEGER NOT NULL,
 	name TEXT NOT NULL, digest BLOB NOT NULL,          -- of the file; no name when that has expired
