@@ -93,6 +93,14 @@
 // go below it while there is room for others is refused alone (ErrTooBig). With a bucket
 // the reserve is of the disk with the partial objects.
 //
+// What is sealed and never gets a row stays on the shelf for good, when its appliance
+// never offers it again and its partial object has expired: a hub that ended between the
+// two, an appliance that was revoked or lost then. Nobody collects that: what has no row
+// now may have one of another node in a moment, or of a backup that is restored, and to remove
+// an object whose row comes is the one error that loses an image. It is at most what was in
+// flight at such an end; `hubd` says which rows there are, and what is below objects/ beyond
+// those may be deleted by hand while no hub runs and no backup is to be restored.
+//
 // A store that gets a bucket goes on to serve what it has in its directory; nothing is
 // moved. It deliberately knows no ledger: which objects are wanted is decided elsewhere.
 // It knows no other credentials than two keys.

@@ -72,10 +72,13 @@ func TestADatabaseThatGoesAwaySendsAppliancesOn(t *testing.T) {
 // it for ever nor is its connection ended for it. Rows get no study of such a name.
 func TestALongStudyUIDIsNoPoison(t *testing.T) {
 	overBoth(t, func(t *testing.T, w *world) {
+		var mu sync.Mutex // guards told
 		var told []string
 		w.change = func(c *receive.Config) {
 			c.Notice = func(_ context.Context, _ string, f wire.Frame) error {
-				told = append(told, f.(*wire.Study).UID) // one connection, one at a time
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, f.(*wire.Study).UID)
 				return nil
 			}
 		}
@@ -88,6 +91,8 @@ func TestALongStudyUIDIsNoPoison(t *testing.T) {
 				t.Fatalf("%d bytes are answered with %T", len(uid), ack)
 			}
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if len(told) != 1 || told[0] != good {
 			t.Errorf("%d studies were passed on", len(told))
 		}
