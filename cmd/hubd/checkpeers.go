@@ -104,13 +104,13 @@ func (s Sink) tryHTTP(ctx context.Context) (string, error) {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
+	cas, err := s.cas()
+	if err != nil {
+		return "", err
+	}
 	address := net.JoinHostPort(u.Hostname(), port)
 	var conn net.Conn
 	if u.Scheme == "https" {
-		cas, err := s.cas()
-		if err != nil {
-			return "", err
-		}
 		conn, err = (&tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cas}}).DialContext(ctx, "tcp", address)
 	} else {
 		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address)

@@ -1,6 +1,11 @@
 package main
 
 import (
+	"encoding/pem"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,6 +86,28 @@ func TestSinksAreWarnedOf(t *testing.T) {
 	} {
 		if got := strings.Join(k.warnings(), "\n"); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%+v: %q", k, got)
+		}
+	}
+}
+
+// A receiver is tried with the CA that is configured for it; one that has another
+// certificate is not believed.
+func TestASinkIsTriedWithItsCA(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.NotFoundHandler())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	right, wrong := filepath.Join(t.TempDir(), "right"), filepath.Join(t.TempDir(), "wrong")
+	other, _, _ := selfSigned(t)
+	for file, text := range map[string][]byte{right: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), wrong: other} {
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for ca, want := range map[string]bool{right: true, wrong: false, "": false, wrong + "-none": false} {
+		says, err := Sink{Name: "index", Type: "http", URL: server.URL, CA: ca}.tryHTTP(t.Context())
+		if (err == nil) != want {
+			t.Errorf("%s: %q, %v", filepath.Base(ca), says, err)
 		}
 	}
 }
