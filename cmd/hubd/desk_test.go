@@ -138,7 +138,7 @@ func (d *desk) object(device string, n int, text string) hub.Object {
 func (d *desk) enrol(id, facility string, n byte) {
 	d.Helper()
 	d.must(d.h.ledger.AddCode(d.Context(), [32]byte{n, 7}, facility, time.Now().Add(time.Hour), "cli:test"))
-	_, err := d.h.ledger.Claim(d.Context(), [32]byte{n, 7}, [32]byte{n, 8}, id)
+	_, err := d.h.ledger.Claim(d.Context(), [32]byte{n, 7}, [32]byte{n, 8}, id, "")
 	d.must(err)
 }
 

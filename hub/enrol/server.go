@@ -110,7 +110,7 @@ func (s *Server) enrol(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	d, err := s.Store.Claim(r.Context(), identity.HashPassword(password), key, newDeviceID())
+	d, err := s.Store.Claim(r.Context(), identity.HashPassword(password), key, newDeviceID(), from)
 	if err == nil && !d.Approved {
 		err = ErrUsed
 	}

@@ -326,7 +326,7 @@ func signedBy(t *testing.T, ca *identity.Authority, id string) *tls.Certificate 
 // sickStore fails as a full disk does.
 type sickStore struct{ enrol.Store }
 
-func (sickStore) Claim(context.Context, [32]byte, [32]byte, string) (enrol.Device, error) {
+func (sickStore) Claim(context.Context, [32]byte, [32]byte, string, string) (enrol.Device, error) {
 	return enrol.Device{}, errors.New("disk full")
 }
 

@@ -27,8 +27,9 @@ var (
 type Store interface {
 	// Claim uses the code with this hash for the key with this hash: it makes the
 	// device newID, approved, durable on return. The key that used the code
-	// before gets its device again. Errors: ErrNoCode, ErrExpired, ErrUsed.
-	Claim(ctx context.Context, hash, key [32]byte, newID string) (Device, error)
+	// before gets its device again. from is the address that it came from, for the
+	// trail. Errors: ErrNoCode, ErrExpired, ErrUsed.
+	Claim(ctx context.Context, hash, key [32]byte, newID, from string) (Device, error)
 
 	// AddCode records a code by the hash of its secret.
 	AddCode(ctx context.Context, hash [32]byte, facility string, expires time.Time, actor string) error

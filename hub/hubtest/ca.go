@@ -62,7 +62,7 @@ func (ca *CA) Client(id, facility string) (*tls.Config, error) {
 // Rows is where devices are entered: *ledger.Ledger, also one of another process.
 type Rows interface {
 	AddCode(ctx context.Context, hash [32]byte, facility string, expires time.Time, actor string) error
-	Claim(ctx context.Context, hash, key [32]byte, newID string) (enrol.Device, error)
+	Claim(ctx context.Context, hash, key [32]byte, newID, from string) (enrol.Device, error)
 }
 
 // enrollers enter devices side by side, so that they share transactions.
@@ -94,12 +94,12 @@ func Enrol(ctx context.Context, rows Rows, facility string, ids ...string) error
 
 func enrolOne(ctx context.Context, rows Rows, facility, id string) error {
 	hash, key := sha256.Sum256([]byte("code "+id)), sha256.Sum256([]byte("key "+id))
-	if _, err := rows.Claim(ctx, hash, key, id); err == nil {
+	if _, err := rows.Claim(ctx, hash, key, id, ""); err == nil {
 		return nil // of an earlier run
 	}
 	if err := rows.AddCode(ctx, hash, facility, time.Now().Add(time.Hour), "hubtest"); err != nil {
 		return err
 	}
-	_, err := rows.Claim(ctx, hash, key, id)
+	_, err := rows.Claim(ctx, hash, key, id, "")
 	return err
 }

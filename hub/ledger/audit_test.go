@@ -236,3 +236,22 @@ func TestAHashKeptElsewhereShowsACutTrail(t *testing.T) {
 		t.Errorf("written anew: %v", err)
 	}
 }
+
+// From the row of a code one finds who has used it, and from where: both name it as
+// lists do.
+func TestTheTrailLeadsFromACodeToWhoUsedIt(t *testing.T) {
+	w := start(t, Config{})
+	hash := [32]byte{0xab, 1}
+	w.must(w.AddCode(w.ctx, hash, "ASL1", w.now.Add(time.Hour), Who("token:anna", "10.1.2.3")))
+	_, err := w.Claim(w.ctx, hash, [32]byte{2}, "box1", "10.9.8.7")
+	w.must(err)
+	codes, err := w.Codes(w.ctx, false, CodeMark{}, 1)
+	w.must(err)
+	got := w.entries()
+	if e := got[0]; e.Action != "enrol" || e.Subject != "box1" || e.Origin != "10.9.8.7" || !strings.Contains(e.Detail, codes[0].ID) || !strings.Contains(e.Detail, "ASL1") {
+		t.Errorf("enrol: %+v", e)
+	}
+	if e := got[1]; e.Action != "code new" || !strings.Contains(e.Detail, codes[0].ID) {
+		t.Errorf("code new: %+v", e)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -19,21 +20,21 @@ func (l *Ledger) AddCode(ctx context.Context, hash [32]byte, facility string, ex
 		if _, err := b.exec(`INSERT INTO codes (hash, facility, created_at, expires_at) VALUES (?, ?, ?, ?)`, hash[:], facility, b.now, expires.UnixMilli()); err != nil {
 			return fmt.Errorf("add claim code: %w", err)
 		}
-		return b.audit(actor, "code new", facility, "valid until "+expires.UTC().Format(time.RFC3339))
+		return b.audit(actor, "code new", facility, "code "+codeID(hash)+", valid until "+expires.UTC().Format(time.RFC3339))
 	})
 }
 
 // Claim uses a code for the device with this key; see enrol.Store.
-func (l *Ledger) Claim(ctx context.Context, hash, key [32]byte, newID string) (enrol.Device, error) {
+func (l *Ledger) Claim(ctx context.Context, hash, key [32]byte, newID, from string) (enrol.Device, error) {
 	var d enrol.Device
 	err := l.change(ctx, func(b *batch) (err error) {
-		d, err = b.claim(hash, key, newID)
+		d, err = b.claim(hash, key, newID, from)
 		return err
 	})
 	return d, err
 }
 
-func (b *batch) claim(hash, key [32]byte, newID string) (enrol.Device, error) {
+func (b *batch) claim(hash, key [32]byte, newID, from string) (enrol.Device, error) {
 	var d enrol.Device
 	var stored, usedKey []byte
 	var expires int64
@@ -58,8 +59,11 @@ func (b *batch) claim(hash, key [32]byte, newID string) (enrol.Device, error) {
 	if _, err := b.exec(`UPDATE codes SET used_at = ?, device = ?, key_hash = ? WHERE hash = ?`, b.now, d.ID, key[:], hash[:]); err != nil {
 		return d, fmt.Errorf("claim: %w", err)
 	}
-	return d, b.audit("claim code", "enrol", d.ID, d.Facility)
+	return d, b.audit(Who("claim code", from), "enrol", d.ID, "facility "+d.Facility+", code "+codeID(hash))
 }
+
+// codeID names a code in lists and in the trail, and opens nothing.
+func codeID(hash [32]byte) string { return hex.EncodeToString(hash[:codeIDBytes]) }
 
 func (b *batch) device(id string) (enrol.Device, error) {
 	return scanDevice(b.row(deviceQuery, id))

@@ -22,7 +22,7 @@ func lived(t *testing.T, config Config) *world {
 	config.Destinations = []Destination{{Name: "vna", Required: true, Confirm: "commitment"}, {Name: "copy", Confirm: "dir"}}
 	w := start(t, config)
 	w.must(w.AddCode(w.ctx, [32]byte{1}, "F1", w.now.Add(time.Hour), "cli:test"))
-	_, err := w.Claim(w.ctx, [32]byte{1}, [32]byte{2}, "a")
+	_, err := w.Claim(w.ctx, [32]byte{1}, [32]byte{2}, "a", "")
 	w.must(err)
 	odd := object("a", 7, "odd")
 	odd.Study, odd.Calling = "1.2.\xff\x00\n\"<é>", "ÀÈ\\"

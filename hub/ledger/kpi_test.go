@@ -34,7 +34,7 @@ func TestFiguresStandInTheirDayFacilityAndDestination(t *testing.T) {
 	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy"}}})
 	for n, f := range []string{"F1", "F2"} {
 		w.must(w.AddCode(w.ctx, [32]byte{byte(n)}, f, w.now.Add(time.Hour), "cli:test"))
-		_, err := w.Claim(w.ctx, [32]byte{byte(n)}, [32]byte{byte(n)}, string(rune('a'+n)))
+		_, err := w.Claim(w.ctx, [32]byte{byte(n)}, [32]byte{byte(n)}, string(rune('a'+n)), "")
 		w.must(err)
 	}
 	other := object("b", 2, "y")

@@ -338,20 +338,20 @@ var stories = map[string]struct {
 	"a code serves one key, once, in time": {tell: func(w *world) {
 		hash, k1, k2 := [32]byte{1}, [32]byte{2}, [32]byte{3}
 		w.must(w.AddCode(w.ctx, hash, "F1", w.now.Add(time.Hour), "admin"))
-		if _, err := w.Claim(w.ctx, [32]byte{9}, k1, "d1"); !errors.Is(err, enrol.ErrNoCode) {
+		if _, err := w.Claim(w.ctx, [32]byte{9}, k1, "d1", ""); !errors.Is(err, enrol.ErrNoCode) {
 			w.Errorf("wrong code: %v", err)
 		}
 		for range 2 { // the second time because the answer was lost
-			d, err := w.Claim(w.ctx, hash, k1, "d-new")
+			d, err := w.Claim(w.ctx, hash, k1, "d-new", "")
 			w.must(err)
 			w.want("device", []any{d.ID, d.Facility, d.Approved}, []any{"d-new", "F1", true})
 		}
-		if _, err := w.Claim(w.ctx, hash, k2, "d2"); !errors.Is(err, enrol.ErrUsed) {
+		if _, err := w.Claim(w.ctx, hash, k2, "d2", ""); !errors.Is(err, enrol.ErrUsed) {
 			w.Errorf("reused: %v", err)
 		}
 		w.must(w.AddCode(w.ctx, [32]byte{4}, "F1", w.now.Add(time.Hour), "admin"))
 		w.now = w.now.Add(time.Hour)
-		if _, err := w.Claim(w.ctx, [32]byte{4}, k2, "d2"); !errors.Is(err, enrol.ErrExpired) {
+		if _, err := w.Claim(w.ctx, [32]byte{4}, k2, "d2", ""); !errors.Is(err, enrol.ErrExpired) {
 			w.Errorf("expired: %v", err)
 		}
 		out, err := w.Revoked(w.ctx)

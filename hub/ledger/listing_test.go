@@ -13,7 +13,7 @@ import (
 func (w *world) enrol(id, facility string, n byte) {
 	w.Helper()
 	w.must(w.AddCode(w.ctx, [32]byte{n}, facility, w.now.Add(time.Hour), "cli:root"))
-	_, err := w.Claim(w.ctx, [32]byte{n}, [32]byte{n, 1}, id)
+	_, err := w.Claim(w.ctx, [32]byte{n}, [32]byte{n, 1}, id, "")
 	w.must(err)
 }
 
@@ -80,10 +80,10 @@ func TestACancelledCodeEnrolsNobody(t *testing.T) {
 			t.Errorf("%q: %v", id, err)
 		}
 	}
-	if _, err := w.Claim(w.ctx, [32]byte{0, 1: 9}, [32]byte{1}, "d"); err == nil {
+	if _, err := w.Claim(w.ctx, [32]byte{0, 1: 9}, [32]byte{1}, "d", ""); err == nil {
 		t.Error("it was cancelled and enrols")
 	}
-	_, err := w.Claim(w.ctx, [32]byte{1, 1: 9}, [32]byte{1}, "d")
+	_, err := w.Claim(w.ctx, [32]byte{1, 1: 9}, [32]byte{1}, "d", "")
 	w.must(err)
 	open, err := w.Codes(w.ctx, true, CodeMark{}, 10)
 	w.must(err)

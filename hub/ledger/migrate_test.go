@@ -110,7 +110,7 @@ func TestRowsOfEveryEarlierVersionAnswer(t *testing.T) {
 			w.must(err)
 			w.want("revoked", out, []string{"b"})
 			w.want("trail", w.count(`SELECT count(*) FROM audit WHERE action = 'approve'`), 1)
-			_, err = w.Claim(w.ctx, id(1), [32]byte{7}, "new")
+			_, err = w.Claim(w.ctx, id(1), [32]byte{7}, "new", "")
 			w.must(err)
 		})
 	}

@@ -99,7 +99,7 @@ func (w *cutWorld) claims() {
 	hash, key := [32]byte{1, byte(n), byte(n >> 8)}, [32]byte{2, byte(n), byte(n >> 8)}
 	w.must(w.AddCode(w.ctx, hash, "F", w.now.Add(time.Hour), "admin"))
 	w.arm()
-	d, err := w.cut.Claim(w.ctx, hash, key, fmt.Sprintf("d%d", n))
+	d, err := w.cut.Claim(w.ctx, hash, key, fmt.Sprintf("d%d", n), "")
 	w.must(err)
 	w.want("device", d.ID, fmt.Sprintf("d%d", n))
 }

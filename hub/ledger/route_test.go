@@ -13,7 +13,7 @@ func (w *world) enrolled(id, facility string) {
 	w.Helper()
 	code, key := sha256.Sum256([]byte("code "+id)), sha256.Sum256([]byte("key "+id))
 	w.must(w.AddCode(w.ctx, code, facility, w.now.Add(time.Hour), "test"))
-	_, err := w.Claim(w.ctx, code, key, id)
+	_, err := w.Claim(w.ctx, code, key, id, "")
 	w.must(err)
 }
 
