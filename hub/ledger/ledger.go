@@ -57,6 +57,9 @@ type Ledger struct {
 
 	commits commits
 
+	retainMu sync.Mutex // guards retained
+	retained retainCursor
+
 	mostEarly int // maxEarlyStudies
 
 	wakeMu sync.Mutex // guards wakes

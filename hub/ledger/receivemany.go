@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"edged/hub"
 )
@@ -90,9 +92,13 @@ func refusal(objects []hub.Object, revoked map[string]bool) error {
 // received before, in this batch or ever (P5). Of two contents under one UID in one
 // batch the first is plain.
 func (b *batch) sortOut(all []*hub.Object) (plain, others []*hub.Object, err error) {
-	ids, uids := make([]any, len(all)), make([]any, len(all))
+	ids, uids, once := make([]any, len(all)), []any{}, map[string]bool{}
 	for i, o := range all {
-		ids[i], uids[i] = o.ID[:], o.Names.SOPInstance
+		ids[i] = o.ID[:]
+		if uid := o.Names.SOPInstance; !once[uid] {
+			once[uid] = true
+			uids = append(uids, uid)
+		}
 	}
 	known, names := map[hub.ID]bool{}, map[string]bool{}
 	mark := func(scan func(...any) error) error {
@@ -109,12 +115,10 @@ func (b *batch) sortOut(all []*hub.Object) (plain, others []*hub.Object, err err
 	if err := b.each(`SELECT id FROM findings WHERE id IN `, ids, mark); err != nil {
 		return nil, nil, err
 	}
-	err = b.each(`SELECT sop_instance FROM objects WHERE sop_instance IN `, uids, func(scan func(...any) error) error {
-		var uid string
-		err := scan(&uid)
+	used, err := b.used(uids)
+	for _, uid := range used {
 		names[uid] = true
-		return err
-	})
+	}
 	for _, o := range all {
 		uid := o.Names.SOPInstance
 		if known[o.ID] || names[uid] || o.Flags&(hub.FlagTest|hub.FlagHold) != 0 {
@@ -125,6 +129,30 @@ func (b *batch) sortOut(all []*hub.Object) (plain, others []*hub.Object, err err
 		known[o.ID], names[uid] = true, true
 	}
 	return plain, others, err
+}
+
+// used are those of these UIDs that some object has. Each is looked up: a modality may
+// give all its instances the same, which are not read.
+func (b *batch) used(uids []any) (out []string, err error) {
+	for chunk := range slices.Chunk(uids, maxMarks) {
+		args := slices.Clone(chunk)
+		n := strings.Count(marks(&args, 0), "?")
+		s, err := b.stmt(`SELECT u.uid FROM (SELECT ? AS uid` + strings.Repeat(` UNION ALL SELECT ?`, n-1) + `) AS u
+			WHERE EXISTS (SELECT 1 FROM objects o WHERE o.sop_instance = u.uid)`)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := s.Query(args...)
+		if err != nil {
+			return nil, err
+		}
+		found, err := collect[string](rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	return out, nil
 }
 
 // receivePlain records objects that are all new.

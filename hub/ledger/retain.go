@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"edged/hub"
@@ -13,34 +14,115 @@ import (
 // least age and no destination waits for them, or may ask for them again; a destination that is not required
 // and has refused does not keep them. What a crash left half done comes first.
 // A clock that jumps forward lets archived files go early, nothing else.
-func (l *Ledger) Expired(ctx context.Context, age time.Duration, limit int) (ids []hub.ID, err error) {
-	err = l.change(ctx, func(b *batch) error {
-		s, err := b.stmt(`SELECT id FROM objects WHERE archived_at IS NOT NULL AND file = 1
-			UNION ALL SELECT id FROM (SELECT o.id FROM objects o WHERE o.archived_at IS NOT NULL AND o.file = 0 AND o.archived_at <= ?
-			AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased', 'stored', 'held')) ORDER BY o.archived_at) AS old
-			LIMIT ?`)
-		if err != nil {
+//
+// Candidates are read before, page by page from where the last call has stopped, so that
+// no transaction walks over what a destination that is away keeps here: call again for
+// the rest while there are any, and some time later from the beginning.
+func (l *Ledger) Expired(ctx context.Context, age time.Duration, limit int) ([]hub.ID, error) {
+	limit = min(limit, maxPage)
+	ids, err := l.toBeRemoved(ctx, limit)
+	before := l.millis() - age.Milliseconds()
+	for page := 0; err == nil && len(ids) < limit && page < retainPages; page++ {
+		var some []any
+		var more bool
+		if some, more, err = l.perhapsExpired(ctx, before, limit-len(ids)); err != nil {
+			break
+		}
+		var gone []hub.ID
+		gone, err = l.expire(ctx, age, some)
+		ids = append(ids, gone...)
+		if !more {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("expired objects: %w", err)
+	}
+	return ids, nil
+}
+
+// One call looks at a bounded number of objects, none of which may be one to remove.
+const (
+	retainPages = 100
+	retainPage  = 1000
+)
+
+// toBeRemoved is what a crash left half done.
+func (l *Ledger) toBeRemoved(ctx context.Context, limit int) (ids []hub.ID, err error) {
+	rows, err := l.read.QueryContext(ctx, `SELECT id FROM objects WHERE archived_at IS NOT NULL AND file < 2 AND file = 1 LIMIT ?`, limit)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := collect[[]byte](rows)
+	for _, id := range raw {
+		ids = append(ids, hub.ID(id))
+	}
+	return ids, err
+}
+
+// still is true for an object that some destination waits for, or may ask for again.
+const still = `EXISTS (SELECT 1 FROM jobs j WHERE j.object = objects.seq AND j.state IN ('pending', 'leased', 'stored', 'held'))`
+
+// retainCursor is how far a walk over archived objects has come.
+type retainCursor struct{ archived, seq int64 }
+
+// perhapsExpired reads a page of objects that were archived before a time and takes at
+// most n of them that nobody waits for. At the end the next walk begins.
+func (l *Ledger) perhapsExpired(ctx context.Context, before int64, n int) (ids []any, more bool, err error) {
+	l.retainMu.Lock()
+	defer l.retainMu.Unlock()
+	c := &l.retained
+	rows, err := l.read.QueryContext(ctx, `SELECT objects.archived_at, objects.seq, objects.id, CASE WHEN `+still+` THEN 1 ELSE 0 END AS needed
+		FROM (SELECT o.seq FROM objects o WHERE o.archived_at IS NOT NULL AND o.file < 2 AND o.file = 0 AND o.archived_at <= ? AND o.archived_at >= ? AND (o.archived_at > ? OR o.seq > ?)
+			ORDER BY o.archived_at, o.seq LIMIT ?) AS page JOIN objects ON objects.seq = page.seq ORDER BY objects.archived_at, objects.seq`,
+		before, c.archived, c.archived, c.seq, retainPage)
+	if err != nil {
+		return nil, false, err
+	}
+	read := 0
+	err = eachRow(rows, func(scan func(...any) error) error {
+		var at retainCursor
+		var id []byte
+		var needed bool
+		if err := scan(&at.archived, &at.seq, &id, &needed); err != nil || len(ids) == n {
 			return err
 		}
-		rows, err := s.Query(b.now-age.Milliseconds(), min(limit, maxPage))
-		if err != nil {
-			return err
-		}
-		raw, err := collect[[]byte](rows)
-		if err != nil {
-			return err
-		}
-		ids = nil
-		for _, id := range raw {
-			if _, err := b.exec(`UPDATE objects SET file = 1 WHERE id = ? AND file = 0`, id); err != nil {
-				return err
-			}
-			ids = append(ids, hub.ID(id))
+		*c = at
+		read++
+		if !needed {
+			ids = append(ids, id)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("expired objects: %w", err)
+	if more = read == retainPage || len(ids) == n; !more || err != nil {
+		*c = retainCursor{}
+	}
+	return ids, more, err
+}
+
+// expire records that those go of which it is still so.
+func (l *Ledger) expire(ctx context.Context, age time.Duration, some []any) (ids []hub.ID, err error) {
+	for chunk := range slices.Chunk(some, maxMarks) {
+		var gone [][]byte
+		err = l.submit(ctx, &change{weight: len(chunk), do: func(b *batch) error {
+			args := append([]any{b.now - age.Milliseconds()}, chunk...)
+			s, err := b.stmt(`UPDATE objects SET file = 1 WHERE archived_at IS NOT NULL AND file = 0 AND archived_at <= ? AND NOT ` + still + ` AND id IN ` + marks(&args, 1) + ` RETURNING id`)
+			if err != nil {
+				return err
+			}
+			rows, err := s.Query(args...)
+			if err != nil {
+				return err
+			}
+			gone, err = collect[[]byte](rows)
+			return err
+		}})
+		if err != nil {
+			return ids, err
+		}
+		for _, id := range gone {
+			ids = append(ids, hub.ID(id))
+		}
 	}
 	return ids, nil
 }

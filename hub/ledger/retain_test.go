@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +93,73 @@ func TestRetryOfWhatWasRemovedIsRefusedWithWords(t *testing.T) {
 	w.receive(object("B", 1, "x"))
 	w.must(w.Retry(w.ctx, o.ID, "somebody"))
 	w.want("jobs", len(w.lease("copy", 9)), 1)
+}
+
+// many puts n rows of objects as SQL, archived long ago and each with a job of the last
+// destination: only their number matters.
+func (w *world) many(n int, uid, state string) {
+	w.Helper()
+	w.must(w.change(w.ctx, func(b *batch) error {
+		if _, err := b.exec(fmt.Sprintf(`INSERT INTO objects (id, transfer_syntax, sop_class, sop_instance, length, study, priority, flags, calling, device, received_at, archived_at)
+			SELECT CAST(SUBSTR('00000000000000000000000000000000' || i, LENGTH('' || i) + 1) AS %s), 't', 'c', %s, 1, '1.2.' || (i / 100), 1, 0, 'CT', 'd', 1, 1 + i / 100
+			FROM (WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < %d) SELECT i FROM k) AS k`, w.bytes(), uid, n)); err != nil {
+			return err
+		}
+		_, err := b.exec(`INSERT INTO jobs (object, destination, state, priority) SELECT seq, 'copy', '` + state + `', 1 FROM objects`)
+		return err
+	}))
+}
+
+func (w *world) bytes() string {
+	if overPostgres() {
+		return "BYTEA"
+	}
+	return "BLOB"
+}
+
+// P6: a destination that is not required is away for weeks. What it has not got is not
+// walked over in a transaction, and what lies behind that goes all the same.
+func TestRetentionDoesNotWalkOverABacklogAsAWriter(t *testing.T) {
+	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy"}}})
+	const n = 5*retainPage + 7
+	w.many(n, "'1.3.' || i", "pending")
+	before := w.Commits().Count
+	w.want("expired", len(w.expired(0)), 0)
+	w.want("transactions", w.Commits().Count-before, 0)
+	w.tamper(`UPDATE jobs SET state = 'done' WHERE seq > ?`, n-300)
+	seen := map[hub.ID]bool{}
+	for range 4 {
+		list := w.expired(0)
+		for _, id := range list {
+			seen[id] = true
+		}
+		w.must(w.Removed(w.ctx, list))
+	}
+	w.want("gone", len(seen), 300)
+}
+
+// A candidate that is needed again meanwhile stays.
+func TestACandidateThatIsNeededAgainStays(t *testing.T) {
+	w := start(t, Config{})
+	o := object("A", 1, "x")
+	w.receive(o)
+	w.must(w.Done(w.ctx, w.one("vna"), ""))
+	w.tamper(`UPDATE jobs SET state = 'pending'`)
+	list, err := w.expire(w.ctx, 0, []any{o.ID[:]})
+	w.must(err)
+	w.want("expired", len(list), 0)
+}
+
+// A modality may give all instances one UID: a further one costs no walk over those.
+func TestAUIDThatAllHaveIsNotRead(t *testing.T) {
+	w := start(t, Config{})
+	w.many(1000, "'1.2.1'", "done")
+	var used []string
+	w.must(w.change(w.ctx, func(b *batch) (err error) {
+		used, err = b.used([]any{"1.2.1", "1.2.9"})
+		return err
+	}))
+	w.want("rows read", used, []string{"1.2.1"})
+	w.receive(object("d", 1, "x"), object("d", 2, "y"), object("d", 3, "z"))
+	w.want("held", w.stats().Held, 1)
 }
