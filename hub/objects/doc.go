@@ -98,8 +98,8 @@
 // two, an appliance that was revoked or lost then. Nobody collects that: what has no row
 // now may have one of another node in a moment, or of a backup that is restored, and to remove
 // an object whose row comes is the one error that loses an image. It is at most what was in
-// flight at such an end; `hubd` says which rows there are, and what is below objects/ beyond
-// those may be deleted by hand while no hub runs and no backup is to be restored.
+// flight at such an end. Whoever needs the room compares names below objects/ with the rows of
+// a backup that was made while no hub ran.
 //
 // A store that gets a bucket goes on to serve what it has in its directory; nothing is
 // moved. It deliberately knows no ledger: which objects are wanted is decided elsewhere.
