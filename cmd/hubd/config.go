@@ -183,6 +183,7 @@ func (c *Config) warnings() []string {
 		out = append(out, "recovery_key is empty: what is on an appliance whose own key is lost can be read by nobody; make a pair with `hubd recovery new --out DIR`")
 	}
 	out = append(out, c.objectsWarnings()...)
+	out = append(out, c.secretWarnings()...)
 	if !required {
 		out = append(out, "no destination is required: nothing is ever archived, and appliances keep everything")
 	}
