@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"edged/hub"
+	"edged/hub/receive"
 )
 
 // heldWords are told to the appliance of an object that P5 holds.
@@ -89,7 +90,7 @@ var errRevoked = errors.New("it was revoked")
 // receive decides what one object is: new, known from another appliance, or
 // known from this one.
 func (b *batch) receive(o *hub.Object) error {
-	seq, fresh, err := b.object(o)
+	seq, fresh, err := b.object(o) // refuses what is about to be removed
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (b *batch) receive(o *hub.Object) error {
 		if healed, err = b.found(o.ID, seq); err != nil {
 			return err
 		}
-		if _, err := b.exec(`UPDATE objects SET file = 0 WHERE seq = ? AND file > 0`, seq); err != nil {
+		if _, err := b.exec(`UPDATE objects SET file = 0 WHERE seq = ? AND file = 2`, seq); err != nil {
 			return err
 		}
 	}
@@ -133,8 +134,12 @@ func (b *batch) object(o *hub.Object) (seq int64, fresh bool, err error) {
 		return seq, fresh, err
 	}
 	var length int64
-	if err := b.row(`SELECT seq, length FROM objects WHERE id = ?`, o.ID[:]).Scan(&seq, &length); err != nil {
+	var going bool
+	if err := b.row(`SELECT seq, length, CASE WHEN file = 1 THEN 1 ELSE 0 END AS going FROM objects WHERE id = ?`, o.ID[:]).Scan(&seq, &length, &going); err != nil {
 		return 0, false, err
+	}
+	if going {
+		return 0, false, &receive.GoingError{ID: o.ID}
 	}
 	if length != o.Length {
 		return 0, false, fmt.Errorf("object %s: %d bytes offered, %d are known: the ID covers all bytes, so one of them is wrong", o.ID, o.Length, length)

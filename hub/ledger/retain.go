@@ -127,8 +127,8 @@ func (l *Ledger) expire(ctx context.Context, age time.Duration, some []any) (ids
 	return ids, nil
 }
 
-// Removed records that files of Expired are gone. One that was received again
-// meanwhile is none of them.
+// Removed records that files of Expired are gone. Before that nothing of them is received
+// (receive.GoingError).
 func (l *Ledger) Removed(ctx context.Context, ids []hub.ID) error {
 	err := l.change(ctx, func(b *batch) error {
 		for _, id := range ids {

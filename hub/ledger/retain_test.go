@@ -1,12 +1,14 @@
 package ledger
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"edged/hub"
+	"edged/hub/receive"
 )
 
 func (w *world) expired(age time.Duration) []hub.ID {
@@ -64,17 +66,31 @@ func TestWhatIsRemovedIsStillKnown(t *testing.T) {
 	w.want("its file goes in its turn", w.expired(0), ids(o))
 }
 
-// An appliance sends the object again while its file is being removed: the row
-// does not say that it is gone, and it goes in the next round.
-func TestAnObjectReceivedWhileItIsRemovedIsNotCountedAsGone(t *testing.T) {
+// An appliance sends the object while its file is being removed, here or at another node:
+// it is to come later, when it is known that the file is gone, and spoils nothing for who
+// comes with it. A receipt would be for a file that is unlinked in a moment.
+func TestAnObjectThatIsBeingRemovedGetsNoReceipt(t *testing.T) {
 	w := start(t, Config{})
-	o := object("A", 1, "x")
+	o, again := object("A", 1, "x"), object("B", 1, "x")
 	w.receive(o)
 	w.must(w.Done(w.ctx, w.one("vna"), ""))
-	going := w.expired(0)
-	w.receive(object("B", 1, "x"))
-	w.must(w.Removed(w.ctx, going))
-	w.want("again", w.expired(0), ids(o))
+	gone := w.expired(0)
+	var queued []*change
+	for _, list := range [][]hub.Object{{object("C", 2, "y"), object("C", 3, "y")}, {object("B", 4, "y"), again}} {
+		queued = append(queued, &change{objects: list, done: make(chan struct{})})
+	}
+	w.next = queued
+	w.commitQueued()
+	w.must(queued[0].err)
+	var going *receive.GoingError
+	if !errors.As(queued[1].err, &going) || going.ID != o.ID {
+		t.Fatalf("got %v", queued[1].err)
+	}
+	w.want("receipts", w.stats().Receipts, 3)
+	w.must(w.Removed(w.ctx, gone))
+	w.receive(object("B", 4, "y"), again)
+	w.want("receipts", w.stats().Receipts, 5)
+	w.want("it goes in the next round", w.expired(0), ids(o))
 }
 
 // What the hub has no copy of any more cannot be tried again: whoever asks is

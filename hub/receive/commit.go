@@ -145,8 +145,8 @@ func (c *commits) record(list []complete) {
 	ctx, cancel := context.WithTimeout(context.Background(), rowsWait)
 	defer cancel()
 	defer tickets(list)()
-	err := c.rows(ctx, list)
-	if err == nil {
+	list, err := c.rows(ctx, list)
+	if err == nil || len(list) == 0 {
 		receipts(list)
 		return
 	}
@@ -159,7 +159,7 @@ func (c *commits) record(list []complete) {
 		own := list[:n]
 		list = list[n:]
 		if several { // else that was what failed
-			err = c.rows(ctx, own)
+			own, err = c.rows(ctx, own)
 		}
 		if err != nil {
 			for _, d := range own {
@@ -171,15 +171,40 @@ func (c *commits) record(list []complete) {
 	}
 }
 
-func (c *commits) rows(ctx context.Context, list []complete) error {
-	rows := make([]hub.Object, len(list))
-	for i, d := range list {
-		rows[i] = d.n.object(d.o)
+// rows records all but what is to come again later, and returns what it was about.
+func (c *commits) rows(ctx context.Context, list []complete) ([]complete, error) {
+	for len(list) > 0 {
+		rows := make([]hub.Object, len(list))
+		for i, d := range list {
+			rows[i] = d.n.object(d.o)
+		}
+		err := c.server.c.Ledger.Receive(ctx, rows)
+		var going *GoingError
+		if errors.As(err, &going) {
+			list = c.without(list, going)
+			continue
+		}
+		if err != nil {
+			return list, fmt.Errorf("record %d objects: %w", len(rows), err)
+		}
+		break
 	}
-	if err := c.server.c.Ledger.Receive(ctx, rows); err != nil {
-		return fmt.Errorf("record %d objects: %w", len(rows), err)
+	return list, nil
+}
+
+// without has one object come again later.
+func (c *commits) without(list []complete, going *GoingError) (left []complete) {
+	for _, d := range list {
+		if hub.ID(d.o.ID) != going.ID {
+			left = append(left, d)
+			continue
+		}
+		d.n.log.Info("an object has come while its file is removed", "object", d.o.ID)
+		d.o.claim.Release()
+		d.n.finish(d.o)
+		d.n.say(busy(c.server.c.BusyRetry, false, d.o.ID)...)
 	}
-	return nil
+	return left
 }
 
 // tickets takes one for each offer, see session.ticket, and returns who gives them back.

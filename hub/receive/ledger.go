@@ -2,6 +2,7 @@ package receive
 
 import (
 	"context"
+	"fmt"
 
 	"edged/hub"
 )
@@ -20,10 +21,19 @@ type Ledger interface {
 
 	// Receive records receipt, object and forwarding jobs in one transaction,
 	// durable on return (SPOOL-19). The objects are durable in the store
-	// before. It is idempotent: a repeated object changes nothing.
+	// before. It is idempotent: a repeated object changes nothing. With a GoingError
+	// nothing was recorded, because of one object that is to come later.
 	Receive(ctx context.Context, objects []hub.Object) error
 
 	Outbox
+}
+
+// GoingError is of an object whose file is about to be removed, here or at another node:
+// a receipt now might be for a file that is gone in a moment (SPOOL-19).
+type GoingError struct{ ID hub.ID }
+
+func (e *GoingError) Error() string {
+	return fmt.Sprintf("the hub is about to remove its file of object %s; it is to come again later", e.ID)
 }
 
 // Outbox is what waits to be told to an appliance. What is in it stays until
