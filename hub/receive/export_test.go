@@ -7,7 +7,7 @@ import (
 )
 
 // SetOffers bounds the offers of all connections beyond the few of each.
-func (s *Server) SetOffers(n int64) { s.offers = newBudget(n) }
+func (s *Server) SetOffers(n int64) { s.offers.left.Store(n) }
 
 // FewOffers is that.
 const FewOffers = fewOffers
