@@ -17,6 +17,7 @@ type asker interface {
 // dumping is what the two databases say differently of themselves.
 type dumping struct {
 	tables       string // all that are ours, as they were created: those that others refer to first
+	patient      string // lets this transaction wait for what it restores
 	unlimited    string // lets a statement of this transaction take its time
 	sequences    func(context.Context, asker, []string) (map[string]int64, error)
 	setSequences func(context.Context, asker, map[string]int64) error
@@ -26,6 +27,7 @@ func (l *Ledger) dumping() dumping {
 	if _, ok := l.engine.(*postgres); ok {
 		return dumping{
 			tables:       `SELECT c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace ORDER BY c.oid`,
+			patient:      `SET LOCAL idle_in_transaction_session_timeout = 0`,
 			unlimited:    `SET LOCAL statement_timeout = 0`,
 			sequences:    pgSequences,
 			setSequences: pgSetSequences,
@@ -33,6 +35,7 @@ func (l *Ledger) dumping() dumping {
 	}
 	return dumping{
 		tables:       `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid`,
+		patient:      `SELECT 1`,
 		unlimited:    `SELECT 1`,
 		sequences:    sqliteSequences,
 		setSequences: sqliteSetSequences,

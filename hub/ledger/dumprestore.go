@@ -20,6 +20,8 @@ type Restored struct {
 	Generation uint64 // of the ledger from now on
 	Waiting    int64  // objects that are not archived
 	Missing    int64  // of these, objects whose bytes are not here
+
+	lost map[int64]bool // by number: they were lost when they were dumped
 }
 
 // Restore fills an empty ledger, of either database, from a dump: all of it in one
@@ -30,23 +32,33 @@ type Restored struct {
 // here reports whether the hub has the bytes of an object. Of one that is not
 // archived and not here no receipt counts any more, so that an appliance that still
 // has it sends it. Its jobs stay: a destination may turn out to have it, and only
-// when none has, appliances are asked.
+// when none has, appliances are asked. That is asked after the transaction, page by
+// page, and before it is answered no receipt counts: when it is cut off, more is sent
+// again than would have to be.
 func (l *Ledger) Restore(ctx context.Context, dump io.ReadSeeker, here func(hub.ID) (bool, error), actor string) (Restored, error) {
 	var done Restored
-	err := l.longChange(ctx, func(b *batch) error {
+	err := l.submit(ctx, &change{endless: true, do: func(b *batch) error {
 		if _, err := dump.Seek(0, io.SeekStart); err != nil { // a transaction may be tried again
 			return err
 		}
 		done = Restored{}
-		return b.restore(ctx, dump, here, actor, &done)
-	})
+		return b.restore(ctx, dump, actor, &done)
+	}})
+	if err == nil {
+		if err = l.missing(ctx, here, actor, &done); err != nil {
+			err = fmt.Errorf("all rows are restored, but not all objects were looked for: what was not is asked for again when appliances connect: %w", err)
+		}
+	}
 	if err != nil {
 		return done, fmt.Errorf("restore the ledger: %w", err)
 	}
 	return done, nil
 }
 
-func (b *batch) restore(ctx context.Context, dump io.Reader, here func(hub.ID) (bool, error), actor string, done *Restored) error {
+func (b *batch) restore(ctx context.Context, dump io.Reader, actor string, done *Restored) error {
+	if _, err := b.conn.ExecContext(ctx, b.dumping().patient); err != nil {
+		return err
+	}
 	tables, err := b.tables(ctx, b.conn)
 	if err != nil {
 		return err
@@ -71,7 +83,7 @@ func (b *batch) restore(ctx context.Context, dump io.Reader, here func(hub.ID) (
 	if err := b.dumping().setSequences(ctx, b.conn, in.Sequences); err != nil {
 		return err
 	}
-	return b.reborn(here, actor, done)
+	return b.reborn(actor, done)
 }
 
 // filledAtBirth are the tables in which a ledger that nobody used has rows.
@@ -106,7 +118,7 @@ type loader struct {
 }
 
 // rowsAtOnce saves round trips; what is left over goes one by one.
-const rowsAtOnce = 32
+const rowsAtOnce = 256
 
 func (l *loader) begin(table string, columns []string) error {
 	if l.in.Schema != len(migrations) {
@@ -153,7 +165,7 @@ func (l *loader) insert(rows int, values []any) error {
 }
 
 // reborn makes of the rows of then a ledger of now.
-func (b *batch) reborn(here func(hub.ID) (bool, error), actor string, done *Restored) error {
+func (b *batch) reborn(actor string, done *Restored) error {
 	// The same dump may be restored twice, so the next number is not enough.
 	done.Generation = max(done.Dump.Generation+1, uint64(b.now/1000))
 	for _, s := range []struct {
@@ -167,44 +179,83 @@ func (b *batch) reborn(here func(hub.ID) (bool, error), actor string, done *Rest
 			return err
 		}
 	}
-	if err := b.missing(here, done); err != nil {
+	if err := b.doubtAll(done); err != nil {
 		return err
 	}
-	return b.audit(actor, "restored", "ledger", fmt.Sprintf("from a dump of %s, generation %d of ledger %s; generation %d from now on; %d rows, %d objects not archived, %d of them not here",
-		done.At.Format("2006-01-02 15:04:05"), done.Dump.Generation, done.Ledger, done.Generation, done.Rows, done.Waiting, done.Missing))
+	return b.audit(actor, "restored", "ledger", fmt.Sprintf("from a dump of %s, generation %d of ledger %s; generation %d from now on; %d rows",
+		done.At.Format("2006-01-02 15:04:05"), done.Dump.Generation, done.Ledger, done.Generation, done.Rows))
 }
 
-// missing marks what waits for an archive and is not here, page by page.
-func (b *batch) missing(here func(hub.ID) (bool, error), done *Restored) error {
+// doubtAll: as long as an object is lost no receipt of it counts (Known). All are until
+// missing has looked, but for those that were lost when they were dumped.
+func (b *batch) doubtAll(done *Restored) error {
+	s, err := b.stmt(`SELECT seq FROM objects WHERE lost = 1`)
+	if err != nil {
+		return err
+	}
+	rows, err := s.Query()
+	if err != nil {
+		return err
+	}
+	lost, err := collect[int64](rows)
+	if err != nil {
+		return err
+	}
+	done.lost = map[int64]bool{}
+	for _, seq := range lost {
+		done.lost[seq] = true
+	}
+	_, err = b.exec(`UPDATE objects SET lost = 1 WHERE archived_at IS NULL`)
+	return err
+}
+
+// missing looks for the bytes of what waits for an archive, page by page.
+func (l *Ledger) missing(ctx context.Context, here func(hub.ID) (bool, error), actor string, done *Restored) error {
 	for after := int64(0); ; {
-		s, err := b.stmt(`SELECT seq, id FROM objects WHERE archived_at IS NULL AND seq > ? ORDER BY seq LIMIT 1000`)
-		if err != nil {
-			return err
-		}
-		rows, err := s.Query(after)
+		rows, err := l.read.QueryContext(ctx, `SELECT seq, id FROM objects WHERE archived_at IS NULL AND seq > ? ORDER BY seq LIMIT 1000`, after)
 		if err != nil {
 			return err
 		}
 		list, err := collectNumbered(rows)
-		if err != nil || len(list) == 0 {
+		if err != nil {
 			return err
 		}
+		if len(list) == 0 {
+			return l.submit(ctx, &change{anyhow: true, do: func(b *batch) error {
+				return b.audit(actor, "restored", "ledger", fmt.Sprintf("%d objects not archived, %d of them not here", done.Waiting, done.Missing))
+			}})
+		}
+		var found []any
 		for _, o := range list {
 			after = o.seq
-			done.Waiting++
-			if ok, err := here(o.id); err != nil || ok {
-				if err != nil {
-					return err
-				}
-				continue
+			ok, err := here(o.id)
+			if err != nil {
+				return err
 			}
-			done.Missing++
-			// As long as it is lost no receipt of it counts (Known).
-			if _, err := b.exec(`UPDATE objects SET lost = 1 WHERE seq = ?`, o.seq); err != nil {
+			done.Waiting++
+			if !ok {
+				done.Missing++
+			} else if !done.lost[o.seq] {
+				found = append(found, o.seq)
+			}
+		}
+		if err := l.areHere(ctx, found); err != nil {
+			return err
+		}
+	}
+}
+
+// areHere ends the doubt about objects.
+func (l *Ledger) areHere(ctx context.Context, found []any) error {
+	return l.submit(ctx, &change{anyhow: true, do: func(b *batch) error {
+		for chunk := range slices.Chunk(found, maxMarks) {
+			args := slices.Clone(chunk)
+			if _, err := b.exec(`UPDATE objects SET lost = 0 WHERE seq IN `+marks(&args, 0), args...); err != nil {
 				return err
 			}
 		}
-	}
+		return nil
+	}})
 }
 
 // numbered is an object by its two names.
