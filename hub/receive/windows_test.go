@@ -30,6 +30,20 @@ func TestWindowsOfAllAreBoundedAndComeBack(t *testing.T) {
 	}
 }
 
+// Who came first does not have all: from half of it on nobody gets more than is enough.
+func TestTheFirstLeaveWindowsForTheOthers(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	one, two := w.dial("one").quic, w.dial("two").quic
+	all := receive.NewWindows(20 << 20)
+	if !all.Grow(one, 3<<20) || !all.Grow(one, 6<<20) || all.Grow(one, 2<<20) {
+		t.Error("one may have nine of twenty, and has other")
+	}
+	if !all.Grow(two, 3<<20) || all.Grow(two, 1<<20) {
+		t.Error("two may have what is enough, and has other")
+	}
+}
+
 // P9: of a connection whose bytes are not read, because it waits for its rate, few lie here:
 // ten thousand of them are not more than a machine has.
 func TestLittleLiesUnreadOfWhoIsHeldUp(t *testing.T) {
