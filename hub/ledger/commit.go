@@ -55,11 +55,6 @@ func (l *Ledger) change(ctx context.Context, do func(*batch) error) error {
 	return l.submit(ctx, &change{do: do})
 }
 
-// longChange is change for what walks over many rows.
-func (l *Ledger) longChange(ctx context.Context, do func(*batch) error) error {
-	return l.submit(ctx, &change{do: do, long: true})
-}
-
 // submit waits until the change is durable or has failed. While it has not begun, the
 // end of ctx takes it back.
 func (l *Ledger) submit(ctx context.Context, c *change) error {

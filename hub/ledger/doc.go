@@ -50,6 +50,10 @@
 //     it there was heard. When the database does not come back in time the caller
 //     has an error, and may ask again: receiving, delivering, acknowledging twice
 //     changes nothing.
+//   - Over PostgreSQL with a synchronous standby durable means there, too. After a failover
+//     that lost rows all the same the generation rises before anything else is written, so
+//     that appliances offer again what is not archived; what is said of a job counts for
+//     the object that it was leased for, whatever has its number now.
 //   - A lease is lent again when it has run out, and when its node was not seen for
 //     half a minute. No two hold one; an answer under an old lease counts only where
 //     it is a fact (Done, Stored).

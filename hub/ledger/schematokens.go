@@ -23,4 +23,5 @@ CREATE TABLE seen (device TEXT PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT N
 CREATE INDEX objects_open ON objects (device, study, seq) WHERE archived_at IS NULL AND flags & 8 = 0;
 CREATE INDEX objects_study ON objects (study, device, seq);
 CREATE INDEX jobs_held ON jobs (object) WHERE state = 'held';
+CREATE INDEX troubles_id ON troubles (id);
 `
