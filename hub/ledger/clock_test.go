@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -42,6 +43,26 @@ func TestAClockThatWasAheadKeepsNoEvent(t *testing.T) {
 	w.must(w.DeliverLater(w.ctx, *d, time.Minute, true, "busy"))
 	w.now = right.Add(time.Hour)
 	w.want("may be tried", lease() != nil, true)
+}
+
+// The same for studies: one that was to be looked at in a year is looked at when the
+// clock is right again, and what its appliance counts and never sends is awaited for a
+// day from then on, not for a year.
+func TestAClockThatWasAheadKeepsNoStudy(t *testing.T) {
+	w := start(t, Config{})
+	right := w.now
+	w.receive(object("one", 1, "a"))
+	w.archiveAll()
+	w.now = right.Add(365 * 24 * time.Hour)
+	w.say("one", "1.2.3", 1, 2) // and one is still to come
+	w.makeAll(toldRules)
+	w.now = right.Add(time.Hour)
+	w.makeAll(toldRules)
+	w.want("events while one is to come", w.count(`SELECT count(*) FROM events`), 0)
+	w.want("is looked at in a year", w.count(fmt.Sprintf(`SELECT count(*) FROM studies WHERE look_at > %d`, w.now.Add(time.Hour).UnixMilli())), 0)
+	w.now = w.now.Add(25 * time.Hour)
+	w.makeAll(toldRules)
+	w.want("events when it did not come for a day", w.count(`SELECT count(*) FROM events`), 1)
 }
 
 // Nobody could write for 31 s, so that nobody's beat is young. Who comes first takes not

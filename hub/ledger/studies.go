@@ -120,12 +120,17 @@ func (l *Ledger) MakeEvents(ctx context.Context, rules EventRules) (more bool, e
 	return more, nil
 }
 
+// mayBeLookedAt is true for a study s whose time has come, or was put down while the
+// clock was ahead, as mayBeTried for jobs.
+const mayBeLookedAt = `s.look_at IS NOT NULL AND (s.look_at <= ? OR s.look_at > ?)`
+
 // anythingDue is asked before, so that a hub at rest writes nothing.
 func (l *Ledger) anythingDue(ctx context.Context) (bool, error) {
 	var due, seen, last int64
-	err := l.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT s.study FROM studies s WHERE s.look_at IS NOT NULL AND s.look_at <= ? LIMIT 1) AS k) AS due,
+	now := l.millis()
+	err := l.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT s.study FROM studies s WHERE `+mayBeLookedAt+` LIMIT 1) AS k) AS due,
 		coalesce((SELECT n FROM counters WHERE name = 'studies_seen'), -1) AS seen,
-		coalesce((SELECT max(o.seq) FROM objects o), 0) AS last`, l.millis()).Scan(&due, &seen, &last)
+		coalesce((SELECT max(o.seq) FROM objects o), 0) AS last`, now, now+longestPause.Milliseconds()).Scan(&due, &seen, &last)
 	if err != nil {
 		return false, fmt.Errorf("look for studies: %w", err)
 	}
@@ -162,11 +167,11 @@ type candidate struct {
 }
 
 func (b *batch) toLookAt() ([]candidate, error) {
-	s, err := b.stmt(`SELECT study, revision, objects, archived, open_at FROM studies WHERE look_at IS NOT NULL AND look_at <= ? ORDER BY look_at LIMIT ?`)
+	s, err := b.stmt(`SELECT s.study, s.revision, s.objects, s.archived, s.open_at FROM studies s WHERE ` + mayBeLookedAt + ` ORDER BY s.look_at LIMIT ?`)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.Query(b.now, lookPage)
+	rows, err := s.Query(b.now, b.now+longestPause.Milliseconds(), lookPage)
 	if err != nil {
 		return nil, err
 	}
@@ -184,6 +189,12 @@ func (b *batch) toLookAt() ([]candidate, error) {
 
 // look decides about one study.
 func (b *batch) look(c candidate, rules EventRules) error {
+	if c.opened > b.now { // while the clock was ahead: its patience begins now
+		c.opened = b.now
+		if _, err := b.exec(`UPDATE studies SET open_at = ? WHERE study = ?`, b.now, c.uid); err != nil {
+			return err
+		}
+	}
 	waits, err := b.waits(c, rules)
 	if err != nil {
 		return err
@@ -227,6 +238,9 @@ func (b *batch) told(c candidate, rules EventRules) error {
 // that wait for an archive cost little.
 func (b *batch) lookLater(uid string, since int64, rules EventRules) error {
 	pause := min(max((b.now-since)/4, rules.Look.Milliseconds()), maxLook.Milliseconds())
+	if since > b.now { // of an event that was made while the clock was ahead
+		pause = maxLook.Milliseconds()
+	}
 	_, err := b.exec(`UPDATE studies SET look_at = ? WHERE study = ?`, b.now+pause, uid)
 	return err
 }
