@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +34,7 @@ const childVerb = "hub"
 type childHub struct {
 	dir, database, listen, profile string
 	archive, noRows                bool
+	timed                          *timedRows
 
 	ledger  *ledger.Ledger
 	objects *objects.Store
@@ -65,7 +68,11 @@ func child(args []string) error {
 	if err := h.open(ctx); err != nil {
 		return err
 	}
-	return errors.Join(h.serve(ctx), h.objects.Close(), h.ledger.Close())
+	err := errors.Join(h.serve(ctx), h.objects.Close(), h.ledger.Close())
+	if h.timed != nil {
+		fmt.Printf("%s%d\n", rowsPrefix, h.timed.took.Milliseconds())
+	}
+	return err
 }
 
 func (h *childHub) open(ctx context.Context) (err error) {
@@ -84,9 +91,10 @@ func (h *childHub) open(ctx context.Context) (err error) {
 		return err
 	}
 	ids := identity.NewServer(ca, nil)
-	var rows receive.Ledger = h.ledger
+	h.timed = &timedRows{Ledger: h.ledger}
+	var rows receive.Ledger = h.timed
 	if h.noRows {
-		rows = noRows{h.ledger}
+		rows, h.timed = noRows{h.ledger}, nil
 	}
 	h.receive, err = receive.New(receive.Config{TLS: ids.Uplink(nil), Device: h.device, Revoked: h.ledger.Revoked, Ledger: rows, Objects: h.objects, Logger: log})
 	if err != nil {
@@ -103,6 +111,44 @@ func openLedger(ctx context.Context, dir, database string, archive bool) (*ledge
 		c.Destinations = []ledger.Destination{{Name: "archive", Required: true, Confirm: "dir"}}
 	}
 	return ledger.Open(ctx, c)
+}
+
+// timedRows knows how long at least one Receive was under way.
+type timedRows struct {
+	*ledger.Ledger
+	mu    sync.Mutex // guards what follows
+	n     int
+	since time.Time
+	took  time.Duration
+}
+
+// Receive is that of the ledger.
+func (t *timedRows) Receive(ctx context.Context, objects []hub.Object) error {
+	t.underWay(1)
+	defer t.underWay(-1)
+	return t.Ledger.Receive(ctx, objects)
+}
+
+func (t *timedRows) underWay(one int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if t.n > 0 {
+		t.took += now.Sub(t.since)
+	}
+	t.n, t.since = t.n+one, now
+}
+
+// rowsPrefix begins the line in which a child says what timedRows knows, in ms.
+const rowsPrefix = "rows under way, ms: "
+
+func rowsTime(said string) (time.Duration, error) {
+	_, after, ok := strings.Cut(said, rowsPrefix)
+	if !ok {
+		return 0, fmt.Errorf("the hub did not say how long rows took: %s", said)
+	}
+	ms, err := strconv.ParseInt(strings.TrimSpace(after), 10, 64)
+	return time.Duration(ms) * time.Millisecond, err
 }
 
 // noRows records nothing: receipts come as soon as the object is sealed.

@@ -70,11 +70,8 @@ func newFleet(ctx context.Context, l *lab.Lab, o fleetOptions) (*lab.Hub, *hubte
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := lab.NewHub(l.Dir, at)
+	h, err := cell{archive: true}.hubd(l.Dir, at)
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := addArchive(h.Config, filepath.Join(l.Dir, "archive")); err != nil {
 		return nil, nil, err
 	}
 	data := filepath.Join(l.Dir, "hub")
@@ -95,16 +92,6 @@ func newFleet(ctx context.Context, l *lab.Lab, o fleetOptions) (*lab.Hub, *hubte
 		return nil, nil, err
 	}
 	return h, f, h.Start(ctx, l)
-}
-
-// addArchive gives the hub of a configuration a folder to forward to.
-func addArchive(config, path string) error {
-	f, err := os.OpenFile(config, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, "log: {level: warn}\ndestinations:\n  - {name: archive, type: dir, confirm: dir, path: %s, create: true}\n", lab.Quote(path))
-	return errors.Join(err, f.Close())
 }
 
 // fleetRun is what is measured.

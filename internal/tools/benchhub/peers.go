@@ -30,28 +30,44 @@ const stowBatch = 10
 
 // peers is the section on Orthanc, which takes the same objects by C-STORE and by
 // STOW-RS, in turn with the hub.
-func peers(ctx context.Context, l *lab.Lab, o options, r *lab.Report) error {
+func peers(ctx context.Context, b *bench) (failed error) {
 	s := lab.Section{
 		Title: fmt.Sprintf("Against Orthanc, %d senders", atOnce),
-		Head:  []string{"object", "hub, objects/s", "Orthanc by C-STORE", "Orthanc by STOW-RS", "hub to C-STORE", "hub to STOW-RS"},
+		Head:  []string{"object", "hubd, objects/s", "Orthanc by C-STORE", "Orthanc by STOW-RS", "hubd to C-STORE", "hubd to STOW-RS"},
 	}
-	for _, size := range []int64{30 << 10, 512 << 10} {
-		if err := peerRow(ctx, l, o, r, &s, size); err != nil {
-			return err
+	for _, size := range []int64{small, large} {
+		if err := peerRow(ctx, b, &s, size); err != nil {
+			failed = errors.Join(failed, err)
 		}
 	}
-	s.Note("Orthanc with its defaults, which flush each file, SQLite index, and its DICOMweb plugin; C-STORE by %d storescu with TCP_NODELAY, STOW-RS by %d connections with %d instances a request, without TLS. The hub has TLS, and flushes files, directories and rows.", atOnce, atOnce, stowBatch)
-	r.Add(s)
+	s.Note("Orthanc with its defaults, which flush each file, SQLite index, and its DICOMweb plugin; C-STORE by %d storescu with TCP_NODELAY, STOW-RS by %d connections with %d instances a request, without TLS. The hub has TLS, and flushes files, directories and rows. Median of the runs, in turn.", atOnce, atOnce, stowBatch)
+	b.report.Add(s)
+	return failed
+}
+
+// installed says what is missing for a way of sending; the table does, too.
+func installed(programs ...string) error {
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			return fmt.Errorf("%s is not installed", p)
+		}
+	}
 	return nil
 }
 
-func peerRow(ctx context.Context, l *lab.Lab, o options, r *lab.Report, s *lab.Section, size int64) error {
-	if _, err := exec.LookPath("Orthanc"); err != nil {
-		return fmt.Errorf("%w: install Orthanc and its plugin (Debian: orthanc, orthanc-dicomweb)", err)
-	}
-	objects, runs := o.effort(size)
+// way is how a peer takes objects.
+type way struct {
+	missing error
+	once    func(context.Context) (float64, error)
+	rates   []float64
+	failed  error
+}
+
+// peerRow measures each way in turn, as often as runs; one that fails is tried no more.
+func peerRow(ctx context.Context, b *bench, s *lab.Section, size int64) error {
+	objects, runs := b.effort(size)
 	objects = min(objects, 1000)
-	dir, err := l.Folder(l.Dir, "files")
+	dir, err := b.lab.Folder(b.lab.Dir, "files")
 	if err != nil {
 		return err
 	}
@@ -59,30 +75,55 @@ func peerRow(ctx context.Context, l *lab.Lab, o options, r *lab.Report, s *lab.S
 	if err := writeParts(dir, objects, size); err != nil {
 		return err
 	}
-	var hub, cstore, stow []float64
+	orthanc := func(send func(context.Context, *orthanc, string) error) func(context.Context) (float64, error) {
+		return func(ctx context.Context) (float64, error) { return peerOnce(ctx, b.lab, dir, objects, send) }
+	}
+	ways := []*way{
+		{once: func(ctx context.Context) (float64, error) {
+			out, err := cell{size: size, objects: objects, appliances: atOnce}.once(ctx, b.lab)
+			return out.rate, err
+		}},
+		{missing: installed("Orthanc", "storescu"), once: orthanc(sendCStore)},
+		{missing: installed("Orthanc"), once: orthanc(sendSTOW)},
+	}
 	for range runs {
-		out, err := cell{size: size, objects: objects, appliances: atOnce}.once(ctx, l)
-		if err != nil {
-			return err
-		}
-		hub = append(hub, out.rate)
-		for _, way := range []struct {
-			rates *[]float64
-			send  func(context.Context, *orthanc, string) error
-		}{{&cstore, sendCStore}, {&stow, sendSTOW}} {
-			rate, err := peerOnce(ctx, l, dir, objects, way.send)
-			if err != nil {
-				return err
-			}
-			*way.rates = append(*way.rates, rate)
+		for _, w := range ways {
+			w.run(ctx, b.cell)
 		}
 	}
-	h, c, w := lab.Median(hub), lab.Median(cstore), lab.Median(stow)
-	s.Row(fmt.Sprintf("%d KiB", size>>10), fmt.Sprintf("%.0f", h), fmt.Sprintf("%.0f", c), fmt.Sprintf("%.0f", w), fmt.Sprintf("%.1f×", h/c), fmt.Sprintf("%.1f×", h/w))
-	if size > 100<<10 {
-		r.Figures["orthanc_cstore_ratio"], r.Figures["orthanc_stow_ratio"] = fmt.Sprintf("%.2f", h/c), fmt.Sprintf("%.2f", h/w)
+	hub, cstore, stow := ways[0], ways[1], ways[2]
+	s.Row(kib(size), hub.says(), cstore.says(), stow.says(), hub.over(cstore, "%.1f×"), hub.over(stow, "%.1f×"))
+	if size == large {
+		b.report.Figures["orthanc_cstore_ratio"], b.report.Figures["orthanc_stow_ratio"] = hub.over(cstore, "%.2f"), hub.over(stow, "%.2f")
 	}
-	return nil
+	return errors.Join(hub.failed, cstore.failed, stow.failed)
+}
+
+func (w *way) run(ctx context.Context, most time.Duration) {
+	if w.missing != nil || w.failed != nil {
+		return
+	}
+	ctx, cancel := within(ctx, most, "the cell")
+	defer cancel()
+	rate, err := w.once(ctx)
+	if w.failed = err; err == nil {
+		w.rates = append(w.rates, rate)
+	}
+}
+
+func (w *way) says() string {
+	if len(w.rates) == 0 {
+		return why(errors.Join(w.missing, w.failed))
+	}
+	return lab.Spread(w.rates)
+}
+
+// over is how often faster w is, a dash when one of them was not measured.
+func (w *way) over(other *way, format string) string {
+	if len(w.rates) == 0 || len(other.rates) == 0 {
+		return "-"
+	}
+	return fmt.Sprintf(format, lab.Median(w.rates)/lab.Median(other.rates))
 }
 
 // writeParts writes objects as files into as many folders as there are senders.
