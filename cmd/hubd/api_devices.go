@@ -228,7 +228,8 @@ func (c *console) cancelCode(r *request) (any, error) {
 type Done struct {
 	Done   int      `json:"done"`
 	Failed []string `json:"failed,omitempty"` // why, at most ten
-	More   bool     `json:"more"`             // there are more that match: ask again
+	More   bool     `json:"more"`             // there are more that match: ask again, with next as cursor
+	Next   string   `json:"next,omitempty"`
 }
 
 var applianceOperations = []operation{

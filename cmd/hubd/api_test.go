@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/hub"
 	"edged/hub/ledger"
 )
 
@@ -356,6 +357,56 @@ func TestManyAreFreedByWhatTheArchiveSaid(t *testing.T) {
 	left := d.get("/api/v1/trouble?state=permanent", token)["items"].([]any)
 	if len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// What cannot be freed stays where it is and comes first: it hides nothing that comes
+// after it, however much it is.
+func TestManyGoOnBehindWhatCannotBeFreed(t *testing.T) {
+	d := newDesk(t)
+	token, ctx, l := d.token("operator"), t.Context(), d.h.ledger
+	var all []hub.Object
+	for n := range mostAtOnce + 3 {
+		all = append(all, d.object("box", n, "x"))
+	}
+	d.must(l.Receive(ctx, all))
+	for _, destination := range []string{"vna", "copy"} {
+		jobs, err := l.Lease(ctx, destination, len(all), time.Hour)
+		d.must(err)
+		for _, j := range jobs {
+			if destination == "vna" && j.Object.ID != all[len(all)-1].ID {
+				d.must(l.Done(ctx, j, ""))
+			} else {
+				d.must(l.Refuse(ctx, j, "A900"))
+			}
+		}
+	}
+	for range all { // the archive has all but one, and the hub no copy of those
+		ids, err := l.Expired(ctx, 0, 1000)
+		d.must(err)
+		if len(ids) == 0 {
+			break
+		}
+		d.must(l.Removed(ctx, ids))
+	}
+	freed, from, rounds := 0, "", 0
+	for more := true; more; rounds++ {
+		w := d.ask("POST", "/api/v1/trouble/retry", token, `{"destination":"copy","cursor":"`+from+`"}`)
+		var done Done
+		d.must(json.Unmarshal(w.Body.Bytes(), &done))
+		if w.Code != 200 || rounds > 3 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		freed, more, from = freed+done.Done, done.More, done.Next
+	}
+	if freed != 1 || rounds != 2 {
+		t.Errorf("%d freed by %d requests", freed, rounds)
+	}
+	if w := d.ask("POST", "/api/v1/trouble/retry", token, `{"cursor":"`+cursor(1)+`"}`); w.Code != http.StatusBadRequest {
+		t.Errorf("of everything: %d", w.Code)
+	}
+	if w := d.ask("POST", "/api/v1/trouble/retry", token, `{"destination":"copy","cursor":"x"}`); w.Code != http.StatusBadRequest {
+		t.Errorf("a cursor of nothing: %d", w.Code)
 	}
 }
 

@@ -166,12 +166,14 @@ type ManyBody struct {
 	Destination string `json:"destination,omitempty"`
 	Words       string `json:"words,omitempty"` // stand in what the archive said
 	Appliance   string `json:"appliance,omitempty"`
+	Cursor      string `json:"cursor,omitempty"` // next of the answer before; without it, from the beginning
 }
 
-// mostAtOnce bounds what one request frees; more says that there is more.
+// mostAtOnce bounds what one request tries to free; next says where to go on.
 const mostAtOnce = 200
 
-// many frees the jobs that match, each by itself, so that the trail has each.
+// many frees the jobs that match, each by itself, so that the trail has each. Those that
+// cannot be freed are still there afterwards, so the next request begins behind them.
 func many(what string) func(*console, *request) (any, error) {
 	return func(c *console, r *request) (any, error) {
 		var b ManyBody
@@ -182,15 +184,23 @@ func many(what string) func(*console, *request) (any, error) {
 		if b.Words, err = meant(b.Words); err != nil {
 			return nil, err
 		}
-		if b == (ManyBody{}) {
+		if b == (ManyBody{Cursor: b.Cursor}) {
 			return nil, bad("%s of everything is not meant: name a destination, an appliance, or words that the archive said", what)
 		}
+		var after int64
+		r.values = url.Values{"cursor": {b.Cursor}}
+		if err := r.after(&after); err != nil {
+			return nil, err
+		}
 		f := ledger.TroubleFilter{Destination: b.Destination, State: settles[what].from, Device: b.Appliance, Words: b.Words}
-		rows, err := c.h.ledger.TroublePage(r.Context(), f, 0, mostAtOnce+1)
+		rows, err := c.h.ledger.TroublePage(r.Context(), f, after, mostAtOnce+1)
 		if err != nil {
 			return nil, err
 		}
-		out := Done{More: len(rows) > mostAtOnce}
+		out := Done{}
+		if out.More = len(rows) > mostAtOnce; out.More {
+			out.Next = cursor(rows[mostAtOnce-1].Seq)
+		}
 		tried := map[hub.ID]bool{}
 		for _, t := range rows[:min(len(rows), mostAtOnce)] {
 			if tried[t.ID] {
@@ -202,9 +212,6 @@ func many(what string) func(*console, *request) (any, error) {
 			} else if len(out.Failed) < 10 {
 				out.Failed = append(out.Failed, fmt.Sprintf("%.12s: %v", t.ID, err))
 			}
-		}
-		if out.Done == 0 {
-			out.More = false // asking again would do the same
 		}
 		return out, nil
 	}
@@ -218,7 +225,7 @@ var troubleOperations = []operation{
 	{id: "release", method: http.MethodPost, path: "/trouble/{id}/release", min: operator, summary: "Let a held object go to the archive.", answer: Done{}, do: one("release")},
 	{id: "retry", method: http.MethodPost, path: "/trouble/{id}/retry", min: operator, summary: "Try an object again that the archive had refused for good.", answer: Done{}, do: one("retry")},
 	{id: "confirm", method: http.MethodPost, path: "/trouble/{id}/confirm", min: admin, summary: "Say, after comparing, that the archive has an object that no commitment can confirm. Appliances forget it then.", answer: Done{}, do: one("confirm")},
-	{id: "releaseMany", method: http.MethodPost, path: "/trouble/release", min: operator, summary: "Release what matches, at most 200 objects a request.", body: ManyBody{}, answer: Done{}, do: many("release")},
-	{id: "retryMany", method: http.MethodPost, path: "/trouble/retry", min: operator, summary: "Retry what matches, at most 200 objects a request.", body: ManyBody{}, answer: Done{}, do: many("retry")},
-	{id: "confirmMany", method: http.MethodPost, path: "/trouble/confirm", min: admin, summary: "Confirm what matches, at most 200 objects a request.", body: ManyBody{}, answer: Done{}, do: many("confirm")},
+	{id: "releaseMany", method: http.MethodPost, path: "/trouble/release", min: operator, summary: "Release what matches, at most 200 objects a request; next goes on.", body: ManyBody{}, answer: Done{}, do: many("release")},
+	{id: "retryMany", method: http.MethodPost, path: "/trouble/retry", min: operator, summary: "Retry what matches, at most 200 objects a request; next goes on.", body: ManyBody{}, answer: Done{}, do: many("retry")},
+	{id: "confirmMany", method: http.MethodPost, path: "/trouble/confirm", min: admin, summary: "Confirm what matches, at most 200 objects a request; next goes on.", body: ManyBody{}, answer: Done{}, do: many("confirm")},
 }

@@ -72,6 +72,7 @@ type view struct {
 	Query   url.Values
 	Here    string // path and query: where to come back to
 	Next    string // path and query of what follows
+	Again   string // path of what was done, to do it to more
 	Data    any
 }
 
@@ -86,6 +87,9 @@ func (v view) CSRF() string { return v.Caller.csrf }
 
 // SearchNames are what a search for trouble goes on with.
 func (v view) SearchNames() []string { return []string{"destination", "state", "appliance", "words"} }
+
+// ManyNames are what freeing many goes on with.
+func (v view) ManyNames() []string { return []string{"destination", "appliance", "words"} }
 
 // Who has logged in, "" is nobody.
 func (v view) Who() string { return v.Caller.name }
@@ -260,7 +264,7 @@ func (c *console) acted(w http.ResponseWriter, r *http.Request, o *operation, wh
 		c.html(w, http.StatusOK, "newToken", v)
 	case Done:
 		if o.body != nil || len(d.Failed) > 0 {
-			v.Title = "Done"
+			v.Title, v.Query, v.Again = "Done", r.PostForm, r.URL.Path
 			c.html(w, http.StatusOK, "done", v)
 			return
 		}
