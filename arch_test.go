@@ -40,6 +40,8 @@ var allowed = map[string][]string{
 	"internal/config": {},
 	"internal/ports":  {},
 	"internal/netlab": {"internal/netlab"}, // tests and tools
+
+	"internal/archivelab": {"dimse", "internal"}, // tests and tools
 }
 
 // goroutines is the budget of places that start goroutines, by package, outside
@@ -57,8 +59,9 @@ var goroutines = map[string]int{
 	"hub/hubtest":             3, // of tests: who enrols, waited for in Enrol; an appliance and who sends for it, waited for in Run
 	"hub/objects":             4, // flushes, in Seal; whether a bucket is back, waited for in Close; a large object on its way to a bucket, waited for in Close; its parts, in sendParts
 	"hub/receive":             6, // of them session.go: readers, and who comes when there is something to do; commit.go: committers, while there is work; all waited for in Serve or by the session
+	"internal/archivelab":     2, // of tests and tools: the server, and a report each; waited for in Close
 	"internal/tools/bench":    2, // spoolcell.go: writers; dimsesink.go: senders; each waited for
-	"internal/tools/cluster":  3, // sender.go: a modality each; watch.go: who looks at an appliance; archive.go: the server; each waited for
+	"internal/tools/cluster":  3, // sender.go: a modality each; watch.go: who looks at an appliance; receiver.go: the server; each waited for
 	"internal/tools/benchhub": 4, // a fleet, twice; senders to a peer; the parts of the hub that it is itself; each waited for
 	"internal/tools/interop":  4, // tap.go: who accepts, and each way of a connection, waited for by close; reportthem.go: a server, by stop
 	"internal/tools/sim":      1, // a process each

@@ -9,8 +9,10 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"edged/internal/archivelab"
 	"edged/internal/dicom"
 	"edged/internal/tools/lab"
 )
@@ -28,11 +30,28 @@ func (a *appliance) figures(ctx context.Context) (f figures, err error) {
 }
 
 // settleWithin is how long the rest may take: an appliance that found no node rests for
-// up to a minute, and so does what an archive did not take.
-const settleWithin = 5 * time.Minute
+// up to a minute, and so does what an archive did not take. A commitment that a node was
+// about to ask for when it was killed is asked for again after ten minutes.
+const settleWithin = 14 * time.Minute
 
-// settle waits until every appliance has all that it received archived.
+// settle waits until every appliance has all that it received archived, and the receiver
+// was told of it.
 func (s *site) settle(ctx context.Context) error {
+	if err := s.settleArchives(ctx); err != nil {
+		return err
+	}
+	acked := s.sent.acked()
+	err := lab.Await(ctx, settleWithin, "every study to be told", func() bool {
+		_, silent, missing := s.told.untold(acked)
+		return silent+missing == 0
+	})
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil // that is for judge to say
+	}
+	return err
+}
+
+func (s *site) settleArchives(ctx context.Context) error {
 	var last []figures
 	c := &chaos{site: s}
 	err := lab.Await(ctx, settleWithin, "everything to be archived", func() bool {
@@ -65,6 +84,25 @@ type verdict struct {
 	duplicates, strangers int
 	repeats               int
 	counters              error
+	promised              promised
+	told                  told
+}
+
+// promised is about the archive that commits itself.
+type promised struct {
+	committed, missing int // instances
+	again              int // reports beyond the first on an instance
+	archivelab.Counts
+}
+
+// told is about the receiver of study events.
+type told struct {
+	studies, silent int
+	events          int
+	missing         int // instances that the newest event does not tell as archived
+	early           int // told as archived before any archive had committed itself
+	repeats, failed int
+	wrong           []string
 }
 
 // holding is what an archive has: digests by SOP Instance UID, one for each copy.
@@ -72,14 +110,19 @@ type holding map[string][][sha256.Size]byte
 
 func (s *site) judge(ctx context.Context) (*verdict, error) {
 	acked := s.sent.acked()
-	v := &verdict{acked: len(acked), repeats: s.archive.repeats}
-	all := map[string]holding{"scp": s.archive.holding()}
+	v := &verdict{acked: len(acked), promised: s.promises(acked), told: s.told.verdict(acked)}
+	all := map[string]holding{}
+	for name, scp := range map[string]*archivelab.SCP{"scp": s.archive, "vault": s.vault} {
+		all[name] = holdingOf(scp)
+		v.repeats += scp.Counts().Repeats
+		v.duplicates += scp.Counts().Other
+	}
 	var err error
 	if all["dir"], err = s.filed(); err != nil {
 		return nil, err
 	}
 	if s.orthanc != nil {
-		if all["orthanc"], err = s.orthanc.holding(ctx); err != nil {
+		if all["orthanc"], err = orthancHolding(ctx, s.orthanc); err != nil {
 			return nil, err
 		}
 	}
@@ -93,7 +136,6 @@ func (s *site) judge(ctx context.Context) (*verdict, error) {
 		fmt.Printf("%s: %d instances, missing %d, altered %d, twice %d, never sent %d\n", name, len(has),
 			v.missing-before.missing, v.altered-before.altered, v.duplicates-before.duplicates, v.strangers-before.strangers)
 	}
-	v.duplicates += s.archive.other
 	for _, ok := range whole {
 		if ok {
 			v.archived++
@@ -130,14 +172,40 @@ func (l *ledger) all() map[string]*instance {
 	return maps.Clone(l.made)
 }
 
-func (a *archive) holding() holding {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+func holdingOf(scp *archivelab.SCP) holding {
 	h := holding{}
-	for uid, d := range a.has {
+	for uid, d := range scp.Holding() {
 		h[uid] = append(h[uid], d)
 	}
 	return h
+}
+
+// promises counts what was committed of what was acknowledged.
+func (s *site) promises(acked map[string]*instance) promised {
+	p := promised{Counts: s.vault.Counts()}
+	reports := s.vault.Committed()
+	for uid := range acked {
+		switch n := reports[uid]; n {
+		case 0:
+			p.missing++
+		default:
+			p.committed++
+			p.again += n - 1
+		}
+	}
+	return p
+}
+
+// verdict counts what was told of what was acknowledged.
+func (r *receiver) verdict(acked map[string]*instance) (t told) {
+	t.studies, t.silent, t.missing = r.untold(acked)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, h := range r.heard {
+		t.events += len(h.keys)
+	}
+	t.early, t.repeats, t.failed, t.wrong = r.early, r.repeats, r.failed, slices.Clone(r.wrong)
+	return t
 }
 
 // filed reads the archive that is a directory.
@@ -167,24 +235,6 @@ func (s *site) filed() (holding, error) {
 	return h, err
 }
 
-func (o *orthanc) holding(ctx context.Context) (holding, error) {
-	ids, err := o.has(ctx)
-	if err != nil {
-		return nil, err
-	}
-	h := holding{}
-	for uid, copies := range ids {
-		for _, id := range copies {
-			d, err := o.digest(ctx, id)
-			if err != nil {
-				return nil, err
-			}
-			h[uid] = append(h[uid], d)
-		}
-	}
-	return h, nil
-}
-
 // believe compares what appliances say with what they were seen to take.
 func (s *site) believe(ctx context.Context) (all error) {
 	acked := map[int]int64{}
@@ -203,12 +253,14 @@ func (s *site) believe(ctx context.Context) (all error) {
 	return all
 }
 
-// maxRepeats is how many instances a killed node may have delivered without its row: four
-// workers with a batch of sixteen each.
-const maxRepeats = 64
+// maxRepeats is how many instances a killed node may have delivered without its row, to
+// each archive that we count for: four workers with a batch of sixteen each.
+const maxRepeats = 2 * 64
 
 // print ends with the line that says it all.
 func (v *verdict) print(kills int) error {
+	v.promised.print()
+	v.told.print()
 	fmt.Printf("repeats=%d altered=%d never_sent=%d\n", v.repeats, v.altered, v.strangers)
 	if v.counters != nil {
 		fmt.Println(v.counters)
@@ -219,6 +271,35 @@ func (v *verdict) print(kills int) error {
 	}
 	if v.missing+v.altered+v.duplicates+v.strangers > 0 || v.archived != v.acked || v.acked == 0 || v.counters != nil {
 		return errors.New("the proof failed")
+	}
+	return errors.Join(v.promised.judge(v.acked), v.told.judge())
+}
+
+func (p *promised) print() {
+	fmt.Printf("storage commitment: committed=%d missing=%d not_held=%d refused=%d reported_again=%d, %d reports on an association of the archive's own\n",
+		p.committed, p.missing, p.NotHeld, p.Refused, p.again, p.Elsewhere)
+}
+
+// judge: an instance that is reported on twice is committed once, as one that is
+// delivered twice as the same bytes is archived once.
+func (p *promised) judge(acked int) error {
+	if p.missing+p.NotHeld+p.Refused > 0 || p.committed != acked {
+		return errors.New("the proof of storage commitment failed")
+	}
+	return nil
+}
+
+func (t *told) print() {
+	for _, w := range t.wrong[:min(len(t.wrong), 10)] {
+		fmt.Println("the receiver of study events was told:", w)
+	}
+	fmt.Printf("study events: studies=%d without_event=%d events=%d missing=%d before_commitment=%d wrong=%d repeats=%d, %d failed by intent\n",
+		t.studies, t.silent, t.events, t.missing, t.early, len(t.wrong), t.repeats, t.failed)
+}
+
+func (t *told) judge() error {
+	if t.silent+t.missing+t.early+len(t.wrong) > 0 || t.studies == 0 {
+		return errors.New("the proof of study events failed")
 	}
 	return nil
 }

@@ -2,7 +2,8 @@
 // PostgreSQL and one bucket of S3-compatible storage, appliances that are sent images
 // all the time, archives, and somebody who kills a node every few seconds. In the end
 // every image that an appliance has answered with Success is in every archive, the
-// same bytes, once.
+// same bytes, once; one of the archives has committed itself to it, and who takes study
+// events by HTTP was told of its study, and that it is archived, not before that.
 //
 // It promises that it believes nobody: what was sent is known to the sender, what an
 // archive has is asked of that archive and compared byte by byte. What is delivered
@@ -48,7 +49,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 45*time.Minute)
 	defer cancel()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)

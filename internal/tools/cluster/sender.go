@@ -25,9 +25,13 @@ type ledger struct {
 	refused int
 }
 
+// modalityTitle is what package synth calls a modality of Bench.
+const modalityTitle = "SIMOT"
+
 // instance is one image, by its SOP Instance UID.
 type instance struct {
 	id     dicom.ID
+	study  string
 	digest [sha256.Size]byte // of the data set
 	acked  map[int]bool      // by appliance
 }
@@ -66,13 +70,19 @@ func (s *site) sendAll(ctx context.Context) {
 	}
 }
 
-// modality makes images and stores them, one after the other, some at a second
+// modality makes studies and stores their images, one after the other, some at a second
 // appliance as well.
 func (s *site) modality(ctx context.Context, a *appliance) {
 	random := rand.New(rand.NewPCG(s.o.seed, uint64(a.number)+2))
 	tick := time.NewTicker(time.Duration(float64(time.Second) / s.o.rate))
 	defer tick.Stop()
+	var study []synth.Instance
 	for n := uint64(0); ; n++ {
+		if len(study) == 0 {
+			study = images(s.o.seed<<32+uint64(a.number)<<24+n, 1+random.IntN(mostImages), sizeOf(random))
+		}
+		in := study[0]
+		study = study[1:]
 		select {
 		case <-ctx.Done():
 			return
@@ -82,7 +92,6 @@ func (s *site) modality(ctx context.Context, a *appliance) {
 		if random.IntN(8) == 0 {
 			title = "URGENT"
 		}
-		in := image(s.o.seed<<32+uint64(a.number)<<24+n, sizeOf(random))
 		s.insist(ctx, a, title, in)
 		if other := s.sites[random.IntN(len(s.sites))]; random.IntN(15) == 0 && other != a {
 			s.insist(ctx, other, title, in)
@@ -101,8 +110,11 @@ func sizeOf(random *rand.Rand) int64 {
 	return 2 * int64(15<<10+random.IntN(250<<10))
 }
 
-func image(seed uint64, size int64) synth.Instance {
-	return synth.Studies(seed, synth.Bench(1, size))[0].Instances[0]
+// mostImages of a study.
+const mostImages = 3
+
+func images(seed uint64, n int, size int64) []synth.Instance {
+	return synth.Studies(seed, synth.Bench(n, size))[0].Instances
 }
 
 // insist stores an image until it is answered with Success or ctx ends.
@@ -129,7 +141,7 @@ func (l *ledger) note(in synth.Instance, data []byte) *instance {
 	defer l.mu.Unlock()
 	uid := in.Names.SOPInstance
 	if l.made[uid] == nil {
-		i := &instance{digest: sha256.Sum256(data), acked: map[int]bool{}}
+		i := &instance{study: in.Study, digest: sha256.Sum256(data), acked: map[int]bool{}}
 		h := in.Names.NewHash()
 		h.Write(data)
 		copy(i.id[:], h.Sum(nil))

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"edged/internal/archivelab"
 	"edged/internal/pglab"
 	"edged/internal/s3lab"
 	"edged/internal/tools/lab"
@@ -24,9 +25,11 @@ type site struct {
 	rows    *pglab.Server
 	bytes   *s3lab.Bucket
 	url     string // of the database
-	archive *archive
-	orthanc *orthanc // nil: not installed, or not wanted
-	dir     string   // the archive that is a directory
+	archive *archivelab.SCP
+	vault   *archivelab.SCP     // commits itself to what it has
+	orthanc *archivelab.Orthanc // nil: not installed, or not wanted
+	dir     string              // the archive that is a directory
+	told    *receiver           // of study events
 	nodes   []*node
 	sites   []*appliance
 	random  *rand.Rand // of who is killed when
@@ -43,7 +46,7 @@ func newSite(ctx context.Context, o options) (s *site, err error) {
 	if s.lab, err = lab.New(o.dir, o.bin); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context) error{s.startStorage, s.startArchives, s.startNodes, s.startAppliances} {
+	for _, step := range []func(context.Context) error{s.startStorage, s.placeNodes, s.startArchives, s.startNodes, s.startAppliances} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("%w\n%s", err, s.lastWords()), s.close())
 		}
@@ -71,24 +74,71 @@ func (s *site) startStorage(context.Context) (err error) {
 
 func (s *site) keys() string { return filepath.Join(s.lab.Dir, "keys") }
 
+// vaultTitle is what nodes call the archive that commits itself, and what it calls itself.
+const vaultTitle = "VAULT"
+
+// placeNodes finds where nodes listen, which an archive that reports has to know.
+func (s *site) placeNodes(context.Context) (err error) {
+	for i := range nodes {
+		n := &node{name: fmt.Sprintf("node%d", i+1)}
+		if n.Place, err = lab.FreePlace(); err != nil {
+			return err
+		}
+		if n.door, err = lab.FreeAddress(); err != nil {
+			return err
+		}
+		s.nodes = append(s.nodes, n)
+	}
+	return nil
+}
+
 func (s *site) startArchives(ctx context.Context) (err error) {
 	s.dir = filepath.Join(s.lab.Dir, "archive")
-	if s.archive, err = newArchive(); err != nil {
+	if s.archive, err = archivelab.RunSCP(archivelab.Config{}); err != nil {
+		return err
+	}
+	s.lab.OnClose(s.archive.Close)
+	c := archivelab.Config{Commitment: true, Title: vaultTitle}
+	for _, n := range s.nodes {
+		c.Doors = append(c.Doors, n.door)
+	}
+	if s.vault, err = archivelab.RunSCP(c); err != nil {
+		return err
+	}
+	s.lab.OnClose(s.vault.Close)
+	if s.told, err = newReceiver(s.vault.Said); err != nil {
+		return err
+	}
+	s.lab.OnClose(s.told.close)
+	if err := os.WriteFile(s.secret(), append(s.told.secret, '\n'), 0o600); err != nil {
 		return err
 	}
 	if _, missing := exec.LookPath("Orthanc"); missing != nil || !s.o.orthanc {
 		return nil
 	}
-	s.orthanc, err = startOrthanc(ctx, s.lab)
-	return err
+	dir, err := s.lab.Folder(s.lab.Dir, "orthanc")
+	if err != nil {
+		return err
+	}
+	more := archivelab.Options{"DicomCheckModalityHost": false, "TranscodeDicomProtocol": false}
+	if s.orthanc, err = archivelab.RunOrthanc(ctx, dir, "ORTHANC", nil, more); err != nil {
+		return err
+	}
+	s.lab.OnClose(s.orthanc.Close)
+	return nil
 }
 
-// destinations of every node, all required.
+// secret is the file with what signs study events.
+func (s *site) secret() string { return filepath.Join(s.lab.Dir, "secret") }
+
+// destinations of every node, all required, and who is told of studies.
 func (s *site) destinations() string {
-	text := fmt.Sprintf("destinations:\n- {name: scp, type: cstore, address: %q, ae_title: SCP, confirm: success, associations: 2}\n- {name: dir, type: dir, path: %s, create: true}\n",
-		s.archive.address, lab.Quote(s.dir))
+	text := fmt.Sprintf("events: {when: archived, sinks: [{name: told, type: http, url: %q, secret_file: %s}]}\n", s.told.url, lab.Quote(s.secret()))
+	text += fmt.Sprintf("destinations:\n- {name: scp, type: cstore, address: %q, ae_title: SCP, confirm: success, associations: 2}\n- {name: dir, type: dir, path: %s, create: true}\n",
+		s.archive.Address, lab.Quote(s.dir))
+	text += fmt.Sprintf("- {name: vault, type: cstore, address: %q, ae_title: %s, confirm: commitment, associations: 2}\n", s.vault.Address, vaultTitle)
 	if s.orthanc != nil {
-		text += fmt.Sprintf("- {name: orthanc, type: cstore, address: %q, ae_title: ORTHANC, confirm: success, associations: 2}\n", s.orthanc.address)
+		text += fmt.Sprintf("- {name: orthanc, type: cstore, address: %q, ae_title: ORTHANC, confirm: success, associations: 2}\n", s.orthanc.Address)
 	}
 	return text
 }
@@ -98,22 +148,17 @@ type node struct {
 	*lab.Process
 	lab.Place
 	name, config string
+	door         string // for an archive that reports
 }
 
 func (s *site) startNodes(ctx context.Context) error {
-	for i := range nodes {
-		n := &node{name: fmt.Sprintf("node%d", i+1)}
-		var err error
-		if n.Place, err = lab.FreePlace(); err != nil {
-			return err
-		}
+	for _, n := range s.nodes {
 		n.config = filepath.Join(s.lab.Dir, n.name+".yaml")
-		text := fmt.Sprintf("node: %s\ndata_dir: %s\nca_dir: %s\nlisten: %q\nconsole: {listen: %q}\ndatabase: %s\nobjects: %s\nobjects_credentials: %s\nreserve_bytes: 64MiB\n", n.name,
-			lab.Quote(filepath.Join(s.lab.Dir, n.name)), lab.Quote(filepath.Join(s.lab.Dir, "ca")), n.Address, n.Page, lab.Quote(s.url), lab.Quote(s.bytes.URL()), lab.Quote(s.keys()))
+		text := fmt.Sprintf("node: %s\ndata_dir: %s\nca_dir: %s\nlisten: %q\nconsole: {listen: %q}\ndatabase: %s\nobjects: %s\nobjects_credentials: %s\nreserve_bytes: 64MiB\ndicom: {listen: %q}\n", n.name,
+			lab.Quote(filepath.Join(s.lab.Dir, n.name)), lab.Quote(filepath.Join(s.lab.Dir, "ca")), n.Address, n.Page, lab.Quote(s.url), lab.Quote(s.bytes.URL()), lab.Quote(s.keys()), n.door)
 		if err := os.WriteFile(n.config, []byte(text+s.destinations()), 0o600); err != nil {
 			return err
 		}
-		s.nodes = append(s.nodes, n)
 		if err := s.start(ctx, n); err != nil {
 			return err
 		}
@@ -179,8 +224,13 @@ func (s *site) startAppliances(ctx context.Context) error {
 		}
 		// Each has another node first; who enrols it is a third.
 		order := append(append([]string{}, hubs[i%nodes:]...), hubs[:i%nodes]...)
-		a, err := lab.NewAppliance(dir, at, "{hubs: ["+strings.Join(order, ", ")+"]}")
+		uplink := "{hubs: [" + strings.Join(order, ", ") + "]}"
+		a, err := lab.NewAppliance(dir, at, uplink)
 		if err != nil {
+			return err
+		}
+		a.Devices = "[{ae_title: " + modalityTitle + ", quiet: 2s}]" // its studies are soon complete
+		if err := a.Configure(uplink); err != nil {
 			return err
 		}
 		by := s.nodes[(i+1)%nodes]
@@ -210,9 +260,6 @@ func (s *site) lastWords() string {
 }
 
 func (s *site) close() error {
-	if s.archive != nil {
-		s.lab.OnClose(s.archive.close)
-	}
 	if s.bytes != nil {
 		s.lab.OnClose(s.bytes.Close)
 	}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ type Appliance struct {
 	*Process
 	Place
 	Dir, Config string
+	Devices     string // YAML of dicom.devices, for Configure. If empty, none.
 }
 
 // State is what tools read of /api/v1/status.
@@ -59,8 +61,8 @@ func NewAppliance(dir string, at Place, uplink string) (*Appliance, error) {
 
 // Configure writes the configuration anew, for the next start.
 func (a *Appliance) Configure(uplink string) error {
-	text := fmt.Sprintf("data_dir: %s\ndicom: {listen: %q, accept_unknown: true, ae_titles: [{title: URGENT, priority: urgent}]}\n"+
-		"spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: %s\npage: {listen: %q}\n", Quote(filepath.Join(a.Dir, "edge")), a.Address, uplink, a.Page)
+	text := fmt.Sprintf("data_dir: %s\ndicom: {listen: %q, accept_unknown: true, ae_titles: [{title: URGENT, priority: urgent}], devices: %s}\n"+
+		"spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: %s\npage: {listen: %q}\n", Quote(filepath.Join(a.Dir, "edge")), a.Address, cmp.Or(a.Devices, "[]"), uplink, a.Page)
 	return os.WriteFile(a.Config, []byte(text), 0o600)
 }
 
