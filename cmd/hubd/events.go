@@ -15,7 +15,8 @@ import (
 
 // makeEvents makes who tells others of studies.
 func (h *theHub) makeEvents(context.Context) error {
-	c := events.Config{Ledger: h.ledger, Received: h.cfg.Events.When == "received", Logger: h.log}
+	// What names a person stays no longer than the receipts of its study do as rows.
+	c := events.Config{Ledger: h.ledger, Received: h.cfg.Events.When == "received", Keep: h.cfg.Receipts.FoldAfter, Logger: h.log}
 	c.Open = func(id hub.ID) (events.Object, error) { return h.objects.Open(id) }
 	for _, s := range h.cfg.Events.Sinks {
 		if s.Type == "file" {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"database/sql"
 	"encoding/pem"
 	"io"
 	"log"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What is wrong with a sink is said with its key, and what is allowed; nothing that
@@ -108,6 +111,43 @@ func TestASinkIsTriedWithItsCA(t *testing.T) {
 		says, err := Sink{Name: "index", Type: "http", URL: server.URL, CA: ca}.tryHTTP(t.Context())
 		if (err == nil) != want {
 			t.Errorf("%s: %q, %v", filepath.Base(ca), says, err)
+		}
+	}
+}
+
+// What headers say names persons: it stays as long as receipts.fold_after says, and not
+// for some time of its own.
+func TestHeadersStayAsLongAsReceiptsAreRows(t *testing.T) {
+	for fold, want := range map[time.Duration]int{48 * time.Hour: 0, 96 * time.Hour: 1} {
+		d := newDesk(t, func(c *Config) { c.Receipts.FoldAfter = fold })
+		db, err := sql.Open("sqlite", "file:"+filepath.Join(d.h.cfg.DataDir, "ledger.db")+"?_pragma=busy_timeout(10000)")
+		d.must(err)
+		defer db.Close()
+		for study, age := range map[string]time.Duration{"1.2.3": 72 * time.Hour, "1.2.4": 31 * 24 * time.Hour * 4} {
+			at := time.Now().Add(-age).UnixMilli()
+			for _, q := range []string{
+				`INSERT INTO studies (study, revision, open_at) VALUES (?1, 1, ?2)`,
+				`INSERT INTO events (study, revision, at, last, objects, built) VALUES (?1, 1, ?2, 0, 1, 1)`,
+				`INSERT INTO headers (study, digest, body) VALUES (?1, x'00', '{}')`,
+			} {
+				_, err := db.Exec(q, study, at)
+				d.must(err)
+			}
+		}
+		count := func(study string) (n int) {
+			d.must(db.QueryRow(`SELECT count(*) FROM headers WHERE study = ?`, study).Scan(&n))
+			return n
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.h.events.Run(ctx) }()
+		for deadline := time.Now().Add(time.Minute); count("1.2.4")+count("1.2.3") > want && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
+		cancel()
+		d.must(<-ended)
+		if old, young := count("1.2.4"), count("1.2.3"); old != 0 || young != want {
+			t.Errorf("fold_after %v: %d of 124 days, %d of three days, want %d", fold, old, young, want)
 		}
 	}
 }
