@@ -120,7 +120,7 @@ func (s *cstoreSession) deliver(ctx context.Context, jobs []ledger.Job, report f
 			return fmt.Errorf("archive %s at %s: %s", s.c.Called, s.c.Address, out.why)
 		}
 	}
-	s.calm.after(ctx, put == len(jobs))
+	s.calm.after(ctx, jobs, put)
 	return nil
 }
 

@@ -37,6 +37,7 @@ type bench struct {
 
 	forwarder *Forwarder // of the run under way
 
+	object  Backoff // between attempts for one, if not the usual
 	reports string  // where archives report, "" nowhere
 	commit  Backoff // how long they may take
 }
@@ -137,7 +138,7 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 			return b.store.Open(id)
 		},
 		Poll:   20 * time.Millisecond,
-		Object: Backoff{10 * time.Millisecond, 100 * time.Millisecond}, Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
+		Object: b.object.or(10*time.Millisecond, 100*time.Millisecond), Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
 		Commit: b.commit, Listening: b.reports != "",
 	})
 	b.forwarder = f

@@ -112,7 +112,7 @@ func (s *stowSession) deliver(ctx context.Context, jobs []ledger.Job, report fun
 			err = s.next(ctx, p)
 		}
 	}
-	s.calm.after(ctx, s.put == len(jobs))
+	s.calm.after(ctx, jobs, s.put)
 	return err
 }
 

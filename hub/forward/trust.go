@@ -3,6 +3,7 @@ package forward
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -163,14 +164,15 @@ func (d *doubtful) settle(t *trust, report func(ledger.Job, outcome)) {
 }
 
 // calm slows a worker down of whose batches nothing was sent for long: the ledger has
-// other things to do.
+// other things to do. It does not where an object comes for the first time, which may
+// stand before another kind.
 type calm struct{ batches int }
 
-func (c *calm) after(ctx context.Context, aside bool) {
-	if c.batches++; !aside {
+func (c *calm) after(ctx context.Context, jobs []ledger.Job, aside int) {
+	if c.batches++; aside < len(jobs) {
 		c.batches = 0
 	}
-	if c.batches > calmAfter {
+	if c.batches > calmAfter && !slices.ContainsFunc(jobs, func(j ledger.Job) bool { return j.Attempts == 0 }) {
 		wait(ctx, time.Second, nil)
 	}
 }

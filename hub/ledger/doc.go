@@ -57,6 +57,9 @@
 //   - A lease is lent again when it has run out, and when its node was not seen for
 //     half a minute. No two hold one; an answer under an old lease counts only where
 //     it is a fact (Done, Stored).
+//   - Of a destination's queue neither what was not tried yet nor what is tried again
+//     keeps the other away (P6), however long its row is; a lease takes no longer for
+//     what is not due.
 //
 // It deliberately holds no object's bytes, sends nothing, knows no clock that
 // decides order (rows are ordered by sequence; a clock only says when a job may

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"edged/hub"
@@ -35,10 +34,10 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 
 // Start is called once by a process that forwards, before it leases: what an earlier
 // process had leased under the name of this node is free again. When the destinations are not
-// those of the last time, or are for other objects, objects get jobs for the new ones, and what only a
-// removed one held up is archived. What was stored and waits for a commitment
-// counts, when a destination now confirms by success, or is delivered anew, when
-// it is now of another kind.
+// those of the last time, or are for other objects, a walk begins: objects get jobs for the new
+// ones, and what only a removed one held up is archived. What was stored and waits for a
+// commitment counts, when a destination now confirms by success, or is delivered anew,
+// when it is now of another kind. Start walks a bounded way; call Follow for the rest.
 //
 // Of several nodes the one that was started last says what the destinations are; one
 // with others writes nothing from then on (ErrDestinations).
@@ -52,38 +51,15 @@ func (l *Ledger) Start(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := b.destinationsChanged(); err != nil {
-			return err
-		}
-		return b.confirmChanged()
+		return b.destinationsChanged()
 	}})
+	if err == nil {
+		mine := l.config.settingsText()
+		l.agreed.Store(&mine)
+		err = l.walkHere(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("start of the ledger: %w", err)
-	}
-	mine := l.config.settingsText()
-	l.agreed.Store(&mine)
-	return nil
-}
-
-// archiveWaiting looks at every object that some destination has and that is not
-// archived yet.
-func (b *batch) archiveWaiting() error {
-	s, err := b.stmt(`SELECT seq FROM objects o WHERE archived_at IS NULL AND EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state = 'done')`)
-	if err != nil {
-		return err
-	}
-	rows, err := s.Query()
-	if err != nil {
-		return err
-	}
-	seqs, err := collect[int64](rows)
-	if err != nil {
-		return err
-	}
-	for _, seq := range seqs {
-		if err := b.archive(seq); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -100,92 +76,6 @@ func collect[T any](rows *sql.Rows) ([]T, error) {
 		out = append(out, v)
 	}
 	return out, rows.Err()
-}
-
-// Lease lends at most n jobs of a destination for the time given: urgent before
-// routine before backfill, and by sequence within. A job whose lease has run
-// out is lent again.
-func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]Job, error) {
-	var jobs []Job
-	some, err := l.anyToLease(ctx, destination)
-	if err == nil && !some {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for jobs of %s: %w", destination, err)
-	}
-	err = l.change(ctx, func(b *batch) (err error) {
-		if err := b.freeLate(destination); err != nil {
-			return err
-		}
-		jobs, err = b.lease(destination, n, b.now+ttl.Milliseconds())
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("lease jobs of %s: %w", destination, err)
-	}
-	return jobs, nil
-}
-
-// mayBeTried is true for a pending job whose time has come, or was put down while the
-// clock was ahead.
-const mayBeTried = `(j.next_at <= ? OR j.next_at > ?)`
-
-// anyToLease is asked before, so that a hub at rest writes nothing.
-func (l *Ledger) anyToLease(ctx context.Context, destination string) (some bool, err error) {
-	now := l.millis()
-	args := append(l.lateArgs(destination, now), destination, now, now+longestPause.Milliseconds())
-	err = l.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM jobs WHERE `+late+`)
-		OR EXISTS (SELECT 1 FROM jobs j JOIN objects o ON o.seq = j.object WHERE j.destination = ? AND j.state = 'pending' AND `+mayBeTried+` AND o.hold = 0) AS some`, args...).Scan(&some)
-	return some, err
-}
-
-// conflicting is true for an object o whose SOP Instance UID another one has. The
-// column conflict marks the later of two alone, because only that one is held.
-const conflicting = `EXISTS (SELECT 1 FROM objects k WHERE k.sop_instance = o.sop_instance AND k.seq <> o.seq)`
-
-func (b *batch) lease(destination string, n int, until int64) ([]Job, error) {
-	s, err := b.stmt(`SELECT j.seq, j.lease + 1, j.attempts, j.unanswered, ` + conflicting + `, o.id, o.transfer_syntax, o.sop_class, o.sop_instance, o.length, o.study, o.priority, o.flags, o.calling, o.device, o.modality
-		FROM jobs j JOIN objects o ON o.seq = j.object
-		WHERE j.destination = ? AND j.state = 'pending' AND ` + mayBeTried + ` AND o.hold = 0 ORDER BY j.priority, j.seq LIMIT ?`)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.Query(destination, b.now, b.now+longestPause.Milliseconds(), n)
-	if err != nil {
-		return nil, err
-	}
-	jobs, err := scanJobs(rows, destination)
-	if err != nil {
-		return nil, err
-	}
-	for chunk := range slices.Chunk(jobs, maxMarks) {
-		args := []any{until, b.config.Node}
-		for _, j := range chunk {
-			args = append(args, j.Seq)
-		}
-		if _, err := b.exec(`UPDATE jobs SET state = 'leased', lease = lease + 1, lease_until = ?, node = ? WHERE seq IN `+marks(&args, 2), args...); err != nil {
-			return nil, err
-		}
-	}
-	return jobs, nil
-}
-
-func scanJobs(rows *sql.Rows, destination string) ([]Job, error) {
-	defer rows.Close()
-	var jobs []Job
-	for rows.Next() {
-		j := Job{Destination: destination}
-		o := &j.Object
-		var id []byte
-		if err := rows.Scan(&j.Seq, &j.Lease, &j.Attempts, &j.Unanswered, &j.Conflict, &id, &o.Names.TransferSyntax, &o.Names.SOPClass, &o.Names.SOPInstance,
-			&o.Length, &o.Study, &o.Priority, &o.Flags, &o.Calling, &o.Device, &o.Modality); err != nil {
-			return nil, err
-		}
-		o.ID = hub.ID(id)
-		jobs = append(jobs, j)
-	}
-	return jobs, rows.Err()
 }
 
 // Done records that the destination has the object, whoever holds the lease by
@@ -210,15 +100,19 @@ func (b *batch) doubtful(j Job) (bool, error) {
 }
 
 // Later gives the job back to be tried again after a time. With tried it counts
-// as an attempt. What j.Unanswered says is kept with it.
+// as an attempt. What j.Unanswered says is kept with it. What was not tried, and need not
+// wait, keeps its place in the queue.
 func (l *Ledger) Later(ctx context.Context, j Job, after time.Duration, tried bool, words string) error {
 	return l.settleJob(ctx, "give back", j, func(b *batch) error {
-		add := 0
+		add, untouched := 0, 0
 		if tried {
 			add = 1
+		} else if after == 0 {
+			untouched = 1
 		}
-		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, unanswered = CASE WHEN unanswered = 1 OR ? = 1 THEN 1 ELSE 0 END, next_at = ?, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`+theSame,
-			j.sameArgs(add, j.Unanswered, b.now+after.Milliseconds(), words, j.Seq, j.Lease)...)
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', attempts = attempts + ?, unanswered = CASE WHEN unanswered = 1 OR ? = 1 THEN 1 ELSE 0 END,
+			next_at = CASE WHEN ? = 1 THEN next_at ELSE ? END, words = ? WHERE seq = ? AND lease = ? AND state = 'leased'`+theSame,
+			j.sameArgs(add, j.Unanswered, untouched, b.now+after.Milliseconds(), words, j.Seq, j.Lease)...)
 		return lost(n, err)
 	})
 }
