@@ -376,3 +376,41 @@ func (l *Ledger) Confirm(ctx context.Context, id hub.ID, actor string) error {
 		return b.archive(object)
 	})
 }
+
+// confirmChanged brings jobs that wait for a commitment to what is configured now.
+func (b *batch) confirmChanged() error {
+	for _, d := range b.config.Destinations {
+		if err := b.confirmChangedFor(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) confirmChangedFor(d Destination) error {
+	if d.Confirm == "commitment" {
+		if !b.config.Deliver {
+			return nil
+		}
+		_, err := b.exec(`UPDATE jobs SET state = 'stored', next_at = ? WHERE destination = ? AND state = 'unconfirmed'`, b.now, d.Name)
+		return err
+	}
+	query, what := `UPDATE jobs SET state = 'pending', next_at = 0 WHERE destination = ? AND state IN ('stored', 'unconfirmed')`, "waited for a commitment and are delivered anew"
+	if d.Confirm == "stow" && !b.config.Deliver {
+		query = `UPDATE jobs SET state = 'pending', next_at = 0 WHERE destination = ? AND state = 'stored'` // see Unconfirmed
+	}
+	if d.Confirm == "success" {
+		query, what = `UPDATE jobs SET state = 'done' WHERE destination = ? AND state = 'stored'`, "waited for a commitment and count as done: the archive had answered Success"
+	}
+	n, err := b.exec(query, d.Name)
+	if err != nil || n == 0 {
+		return err
+	}
+	if err := b.audit(b.me(), "confirm by "+d.Confirm, d.Name, words(n, "jobs "+what)); err != nil {
+		return err
+	}
+	if _, err := b.exec(`DELETE FROM asked WHERE job IN (SELECT seq FROM jobs WHERE destination = ? AND state <> 'stored')`, d.Name); err != nil {
+		return err
+	}
+	return b.archiveWaiting()
+}
