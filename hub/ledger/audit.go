@@ -205,7 +205,7 @@ func (l *Ledger) VerifyAudit(ctx context.Context, kept ...[]byte) (Verified, err
 	var c chain
 	var began string
 	missing := slices.Clone(kept)
-	err := l.Reading(ctx, func(tx *sql.Tx) error {
+	err := l.reading(ctx, l.lists, func(tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(value), '') FROM meta WHERE key = 'audit_chain'`).Scan(&began); err != nil {
 			return err
 		}
@@ -231,13 +231,45 @@ func (l *Ledger) VerifyAudit(ctx context.Context, kept ...[]byte) (Verified, err
 	return Verified{c.n, c.old, c.last}, nil
 }
 
-// EachAudit calls do with every row, the oldest first, in one snapshot.
+// auditPiece is how many rows EachAudit keeps in memory.
+const auditPiece = 500
+
+// EachAudit calls do with every row that there is now, the oldest first. Rows are only ever
+// appended, so it needs no snapshot: it reads some, and holds no connection while do, which
+// may wait for a slow line, has them.
 func (l *Ledger) EachAudit(ctx context.Context, do func(*Entry) error) error {
-	rows, err := l.read.QueryContext(ctx, entryColumns+` ORDER BY seq`)
-	if err != nil {
+	var last, after int64
+	if err := l.lists.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM audit`).Scan(&last); err != nil {
 		return fmt.Errorf("audit trail: %w", err)
 	}
-	return eachEntry(rows, do)
+	for after < last {
+		piece, err := l.auditAfter(ctx, after, last)
+		if err != nil {
+			return fmt.Errorf("audit trail: %w", err)
+		}
+		if len(piece) == 0 {
+			return nil
+		}
+		for i := range piece {
+			if err := do(&piece[i]); err != nil {
+				return err
+			}
+		}
+		after = piece[len(piece)-1].Seq
+	}
+	return nil
+}
+
+func (l *Ledger) auditAfter(ctx context.Context, after, last int64) (piece []Entry, err error) {
+	rows, err := l.lists.QueryContext(ctx, entryColumns+` WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?`, after, last, auditPiece)
+	if err != nil {
+		return nil, err
+	}
+	err = eachEntry(rows, func(e *Entry) error {
+		piece = append(piece, *e)
+		return nil
+	})
+	return piece, err
 }
 
 // Audit appends a row about what changed nothing here: a log-in that failed, a
@@ -258,7 +290,7 @@ const auditLook = 20_000
 func (l *Ledger) AuditPage(ctx context.Context, f AuditFilter, before int64, limit int) (out []Entry, next int64, err error) {
 	limit = min(limit, maxPage)
 	if before <= 0 {
-		if err := l.read.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM audit`).Scan(&before); err != nil {
+		if err := l.lists.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM audit`).Scan(&before); err != nil {
 			return nil, 0, fmt.Errorf("audit trail: %w", err)
 		}
 	}
@@ -266,7 +298,7 @@ func (l *Ledger) AuditPage(ctx context.Context, f AuditFilter, before int64, lim
 	if f != (AuditFilter{}) {
 		least = max(0, before-auditLook)
 	}
-	rows, err := l.read.QueryContext(ctx, entryColumns+` WHERE seq < ?1 AND seq >= ?9 AND (?2 = '' OR actor LIKE ?3 ESCAPE '!') AND (?4 = '' OR action LIKE ?5 ESCAPE '!')
+	rows, err := l.lists.QueryContext(ctx, entryColumns+` WHERE seq < ?1 AND seq >= ?9 AND (?2 = '' OR actor LIKE ?3 ESCAPE '!') AND (?4 = '' OR action LIKE ?5 ESCAPE '!')
 		AND (?6 = '' OR subject LIKE ?7 ESCAPE '!') ORDER BY seq DESC LIMIT ?8`,
 		before, f.Actor, contains(f.Actor), f.Action, contains(f.Action), f.Subject, contains(f.Subject), limit+1, least)
 	if err != nil {

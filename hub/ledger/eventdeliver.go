@@ -212,7 +212,7 @@ type FailedDelivery struct {
 
 // FailedDeliveries lists at most limit of them.
 func (l *Ledger) FailedDeliveries(ctx context.Context, limit int) ([]FailedDelivery, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT d.sink, d.study, e.revision, d.attempts, d.words FROM deliveries d JOIN events e ON e.seq = d.event
+	rows, err := l.lists.QueryContext(ctx, `SELECT d.sink, d.study, e.revision, d.attempts, d.words FROM deliveries d JOIN events e ON e.seq = d.event
 		WHERE d.state = 'failed' ORDER BY d.seq LIMIT ?`, min(limit, maxPage))
 	if err != nil {
 		return nil, fmt.Errorf("refused events: %w", err)

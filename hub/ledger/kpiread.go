@@ -119,10 +119,10 @@ func (l *Ledger) kpi(ctx context.Context, from, to int64, by string) ([]KPIRow, 
 		where = `destination <> ''`
 	}
 	var looked int64 // the last day of which it is known what stood
-	if err := l.read.QueryRowContext(ctx, `SELECT coalesce(max(day), -1) FROM kpi WHERE day >= ? AND day <= ? AND facility = '' AND destination = ''`, from, to).Scan(&looked); err != nil {
+	if err := l.lists.QueryRowContext(ctx, `SELECT coalesce(max(day), -1) FROM kpi WHERE day >= ? AND day <= ? AND facility = '' AND destination = ''`, from, to).Scan(&looked); err != nil {
 		return nil, err
 	}
-	rows, err := l.read.QueryContext(ctx, `SELECT day, facility, destination, objects, bytes, studies, receipts, conflicts, archived, archived_bytes, held, refused, lost, seconds
+	rows, err := l.lists.QueryContext(ctx, `SELECT day, facility, destination, objects, bytes, studies, receipts, conflicts, archived, archived_bytes, held, refused, lost, seconds
 		FROM kpi WHERE day >= ? AND day <= ? AND `+where, from, to)
 	if err != nil {
 		return nil, err

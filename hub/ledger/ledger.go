@@ -44,6 +44,7 @@ type Ledger struct {
 	write  *sql.DB   // for migrations and conn
 	conn   *sql.Conn // owned by the committer: the one that writes; nil after it was lost
 	read   *sql.DB
+	lists  *sql.DB // for what people ask: pages, exports, figures; however slow, nobody else waits for a connection
 	watch  *sql.DB // for Revoked and Ready alone
 
 	started atomic.Int64           // when this node came, by the database's clock
@@ -121,7 +122,7 @@ func (l *Ledger) Close() error {
 	if l.conn != nil {
 		errs = append(errs, l.conn.Close())
 	}
-	for _, db := range []*sql.DB{l.read, l.watch, l.write} {
+	for _, db := range []*sql.DB{l.read, l.lists, l.watch, l.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

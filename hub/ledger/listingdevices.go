@@ -38,7 +38,7 @@ const deviceColumns = `SELECT d.id, d.facility, CASE WHEN d.state = 'approved' T
 
 // DevicePage returns at most limit appliances after that id, by id.
 func (l *Ledger) DevicePage(ctx context.Context, f DeviceFilter, after string, limit int) ([]DeviceRow, error) {
-	rows, err := l.read.QueryContext(ctx, deviceColumns+`WHERE d.id > ?1
+	rows, err := l.lists.QueryContext(ctx, deviceColumns+`WHERE d.id > ?1
 		AND (?2 = '' OR lower(d.id) LIKE ?3 ESCAPE '!' OR lower(d.facility) LIKE ?3 ESCAPE '!')
 		AND (?4 = '' OR d.facility = ?4) AND (?5 = '' OR d.state = ?5) AND (CAST(?6 AS BIGINT) = 0 OR coalesce(s.at, 0) < ?6) ORDER BY d.id LIMIT ?7`,
 		after, f.Search, contains(strings.ToLower(f.Search)), f.Facility, f.State, millisOf(f.Quiet), min(limit, maxPage))
@@ -71,7 +71,7 @@ var ErrNotListed = errors.New("there is none of this name")
 
 // DeviceRow is one of them; ErrNotListed when there is none.
 func (l *Ledger) DeviceRow(ctx context.Context, id string) (DeviceRow, error) {
-	d, err := scanDeviceRow(l.read.QueryRowContext(ctx, deviceColumns+`WHERE d.id = ?`, id))
+	d, err := scanDeviceRow(l.lists.QueryRowContext(ctx, deviceColumns+`WHERE d.id = ?`, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotListed
 	}
@@ -133,7 +133,7 @@ func (l *Ledger) Codes(ctx context.Context, open bool, before CodeMark, limit in
 	if open {
 		now = l.millis()
 	}
-	rows, err := l.read.QueryContext(ctx, `SELECT hash, facility, created_at, expires_at, coalesce(used_at, 0), coalesce(cancelled_at, 0), coalesce(device, '')
+	rows, err := l.lists.QueryContext(ctx, `SELECT hash, facility, created_at, expires_at, coalesce(used_at, 0), coalesce(cancelled_at, 0), coalesce(device, '')
 		FROM codes WHERE (created_at < ?1 OR created_at = ?1 AND hash > ?2) AND (CAST(?3 AS BIGINT) = 0 OR used_at IS NULL AND expires_at > ?3)
 		ORDER BY created_at DESC, hash LIMIT ?4`, before.Created.UnixMilli(), above(mark), now, min(limit, maxPage))
 	if err != nil {

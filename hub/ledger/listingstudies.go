@@ -79,7 +79,7 @@ func (l *Ledger) openAfter(ctx context.Context, device string, after int64) ([]o
 	if device != "" {
 		query, args = `SELECT o.seq, o.device, o.study FROM objects o WHERE o.archived_at IS NULL AND o.flags & 8 = 0 AND o.device = ?3 AND o.seq > ?1 ORDER BY o.seq LIMIT ?2`, append(args, device)
 	}
-	rows, err := l.read.QueryContext(ctx, query, args...)
+	rows, err := l.lists.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (l *Ledger) openAfter(ctx context.Context, device string, after int64) ([]o
 func (l *Ledger) study(ctx context.Context, s studyOf) (StudyRow, error) {
 	r := StudyRow{UID: s.uid, Device: s.device}
 	var first, last, oldest int64
-	err := l.read.QueryRowContext(ctx, `SELECT coalesce(w.first, 0), w.waiting, w.bytes, w.oldest, w.held, a.received,
+	err := l.lists.QueryRowContext(ctx, `SELECT coalesce(w.first, 0), w.waiting, w.bytes, w.oldest, w.held, a.received,
 		coalesce((SELECT f.received_at FROM objects f WHERE f.seq = a.first), 0) AS first_at, coalesce((SELECT f.received_at FROM objects f WHERE f.seq = a.last), 0) AS last_at, coalesce(d.facility, '') AS facility
 		FROM (SELECT min(o.seq) AS first, count(*) AS waiting, coalesce(sum(o.length), 0) AS bytes, coalesce(min(o.received_at), 0) AS oldest,
 			coalesce(sum(CASE WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('held', 'permanent', 'unconfirmed')) THEN 1 ELSE 0 END), 0) AS held
@@ -115,7 +115,7 @@ func (l *Ledger) study(ctx context.Context, s studyOf) (StudyRow, error) {
 // when there is none. Key is 0 when all of it is archived.
 func (l *Ledger) StudyOf(ctx context.Context, object int64) (StudyRow, error) {
 	var s studyOf
-	err := l.read.QueryRowContext(ctx, `SELECT device, study FROM objects WHERE seq = ? AND flags & 8 = 0`, object).Scan(&s.device, &s.uid)
+	err := l.lists.QueryRowContext(ctx, `SELECT device, study FROM objects WHERE seq = ? AND flags & 8 = 0`, object).Scan(&s.device, &s.uid)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotListed
 	}
@@ -156,7 +156,7 @@ type Hop struct {
 
 // StudyObjects returns at most limit objects of a study after that number.
 func (l *Ledger) StudyObjects(ctx context.Context, r StudyRow, after int64, limit int) ([]ObjectRow, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT o.seq, o.id, o.sop_class, o.sop_instance, o.transfer_syntax, o.calling, o.priority, o.length, o.lost, o.received_at, coalesce(o.archived_at, 0)
+	rows, err := l.lists.QueryContext(ctx, `SELECT o.seq, o.id, o.sop_class, o.sop_instance, o.transfer_syntax, o.calling, o.priority, o.length, o.lost, o.received_at, coalesce(o.archived_at, 0)
 		FROM objects o WHERE o.study = ? AND o.device = ? AND o.flags & 8 = 0 AND o.seq > ? ORDER BY o.seq LIMIT ?`, r.UID, r.Device, after, min(limit, 500))
 	if err != nil {
 		return nil, fmt.Errorf("objects of a study: %w", err)
@@ -190,7 +190,7 @@ func scanObjects(rows *sql.Rows) ([]ObjectRow, error) {
 }
 
 func (l *Ledger) hops(ctx context.Context, object int64) ([]Hop, error) {
-	rows, err := l.read.QueryContext(ctx, `SELECT destination, state, attempts, words, stored_at, asked_at, next_at FROM jobs WHERE object = ? ORDER BY destination`, object)
+	rows, err := l.lists.QueryContext(ctx, `SELECT destination, state, attempts, words, stored_at, asked_at, next_at FROM jobs WHERE object = ? ORDER BY destination`, object)
 	if err != nil {
 		return nil, err
 	}

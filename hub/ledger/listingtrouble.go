@@ -36,7 +36,7 @@ func (l *Ledger) TroublePage(ctx context.Context, f TroubleFilter, after int64, 
 	if state == "lost" {
 		state, lost = "permanent", 1
 	}
-	rows, err := l.read.QueryContext(ctx, `SELECT j.seq, o.id, o.sop_instance, o.study, o.device, coalesce(d.facility, ''), j.destination, j.state, j.lost, j.words, j.attempts, o.length, o.received_at
+	rows, err := l.lists.QueryContext(ctx, `SELECT j.seq, o.id, o.sop_instance, o.study, o.device, coalesce(d.facility, ''), j.destination, j.state, j.lost, j.words, j.attempts, o.length, o.received_at
 		FROM jobs j JOIN objects o ON o.seq = j.object LEFT JOIN devices d ON d.id = o.device
 		WHERE j.state IN ('held', 'permanent', 'unconfirmed') AND j.seq > ?1 AND (?2 = '' OR j.destination = ?2)
 		AND (?3 = '' OR j.state = ?3 AND j.lost = ?4) AND (?5 = '' OR o.device = ?5) AND (?6 = '' OR lower(j.words) LIKE lower(?7) ESCAPE '!')

@@ -78,6 +78,7 @@ func (e *postgres) open(ctx context.Context) (err error) {
 	}
 	e.l.write = e.pool(2, map[string]time.Duration{"lock_timeout": lockTimeout})
 	e.l.read = e.pool(6, map[string]time.Duration{"statement_timeout": time.Minute})
+	e.l.lists = e.pool(2, map[string]time.Duration{"statement_timeout": time.Minute})
 	e.l.watch = e.pool(2, map[string]time.Duration{"statement_timeout": time.Minute})
 	return e.prepare(ctx)
 }

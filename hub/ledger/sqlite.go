@@ -39,6 +39,10 @@ func (e *sqlite) open(ctx context.Context) (err error) {
 		return err
 	}
 	l.read.SetMaxOpenConns(4)
+	if l.lists, err = sql.Open("sqlite", dsn(path, "deferred", "&_pragma=query_only(1)")); err != nil {
+		return err
+	}
+	l.lists.SetMaxOpenConns(2)
 	if l.watch, err = sql.Open("sqlite", dsn(path, "deferred", "&_pragma=query_only(1)")); err != nil {
 		return err
 	}

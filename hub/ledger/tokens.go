@@ -88,7 +88,7 @@ func scanToken(r interface{ Scan(...any) error }) (Token, error) {
 
 // Tokens are at most limit of them, by name, after that name.
 func (l *Ledger) Tokens(ctx context.Context, after string, limit int) ([]Token, error) {
-	rows, err := l.read.QueryContext(ctx, tokenColumns+` WHERE name > ? ORDER BY name LIMIT ?`, after, min(limit, maxPage))
+	rows, err := l.lists.QueryContext(ctx, tokenColumns+` WHERE name > ? ORDER BY name LIMIT ?`, after, min(limit, maxPage))
 	if err != nil {
 		return nil, fmt.Errorf("tokens: %w", err)
 	}
