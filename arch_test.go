@@ -55,7 +55,7 @@ var goroutines = map[string]int{
 	"dimse/commitment":        1, // one a device that is being served, in Run
 	"hub/door":                1, // one a connection, in Serve
 	"hub/events":              1, // in Run: who makes events, and the workers of each sink
-	"hub/forward":             3, // in Run; outcomes of a batch, in settle; files of a batch, in writeAll; each waited for there
+	"hub/forward":             3, // in Run; outcomes of a batch, in atOnce; files of a batch, in writeAll; each waited for there
 	"hub/hubtest":             3, // of tests: who enrols, waited for in Enrol; an appliance and who sends for it, waited for in Run
 	"hub/objects":             4, // flushes, in Seal; whether a bucket is back, waited for in Close; a large object on its way to a bucket, waited for in Close; its parts, in sendParts
 	"hub/receive":             6, // of them session.go: readers, and who comes when there is something to do; commit.go: committers, while there is work; all waited for in Serve or by the session

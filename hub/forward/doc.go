@@ -23,6 +23,9 @@
 //     of the disk or a lack of descriptors is waited out.
 //   - Each destination has so many workers, each worker so many leased jobs: behind
 //     those alone an urgent object waits.
+//   - What became of a delivery is written down as soon as the ledger writes again, when
+//     it could not (its disk was full, PostgreSQL away): it is kept in memory, bounded,
+//     and costs no object the hour that its job is lent for.
 //
 // What an answer means:
 //

@@ -2,7 +2,6 @@ package forward
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -44,6 +43,7 @@ type Config struct {
 	Lease   time.Duration // how long a job may take. If zero, 1 h.
 	Object  Backoff       // between attempts for one object. If zero, 5 s to 30 min.
 	Connect Backoff       // between attempts to reach a destination. If zero, 1 s to 2 min.
+	Record  Backoff       // between attempts to write down what became of a delivery. If zero, 1 s to 30 s.
 	Commit  Backoff       // how long a report of storage commitment may take before it is asked for again. If zero, 10 min to 6 h.
 	// Listening: a dimse.Server takes reports for the Forwarder, on associations
 	// that archives open.
@@ -97,6 +97,7 @@ type Forwarder struct {
 	Config
 	log        *slog.Logger
 	gates      map[string]*gate
+	recorders  map[string]*recorder
 	committers map[string]*committer // of destinations that confirm by commitment
 }
 
@@ -113,10 +114,12 @@ func New(c Config) *Forwarder {
 	}
 	c.Object = c.Object.or(5*time.Second, 30*time.Minute)
 	c.Connect = c.Connect.or(time.Second, 2*time.Minute)
+	c.Record = c.Record.or(time.Second, 30*time.Second)
 	c.Commit = c.Commit.or(10*time.Minute, 6*time.Hour)
-	f := &Forwarder{Config: c, log: c.Logger, gates: map[string]*gate{}, committers: map[string]*committer{}}
+	f := &Forwarder{Config: c, log: c.Logger, gates: map[string]*gate{}, recorders: map[string]*recorder{}, committers: map[string]*committer{}}
 	for _, d := range c.Destinations {
 		f.gates[d.Name()] = &gate{backoff: c.Connect}
+		f.recorders[d.Name()] = f.recorder()
 		if store, ok := d.(*CStore); ok && store.c.Commitment {
 			f.committers[d.Name()] = f.committer(store)
 		}
@@ -137,8 +140,10 @@ func (f *Forwarder) Run(ctx context.Context) error {
 	return nil
 }
 
-// parts are a destination's workers, and who asks it for commitment.
+// parts are a destination's workers, who writes what they could not write, and who asks
+// it for commitment.
 func (f *Forwarder) parts(d Destination) (parts []func(context.Context)) {
+	parts = append(parts, f.recorders[d.Name()].run)
 	for range d.Workers() {
 		parts = append(parts, func(ctx context.Context) { f.work(ctx, d) })
 	}
@@ -181,17 +186,14 @@ const batchSize = 16
 
 // work is one worker.
 func (f *Forwarder) work(ctx context.Context, d Destination) {
-	g, s := f.gates[d.Name()], d.open(f)
+	g, r, s := f.gates[d.Name()], f.recorders[d.Name()], d.open(f)
 	defer s.close()
 	for ctx.Err() == nil {
 		if !wait(ctx, g.pause(), nil) {
 			return
 		}
 		changed := f.Jobs.JobsChanged() // before looking, so that nothing is missed
-		jobs, err := f.Jobs.Lease(ctx, d.Name(), batchSize, f.Lease)
-		if err != nil && ctx.Err() == nil {
-			f.log.Error("jobs cannot be leased", "destination", d.Name(), "err", err)
-		}
+		jobs := f.lease(ctx, d.Name(), r.room())
 		if len(jobs) == 0 {
 			s.idle()
 			wait(ctx, f.Poll, changed)
@@ -199,6 +201,18 @@ func (f *Forwarder) work(ctx context.Context, d Destination) {
 		}
 		f.attempt(ctx, d.Name(), s, jobs)
 	}
+}
+
+// lease takes at most n jobs.
+func (f *Forwarder) lease(ctx context.Context, name string, n int) []ledger.Job {
+	if n == 0 {
+		return nil
+	}
+	jobs, err := f.Jobs.Lease(ctx, name, n, f.Lease)
+	if err != nil && ctx.Err() == nil {
+		f.log.Error("jobs cannot be leased", "destination", name, "err", err)
+	}
+	return jobs
 }
 
 // attempt delivers a batch and settles each of its jobs one way or another.
@@ -246,14 +260,9 @@ func (t *tally) add(ctx context.Context, j ledger.Job, o outcome) {
 	}
 }
 
-// settle writes all at once, so that they share the ledger's commits; at most
-// batchSize goroutines for as long as that takes.
+// settle writes them down; at most batchSize goroutines for as long as that takes.
 func (t *tally) settle() {
-	var wg sync.WaitGroup
-	for _, write := range t.waiting {
-		wg.Go(write)
-	}
-	wg.Wait()
+	atOnce(t.waiting)
 	t.waiting, t.at = nil, time.Now()
 }
 
@@ -297,13 +306,4 @@ func (f *Forwarder) taken(destination string, o outcome) func(context.Context, l
 		return f.Jobs.Stored
 	}
 	return f.Jobs.Done
-}
-
-// record writes to the ledger also while the program stops. What cannot be
-// recorded is tried again when its lease has run out, which is harmless.
-func (f *Forwarder) record(ctx context.Context, j ledger.Job, what string, write func(context.Context) error) {
-	err := write(context.WithoutCancel(ctx))
-	if err != nil && !errors.Is(err, ledger.ErrLeaseLost) {
-		f.log.Error("outcome not recorded", "what", what, "destination", j.Destination, "object", j.Object.ID.String(), "err", err)
-	}
 }

@@ -37,7 +37,9 @@ type bench struct {
 
 	forwarder *Forwarder // of the run under way
 
-	object  Backoff // between attempts for one, if not the usual
+	jobs   Jobs    // in place of ledger
+	record Backoff // Config.Record, 10 to 100 ms if zero
+
 	reports string  // where archives report, "" nowhere
 	commit  Backoff // how long they may take
 }
@@ -129,8 +131,12 @@ func (b *bench) receiveBytes(o hub.Object, data []byte) hub.ID {
 // run forwards until done says so or the time is up, and stops in an orderly way.
 func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 	b.Helper()
+	var jobs Jobs = b.ledger
+	if b.jobs != nil {
+		jobs = b.jobs
+	}
 	f := New(Config{
-		Jobs: b.ledger, Destinations: destinations, Logger: b.log,
+		Jobs: jobs, Destinations: destinations, Logger: b.log,
 		Open: func(id hub.ID) (Object, error) {
 			if b.open != nil {
 				return b.open(id)
@@ -138,8 +144,8 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 			return b.store.Open(id)
 		},
 		Poll:   20 * time.Millisecond,
-		Object: b.object.or(10*time.Millisecond, 100*time.Millisecond), Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
-		Commit: b.commit, Listening: b.reports != "",
+		Object: Backoff{10 * time.Millisecond, 100 * time.Millisecond}, Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
+		Record: b.record.or(10*time.Millisecond, 100*time.Millisecond), Commit: b.commit, Listening: b.reports != "",
 	})
 	b.forwarder = f
 	defer b.takeReports(f)()
