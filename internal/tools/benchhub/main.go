@@ -49,6 +49,7 @@ type fleetOptions struct {
 	idle, day           time.Duration
 	shrink              int64
 	seed                uint64
+	noon                func(*lab.Hub) // of tests: called when half of the day's studies are there
 }
 
 func parseFlags(args []string) (o options) {
