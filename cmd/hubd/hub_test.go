@@ -121,7 +121,7 @@ func (s *site) start() *process {
 		s.Fatal(err)
 	}
 	s.Cleanup(func() { p.kill() })
-	timeout := time.AfterFunc(time.Minute, func() { p.Process.Kill() })
+	timeout := time.AfterFunc(2*time.Minute, func() { p.Process.Kill() })
 	defer timeout.Stop()
 	lines := bufio.NewScanner(log)
 	for lines.Scan() {
@@ -152,7 +152,12 @@ func (p *process) stop(t *testing.T) int {
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	timeout := time.AfterFunc(time.Minute, func() { p.Process.Kill() })
+	return p.code()
+}
+
+// code waits for the end that was asked for and returns the exit code.
+func (p *process) code() int {
+	timeout := time.AfterFunc(2*time.Minute, func() { p.Process.Kill() })
 	defer timeout.Stop()
 	<-p.drained
 	p.Wait()

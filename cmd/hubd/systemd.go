@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -19,10 +21,32 @@ func (h *theHub) tellSystemd(ctx context.Context) error {
 	return nil
 }
 
+// notifyPatience is how long systemd may take to take a datagram. Its socket holds so
+// many, and while it reads none (a daemon-reexec, a machine that is overloaded) a write
+// blocks: the hub must be able to stop then.
+const notifyPatience = 2 * time.Second
+
 func (h *theHub) notify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	if err := tell(os.Getenv("NOTIFY_SOCKET"), state); err != nil {
 		h.log.Warn("systemd not told", "state", state, "err", err)
 	}
+}
+
+// tell is daemon.SdNotify with an end.
+func tell(socket, state string) error {
+	if socket == "" {
+		return nil
+	}
+	conn, err := net.Dial("unixgram", socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyPatience)); err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte(state))
+	return err
 }
 
 // watchdog feeds after each sign of life. While pulse does not return nobody is fed,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -29,7 +30,7 @@ func TestSystemdIsToldOfReadinessWorkAndEnd(t *testing.T) {
 	hear := func() string {
 		t.Helper()
 		var b [4096]byte
-		if err := socket.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		if err := socket.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		n, err := socket.Read(b[:])
@@ -49,8 +50,26 @@ func TestSystemdIsToldOfReadinessWorkAndEnd(t *testing.T) {
 	}
 	for hear() != "STOPPING=1" {
 	}
-	if code := p.stop(t); code != exitDone {
+	if code := p.code(); code != exitDone { // no second signal: that cuts
 		t.Errorf("exit %d", code)
+	}
+}
+
+// A systemd that reads nothing for a while does not keep the hub from stopping.
+func TestASystemdThatDoesNotReadHoldsNothingUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	told := 0
+	for err == nil && told < 100_000 {
+		err = tell(path, "WATCHDOG=1")
+		told++
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("after %d: %v", told, err)
 	}
 }
 
@@ -110,7 +129,7 @@ func TestTheUnitIsVerifiedAndRated(t *testing.T) {
 		t.Errorf("exposure %v, want at most %v", m[1], maxExposure)
 	}
 	t.Logf("exposure %s of 10", m[1])
-	for _, must := range []string{"Type=notify", "User=hubd", "CapabilityBoundingSet=\n", "NoNewPrivileges=yes", "ProtectSystem=strict", "StartLimitIntervalSec=0"} {
+	for _, must := range []string{"Type=notify", "User=hubd", "CapabilityBoundingSet=\n", "NoNewPrivileges=yes", "ProtectSystem=strict", "StartLimitIntervalSec=0", "TimeoutStartSec=infinity"} {
 		if !strings.Contains(string(text), must) {
 			t.Errorf("%s is missing", strings.TrimSpace(must))
 		}
