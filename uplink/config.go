@@ -41,7 +41,7 @@ type Config struct {
 	RetryMin   time.Duration // bound of the first pause before connecting again. If zero, 1 s.
 	RetryMax   time.Duration // bound of the longest. If zero, 1 min.
 	AsideFor   time.Duration // how long a node that was not believed is left alone. If zero, 10 min.
-	Idle       time.Duration // silence that ends a connection. If zero, 20 s.
+	Idle       time.Duration // silence where an answer is due that ends a connection. If zero, 20 s.
 	StallAfter time.Duration // how long the hub may owe an answer or a receipt. If zero, 10 min.
 
 	Transport          string // "auto", "quic" or "tcp". If empty, auto: both are tried, and what carries more stays.

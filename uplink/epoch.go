@@ -214,6 +214,7 @@ const nearCap = 0.9
 type silence struct {
 	sent, heard uint64
 	since       time.Time // of the first packet without an answer; zero: all is answered
+	last        time.Time // more was sent without one
 	at          time.Time // of the last news
 }
 
@@ -229,7 +230,9 @@ func (s *silence) hear(sent, heard uint64, now time.Time) {
 	case heard != s.heard || sent < s.sent:
 		s.since = time.Time{}
 	case sent > s.sent && s.since.IsZero():
-		s.since = now
+		s.since, s.last = now, now
+	case sent > s.sent:
+		s.last = now
 	}
 	if heard != s.heard {
 		s.at = now
@@ -237,12 +240,22 @@ func (s *silence) hear(sent, heard uint64, now time.Time) {
 	s.sent, s.heard = sent, heard
 }
 
-func (s *silence) dead(now time.Time) bool {
-	return !s.since.IsZero() && now.Sub(s.since) >= deadAfter
+func (s *silence) dead(now time.Time) bool { return s.lasts(now, deadAfter) }
+
+// asksAgain is how long after the first packet another one shows that an answer is
+// waited for: a last acknowledgement, which nobody acknowledges, is sent once (RFC 9000
+// §13.2.1), and what is lost again and again (RFC 9002 §6.2).
+const asksAgain = 300 * time.Millisecond
+
+// lasts reports whether answers are waited for in vain since that long.
+func (s *silence) lasts(now time.Time, d time.Duration) bool {
+	return !s.since.IsZero() && now.Sub(s.since) >= d && s.last.Sub(s.since) >= asksAgain
 }
 
 // listen notices a path on which nothing comes back. The other carrier is dialled
-// then, and takes over when it gets through while this one still is silent.
+// then, and takes over when it gets through while this one still is silent. Where
+// nothing gets through a lane has ended after Idle of silence, and the next node has its
+// turn; that of QUIC itself is longer, see quicConfig.
 func (t *team) listen(now time.Time) {
 	for _, c := range carriers {
 		var sent, heard uint64
@@ -255,8 +268,12 @@ func (t *team) listen(now time.Time) {
 		}
 		t.silence[c].hear(sent, heard, now)
 		for _, m := range t.staying(c) {
-			if m.lane != nil && m.silence.dead(now) && t.heardSince(c, m.silence.since) {
+			switch {
+			case m.lane == nil:
+			case m.silence.dead(now) && t.heardSince(c, m.silence.since):
 				m.cancel(errDeaf)
+			case c == carrierQUIC && m.silence.lasts(now, t.u.c.Idle): // the kernel ends one over TCP, see tcp.Tune
+				m.cancel(errSilent)
 			}
 		}
 	}

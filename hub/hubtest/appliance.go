@@ -21,7 +21,7 @@ type Config struct {
 	Sockets *Sockets    // for QUIC; if nil, a socket of its own
 
 	// KeepAlive is when a connection over QUIC that is idle says something. If zero,
-	// 5 s, as package uplink does.
+	// 25 s, as package uplink does.
 	KeepAlive time.Duration
 
 	// Boot and DataDir tell connections of one appliance from those of a clone. If
@@ -73,7 +73,7 @@ type offer struct {
 // and then Send.
 func Dial(ctx context.Context, c Config) (*Appliance, error) {
 	if c.KeepAlive == 0 {
-		c.KeepAlive = 5 * time.Second
+		c.KeepAlive = 25 * time.Second
 	}
 	for _, b := range []*[]byte{&c.Boot, &c.DataDir} {
 		if *b == nil {

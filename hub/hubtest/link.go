@@ -122,10 +122,10 @@ func (s *Sockets) one() *quic.Transport {
 }
 
 // quicConfig is how an appliance that is idle keeps its connection: package uplink
-// asks after five seconds of silence.
+// does so after 25 seconds of silence.
 func quicConfig(keepAlive time.Duration) *quic.Config {
 	return &quic.Config{
-		Versions: []quic.Version{quic.Version1}, MaxIdleTimeout: 20 * time.Second, KeepAlivePeriod: keepAlive,
+		Versions: []quic.Version{quic.Version1}, MaxIdleTimeout: time.Minute, KeepAlivePeriod: keepAlive,
 		MaxIncomingStreams: -1, MaxIncomingUniStreams: -1,
 		InitialStreamReceiveWindow: 64 << 10, InitialConnectionReceiveWindow: 64 << 10,
 	}

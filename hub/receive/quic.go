@@ -26,7 +26,7 @@ import (
 func (s *Server) quicConfig() *quic.Config {
 	return &quic.Config{
 		Versions:                       []quic.Version{quic.Version1},
-		MaxIdleTimeout:                 s.c.IdleTimeout,
+		MaxIdleTimeout:                 silences * s.c.IdleTimeout, // who is idle says so less often than each IdleTimeout
 		MaxIncomingStreams:             1,
 		MaxIncomingUniStreams:          2 * wire.Classes,
 		InitialStreamReceiveWindow:     256 << 10,

@@ -46,7 +46,7 @@ type Config struct {
 	BusyRetry      time.Duration // the pause asked for when there is no space. If zero, 5 s.
 	Repeat         time.Duration // when unacknowledged news is told again. If zero, 1 min.
 	PartialAge     time.Duration // when an unclaimed partial object is dropped. If zero, 7 days.
-	IdleTimeout    time.Duration // of a connection. If zero, 20 s.
+	IdleTimeout    time.Duration // silence that ends a connection over TCP, three times that one over QUIC or behind a proxy. If zero, 20 s.
 	Software       string        // named in Welcome
 
 	// ResetKey lets appliances notice at once that the hub has started again
