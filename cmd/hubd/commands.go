@@ -223,7 +223,7 @@ func objectsDir(c Config) string { return filepath.Join(c.DataDir, "objects") }
 
 func ledgerConfig(c Config) ledger.Config {
 	lc := ledger.Config{Path: filepath.Join(c.DataDir, "ledger.db"), Database: c.Database, Version: programVersion(), Deliver: c.Conflict == "deliver"}
-	lc.Routes = c.routes()
+	lc.Routes, lc.Sinks, lc.Received = c.routes(), c.Events.sinkNames(), c.Events.When == "received"
 	for _, d := range c.Destinations {
 		lc.Destinations = append(lc.Destinations, ledger.Destination{Name: d.Name, Required: d.Required, Confirm: d.Confirm})
 	}

@@ -119,6 +119,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"systemd": h.tellSystemd,
 		"rows":    h.ledger.Listen,
 		"beat":    h.beat,
+		"walk":    h.ledger.Follow,
 		"look":    h.look,
 		"alone":   h.stayAlone,
 		"dicom":   h.serveDICOM,

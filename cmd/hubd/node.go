@@ -35,7 +35,7 @@ type absence struct {
 const (
 	absentStopping = "the hub stops; appliances are at the other nodes"
 	absentCut      = "the database does not answer; appliances are at the other nodes"
-	absentOther    = "another node was started with other destinations; restart this node with the configuration of the others; appliances are there"
+	absentOther    = "another node was started with other destinations, another conflict or other events; restart this node with the configuration of the others; appliances are there"
 )
 
 func (a *absence) set(why string) {

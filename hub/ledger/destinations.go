@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,13 +11,14 @@ import (
 )
 
 // ErrDestinations means that another node was started later, with another configuration
-// of the destinations. What this one received it would give no jobs that the other wants,
-// and would call archived too early, so it writes nothing.
-var ErrDestinations = errors.New("another node was started with other destinations, or with other routes, required or confirm of one: " +
-	"this one writes nothing any more; restart this node with the configuration of the others")
+// of the destinations, of conflict or of events. What this one received it would give no
+// jobs that the other wants, and would call archived too early, or let go what the other
+// holds; an event that it made a sink of the other would never hear of. So it writes nothing.
+var ErrDestinations = errors.New("another node was started with other destinations, with other routes, required or confirm of one, with another conflict, " +
+	"or with other events (when, or names of sinks): this one writes nothing any more; restart this node with the configuration of the others")
 
 // errOtherDestinations is for what is done beside a hub.
-var errOtherDestinations = errors.New("the configuration here has other destinations, routes, required or confirm than the hub was started with: restart hubd run first")
+var errOtherDestinations = errors.New("the configuration here has other destinations, routes, required or confirm, another conflict or other events than the hub was started with: restart hubd run first")
 
 // settings is what is configured of one destination.
 type settings struct {
@@ -28,8 +30,52 @@ type settings struct {
 	AETitles   []string `json:"ae_titles,omitempty"`
 }
 
-// settings are those of each destination as a text, by name. The order in a file means
-// nothing.
+// Names of what is configured beside destinations, as in the configuration. No destination
+// has a colon.
+const (
+	conflictKey = "conflict:"
+	eventsKey   = "events:"
+)
+
+// shared is what else all nodes must agree in; left out as long as it is as without any.
+type shared struct {
+	Conflict string       `json:"conflict,omitempty"`
+	Events   *eventsShare `json:"events,omitempty"`
+}
+
+type eventsShare struct {
+	When  string   `json:"when"`
+	Sinks []string `json:"sinks,omitempty"`
+}
+
+// name is that in settings, "" of none.
+func (s *shared) name() string {
+	switch {
+	case s.Conflict != "":
+		return conflictKey
+	case s.Events != nil:
+		return eventsKey
+	}
+	return ""
+}
+
+// shares are those of this configuration.
+func (c *Config) shares() (out []shared) {
+	if c.Deliver {
+		out = append(out, shared{Conflict: "deliver"})
+	}
+	if len(c.Sinks) > 0 || c.Received {
+		e := &eventsShare{"archived", inOrder(c.Sinks)}
+		if c.Received {
+			e.When = "received"
+		}
+		out = append(out, shared{Events: e})
+	}
+	return out
+}
+
+// settings are those of each destination as a text, by name, and what else nodes must
+// agree in. The order in a file means nothing.
 func (c *Config) settings() map[string]string {
 	out := map[string]string{}
 	for _, d := range c.Destinations {
@@ -39,6 +85,13 @@ func (c *Config) settings() map[string]string {
 			panic(err) // of texts and a bool
 		}
 		out[d.Name] = string(text)
+	}
+	for _, s := range c.shares() {
+		text, err := json.Marshal(s)
+		if err != nil {
+			panic(err) // of texts
+		}
+		out[s.name()] = string(text)
 	}
 	return out
 }
@@ -66,14 +119,17 @@ func settingsOf(text string) map[string]string {
 	out := map[string]string{}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		var s settings
+		var s struct {
+			settings
+			shared
+		}
 		if line == noDestinations {
 			continue
 		}
 		if err := json.Unmarshal([]byte(line), &s); err != nil {
 			return nil
 		}
-		out[s.Name] = line
+		out[cmp.Or(s.shared.name(), s.Name)] = line
 	}
 	return out
 }
@@ -106,9 +162,9 @@ func (b *batch) agrees() error {
 	return nil
 }
 
-// destinationsChanged brings objects and jobs to the destinations of the configuration,
-// when those are not what the rows were brought to last. Nobody has received an object
-// with others since: who had them writes no more (outvoted).
+// destinationsChanged notes what is configured now, and has the walk begin that brings
+// objects and jobs to it, when that is not what the rows were brought to last. Nobody has
+// received an object with others since: who had them writes no more (outvoted).
 func (b *batch) destinationsChanged() error {
 	var was string
 	if err := b.row(`SELECT ` + saidDestinations + ` AS said`).Scan(&was); err != nil {
@@ -118,21 +174,30 @@ func (b *batch) destinationsChanged() error {
 	if was == now {
 		return nil
 	}
-	if _, err := b.exec(`INSERT INTO meta VALUES ('destinations', ?1) ON CONFLICT (key) DO UPDATE SET value = ?1`, now); err != nil {
+	if err := b.note("destinations", now); err != nil {
 		return err
 	}
 	if err := b.auditSettings(was); err != nil {
 		return err
 	}
-	for _, d := range b.config.Destinations {
-		if err := b.reroute(d); err != nil {
-			return err
-		}
+	if old := settingsOf(was); was != "" && old != nil && sameBut(eventsKey, old, b.config.settings()) {
+		return nil // a walk that is under way goes on
 	}
-	if err := b.countUnrouted(); err != nil {
-		return err
-	}
-	return b.archiveWaiting()
+	return b.beginWalk()
+}
+
+// sameBut reports whether two are the same but for one name.
+func sameBut(name string, a, b map[string]string) bool {
+	a, b = maps.Clone(a), maps.Clone(b)
+	delete(a, name)
+	delete(b, name)
+	return maps.Equal(a, b)
+}
+
+// note writes a row of meta.
+func (b *batch) note(key, value string) error {
+	_, err := b.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2`, key, value)
+	return err
 }
 
 // auditSettings has a row for each destination that came, went or changed. What a ledger
@@ -156,7 +221,11 @@ func (b *batch) auditSettings(was string) error {
 		if old[name] == now[name] {
 			continue
 		}
-		if err := b.audit(b.me(), "destination "+changeOf(old[name], now[name]), name, fmt.Sprintf("was %s; is %s", orNone(old[name]), orNone(now[name]))); err != nil {
+		what := "destination "
+		if name == conflictKey || name == eventsKey {
+			what = "configuration "
+		}
+		if err := b.audit(b.me(), what+changeOf(old[name], now[name]), name, fmt.Sprintf("was %s; is %s", orNone(old[name]), orNone(now[name]))); err != nil {
 			return err
 		}
 	}

@@ -61,6 +61,58 @@ func TestANodeWithOtherDestinationsWritesNothing(t *testing.T) {
 	w.receive(object("a", 3, "agreed"))
 }
 
+// The same for what is decided beside destinations: what one node would hold (P5) another
+// must not deliver, and what one makes an event of every sink must hear of.
+func TestANodeWithOtherRulesWritesNothing(t *testing.T) {
+	if !overPostgres() {
+		t.Skip("with SQLite there is one node")
+	}
+	for what, change := range map[string]func(*Config){
+		"conflict":          func(c *Config) { c.Deliver = true },
+		"another sink":      func(c *Config) { c.Sinks = []string{"index", "region"} },
+		"no sink":           func(c *Config) { c.Sinks = nil },
+		"when it is told":   func(c *Config) { c.Received = true },
+		"sinks in an order": nil,
+	} {
+		w := start(t, Config{Node: "a", Sinks: []string{"index", "shelf"}})
+		w.receive(object("a", 1, "before"))
+		was := w.config
+		if change != nil {
+			change(&w.config)
+		} else {
+			w.config.Sinks = []string{"shelf", "index"}
+		}
+		other := w.node("b")
+		w.config = was
+		want := change != nil
+		w.want(what+": receives", errors.Is(w.Receive(w.ctx, []hub.Object{object("a", 2, "after")}), ErrDestinations), want)
+		w.want(what+": is ready", errors.Is(w.Ready(w.ctx), ErrDestinations), want)
+		other.must(other.Ready(w.ctx))
+		rows := other.count(`SELECT count(*) FROM audit WHERE action LIKE 'configuration %'`)
+		w.want(what+": rows in the trail", rows > 0, want)
+	}
+}
+
+// Whoever has changed what becomes of conflicts, or who is told of studies, stands in the
+// trail, with what was before; objects are not walked over for sinks.
+func TestEachChangeOfRulesIsInTheTrail(t *testing.T) {
+	c := place(t, Config{})
+	w := start(t, c)
+	w.receive(object("a", 1, "x"))
+	c.Deliver, c.Sinks = true, []string{"index"}
+	w = start(t, c)
+	w.want("conflict", w.trail(conflictKey), []string{`configuration added: was none; is {"conflict":"deliver"}`})
+	w.want("events", w.trail(eventsKey), []string{`configuration added: was none; is {"events":{"when":"archived","sinks":["index"]}}`})
+	c.Sinks, c.Received = nil, true
+	w = start(t, c)
+	w.want("transactions of a start with other sinks", w.Commits().Count, 1)
+	w.want("events then", len(w.trail(eventsKey)), 2)
+	c.Deliver, c.Received = false, false
+	w = start(t, c)
+	w.want("conflict at last", len(w.trail(conflictKey)), 2)
+	w.want("destinations", w.count(`SELECT count(*) FROM audit WHERE action LIKE 'destination %'`), 0)
+}
+
 // The order of destinations, and of what they are for, in a file means nothing.
 func TestTheSameDestinationsInAnotherOrderAreTheSame(t *testing.T) {
 	one := Config{Destinations: []Destination{{Name: "a"}, {Name: "b", Required: true}}, Routes: map[string]Route{"a": {Modalities: []string{"CT", "MR"}}}}

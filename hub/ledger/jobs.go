@@ -34,14 +34,26 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 
 // Start is called once by a process that forwards, before it leases: what an earlier
 // process had leased under the name of this node is free again. When the destinations are not
-// those of the last time, or are for other objects, objects get jobs for the new ones, and what only a
-// removed one held up is archived. What was stored and waits for a commitment
-// counts, when a destination now confirms by success, or is delivered anew, when
-// it is now of another kind.
+// those of the last time, or are for other objects, a walk begins: objects get jobs for the new
+// ones, and what only a removed one held up is archived. What was stored and waits for a
+// commitment counts, when a destination now confirms by success, or is delivered anew,
+// when it is now of another kind. Start walks a bounded way; call Follow for the rest.
 //
 // Of several nodes the one that was started last says what the destinations are; one
 // with others writes nothing from then on (ErrDestinations).
 func (l *Ledger) Start(ctx context.Context) error {
+	err := l.begin(ctx)
+	if err == nil {
+		err = l.walkHere(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("start of the ledger: %w", err)
+	}
+	return nil
+}
+
+// begin is Start without the walk.
+func (l *Ledger) begin(ctx context.Context) error {
 	err := l.submit(ctx, &change{long: true, anyhow: true, do: func(b *batch) error {
 		if err := b.freeOwn(); err != nil {
 			return err
@@ -51,40 +63,13 @@ func (l *Ledger) Start(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := b.destinationsChanged(); err != nil {
-			return err
-		}
-		return b.confirmChanged()
+		return b.destinationsChanged()
 	}})
-	if err != nil {
-		return fmt.Errorf("start of the ledger: %w", err)
+	if err == nil {
+		mine := l.config.settingsText()
+		l.agreed.Store(&mine)
 	}
-	mine := l.config.settingsText()
-	l.agreed.Store(&mine)
-	return nil
-}
-
-// archiveWaiting looks at every object that some destination has and that is not
-// archived yet.
-func (b *batch) archiveWaiting() error {
-	s, err := b.stmt(`SELECT seq FROM objects o WHERE archived_at IS NULL AND EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state = 'done')`)
-	if err != nil {
-		return err
-	}
-	rows, err := s.Query()
-	if err != nil {
-		return err
-	}
-	seqs, err := collect[int64](rows)
-	if err != nil {
-		return err
-	}
-	for _, seq := range seqs {
-		if err := b.archive(seq); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 // collect reads rows of one column and closes them.

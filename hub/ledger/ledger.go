@@ -29,6 +29,8 @@ type Config struct {
 	Version      string           // of the program; told to the others, may be empty
 	Destinations []Destination    // jobs are made for each that an object is for; without a required one nothing is ever archived
 	Routes       map[string]Route // what they are for, by name; who is not named is for all
+	Sinks        []string         // who is told of studies, by name; nodes must agree
+	Received     bool             // studies are told when they are received; nodes must agree
 	Deliver      bool             // P5: if false, the later of two contents under one SOP Instance UID is held
 	Beside       bool             // perhaps beside a hub that runs: rows of an older program are left to that one (ErrOlder); new ones are made
 	Logger       *slog.Logger     // if nil, nothing is logged
@@ -170,11 +172,7 @@ func (l *Ledger) Identity(ctx context.Context) (string, uint64, error) {
 // Reading calls do with a transaction that only reads and sees the rows as they were
 // at one moment, however long it takes and whoever writes meanwhile.
 func (l *Ledger) Reading(ctx context.Context, do func(tx *sql.Tx) error) error {
-	return l.reading(ctx, l.read, do)
-}
-
-func (l *Ledger) reading(ctx context.Context, db *sql.DB, do func(tx *sql.Tx) error) error {
-	tx, err := db.BeginTx(ctx, l.engine.snapshot())
+	tx, err := l.read.BeginTx(ctx, l.engine.snapshot())
 	if err != nil {
 		return fmt.Errorf("read the ledger: %w", err)
 	}

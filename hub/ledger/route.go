@@ -122,33 +122,6 @@ func (b *batch) addJobs(destination, condition string, args ...any) (int64, erro
 	return n, err
 }
 
-// reroute follows a change of the destinations or of what they are for: each object
-// that is not archived has a job for those that it is for. A job that was not
-// delivered goes where its destination is for the object no more, unless several
-// appliances sent that: for which of them it was made nobody knows.
-func (b *batch) reroute(d Destination) error {
-	r := b.config.Routes[d.Name]
-	condition, args := r.where()
-	if _, err := b.addJobs(d.Name, ` AND o.archived_at IS NULL`+condition, args...); err != nil || r.everything() {
-		return err
-	}
-	n, err := b.exec(`DELETE FROM jobs WHERE destination = ? AND state IN ('pending', 'held', 'permanent')
-		AND (SELECT count(*) FROM receipts s JOIN objects p ON p.id = s.id WHERE p.seq = jobs.object) = 1
-		AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.seq = jobs.object`+condition+`)`, append([]any{d.Name}, args...)...)
-	if err != nil || n == 0 {
-		return err
-	}
-	return b.audit("hubd", "reroute", d.Name, words(n, "jobs are for it no more"))
-}
-
-// countUnrouted finds what no required destination is for.
-func (b *batch) countUnrouted() error {
-	required := b.required()
-	_, err := b.exec(`UPDATE objects SET unrouted = CASE WHEN EXISTS (SELECT 1 FROM jobs j WHERE j.object = objects.seq AND j.destination IN (`+required.marks+`)) THEN 0 ELSE 1 END
-		WHERE archived_at IS NULL AND flags & ? = 0`, append(required.args, hub.FlagTest)...)
-	return err
-}
-
 // names are for an IN of a query.
 type names struct {
 	marks string

@@ -154,12 +154,13 @@ func (b *batch) archiveAll(objects []any) error {
 }
 
 // ready are those of objects that nothing more is to be done for, and that are not
-// archived, and of these the IDs of what the hub had lost.
+// archived, and of these the IDs of what the hub had lost. What a walk has not passed it
+// archives when it does.
 func (b *batch) ready(objects []any) (ready []any, lost []hub.ID, err error) {
 	required := b.required()
 	args := append(slices.Clone(required.args), objects...)
 	s, err := b.stmt(`SELECT o.seq, o.id, o.lost FROM objects o JOIN jobs j ON j.object = o.seq
-		WHERE o.archived_at IS NULL AND j.destination IN (` + required.marks + `) AND o.seq IN ` + marks(&args, len(required.args)) + `
+		WHERE o.archived_at IS NULL AND NOT ` + unwalked + ` AND j.destination IN (` + required.marks + `) AND o.seq IN ` + marks(&args, len(required.args)) + `
 		GROUP BY o.seq, o.id, o.lost HAVING sum(CASE WHEN j.state = 'done' THEN 0 ELSE 1 END) = 0 ORDER BY o.seq`)
 	if err != nil {
 		return nil, nil, err

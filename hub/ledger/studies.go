@@ -286,7 +286,7 @@ func (b *batch) onTheWay(uid string) (bool, error) {
 	required := b.required()
 	var n int64
 	err := b.row(`SELECT count(*) FROM (SELECT o.seq FROM objects o WHERE o.study = ? AND o.archived_at IS NULL AND o.flags & 8 = 0
-		AND EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased', 'stored') AND j.destination IN (`+required.marks+`))
+		AND (`+unwalked+` OR EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.state IN ('pending', 'leased', 'stored') AND j.destination IN (`+required.marks+`)))
 		AND NOT EXISTS (SELECT 1 FROM jobs k WHERE k.object = o.seq AND k.state IN ('held', 'permanent', 'unconfirmed') AND k.destination IN (`+required.marks+`))
 		LIMIT 1) AS w`, append(append([]any{uid}, required.args...), required.args...)...).Scan(&n)
 	return n > 0, err
