@@ -23,7 +23,7 @@ var version = ""
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2
+	exitUsage  = 78 // EX_CONFIG of sysexits.h; not 2, which a Go program that crashes ends with: the unit must tell them apart
 )
 
 type cli struct {
