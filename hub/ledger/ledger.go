@@ -172,7 +172,11 @@ func (l *Ledger) Identity(ctx context.Context) (string, uint64, error) {
 // Reading calls do with a transaction that only reads and sees the rows as they were
 // at one moment, however long it takes and whoever writes meanwhile.
 func (l *Ledger) Reading(ctx context.Context, do func(tx *sql.Tx) error) error {
-	tx, err := l.read.BeginTx(ctx, l.engine.snapshot())
+	return l.reading(ctx, l.read, do)
+}
+
+func (l *Ledger) reading(ctx context.Context, db *sql.DB, do func(tx *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, l.engine.snapshot())
 	if err != nil {
 		return fmt.Errorf("read the ledger: %w", err)
 	}
