@@ -38,6 +38,7 @@ type bench struct {
 	forwarder *Forwarder // of the run under way
 
 	jobs   Jobs    // in place of ledger
+	object Backoff // Config.Object, 10 to 100 ms if zero
 	record Backoff // Config.Record, 10 to 100 ms if zero
 
 	reports string  // where archives report, "" nowhere
@@ -144,7 +145,7 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 			return b.store.Open(id)
 		},
 		Poll:   20 * time.Millisecond,
-		Object: Backoff{10 * time.Millisecond, 100 * time.Millisecond}, Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
+		Object: b.object.or(10*time.Millisecond, 100*time.Millisecond), Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
 		Record: b.record.or(10*time.Millisecond, 100*time.Millisecond), Commit: b.commit, Listening: b.reports != "",
 	})
 	b.forwarder = f
