@@ -241,7 +241,7 @@ func (e *Events) deliver(ctx context.Context, s Sink, d ledger.Delivery) {
 		e.c.Logger.Error("a study event cannot be put together", "event", d.Event.Seq, "err", err)
 		err = errBody
 	}
-	e.record(context.WithoutCancel(ctx), d, err, ctx.Err() != nil)
+	e.record(ctx, d, err)
 }
 
 var (
@@ -249,37 +249,57 @@ var (
 	errTold = errors.New("its body is gone: every sink has it")
 )
 
-// record keeps the outcome of one attempt.
-func (e *Events) record(ctx context.Context, d ledger.Delivery, sent error, stopping bool) {
+// record writes down what came of one attempt. It is a fact, so it is tried until that
+// succeeds: while the ledger takes none the worker has nothing else to do, and a disk that
+// was full for a moment must not cost the study the rest of the lease.
+func (e *Events) record(ctx context.Context, d ledger.Delivery, sent error) {
+	write := e.outcome(ctx, d, sent)
+	for n, began := 0, time.Now(); ; n++ {
+		err := write(context.WithoutCancel(ctx))
+		if err == nil || errors.Is(err, ledger.ErrLeaseLost) {
+			return
+		}
+		e.c.Logger.Error("outcome of a study event not recorded", "sink", d.Sink, "event", d.Event.Seq, "revision", d.Event.Revision, "err", err)
+		if ctx.Err() != nil || time.Since(began) > leaseFor/2 {
+			return // told again when the lease has run out, which is harmless
+		}
+		wait(ctx, min(e.c.Reach.after(n), longestUnrecorded), nil, false)
+	}
+}
+
+// longestUnrecorded is the longest pause before an outcome is written again.
+const longestUnrecorded = 30 * time.Second
+
+// outcome says what one attempt means, and returns who writes it down.
+func (e *Events) outcome(ctx context.Context, d ledger.Delivery, sent error) func(context.Context) error {
 	var refused *Refused
 	var away *Away
-	var err error
 	g := e.gates[d.Sink]
 	at := []any{"sink", d.Sink, "event", d.Event.Seq, "revision", d.Event.Revision, "objects", d.Event.Objects, "attempt", d.Attempts + 1}
+	later := func(after time.Duration, tried bool, words string) func(context.Context) error {
+		return func(ctx context.Context) error { return e.c.Ledger.DeliverLater(ctx, d, after, tried, words) }
+	}
 	switch {
 	case sent == nil:
 		g.reached()
 		e.c.Logger.Info("study event delivered", at...)
-		err = e.c.Ledger.Delivered(ctx, d)
-	case stopping:
-		err = e.c.Ledger.DeliverLater(ctx, d, 0, false, "")
+		return func(ctx context.Context) error { return e.c.Ledger.Delivered(ctx, d) }
+	case ctx.Err() != nil:
+		return later(0, false, "")
 	case errors.Is(sent, errTold): // by another node: the lease is lost
-		err = e.c.Ledger.DeliverLater(ctx, d, e.c.Backoff.after(d.Attempts), true, sent.Error())
+		return later(e.c.Backoff.after(d.Attempts), true, sent.Error())
 	case errors.As(sent, &refused):
 		g.reached()
 		e.c.Logger.Error("a sink refuses a study event", append(at, "words", sent.Error())...)
-		err = e.c.Ledger.DeliverFailed(ctx, d, sent.Error())
+		return func(ctx context.Context) error { return e.c.Ledger.DeliverFailed(ctx, d, sent.Error()) }
 	case errors.As(sent, &away):
 		pause := g.failed(e.c.now())
 		e.c.Logger.Warn("sink not reached", append(at, "words", sent.Error(), "again_in", pause)...)
-		err = e.c.Ledger.DeliverLater(ctx, d, pause, false, sent.Error())
+		return later(pause, false, sent.Error())
 	default:
 		after := e.c.Backoff.after(d.Attempts)
 		e.c.Logger.Warn("study event not delivered", append(at, "words", sent.Error(), "again_in", after)...)
-		err = e.c.Ledger.DeliverLater(ctx, d, after, true, sent.Error())
-	}
-	if err != nil && !errors.Is(err, ledger.ErrLeaseLost) {
-		e.c.Logger.Error("outcome of a study event not recorded", append(at, "err", err)...)
+		return later(after, true, sent.Error())
 	}
 }
 
