@@ -3,7 +3,9 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +60,71 @@ func TestWhoMustBeAloneIs(t *testing.T) {
 		t.Errorf("it was given back: %v", err)
 	}
 	b.Close()
+}
+
+// Of two processes with the name of one node the second is told so, and where the first
+// is; it frees nothing that the first has leased. The place is kept over a restart of the
+// database, and free when its holder has gone.
+func TestANameIsOfOneNode(t *testing.T) {
+	server := pglab.New(t)
+	url := server.Database(t)
+	open := func(name, address string) *Ledger {
+		l, err := Open(t.Context(), Config{Database: url, Node: name, Address: address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	first, second, other := open("n1", "hub-1.example.org:8443"), open("n1", "hub-2.example.org:8443"), open("n'2", "")
+	a, err := first.Name(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = second.Name(t.Context())
+	if !errors.Is(err, ErrNameTaken) || !strings.Contains(fmt.Sprint(err), "node n1") || !strings.Contains(fmt.Sprint(err), "at 127.0.0.1, where it listens on hub-1.example.org:8443") {
+		t.Fatalf("a second one: %v", err)
+	}
+	b, err := other.Name(t.Context())
+	if err != nil {
+		t.Fatalf("another name: %v", err)
+	}
+	b.Close()
+	if err := a.conn.Close(t.Context()); err != nil { // and somebody is faster than it
+		t.Fatal(err)
+	}
+	b, err = second.Name(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Hold(t.Context()); !errors.Is(err, ErrNameTaken) {
+		t.Errorf("who has lost it holds: %v", err)
+	}
+	b.Close()
+	if a, err = first.Name(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	held := make(chan error, 1)
+	go func() { held <- a.Hold(ctx) }()
+	server.Kill()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for n, deadline := 0, time.Now().Add(time.Minute); n == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		_ = second.read.QueryRow(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted`).Scan(&n)
+	}
+	if _, err := second.Name(t.Context()); !errors.Is(err, ErrNameTaken) {
+		t.Errorf("after a restart of the database the name is free though its holder lives: %v", err)
+	}
+	cancel()
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
+	a.Close()
 }
 
 // With SQLite the lock of the data directory does it.
