@@ -47,7 +47,8 @@ type committer struct {
 	d    *CStore
 	gate *gate
 
-	size int // references of the next transaction, fewer after one that failed
+	believed commits
+	size     int // references of the next transaction, fewer after one that failed
 	// elsewhere is when a report came last on an association that the archive
 	// opened, in Unix seconds; 0 when the last one came on ours.
 	elsewhere atomic.Int64
@@ -237,7 +238,9 @@ func MayComeFrom(address string, from net.Addr) bool {
 // answered with 0110: archives report again then. A transaction that is not ours,
 // or is long over, has an argument that is not valid (PS3.7 §10.1.1.1.8).
 func (f *Forwarder) reported(ctx context.Context, names []string, r dimse.CommitmentResult) dimse.Answer {
-	report := ledger.Report{Transaction: r.TransactionUID}
+	report := ledger.Report{Transaction: r.TransactionUID, GiveUp: func(destination string, committed int) int {
+		return f.committers[destination].believed.giveUp(committed)
+	}}
 	for _, x := range r.Committed {
 		report.Committed = append(report.Committed, referenceOf(x))
 	}
@@ -253,17 +256,18 @@ func (f *Forwarder) reported(ctx context.Context, names []string, r dimse.Commit
 		f.log.Error("a report of storage commitment was not recorded", "destinations", names, "err", err)
 		return dimse.Answer{Status: dimse.StatusProcessingFailure}
 	}
+	f.committers[s.Destination].believed.weigh(s)
 	f.logSettled(names, s)
 	return dimse.Answer{Status: dimse.StatusSuccess}
 }
 
 func (f *Forwarder) logSettled(names []string, s ledger.Settled) {
 	level := slog.LevelInfo
-	if s.Again+s.Later+s.Refused+s.Unconfirmed > 0 {
+	if s.Again+s.Later+s.Refused+s.Doubted+s.Unconfirmed > 0 {
 		level = slog.LevelWarn
 	}
 	f.log.Log(context.Background(), level, "storage commitment reported", "destinations", names, "committed", s.Committed,
-		"sent_again", s.Again, "asked_again", s.Later, "refused", s.Refused, "unconfirmed", s.Unconfirmed, "not_waited_for", s.Strange)
+		"sent_again", s.Again, "asked_again", s.Later, "refused", s.Refused, "not_believed", s.Doubted, "unconfirmed", s.Unconfirmed, "not_waited_for", s.Strange)
 }
 
 func referenceOf(r dimse.Reference) ledger.Reference {

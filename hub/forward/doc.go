@@ -68,9 +68,11 @@
 //	                archive opens to hubd's dicom.listen; answered Success when it
 //	                is durable, 0110 when it could not be, 0115 when nobody asked
 //	committed       done; not where the UID has other contents (P5, see the ledger)
-//	0112, 0110      it is not there after all: sent again, five times, then permanent
+//	0112, 0110      it is not there after all: sent again, five times, then as other reasons
 //	0213, 0131      asked for again
-//	other reasons   permanent
+//	other reasons   permanent, if the archive is believed: it has committed itself to
+//	                something, and failed to for no more than 20 since, or within the
+//	                report; else asked for again
 //	no report       asked for again in a new transaction after 10 min, up to 6 h,
 //	                for ever; a late report still counts
 //	request refused asked for again, each time for half as many, so that one

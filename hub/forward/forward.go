@@ -159,8 +159,8 @@ type Status struct {
 	Error string    // why it cannot be reached, or refuses everything, "" when it takes objects as far as is known
 	Since time.Time // of Error
 	Last  string    // why the object that was sent back last must wait, for the life of the process; names nobody (P10)
-	// Commitment is why storage commitment cannot be asked for, "" when it can as
-	// far as is known. What waits for it is not archived.
+	// Commitment is why storage commitment cannot be asked for, or that the archive
+	// commits itself to nothing; "" when all is well as far as is known. What waits for it is not archived.
 	Commitment string
 }
 
@@ -173,7 +173,9 @@ func (f *Forwarder) Status() []Status {
 			s.Error, s.Since = t.trusted().status()
 		}
 		if c := f.committers[d.Name()]; c != nil {
-			s.Commitment = c.gate.status(s.Name).Error
+			if s.Commitment = c.gate.status(s.Name).Error; s.Commitment == "" {
+				s.Commitment = c.believed.status()
+			}
 		}
 		out = append(out, s)
 	}

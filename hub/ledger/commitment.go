@@ -25,6 +25,9 @@ type Report struct {
 	Transaction string
 	Committed   []Reference
 	Failed      []Failure
+	// GiveUp is how many jobs of the destination may be given up on this report's word, by
+	// how many it commits itself to; the others wait and are asked for again. If nil, all.
+	GiveUp func(destination string, committed int) int
 }
 
 // Settled counts what a report did.
@@ -34,7 +37,10 @@ type Settled struct {
 	Again       int // not there after all: will be sent again
 	Later       int // the archive cannot say now: will be asked again
 	Refused     int // for good
+	Doubted     int // refused for good, and not given up (Report.GiveUp): will be asked again
 	Strange     int // not asked for in this transaction, or settled before
+	Destination string
+	Why         string // of the last that was not committed; names nobody
 }
 
 // ErrUnknownTransaction means that this was not asked of whoever reports it.
@@ -233,17 +239,20 @@ func (l *Ledger) NotAsked(ctx context.Context, uid string, after time.Duration, 
 // often that has been. An instance that was not asked for in this transaction is
 // passed over; one that the report leaves out goes on waiting.
 func (l *Ledger) Reported(ctx context.Context, destinations []string, r Report, again func(int) time.Duration) (s Settled, err error) {
-	if err := l.knows(ctx, destinations, r.Transaction); err != nil {
+	destination, err := l.knows(ctx, destinations, r.Transaction)
+	if err != nil {
 		return s, fmt.Errorf("commitment reported: %w", err)
 	}
 	verdicts := r.verdicts()
 	err = l.change(ctx, func(b *batch) error {
-		s = Settled{Strange: len(verdicts)}
+		s = Settled{Strange: len(verdicts), Destination: destination}
 		waiting, err := b.storedJobs(storedColumns+`FROM asked a JOIN jobs j ON j.seq = a.job JOIN objects o ON o.seq = j.object
 			WHERE a.uid = ? AND j.state = 'stored' ORDER BY j.seq`, r.Transaction)
 		if err != nil {
 			return err
 		}
+		// What it commits itself to goes first: it says what the rest is worth.
+		slices.SortStableFunc(waiting, func(x, y stored) int { return truth(verdicts[x.Reference] != 0) - truth(verdicts[y.Reference] != 0) })
 		seen := map[Reference]bool{}
 		for _, w := range waiting {
 			reason, ok := verdicts[w.Reference]
@@ -254,7 +263,7 @@ func (l *Ledger) Reported(ctx context.Context, destinations []string, r Report, 
 				seen[w.Reference] = true
 				s.Strange--
 			}
-			if err := b.reported(w, r.Transaction, reason, again, &s); err != nil {
+			if err := b.reported(w, r, reason, again, &s); err != nil {
 				return err
 			}
 		}
@@ -267,13 +276,13 @@ func (l *Ledger) Reported(ctx context.Context, destinations []string, r Report, 
 	return s, nil
 }
 
-func (l *Ledger) knows(ctx context.Context, destinations []string, uid string) error {
-	var destination string
-	err := l.read.QueryRowContext(ctx, `SELECT destination FROM transactions WHERE uid = ?`, uid).Scan(&destination)
+// knows returns the destination that was asked.
+func (l *Ledger) knows(ctx context.Context, destinations []string, uid string) (destination string, err error) {
+	err = l.read.QueryRowContext(ctx, `SELECT destination FROM transactions WHERE uid = ?`, uid).Scan(&destination)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && !slices.Contains(destinations, destination) {
-		return ErrUnknownTransaction
+		return "", ErrUnknownTransaction
 	}
-	return err
+	return destination, err
 }
 
 // verdicts is the reason for each instance, 0 where it is committed. Who says
@@ -291,9 +300,15 @@ func (r Report) verdicts() map[Reference]uint16 {
 	return out
 }
 
+// notGivenUp is told of a job that an archive in doubt has refused for good.
+const notGivenUp = "; the object is not given up, because of this archive's word: it has committed itself to too little lately"
+
 // reported settles one job.
-func (b *batch) reported(w stored, uid string, reason uint16, again func(int) time.Duration, s *Settled) error {
+func (b *batch) reported(w stored, r Report, reason uint16, again func(int) time.Duration, s *Settled) error {
 	words := "the archive answered Success, but does not commit itself: " + reasonWords(reason)
+	if reason != 0 {
+		s.Why = reasonWords(reason)
+	}
 	switch {
 	case reason == 0 && w.conflict && !b.config.Deliver:
 		s.Unconfirmed++
@@ -306,22 +321,31 @@ func (b *batch) reported(w stored, uid string, reason uint16, again func(int) ti
 		return b.archive(w.object)
 	case reason == failureResources, reason == failureDuplicateTransaction:
 		s.Later++
-		_, err := b.exec(`UPDATE jobs SET next_at = ?, words = ? WHERE seq = ?`, b.now+again(w.asks).Milliseconds(), words, w.job)
-		if err == nil {
-			_, err = b.exec(`DELETE FROM asked WHERE job = ? AND uid = ?`, w.job, uid)
-		}
-		return err
+		return b.askLater(w, r.Transaction, again(w.asks), words)
 	case (reason == failureProcessing || reason == failureNoSuchInstance) && w.resends < maxResends:
 		s.Again++
 		b.jobsGrew = true
 		return b.leaveStored(w.job, `UPDATE jobs SET state = 'pending', resends = resends + 1, next_at = ?, words = ? WHERE seq = ?`,
 			b.now+again(w.resends).Milliseconds(), words, w.job)
 	}
+	if r.GiveUp != nil && s.Refused >= r.GiveUp(w.destination, s.Committed+s.Unconfirmed) {
+		s.Doubted++
+		return b.askLater(w, r.Transaction, again(w.asks), words+notGivenUp)
+	}
 	s.Refused++
 	if err := b.leaveStored(w.job, `UPDATE jobs SET state = 'permanent', words = ? WHERE seq = ?`, words, w.job); err != nil {
 		return err
 	}
 	return b.tell(w.id, w.destination, true, words)
+}
+
+// askLater asks for a job again after a time, in another transaction.
+func (b *batch) askLater(w stored, uid string, after time.Duration, words string) error {
+	if _, err := b.exec(`UPDATE jobs SET next_at = ?, words = ? WHERE seq = ?`, b.now+after.Milliseconds(), words, w.job); err != nil {
+		return err
+	}
+	_, err := b.exec(`DELETE FROM asked WHERE job = ? AND uid = ?`, w.job, uid)
+	return err
 }
 
 // leaveStored changes the job and waits for no report about it any more: an older

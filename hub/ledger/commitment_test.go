@@ -44,6 +44,8 @@ func (w *world) report(r Report) Settled {
 	w.Helper()
 	s, err := w.Reported(w.ctx, []string{"vna"}, r, every)
 	w.must(err)
+	w.want("reported by", s.Destination, "vna")
+	s.Destination, s.Why = "", ""
 	return s
 }
 
@@ -413,4 +415,26 @@ func TestJobsOfTheVersionBeforeComeThroughTheMigration(t *testing.T) {
 	_, gen, err := l.Identity(t.Context())
 	w.must(err)
 	w.want("generation", gen, 3)
+}
+
+// On the word of a report no more are given up than the caller says, who knows what the
+// archive has committed itself to; the others are asked for again, and what the report
+// commits to counts whatever stands before it.
+func TestNoMoreIsGivenUpThanAReportIsBelieved(t *testing.T) {
+	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true, Confirm: "commitment"}}})
+	w.storeAll(object("a", 1, "x"), object("a", 2, "x"), object("a", 3, "x"), object("a", 4, "x"), object("a", 5, "x"))
+	r := Report{Transaction: "2.25.1", Committed: []Reference{ref(5)}, GiveUp: func(destination string, committed int) int {
+		w.want("asked of", destination, "vna")
+		return 2 * committed
+	}}
+	for n := 1; n < 5; n++ {
+		r.Failed = append(r.Failed, Failure{ref(n), 0x0122})
+	}
+	w.ask("2.25.1")
+	w.want("settled", w.report(r), Settled{Committed: 1, Refused: 2, Doubted: 2})
+	w.want("quarantined", w.backlog("vna").Quarantined, 2)
+	w.now = w.now.Add(24 * time.Hour)
+	w.want("asked again", len(w.ask("2.25.2")), 2)
+	r.Transaction, r.Committed = "2.25.2", nil
+	w.want("settled", w.report(r), Settled{Doubted: 2, Strange: 2})
 }
