@@ -12,8 +12,18 @@ type DestinationList struct {
 }
 
 func (c *console) destinations(r *request) (any, error) {
-	s, err := c.status(r.Context())
+	s, err := c.statusFor(r)
 	return DestinationList{s.Destinations}, err
+}
+
+// statusFor shows what others said, archives and receivers of events, to whom their words
+// are for: they may name a patient.
+func (c *console) statusFor(r *request) (Status, error) {
+	s, err := c.status(r.Context())
+	if r.role < operator {
+		s = s.inOwnWords()
+	}
+	return s, err
 }
 
 // Node is one hubd of several that share the rows.
@@ -59,7 +69,7 @@ func (c *console) allNodes(ctx context.Context) ([]Node, error) {
 
 var statusOperations = []operation{
 	{id: "status", method: http.MethodGet, path: "/status", min: nobody, summary: "State, counters, disk and destinations: figures and names of appliances, no study and no object. Without a token on a loopback address.",
-		answer: Status{}, do: func(c *console, r *request) (any, error) { return c.status(r.Context()) }},
+		answer: Status{}, do: func(c *console, r *request) (any, error) { return c.statusFor(r) }},
 	{id: "destinations", method: http.MethodGet, path: "/destinations", min: viewer, summary: "The archives, and what waits for each.", answer: DestinationList{}, do: (*console).destinations},
 	{id: "nodes", method: http.MethodGet, path: "/nodes", min: viewer, summary: "The nodes of this hub.", answer: NodeList{}, do: (*console).nodes},
 }

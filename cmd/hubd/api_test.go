@@ -39,6 +39,7 @@ func answers(d *desk) []struct{ id, method, path, body string } {
 		{"auditVerify", "GET", "/audit/verify", ""},
 		{"release", "POST", "/trouble/" + held + "/release", ""},
 		{"retry", "POST", "/trouble/" + d.troubleID("permanent") + "/retry", ""},
+		{"confirmLost", "POST", "/trouble/" + d.troubleID("lost") + "/confirm-lost", `{"seen":"N. N. in the viewer, today"}`},
 		{"confirm", "POST", "/trouble/" + d.unconfirmed() + "/confirm", ""},
 		{"releaseMany", "POST", "/trouble/release", `{"destination":"vna"}`},
 		{"retryMany", "POST", "/trouble/retry", `{"words":"a900"}`},
@@ -144,7 +145,7 @@ func TestEveryOperationNeedsItsRole(t *testing.T) {
 		"status": nobody, "destinations": viewer, "nodes": viewer, "appliances": viewer, "appliance": viewer, "trouble": viewer, "events": viewer, "studies": viewer, "study": viewer, "kpi": viewer,
 		"approve": operator, "revoke": operator, "codes": operator, "newCode": operator, "cancelCode": operator, "release": operator, "retry": operator,
 		"releaseMany": operator, "searchTrouble": operator, "retryEvents": operator, "retryMany": operator, "audit": operator, "auditVerify": operator, "auditExport": operator,
-		"confirm": admin, "confirmMany": admin, "tokens": admin, "newToken": admin, "revokeToken": admin,
+		"confirm": admin, "confirmLost": admin, "confirmMany": admin, "tokens": admin, "newToken": admin, "revokeToken": admin,
 	}
 	path := strings.NewReplacer("{id}", "x", "{key}", "0", "{name}", "x", "{sink}", "x")
 	for i := range operations {
@@ -282,6 +283,10 @@ func TestWrongRequestsAreAnsweredWithAProblem(t *testing.T) {
 		{"POST", "/codes/" + strings.Repeat("0", 32) + "/cancel", "", 409, "no code of this name is open"},
 		{"POST", "/trouble/xyz/retry", "", 400, "64 hexadecimal digits"},
 		{"POST", "/trouble/" + strings.Repeat("0", 64) + "/retry", "", 409, "it has no permanent job"},
+		{"POST", "/trouble/" + strings.Repeat("0", 64) + "/confirm-lost", `{"seen":"A. A., today"}`, 409, "it has no job that is lost"},
+		{"POST", "/trouble/" + strings.Repeat("0", 64) + "/confirm-lost", `{"seen":" "}`, 400, "who has seen the image"},
+		{"POST", "/trouble/" + strings.Repeat("0", 64) + "/confirm-lost", `{"seen":"` + strings.Repeat("x", 501) + `"}`, 400, "500 bytes at most"},
+		{"POST", "/trouble/xyz/confirm-lost", `{"seen":"A. A., today"}`, 400, "64 hexadecimal digits"},
 		{"POST", "/trouble/retry", "{}", 400, "name a destination"},
 		{"POST", "/trouble/retry", `{"words":" "}`, 400, "name a destination"},
 		{"POST", "/trouble/retry", `{"words":" a9 "}`, 400, "want 3 characters at least"},

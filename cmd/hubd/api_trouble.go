@@ -37,7 +37,7 @@ var troubleMeans = map[string]string{
 	"held":        "it waits at the hub until it is released: other contents have its SOP Instance UID, or the appliance found something in it",
 	"permanent":   "the archive refuses it; tell the archive to take it, then retry",
 	"unconfirmed": "the archive has answered Success, and no commitment can say which of two contents it has: compare, then confirm",
-	"lost":        "the hub's copy is missing or damaged; its appliances are asked to send it again",
+	"lost":        "the hub's copy is missing or damaged; its appliances are asked to send it again. Who has seen it in the archive may say so",
 }
 
 func (c *console) trouble(r *request) (any, error) {
@@ -152,6 +152,33 @@ func one(what string) func(*console, *request) (any, error) {
 	}
 }
 
+// SeenBody says who has seen a lost object in the archive.
+type SeenBody struct {
+	Seen        string `json:"seen"`                  // who, where and when, for the trail
+	Destination string `json:"destination,omitempty"` // where it was seen; needed when it is lost for several
+}
+
+// maxSeen bounds what stands in the trail for ever.
+const maxSeen = 500
+
+func (c *console) confirmLost(r *request) (any, error) {
+	id, err := dicom.ParseID(r.PathValue("id"))
+	if err != nil {
+		return nil, bad("%v", err)
+	}
+	var b SeenBody
+	if err := r.decode(&b); err != nil {
+		return nil, err
+	}
+	if b.Seen = strings.TrimSpace(b.Seen); b.Seen == "" || len(b.Seen) > maxSeen || strings.ContainsRune(b.Seen, 0) {
+		return nil, bad("seen: say who has seen the image in the archive, where and when, in %d bytes at most and without a zero byte: it stands in the audit trail", maxSeen)
+	}
+	if err := c.h.ledger.ConfirmLost(r.Context(), id, b.Destination, r.who(), b.Seen); err != nil {
+		return nil, c.settleProblem(err)
+	}
+	return Done{Done: 1}, nil
+}
+
 // settleProblem: a job that is not in that state is what somebody else has done
 // meanwhile; that a transaction failed is ours.
 func (c *console) settleProblem(err error) error {
@@ -225,6 +252,7 @@ var troubleOperations = []operation{
 	{id: "release", method: http.MethodPost, path: "/trouble/{id}/release", min: operator, summary: "Let a held object go to the archive.", answer: Done{}, do: one("release")},
 	{id: "retry", method: http.MethodPost, path: "/trouble/{id}/retry", min: operator, summary: "Try an object again that the archive had refused for good.", answer: Done{}, do: one("retry")},
 	{id: "confirm", method: http.MethodPost, path: "/trouble/{id}/confirm", min: admin, summary: "Say, after comparing, that the archive has an object that no commitment can confirm. Appliances forget it then.", answer: Done{}, do: one("confirm")},
+	{id: "confirmLost", method: http.MethodPost, path: "/trouble/{id}/confirm-lost", min: admin, summary: "Say that an object that the hub lost was seen in the archive. Appliances forget it then.", body: SeenBody{}, answer: Done{}, do: (*console).confirmLost},
 	{id: "releaseMany", method: http.MethodPost, path: "/trouble/release", min: operator, summary: "Release what matches, at most 200 objects a request; next goes on.", body: ManyBody{}, answer: Done{}, do: many("release")},
 	{id: "retryMany", method: http.MethodPost, path: "/trouble/retry", min: operator, summary: "Retry what matches, at most 200 objects a request; next goes on.", body: ManyBody{}, answer: Done{}, do: many("retry")},
 	{id: "confirmMany", method: http.MethodPost, path: "/trouble/confirm", min: admin, summary: "Confirm what matches, at most 200 objects a request; next goes on.", body: ManyBody{}, answer: Done{}, do: many("confirm")},

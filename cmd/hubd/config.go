@@ -39,6 +39,8 @@ type Config struct {
 	DICOM        DICOM         `yaml:"dicom"`
 	Destinations []Destination `yaml:"destinations"`
 	Log          Log           `yaml:"log"`
+
+	file string // that it was read from, "" where there is none
 }
 
 // DICOM is where archives report on storage commitment.
@@ -77,6 +79,7 @@ func Default() Config {
 func load(path string) (Config, error) {
 	c := Default()
 	if path != "" {
+		c.file = path
 		err := config.Load(path, &c, "HUBD")
 		var read *fs.PathError
 		if errors.As(err, &read) {
@@ -84,6 +87,7 @@ func load(path string) (Config, error) {
 		}
 		return c, err
 	}
+	c.file = defaultConfig
 	err := config.Load(defaultConfig, &c, "HUBD")
 	if errors.Is(err, fs.ErrNotExist) {
 		c = Default()

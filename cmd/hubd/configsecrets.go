@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // secretFiles are those of the configuration that open something, by key; that of
@@ -32,5 +35,36 @@ func (c *Config) secretWarnings() (out []string) {
 			out = append(out, fmt.Sprintf("%s: %s can be read by everybody on this machine: chmod o= %[2]s", f[0], f[1]))
 		}
 	}
-	return out
+	return append(out, c.passwordWarnings()...)
+}
+
+// passwordWarnings are about the password of the database in the configuration, where more
+// than its owner and group can read that. One that comes from the environment is not in it.
+func (c *Config) passwordWarnings() []string {
+	if !hasPassword(c.Database) {
+		return nil
+	}
+	info, err := os.Stat(c.file)
+	if err != nil || info.Mode().Perm()&0o007 == 0 {
+		return nil
+	}
+	text, err := os.ReadFile(c.file)
+	if err != nil || !bytes.Contains(text, []byte(c.Database)) {
+		return nil
+	}
+	return []string{fmt.Sprintf("database: the password stands in %s, which has mode %04o: everybody on this machine can read it. Do chmod o= %[1]s, or better leave the password out here and put it into .pgpass in the home of the user that hubd runs as (mode 0600)",
+		c.file, info.Mode().Perm())}
+}
+
+// hasPassword reports whether a URL of PostgreSQL has one, in either place. It may name
+// several hosts, which is no URL for net/url.
+func hasPassword(database string) bool {
+	_, rest, _ := strings.Cut(database, "://")
+	rest, query, _ := strings.Cut(rest, "?")
+	authority, _, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 && strings.Contains(authority[:at], ":") {
+		return true
+	}
+	more, _ := url.ParseQuery(query) // what cannot be read has none
+	return more.Has("password") || more.Has("sslpassword")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,5 +40,63 @@ func TestSecretsThatAllCanReadAreWarnedOf(t *testing.T) {
 		if err := os.Chmod(file(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A password of the database in a configuration that everybody can read is warned of by
+// check and at the start, with the mode and what to do; one that is elsewhere is not.
+func TestADatabasePasswordThatAllCanReadIsWarnedOf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hubd.yaml")
+	warned := func(database string, mode os.FileMode) string {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path, []byte("database: "+database+"\nnode: n1\n"), 0o600), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range c.warnings() {
+			if strings.HasPrefix(w, "database:") {
+				got = append(got, w)
+			}
+		}
+		return strings.Join(got, "\n")
+	}
+	for _, with := range []string{"postgres://hubd:xyzzy@db:5432/hubd", "postgres://hubd:xyzzy@db1:5432,db2:5432/hubd?sslmode=require", "postgresql://db/hubd?user=hubd&password=xyzzy"} {
+		got := warned(with, 0o644)
+		for _, want := range []string{path, "mode 0644", "chmod o= " + path, ".pgpass"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in %q", with, want, got)
+			}
+		}
+		if strings.Contains(got, "xyzzy") {
+			t.Errorf("the password is told: %s", got)
+		}
+		if got := warned(with, 0o640); got != "" {
+			t.Errorf("readable by its group: %q", got)
+		}
+	}
+	for _, without := range []string{"postgres://hubd@db:5432/hubd", "postgres://db/hubd"} {
+		if got := warned(without, 0o644); got != "" {
+			t.Errorf("%s: %q", without, got)
+		}
+	}
+	t.Setenv("HUBD_DATABASE", "postgres://hubd:other@db:5432/hubd")
+	if got := warned("postgres://hubd@db:5432/hubd", 0o644); got != "" {
+		t.Errorf("a password from the environment: %q", got)
+	}
+	t.Setenv("HUBD_DATABASE", "postgres://hubd:xyzzy@db:5432/hubd")
+	var out, errOut strings.Builder
+	if code := run(t.Context(), []string{"check", "-c", path}, &out, &errOut); code != exitDone || strings.Contains(errOut.String(), "password stands") {
+		t.Errorf("%d %s", code, errOut.String())
+	}
+	t.Setenv("HUBD_DATABASE", "")
+	warned("postgres://hubd:xyzzy@db:5432/hubd", 0o604)
+	os.Unsetenv("HUBD_DATABASE")
+	errOut.Reset()
+	if code := run(t.Context(), []string{"check", "-c", path}, &out, &errOut); code != exitDone || !strings.Contains(errOut.String(), "mode 0604") {
+		t.Errorf("check says nothing: %d %s", code, errOut.String())
 	}
 }

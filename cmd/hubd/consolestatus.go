@@ -27,8 +27,9 @@ type Status struct {
 	Sinks        []SinkStatus        `json:"sinks"`
 	Warnings     []string            `json:"warnings"`
 
-	here   int  // appliances connected to this node
-	bucket bool // something is wrong with it
+	here   int      // appliances connected to this node
+	bucket string   // what is wrong with it
+	start  []string // the first of the warnings: of the configuration and the clock
 }
 
 // Counters are for the life of the data directory. Held, quarantined and lost are
@@ -128,7 +129,7 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	s := Status{Version: programVersion(), StartedAt: h.started, Listen: h.udp.LocalAddr().String(), Warnings: append(append([]string{}, h.nodeWarnings()...), h.cfg.warnings()...), Destinations: []DestinationStatus{}}
+	s := Status{Version: programVersion(), StartedAt: h.started, Listen: h.udp.LocalAddr().String(), start: append(append([]string{}, h.nodeWarnings()...), h.cfg.warnings()...), Destinations: []DestinationStatus{}}
 	s.Counters = Counters{Objects: stats.Objects, Bytes: stats.Bytes, Receipts: stats.Receipts, Archived: stats.Archived, Held: stats.Held, Lost: stats.Lost, Unrouted: stats.Unrouted, Tests: stats.Tests}
 	s.Devices = h.devices(stats)
 	if s.Sinks, err = h.sinks(ctx); err != nil {
@@ -153,9 +154,17 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.Disk = Disk{space.Free, space.Reserve, space.Short()}
-	if w := h.objects.Trouble(); w != "" {
-		s.Warnings = append(s.Warnings, "the bucket of the objects: "+w)
-		s.bucket = true
+	s.bucket = h.objects.Trouble()
+	s.warn()
+	s.State = stateOf(s, h.broken() != nil)
+	return s, nil
+}
+
+// warn says what somebody should look at, of all that is known.
+func (s *Status) warn() {
+	s.Warnings = append([]string{}, s.start...)
+	if s.bucket != "" {
+		s.Warnings = append(s.Warnings, "the bucket of the objects: "+s.bucket)
 	}
 	for _, k := range s.Sinks {
 		s.Warnings = append(s.Warnings, k.warnings()...)
@@ -172,8 +181,36 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 		}
 		s.Warnings = append(s.Warnings, d.commitmentWords()...)
 	}
-	s.State = stateOf(s, h.broken() != nil)
-	return s, nil
+}
+
+// In our own words: what is known of others, for whom theirs are not.
+const (
+	ownDestination = "it cannot be reached, or takes nothing"
+	ownCommitment  = "storage commitment cannot be asked for"
+	ownBucket      = "it cannot be reached, or takes nothing"
+)
+
+// inOwnWords is the same without a word that came from elsewhere (P10): an archive's comment
+// may name a patient, and what a driver says names machines and users.
+func (s Status) inOwnWords() Status {
+	own := func(words *string, ours string) {
+		if *words != "" {
+			*words = ours
+		}
+	}
+	s.Destinations, s.Sinks = slices.Clone(s.Destinations), slices.Clone(s.Sinks)
+	for i := range s.Destinations {
+		d := &s.Destinations[i]
+		own(&d.Error, ownDestination)
+		own(&d.CommitmentError, ownCommitment)
+		d.LastWords = ""
+	}
+	for i := range s.Sinks {
+		s.Sinks[i].LastWords = ""
+	}
+	own(&s.bucket, ownBucket)
+	s.warn()
+	return s
 }
 
 // maxConnected bounds the connections that a status lists: it is asked often, and a
@@ -259,7 +296,7 @@ func stateOf(s Status, broken bool) string {
 			state = "attention"
 		}
 	}
-	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed+s.Counters.Unrouted > 0 || s.Disk.Full || s.bucket || slices.ContainsFunc(s.Sinks, func(k SinkStatus) bool { return len(k.warnings()) > 0 }) {
+	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed+s.Counters.Unrouted > 0 || s.Disk.Full || s.bucket != "" || slices.ContainsFunc(s.Sinks, func(k SinkStatus) bool { return len(k.warnings()) > 0 }) {
 		state = "attention"
 	}
 	if broken {

@@ -76,7 +76,7 @@ var metrics = []metric[Status]{
 	single("hubd_objects_unrouted", "Objects that no required destination is for: never archived.", gauge, func(s Status) float64 { return float64(s.Counters.Unrouted) }),
 	single("hubd_disk_free_bytes", "Bytes free on the disk of the objects.", gauge, func(s Status) float64 { return float64(s.Disk.FreeBytes) }),
 	single("hubd_disk_reserve_bytes", "Bytes of them that stay free: below that nothing is received.", gauge, func(s Status) float64 { return float64(s.Disk.ReserveBytes) }),
-	single("hubd_storage_up", "0 while the disk or the bucket of the objects takes nothing.", gauge, func(s Status) float64 { return truth(!s.Disk.Full && !s.bucket) }),
+	single("hubd_storage_up", "0 while the disk or the bucket of the objects takes nothing.", gauge, func(s Status) float64 { return truth(!s.Disk.Full && s.bucket == "") }),
 	single("hubd_appliances_enrolled", "Appliances that have enrolled.", gauge, func(s Status) float64 { return float64(s.Devices.Enrolled) }),
 	single("hubd_appliances_revoked", "Appliances that are let in no more.", gauge, func(s Status) float64 { return float64(s.Devices.Revoked) }),
 	single("hubd_appliances_connected", "Appliances connected to this node.", gauge, func(s Status) float64 { return float64(s.here) }),
