@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"edged/dimse"
@@ -122,7 +123,8 @@ func TestSameUIDOtherBytes(t *testing.T) {
 
 // archive is a DICOM archive that can refuse.
 type archive struct {
-	mu      sync.Mutex // guards what follows
+	came    atomic.Int64 // objects, also those that wait for mu
+	mu      sync.Mutex   // guards what follows
 	answer  dimse.Status
 	asked   int
 	objects map[string][]byte // by SOP Instance UID
@@ -132,6 +134,7 @@ func (a *archive) Echo(context.Context, *dimse.Association) dimse.Status { retur
 
 func (a *archive) Store(_ context.Context, _ *dimse.Association, rq dimse.StoreRequest, data io.Reader) dimse.Status {
 	b, err := io.ReadAll(data)
+	a.came.Add(1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked++

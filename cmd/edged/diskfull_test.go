@@ -3,9 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -199,4 +203,54 @@ func TestHubDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.mustArriveOnce(r.keep(objects...))
+}
+
+// While the hub's disk has not one byte left an archive says that it has an object. That
+// cannot be written down then, and is as soon as there is room: it costs neither the hour
+// that the object was lent to its delivery for, nor another delivery.
+func TestHubDiskFullWhileTheArchiveAnswers(t *testing.T) {
+	t.Parallel()
+	address := testAddress()
+	a := newArchive(t, address)
+	r := newRig(t, "", "destinations: [{name: vna, type: cstore, confirm: success, address: \""+address+"\", ae_title: VNA}]\n")
+	r.smallDisk("hub", 96<<20)
+	r.up()
+	a.mu.Lock() // it does not answer yet
+	answers := sync.OnceFunc(a.mu.Unlock)
+	defer answers()
+	objects := synthetic(t, 8, synth.Bench(4, 64<<10))
+	r.mustStore(r.associate("CT1", objects[0].need()), objects...)
+	r.await("everything to be at the hub, and the archive to have something", func() bool { return r.count("at_hub") == len(objects) && a.came.Load() > 0 })
+	filler := r.path("hub/filler")
+	fillUp(t, filler)
+	answers()
+	r.await("what the archive said not to be recorded", func() bool { return strings.Contains(r.hubd.said.String(), "outcome not recorded") })
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	r.await("everything to be archived", func() bool { return r.count("archived") == len(objects) })
+	if asked, stored := a.seen(); asked != len(objects) || len(stored) != len(objects) {
+		t.Errorf("the archive was asked %d times and has %d objects, want %d", asked, len(stored), len(objects))
+	}
+}
+
+// fillUp writes a file until its disk has no room, also for what waits in memory.
+func fillUp(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, piece := range []int{1 << 20, 4 << 10, 1 << 20, 4 << 10} {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, piece))
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
