@@ -2,28 +2,25 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"edged/dimse"
 	"edged/hub"
 	"edged/hub/ledger"
+	"edged/internal/archivelab"
 	"edged/internal/dicom"
 	"edged/internal/pglab"
 	"edged/internal/s3lab"
@@ -34,13 +31,7 @@ import (
 // steps are those of one object through the hub, each named by what is done when the
 // hub is killed: at the entry of the system call that would do the next one. strace
 // counts the calls of each thread.
-var steps = []struct {
-	done string
-	from func(*killed, func()) // when strace is to look: nil, before the object is offered
-	call string                // "": none, the archive kills the hub before it answers
-	path string                // that strace looks at alone
-	most int                   // of counts that are tried
-}{
+var steps = []step{
 	{"object written", nil, "fdatasync", "", 1},
 	{"object synced", nil, "linkat", "", 1},
 	{"object named", nil, "fsync", "", 1},
@@ -56,6 +47,17 @@ var steps = []struct {
 	{"archived told", (*killed).inArchived, "pwrite64", "data/ledger.db-wal", 1},
 }
 
+type step struct {
+	done string
+	from func(*killed, func()) // when strace is to look: nil, before the object is offered
+	call string                // "": none, the archive kills the hub before it answers
+	path string                // that strace looks at alone
+	most int                   // of counts that are tried
+}
+
+// tries for a step: strace counts calls that are not alike each time.
+const tries = 40
+
 // A hub that is killed at any of its steps has no receipt without the object and its
 // row, loses none, and brings none to the archive twice but as the same bytes (R10,
 // R18). strace kills it at system calls and says at which; HUB_KILLS repeats it.
@@ -68,7 +70,6 @@ func TestKilledAtEachStep(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("HUB_KILLS")); err == nil {
 		rounds = n
 	}
-	const tries = 40
 	for range rounds {
 		for i, step := range steps {
 			before := k.hits[step.done]
@@ -92,7 +93,7 @@ func TestKilledAtAnyMoment(t *testing.T) { killedAtAnyMoment(t, newKilled(t), 6)
 // And where the rows are in PostgreSQL and the objects in a bucket.
 func TestKilledAtAnyMomentOverPostgreSQLAndABucket(t *testing.T) {
 	rows, bucket := pglab.Start(t), s3lab.Start(t)
-	killedAtAnyMoment(t, newKilledOver(t, rows, bucket), 5)
+	killedAtAnyMoment(t, newKilledOver(t, rows, bucket, nil), 5)
 }
 
 func killedAtAnyMoment(t *testing.T, k *killed, kills int) {
@@ -129,24 +130,30 @@ type killed struct {
 	hub     *process
 	source  *uplinktest.Source
 	device  string
-	scp     *counting
+	scp     *archivelab.SCP
 	objects int
 	kills   int
 	hits    map[string]int
 	at      string // the call of the last kill by strace
 	told    atomic.Pointer[func()]
+	heard   atomic.Pointer[func()]
 	up      *uplink.Uplink
 }
 
-func newKilled(t *testing.T) *killed { return newKilledOver(t, "", nil) }
+func newKilled(t *testing.T) *killed { return newKilledOver(t, "", nil, nil) }
 
-// newKilledOver has its rows and objects elsewhere, if it is told where.
-func newKilledOver(t *testing.T, rows string, bucket *s3lab.Bucket) *killed {
-	k := &killed{rows: rows, bucket: bucket, site: newSite(t), source: uplinktest.NewSource(), scp: &counting{got: map[string][]byte{}}, hits: map[string]int{}}
+// newKilledOver has its rows and objects elsewhere, if it is told where, and reaches them
+// by way of between, if there is one.
+func newKilledOver(t *testing.T, rows string, bucket *s3lab.Bucket, between *between) *killed {
+	k := &killed{rows: rows, bucket: bucket, site: newSite(t), source: uplinktest.NewSource(), scp: archivelab.NewSCP(t, archivelab.Config{}), hits: map[string]int{}}
 	k.only = fmt.Sprintf("destinations:\n- {name: dir, type: dir, path: %s, create: true}\n- {name: vna, type: cstore, address: '%s', ae_title: VNA, confirm: success, associations: 1}\n",
-		k.archive, serving(t, k.scp))
+		k.archive, k.scp.Address)
 	if bucket != nil {
-		k.more = fmt.Sprintf("node: n1\ndatabase: %s\nobjects: %s\nobjects_credentials: %s\n", rows, bucket.URL(), bucket.Credentials(t))
+		url, through := rows, *bucket
+		if between != nil {
+			url, through.Endpoint = between.rows(rows), between.s3
+		}
+		k.more = fmt.Sprintf("node: n1\ndatabase: %s\nobjects: %s\nobjects_credentials: %s\n", url, through.URL(), bucket.Credentials(t))
 	}
 	k.configure()
 	k.start()
@@ -203,11 +210,14 @@ func (k *killed) await(what string, done func() bool) {
 }
 
 // inStore calls f when the archive has all of an object, before it answers.
-func (k *killed) inStore(f func()) { k.scp.asked.Store(&f) }
+func (k *killed) inStore(f func()) { k.scp.OnStored(f) }
 
 // inArchived calls f when the appliance has heard that an object is archived, before it
 // says so.
 func (k *killed) inArchived(f func()) { k.told.Store(&f) }
+
+// inReceipt calls f when the appliance has heard that the hub has an object.
+func (k *killed) inReceipt(f func()) { k.heard.Store(&f) }
 
 // Archived implements uplink.Keeper.
 func (k *killed) Archived(ctx context.Context, list []uplink.Confirmation) error {
@@ -218,11 +228,19 @@ func (k *killed) Archived(ctx context.Context, list []uplink.Confirmation) error
 	return err
 }
 
+// AtHub implements uplink.Keeper.
+func (k *killed) AtHub(ctx context.Context, r []uplink.Receipt) error {
+	err := k.source.AtHub(ctx, r)
+	if f := k.heard.Swap(nil); f != nil {
+		(*f)()
+	}
+	return err
+}
+
 // Those of a uplink.Keeper that keep.
 func (k *killed) Meet(ctx context.Context, l uplink.Ledger, asked bool) error {
 	return k.source.Meet(ctx, l, asked)
 }
-func (k *killed) AtHub(ctx context.Context, r []uplink.Receipt) error { return k.source.AtHub(ctx, r) }
 func (k *killed) Trouble(ctx context.Context, list []uplink.Trouble) error {
 	return k.source.Trouble(ctx, list)
 }
@@ -371,7 +389,7 @@ func (k *killed) mustHold() {
 		k.mustBeKept(it)
 		if it.State == uplinktest.Archived {
 			k.identical(filepath.Join(k.archive, it.Study, it.ID.String()+".dcm"), it.Data)
-			if !k.scp.has(it.Names.SOPInstance, it.Data) {
+			if !k.scp.Has(it.Names.SOPInstance, it.Data) {
 				k.Errorf("%s counts as archived, and the archive has no such bytes", it.ID)
 			}
 		}
@@ -403,64 +421,14 @@ func (k *killed) mustBeOnce() {
 	if err != nil || len(files) != k.objects {
 		k.Errorf("%d files in the archive, %d objects: %v", len(files), k.objects, err)
 	}
-	instances, repeats, other := k.scp.totals()
-	if instances != k.objects || other != 0 {
-		k.Errorf("the archive got %d instances of %d, %d times other bytes under one UID", instances, k.objects, other)
+	c := k.scp.Counts()
+	if c.Instances != k.objects || c.Other != 0 {
+		k.Errorf("the archive got %d instances of %d, %d times other bytes under one UID", c.Instances, k.objects, c.Other)
 	}
-	if limit := 64 * k.kills; repeats > limit {
-		k.Errorf("%d repeats in %d kills", repeats, k.kills)
+	if limit := 64 * k.kills; c.Repeats > limit {
+		k.Errorf("%d repeats in %d kills", c.Repeats, k.kills)
 	}
-	k.Logf("kills=%d acked=%d archived=%d repeats=%d", k.kills, k.objects, instances, repeats)
-}
-
-// counting is an archive that keeps all it ever got.
-type counting struct {
-	mu      sync.Mutex // guards what follows
-	got     map[string][]byte
-	repeats int // of the same bytes
-	other   int // other bytes under one UID
-
-	asked atomic.Pointer[func()] // called once, before an answer
-}
-
-func (*counting) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
-
-func (c *counting) Store(_ context.Context, _ *dimse.Association, rq dimse.StoreRequest, data io.Reader) dimse.Status {
-	b, err := io.ReadAll(data)
-	if err != nil {
-		return dimse.StatusProcessingFailure
-	}
-	c.keep(rq.SOPInstanceUID, b)
-	if f := c.asked.Swap(nil); f != nil {
-		(*f)()
-	}
-	return dimse.StatusSuccess
-}
-
-func (c *counting) keep(uid string, b []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	old, again := c.got[uid]
-	switch {
-	case !again:
-		c.got[uid] = b
-	case bytes.Equal(old, b):
-		c.repeats++
-	default:
-		c.other++
-	}
-}
-
-func (c *counting) totals() (instances, repeats, other int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.got), c.repeats, c.other
-}
-
-func (c *counting) has(uid string, data []byte) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return bytes.Equal(c.got[uid], data)
+	k.Logf("kills=%d acked=%d archived=%d repeats=%d", k.kills, k.objects, c.Instances, c.Repeats)
 }
 
 // awaitThat polls; a test that waits for the world has no other way.
@@ -471,26 +439,4 @@ func awaitThat(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("waited for %s", what)
 		}
 	}
-}
-
-// serving returns where an archive listens until the test ends.
-func serving(t *testing.T, archive dimse.Handler) string {
-	t.Helper()
-	s, err := dimse.NewServer(dimse.ServerConfig{Handler: archive, ImplementationClassUID: "2.25.1", ImplementationVersion: "TEST"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Close()
-		if err := <-ended; err != nil && !errors.Is(err, dimse.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	return l.Addr().String()
 }

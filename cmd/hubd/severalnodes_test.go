@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"edged/hub/ledger"
+	"edged/internal/archivelab"
 	"edged/internal/identity"
 	"edged/internal/pglab"
 	"edged/internal/s3lab"
@@ -32,14 +33,14 @@ type several struct {
 	running []*process
 	rows    string // URL of the database
 	archive string
-	scp     *counting
+	scp     *archivelab.SCP
 }
 
 // newSeveral starts n nodes; more are lines of each one's configuration.
 func newSeveral(t *testing.T, n int, more string) *several {
 	t.Helper()
-	c := &several{T: t, archive: filepath.Join(t.TempDir(), "archive"), scp: &counting{got: map[string][]byte{}}}
-	scp, rows, bucket, ca := serving(t, c.scp), pglab.Start(t), s3lab.Start(t), filepath.Join(t.TempDir(), "ca")
+	c := &several{T: t, archive: filepath.Join(t.TempDir(), "archive"), scp: archivelab.NewSCP(t, archivelab.Config{})}
+	rows, bucket, ca := pglab.Start(t), s3lab.Start(t), filepath.Join(t.TempDir(), "ca")
 	keys := bucket.Credentials(t)
 	c.rows = rows
 	for i := range n {
@@ -47,7 +48,7 @@ func newSeveral(t *testing.T, n int, more string) *several {
 		s.config = filepath.Join(s.dir, "hubd.yaml")
 		text := fmt.Sprintf("node: n%d\ndata_dir: %s/data\nca_dir: %s\nlisten: %s\nconsole: {listen: '127.0.0.1:0'}\ndatabase: %s\nobjects: %s\nobjects_credentials: %s\n%s"+
 			"destinations:\n- {name: dir, type: dir, path: %s, create: true}\n- {name: vna, type: cstore, address: '%s', ae_title: VNA, confirm: success}\n",
-			i+1, s.dir, ca, s.listen, rows, bucket.URL(), keys, more, c.archive, scp)
+			i+1, s.dir, ca, s.listen, rows, bucket.URL(), keys, more, c.archive, c.scp.Address)
 		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -177,11 +178,11 @@ func TestTheSameObjectThroughTwoNodes(t *testing.T) {
 		t.Errorf("%+v, want %d objects with two receipts each", counters, objects)
 	}
 	files, err := filepath.Glob(filepath.Join(c.archive, "*", "*.dcm"))
-	instances, repeats, other := c.scp.totals()
-	if err != nil || len(files) != objects || instances != objects || other != 0 {
-		t.Errorf("%d files, %d instances, %d of other contents in the archives, %v", len(files), instances, other, err)
+	n := c.scp.Counts()
+	if err != nil || len(files) != objects || n.Instances != objects || n.Other != 0 {
+		t.Errorf("%d files, %+v in the archives, %v", len(files), n, err)
 	}
-	t.Logf("%d repeats", repeats)
+	t.Logf("%d repeats", n.Repeats)
 }
 
 // Who is revoked at one node while he sends to another is cut off, and gets in nowhere
@@ -335,8 +336,8 @@ func TestANodeThatEndsHandsItsAppliancesOver(t *testing.T) {
 		}
 		c.running[at] = c.nodes[at].start()
 	}
-	if n, _, other := c.scp.totals(); n != 80 || other > 0 {
-		t.Errorf("%d instances in the archive, %d of other contents", n, other)
+	if n := c.scp.Counts(); n.Instances != 80 || n.Other > 0 {
+		t.Errorf("%+v in the archive", n)
 	}
 }
 
@@ -358,6 +359,28 @@ func TestTwoNodesWithFilesAreRefused(t *testing.T) {
 	p.kill()
 	first.start().stop(t)
 	second.start()
+}
+
+// Two nodes with one name would each free at its start what the other delivers: the second
+// says where the first is, and does not start. It does when that has stopped, or was
+// killed a moment ago.
+func TestASecondNodeOfOneNameDoesNotStart(t *testing.T) {
+	t.Parallel()
+	c := newSeveral(t, 2, "")
+	c.running[1].stop(t)
+	text, err := os.ReadFile(c.nodes[1].config)
+	if err == nil {
+		err = os.WriteFile(c.nodes[1].config, []byte(strings.Replace(string(text), "node: n2\n", "node: n1\n", 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.nodes[1].command("run").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "another hubd that runs has the name of this node") || !strings.Contains(string(out), c.nodes[0].listen) {
+		t.Errorf("%v: %s", err, out)
+	}
+	c.running[0].kill()
+	c.running[1] = c.nodes[1].start()
 }
 
 // A node that its database does not answer is not ready, and its appliances go to
