@@ -26,8 +26,11 @@ type Destination struct {
 	Associations int    `yaml:"associations"`
 	For          Route  `yaml:"for"`
 	URL          string `yaml:"url"`
-	Auth         Auth   `yaml:"auth"`
-	TLS          TLS    `yaml:"tls"`
+	// RequestObjects and RequestBytes bound one request of a stow; a larger object goes alone.
+	RequestObjects int             `yaml:"request_objects"`
+	RequestBytes   config.ByteSize `yaml:"request_bytes"`
+	Auth           Auth            `yaml:"auth"`
+	TLS            TLS             `yaml:"tls"`
 }
 
 // TLS is how a cstore destination is spoken to, in PEM files; without a CA in the clear.
@@ -39,8 +42,14 @@ type TLS struct {
 
 // SetDefaults is where each element of destinations starts.
 func (d *Destination) SetDefaults() {
-	*d = Destination{Required: true, Calling: "HUBD", Associations: 2}
+	*d = Destination{Required: true, Calling: "HUBD", Associations: 2, RequestObjects: forward.MaxStowObjects, RequestBytes: defaultRequestBytes}
 }
+
+const (
+	defaultRequestBytes = 64 << 20
+	leastRequestBytes   = 1 << 20
+	mostRequestBytes    = 4 << 30
+)
 
 // Route says which objects a destination is for: those that match one of the
 // values of each list that is not empty. Without any list, all.
@@ -69,6 +78,9 @@ func (d *Destination) check(key string) (bad config.Errors) {
 	}
 	if d.Type != "stow" && (d.URL != "" || !d.Auth.none()) {
 		add(".url", "url and auth are for a stow: leave them out")
+	}
+	if d.Type != "stow" && (d.RequestObjects != forward.MaxStowObjects || d.RequestBytes != defaultRequestBytes) {
+		add(".request_objects", "request_objects and request_bytes are for a stow: leave them out")
 	}
 	if d.Type != "cstore" && d.TLS != (TLS{}) {
 		add(".tls", "is for a cstore: leave it out; a stow has it by its https, and auth.ca")

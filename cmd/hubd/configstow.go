@@ -45,6 +45,12 @@ func (d *Destination) checkStow(add func(sub, format string, args ...any)) {
 	if d.Associations < 1 || d.Associations > 64 {
 		add(".associations", "%d: want 1 to 64", d.Associations)
 	}
+	if d.RequestObjects < 1 || d.RequestObjects > forward.MaxStowObjects {
+		add(".request_objects", "%d: want 1 to %d", d.RequestObjects, forward.MaxStowObjects)
+	}
+	if d.RequestBytes < leastRequestBytes || d.RequestBytes > mostRequestBytes {
+		add(".request_bytes", "%s: want 1MiB to 4GiB", d.RequestBytes)
+	}
 	if d.Confirm == "" {
 		d.Confirm = "stow"
 	}
@@ -113,7 +119,7 @@ func secret(path string) (string, error) {
 // makeStow reads each file of the configuration once, so that a hub with a wrong one
 // does not start.
 func (d Destination) makeStow() (*forward.Stow, error) {
-	c := forward.StowConfig{Name: d.Name, URL: d.URL, Requests: d.Associations}
+	c := forward.StowConfig{Name: d.Name, URL: d.URL, Requests: d.Associations, Objects: d.RequestObjects, Bytes: int64(d.RequestBytes)}
 	a := d.Auth
 	own, err := a.tls()
 	if err == nil && a.basic() {

@@ -123,6 +123,7 @@ type shelf struct {
 	kept     map[string][]byte
 	times    map[string]int
 	requests int
+	most     int                       // instances in one
 	stored   func(n int, reply func()) // called when the request n was stored; must reply or kill
 }
 
@@ -155,6 +156,7 @@ func (s *shelf) ServeHTTP(w http.ResponseWriter, rq *http.Request) {
 	}
 	s.mu.Lock()
 	s.requests++
+	s.most = max(s.most, len(uids))
 	n := s.requests
 	s.mu.Unlock()
 	s.stored(n, func() {
@@ -182,7 +184,7 @@ func (s *shelf) keep(uid string, data []byte) {
 // answer, and before it has written that down: what comes again is the same, everything
 // arrives and is archived (R18).
 func TestAKillBetweenTheArchivesAnswerAndTheRowRepeatsTheSame(t *testing.T) {
-	const objects, kills = 60, 4
+	const objects, kills, each = 60, 4, 5
 	s := newSite(t)
 	dead := make(chan struct{}, 1)
 	var p *process
@@ -204,7 +206,7 @@ func TestAKillBetweenTheArchivesAnswerAndTheRowRepeatsTheSame(t *testing.T) {
 	}
 	web := httptest.NewServer(v)
 	t.Cleanup(web.Close)
-	s.only = fmt.Sprintf("destinations:\n- {name: web, type: stow, url: '%s', associations: 1}\n", web.URL)
+	s.only = fmt.Sprintf("destinations:\n- {name: web, type: stow, url: '%s', associations: 1, request_objects: %d}\n", web.URL, each)
 	s.configure()
 	p = s.start()
 	source := uplinktest.NewSource()
@@ -233,6 +235,9 @@ func TestAKillBetweenTheArchivesAnswerAndTheRowRepeatsTheSame(t *testing.T) {
 	})
 	if killed != kills || again == 0 || again > kills*16 {
 		t.Errorf("%d kills, %d came again, want at most %d", killed, again, kills*16)
+	}
+	if v.most > each {
+		t.Errorf("%d in a request, want at most %d", v.most, each)
 	}
 	t.Logf("kills=%d archived=%d repeated=%d", killed, objects, again)
 }

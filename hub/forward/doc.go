@@ -115,5 +115,5 @@
 //	         together; each file durable, then all names, then each study's directory
 //	         flushed once, then the rows
 //	cstore   A-ASSOCIATE, C-STORE ..., kept open while there is work
-//	stow     POST URL/studies, HTTP/1.1, of up to 16 objects or 64 MiB of one priority
+//	stow     POST URL/studies, HTTP/1.1, of up to 16 objects or 64 MiB (configurable) of one priority
 package forward

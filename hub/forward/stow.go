@@ -14,13 +14,16 @@ import (
 	"edged/hub/ledger"
 )
 
+// MaxStowObjects is how many objects a request has at most: a worker holds no more.
+const MaxStowObjects = batchSize
+
 // StowConfig is an archive that takes DICOMweb STOW-RS (PS3.18 §10.5).
 type StowConfig struct {
 	Name     string
 	URL      string // of the service, without /studies
 	Requests int    // at once. If zero, 2.
-	// Objects and Bytes bound one request; a larger object goes alone. If zero, 16
-	// and 64 MiB.
+	// Objects and Bytes bound one request; a larger object goes alone. If zero,
+	// MaxStowObjects and 64 MiB.
 	Objects int
 	Bytes   int64
 	TLS     *tls.Config // for https. If nil, the system's authorities and no certificate.
@@ -46,7 +49,7 @@ func NewStow(c StowConfig) (*Stow, error) {
 		return nil, fmt.Errorf("destination %s: url: want https://HOST/PATH without user, query and fragment", c.Name)
 	}
 	orDefault(&c.Requests, 2)
-	orDefault(&c.Objects, batchSize)
+	orDefault(&c.Objects, MaxStowObjects)
 	orDefault(&c.Bytes, 64<<20)
 	orDefault(&c.Stall, time.Minute)
 	orDefault(&c.Response, 10*time.Minute)
