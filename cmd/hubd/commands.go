@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -212,11 +214,30 @@ func (e *env) withLedger(do func(Config, *ledger.Ledger) error) error {
 	}
 	c := ledgerConfig(cfg)
 	c.Beside = true
+	for _, w := range surprises(cfg.DataDir, c, os.Geteuid()) {
+		fmt.Fprintf(e.errOut, "note: %s\n", w)
+	}
 	l, err := ledger.Open(e.ctx, c)
 	if err != nil {
 		return err
 	}
 	return errors.Join(do(cfg, l), l.Close())
+}
+
+// surprises are what somebody who types a command may not have meant: a directory where no
+// hub has been, and files that the hub's own user cannot write to.
+func surprises(dir string, c ledger.Config, uid int) (out []string) {
+	if c.Database == "" {
+		if _, err := os.Stat(c.Path); errors.Is(err, fs.ErrNotExist) {
+			out = append(out, fmt.Sprintf("there was no ledger in %s, an empty one is made: if a hub has run here, this is another configuration or data_dir", dir))
+		}
+	}
+	if info, err := os.Stat(dir); err == nil && uid == 0 {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+			out = append(out, fmt.Sprintf("%s belongs to user %d and you are root: what root makes there the hub may not be able to write to; use sudo -u", dir, st.Uid))
+		}
+	}
+	return out
 }
 
 func objectsDir(c Config) string { return filepath.Join(c.DataDir, "objects") }

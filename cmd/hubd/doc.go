@@ -10,6 +10,9 @@
 //	hubd events ls|retry
 //	hubd token new|ls|revoke who may use the API and the console (docs/api.md)
 //	hubd audit verify|export the trail of changes
+//	hubd receipts key|show|verify
+//	hubd ledger backup|verify|restore|restored
+//	hubd kpi                 figures of days
 //	hubd version
 //
 // One port number serves all: UDP the uplink over QUIC; TCP, by ALPN (RFC 7301),

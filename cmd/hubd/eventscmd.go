@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,7 +55,7 @@ type eventsRetryCmd struct {
 func (c eventsRetryCmd) Run(e *env) error {
 	return e.withLedger(func(cfg Config, l *ledger.Ledger) error {
 		if names := cfg.Events.sinkNames(); !slices.Contains(names, c.Sink) {
-			return usageError{fmt.Errorf("no sink is called %q; there are: %s", c.Sink, strings.Join(names, ", "))}
+			return usageError{fmt.Errorf("no sink is called %q; events.sinks of the configuration has: %s", c.Sink, cmp.Or(strings.Join(names, ", "), "none"))}
 		}
 		n, err := l.RetryDeliveries(e.ctx, c.Sink, actor())
 		if err == nil {

@@ -73,7 +73,7 @@ func (h *theHub) showReceipts(e *env, study string) error {
 		return err
 	}
 	if len(files) == 0 {
-		return fmt.Errorf("no file of receipts for this study: receipts of a study are folded %v after the last one, when all of it is archived", h.cfg.Receipts.FoldAfter)
+		return fmt.Errorf("no file of receipts for this study: receipts of a study are folded %s after the last one, when all of it is archived", humanAge(h.cfg.Receipts.FoldAfter))
 	}
 	var errs []error
 	for _, f := range files {

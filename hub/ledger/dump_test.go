@@ -281,7 +281,7 @@ func TestADumpBesideARunningHubIsOfOneMoment(t *testing.T) {
 
 // The reader takes whatever a file holds: what it believes has the digest that it says.
 func FuzzCheckDump(f *testing.F) {
-	f.Add([]byte(smallDump))
+	f.Add([]byte(smallDump)) // without its digest; testdata has whole ones
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d, err := CheckDump(bytes.NewReader(b))
 		if err == nil && (d.Format != dumpFormat || d.SHA256 == "") {
