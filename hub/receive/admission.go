@@ -56,6 +56,9 @@ func (a *admission) refuses(device string, since time.Time) error {
 
 // renew asks, and reports whether there was an answer.
 func (a *admission) renew(ctx context.Context) bool {
+	if a.ask == nil {
+		return true
+	}
 	now := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, askWait)
 	defer cancel()
@@ -74,18 +77,20 @@ func (a *admission) renew(ctx context.Context) bool {
 
 // watch has look called as long as somebody is here. s.mu is held.
 func (s *Server) watch() {
-	if s.looks == nil && s.admission.ask != nil {
+	if s.looks == nil {
 		s.looks = time.AfterFunc(askEvery, s.look)
 	}
 }
 
-// look asks who may not be here any more, and sends them away.
+// look asks who may not be here any more, and whom the ledger does not know as it did, and
+// sends them away.
 func (s *Server) look() {
 	next := time.Now().Add(askEvery)
 	if !s.admission.renew(context.Background()) {
 		next = time.Now().Add(askAgain)
 	}
 	s.dismiss()
+	s.anew()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.sessions) == 0 {

@@ -20,6 +20,8 @@
 //   - while the database does not answer appliances are sent on, as by Leave (code 6);
 //   - what has a study name longer than a UID is received as of no study, and such a
 //     study is acknowledged and told to nobody;
+//   - who was welcomed before the ledger was restored is sent to say hello anew within a
+//     few seconds, so many at once;
 //   - between Leave and Return nobody is served, and whoever is connected is sent to
 //     another node of the hub, so many a second;
 //   - all of this is the same over both carriers: an object begun over one goes on

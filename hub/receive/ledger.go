@@ -12,7 +12,8 @@ import (
 // the appliance comes back and offers again.
 type Ledger interface {
 	// Identity names the ledger (at most 64 bytes) and its generation, which
-	// rises when it was restored from a backup. Asked once for each connection.
+	// rises when it was restored from a backup. Asked once for each connection, and once
+	// for all every other second.
 	Identity(ctx context.Context) (ledgerID string, generation uint64, err error)
 
 	// Known returns those of ids that have a receipt for this device, with

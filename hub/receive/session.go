@@ -66,12 +66,13 @@ type session struct {
 	taken  chan struct{}   // closed when told grows; nil: nobody waits
 	round  *sync.WaitGroup // tickets since settled was called last
 
-	echoing sync.Mutex    // held by who sends echo
-	speaks  chan struct{} // this connection is to tell the appliance's news
-	heard   atomic.Int64  // when the appliance said something last, since the server was made
-	acked   chan struct{} // an acknowledgement came
-	unacked atomic.Int64  // entries of the outbox told and not acknowledged
-	page    page          // of push
+	echoing sync.Mutex          // held by who sends echo
+	speaks  chan struct{}       // this connection is to tell the appliance's news
+	heard   atomic.Int64        // when the appliance said something last, since the server was made
+	acked   chan struct{}       // an acknowledgement came
+	unacked atomic.Int64        // entries of the outbox told and not acknowledged
+	page    page                // of push
+	met     atomic.Pointer[met] // what Welcome has said; nil before
 }
 
 // inFlight counts the offers without an end of one priority.
@@ -109,7 +110,7 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 // code is the last word to the appliance, see package uplink.
 func code(err error) uint64 {
 	switch {
-	case errors.Is(err, errLeaving) || errors.Is(err, errUnsure) || errors.Is(err, errAway):
+	case errors.Is(err, errLeaving) || errors.Is(err, errUnsure) || errors.Is(err, errAway) || errors.Is(err, errAnew):
 		return wire.ByeLeaving
 	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye) || errors.Is(err, errSilent):
 		return wire.ByeDone
@@ -227,6 +228,7 @@ func (n *session) welcome(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ledger identity: %w", err)
 	}
+	n.met.Store(&met{id, generation})
 	return n.send(&wire.Welcome{
 		Version: wire.Version, Ledger: id, Generation: generation,
 		MaxObjects: uint32(n.server.c.MaxObjects), MaxBytes: n.server.c.MaxBytes,
