@@ -11,13 +11,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
 
+	"edged/internal/archivelab"
 	"edged/internal/dicom"
-	"edged/internal/ports"
 	"edged/internal/synth"
 	"edged/uplink"
 	"edged/uplink/uplinktest"
@@ -26,40 +25,12 @@ import (
 // webOrthanc starts an Orthanc with DICOMweb and returns where it takes HTTP.
 func webOrthanc(t *testing.T) string {
 	t.Helper()
-	program, err := exec.LookPath("Orthanc")
+	options, err := archivelab.DICOMweb()
 	if err != nil {
-		t.Skipf("Orthanc is not installed: %v", err)
+		t.Skip(err)
 	}
-	const plugin = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
-	if _, err := os.Stat(plugin); err != nil {
-		t.Skipf("Orthanc's DICOMweb plugin is not installed (Debian: orthanc-dicomweb): %v", err)
-	}
-	port, err := ports.Free()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	config, err := json.Marshal(map[string]any{
-		"DicomServerEnabled": false, "HttpPort": port, "StorageDirectory": dir, "IndexDirectory": dir, "RemoteAccessAllowed": false,
-		"AuthenticationEnabled": true, "RegisteredUsers": map[string]string{"hubd": "xyzzy"},
-		"Plugins": []string{plugin}, "DicomWeb": map[string]any{"Enable": true, "Root": "/dicom-web/"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "orthanc.json")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(program, path)
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.Process.Kill()
-		c.Wait()
-	})
-	return fmt.Sprintf("127.0.0.1:%d", port)
+	options["AuthenticationEnabled"], options["RegisteredUsers"] = true, map[string]string{"hubd": "xyzzy"}
+	return archivelab.NewOrthanc(t, "ARCHIVE", options).Page
 }
 
 // modalities are those of some SOP classes.

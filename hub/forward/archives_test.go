@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
-
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,43 +17,20 @@ import (
 
 	"edged/dimse"
 	"edged/hub"
+	"edged/internal/archivelab"
 	"edged/internal/dicom"
 )
 
-// dicomWeb is Debian's plugin of Orthanc.
-func dicomWeb(t *testing.T) string {
-	t.Helper()
-	for _, path := range []string{"/usr/share/orthanc/plugins/libOrthancDicomWeb.so", "/usr/lib/orthanc/libOrthancDicomWeb.so"} {
-		if _, err := os.Stat(path); err == nil {
-			return path
-		}
-	}
-	t.Skip("Orthanc's DICOMweb plugin is not installed (Debian: orthanc-dicomweb)")
-	return ""
-}
-
 // webOrthanc starts one with DICOMweb and returns where it takes associations and HTTP.
-func webOrthanc(t *testing.T, more map[string]any) (address, web string) {
+func webOrthanc(t *testing.T, more archivelab.Options) (address, web string) {
 	t.Helper()
-	dicomPort, httpPort, dir := freePort(t), freePort(t), t.TempDir()
-	options := map[string]any{
-		"DicomPort": dicomPort, "HttpPort": httpPort, "DicomAet": "ARCHIVE", "StorageDirectory": dir, "IndexDirectory": dir,
-		"RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true, "UnknownSopClassAccepted": true,
-		"Plugins": []string{dicomWeb(t)}, "DicomWeb": map[string]any{"Enable": true, "Root": "/dicom-web/"},
-	}
-	for k, v := range more {
-		options[k] = v
-	}
-	config, err := json.Marshal(options)
+	options, err := archivelab.DICOMweb()
 	if err != nil {
-		t.Fatal(err)
+		t.Skip(err)
 	}
-	path := filepath.Join(dir, "orthanc.json")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command(t, "Orthanc", path)
-	return fmt.Sprintf("127.0.0.1:%d", dicomPort), fmt.Sprintf("http://127.0.0.1:%d", httpPort)
+	maps.Copy(options, more)
+	o := archivelab.NewOrthanc(t, "ARCHIVE", options)
+	return o.Address, o.URL("")
 }
 
 // sameInOrthanc demands that it has exactly what was received.
@@ -85,13 +62,13 @@ func TestOrthancGetsTheBytesThatCameByStow(t *testing.T) {
 	_, web := webOrthanc(t, nil)
 	b := newBench(t, "vna")
 	b.receive(small()...)
-	b.run(b.archived(len(b.data)), stow(t, StowConfig{URL: web + "/dicom-web"})) // it is slow to start: down, then up
+	b.run(b.archived(len(b.data)), stow(t, StowConfig{URL: web + "/dicom-web"}))
 	b.sameInOrthanc(web, 0)
 }
 
 // With a password; one that is wrong judges nothing.
 func TestOrthancWantsAPassword(t *testing.T) {
-	_, web := webOrthanc(t, map[string]any{"AuthenticationEnabled": true, "RegisteredUsers": map[string]string{"hubd": "xyzzy"}})
+	_, web := webOrthanc(t, archivelab.Options{"AuthenticationEnabled": true, "RegisteredUsers": map[string]string{"hubd": "xyzzy"}})
 	b := newStowBench(t, 4)
 	password := "wrong"
 	auth := Basic{"hubd", func() (string, error) { return password, nil }}

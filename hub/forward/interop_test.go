@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/internal/archivelab"
 	"edged/internal/dicom"
 	"edged/internal/ports"
 )
@@ -137,33 +138,19 @@ func (b *bench) rewritten(path string) {
 }
 
 func TestOrthancGetsTheBytesThatCame(t *testing.T) {
-	dicomPort, httpPort := freePort(t), freePort(t)
-	dir := t.TempDir()
-	config, err := json.Marshal(map[string]any{
-		"DicomPort": dicomPort, "HttpPort": httpPort, "DicomAet": "ARCHIVE", "StorageDirectory": dir, "IndexDirectory": dir,
-		"RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true, "Plugins": []string{},
-		"UnknownSopClassAccepted": true,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "orthanc.json")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command(t, "Orthanc", path)
+	o := archivelab.NewOrthanc(t, "ARCHIVE", nil)
 	b := newBench(t, "vna")
 	b.receive(small()...)
 	total := len(b.data)
-	b.run(b.archived(total), cstore(fmt.Sprintf("127.0.0.1:%d", dicomPort)))
-	base := fmt.Sprintf("http://127.0.0.1:%d/instances", httpPort)
+	b.run(b.archived(total), cstore(o.Address))
+	base := o.URL("/instances")
 	var ids []string
 	if err := json.Unmarshal(fetch(t, base), &ids); err != nil || len(ids) != total {
 		t.Fatalf("%d instances, want %d (%v)", len(ids), total, err)
 	}
 	again := 0
 	for _, id := range ids {
-		file := filepath.Join(dir, "fetched.dcm")
+		file := filepath.Join(t.TempDir(), "fetched.dcm")
 		if err := os.WriteFile(file, fetch(t, base+"/"+id+"/file"), 0o600); err != nil {
 			t.Fatal(err)
 		}

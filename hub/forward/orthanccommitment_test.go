@@ -4,42 +4,24 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
+
+	"edged/internal/archivelab"
 )
 
 // orthanc starts one that reports on storage commitment to reports, on an
 // association of its own, and returns where it takes associations and HTTP.
 func orthanc(t *testing.T, reports string) (address, web string) {
 	t.Helper()
-	dicomPort, httpPort := freePort(t), freePort(t)
 	host, port, err := net.SplitHostPort(reports)
 	if err != nil {
 		t.Fatal(err)
 	}
-	number, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	config, err := json.Marshal(map[string]any{
-		"DicomPort": dicomPort, "HttpPort": httpPort, "DicomAet": "ARCHIVE", "StorageDirectory": dir, "IndexDirectory": dir,
-		"RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true, "Plugins": []string{},
-		"UnknownSopClassAccepted": true,
-		"DicomModalities":         map[string]any{"hub": map[string]any{"AET": "HUBD", "Host": host, "Port": number, "AllowStorageCommitment": true}},
+	o := archivelab.NewOrthanc(t, "ARCHIVE", archivelab.Options{
+		"DicomModalities": map[string]any{"hub": map[string]any{"AET": "HUBD", "Host": host, "Port": json.Number(port), "AllowStorageCommitment": true}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "orthanc.json")
-	if err := os.WriteFile(path, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command(t, "Orthanc", path)
-	return fmt.Sprintf("127.0.0.1:%d", dicomPort), fmt.Sprintf("http://127.0.0.1:%d", httpPort)
+	return o.Address, o.URL("")
 }
 
 // A real archive: as long as its reports do not arrive nothing is archived, though
