@@ -65,6 +65,7 @@ type theHub struct {
 	tcp, consoleListener, dicomListener net.Listener
 	udp                                 *udp.Conn
 
+	name    *ledger.Alone          // this node's; nil where there is one node
 	alone   *ledger.Alone          // nil where several may be
 	absence absence                // why no appliance is served though nothing is broken
 	clock   atomic.Pointer[string] // how far it is from the database's; nil or empty: it agrees
@@ -74,7 +75,7 @@ type theHub struct {
 // was opened is closed again.
 func openHub(ctx context.Context, cfg Config, log *slog.Logger) (*theHub, error) {
 	h := &theHub{cfg: cfg, log: log, started: time.Now()}
-	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.takeAlone, h.openObjects, h.makeForward, h.makeEvents, h.makeDoors, h.listen, h.startLedger} {
+	for _, step := range []func(context.Context) error{h.takeDataDir, h.openLedger, h.takeName, h.takeAlone, h.openObjects, h.makeForward, h.makeEvents, h.makeDoors, h.listen, h.startLedger} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, h.close())
 		}
@@ -122,6 +123,7 @@ func (h *theHub) serve(ctx context.Context) error {
 		"walk":    h.ledger.Follow,
 		"look":    h.look,
 		"alone":   h.stayAlone,
+		"name":    h.keepName,
 		"dicom":   h.serveDICOM,
 		"events":  h.events.Run,
 		"desk":    h.desk.run,
@@ -199,8 +201,10 @@ func (h *theHub) close() error {
 	if h.objects != nil {
 		errs = append(errs, h.objects.Close())
 	}
-	if h.alone != nil {
-		h.alone.Close()
+	for _, place := range []*ledger.Alone{h.alone, h.name} {
+		if place != nil {
+			place.Close()
+		}
 	}
 	if h.ledger != nil {
 		errs = append(errs, h.ledger.Close())

@@ -97,21 +97,46 @@ func (h *theHub) takeAlone(ctx context.Context) (err error) {
 	if !h.cfg.several() || h.cfg.Objects != "" {
 		return nil
 	}
-	for left := 3; ; left-- { // the session of a hub that was killed ends in a moment
-		h.alone, err = h.ledger.Alone(ctx)
-		if err == nil || left == 0 {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Second):
-		}
-	}
-	if err != nil {
+	if h.alone, err = patiently(ctx, h.ledger.Alone); err != nil {
 		return fmt.Errorf("objects is empty, so that they are files in data_dir, which no other node can read: %w; give all nodes one bucket (objects: s3://...), or run one node", err)
 	}
 	return nil
+}
+
+// takeName keeps a second node of this name away.
+func (h *theHub) takeName(ctx context.Context) (err error) {
+	if !h.cfg.several() {
+		return nil
+	}
+	if h.name, err = patiently(ctx, h.ledger.Name); err != nil {
+		return fmt.Errorf("%w; give each node a name of its own (node in the configuration)", err)
+	}
+	return nil
+}
+
+// patiently tries for some seconds: the session of a hub that was killed ends in a moment.
+func patiently(ctx context.Context, take func(context.Context) (*ledger.Alone, error)) (*ledger.Alone, error) {
+	for left := 3; ; left-- {
+		place, err := take(ctx)
+		if err == nil || left == 0 {
+			return place, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// keepName has the name until the process ends: what is leased under it is given back
+// after this part has ended.
+func (h *theHub) keepName(ctx context.Context) error {
+	if h.name == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return h.name.Hold(ctx)
 }
 
 func (h *theHub) stayAlone(ctx context.Context) error {
