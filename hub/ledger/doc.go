@@ -55,7 +55,8 @@
 //     that appliances offer again what is not archived; what is said of a job counts for
 //     the object that it was leased for, whatever has its number now.
 //   - A lease is lent again when it has run out, and when its node was not seen for
-//     half a minute. No two hold one; an answer under an old lease counts only where
+//     half a minute. No two hold one,
+//     and no two processes one name (Name); an answer under an old lease counts only where
 //     it is a fact (Done, Stored).
 //   - Of a destination's queue neither what was not tried yet nor what is tried again
 //     keeps the other away (P6), however long its row is; a lease takes no longer for
@@ -88,9 +89,11 @@
 // A commit tells the other nodes what has grown (NOTIFY), and Listen wakes who waits
 // there. It may be missed: whoever waits looks again after some seconds too.
 //
-// What the destinations are, their routes, required and confirm, must be the same on all
-// nodes: the one that was started last says so (meta, destinations), brings the rows to
-// them in the transaction of Start, and leaves what changed in the trail. Another one
+// What the destinations are, their routes, required and confirm, what becomes of conflicts,
+// and who is told of studies, must be the same on all nodes: the one that was started last
+// says so (meta, destinations), and leaves what changed in the trail. Rows are brought to
+// it page by page (walk.go), by any node, while everybody writes; what was not reached yet
+// nobody archives, but it may still go to where it was for. Another one
 // that was started with others reads that with the lock, at the begin of each
 // transaction, and writes nothing any more (ErrDestinations): what it received would have
 // no job for a new archive and be archived without it. It gives its leases back (Leave)
