@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -231,12 +232,21 @@ func (f *Forwarder) attempt(ctx context.Context, name string, s session, jobs []
 	case ctx.Err() == nil:
 		f.unreachable(name, err)
 	}
+	slow := ctx.Err() == nil && limited.Err() != nil
 	for _, j := range jobs {
-		if !t.reported[j.Seq] {
+		switch {
+		case t.reported[j.Seq]:
+		case slow: // this one had its turn: the others come before it the next time (P6)
+			slow = false
+			f.settle(ctx, j, outcome{verdict: transient, why: errSlow.Error(), words: errSlow.Error()})
+		default:
 			f.record(ctx, j, "give back", func(ctx context.Context) error { return f.Jobs.Later(ctx, j, 0, false, "") })
 		}
 	}
 }
+
+// errSlow is of what was not delivered in the time for which its job was lent.
+var errSlow = errors.New("it was not delivered within a lease: the destination takes its bytes too slowly, or does not answer")
 
 // unreachable holds all workers of a destination back.
 func (f *Forwarder) unreachable(name string, err error) {

@@ -37,9 +37,10 @@ type bench struct {
 
 	forwarder *Forwarder // of the run under way
 
-	jobs   Jobs    // in place of ledger
-	object Backoff // Config.Object, 10 to 100 ms if zero
-	record Backoff // Config.Record, 10 to 100 ms if zero
+	jobs   Jobs          // in place of ledger
+	lease  time.Duration // Config.Lease
+	object Backoff       // Config.Object, 10 to 100 ms if zero
+	record Backoff       // Config.Record, 10 to 100 ms if zero
 
 	reports string  // where archives report, "" nowhere
 	commit  Backoff // how long they may take
@@ -144,7 +145,7 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 			}
 			return b.store.Open(id)
 		},
-		Poll:   20 * time.Millisecond,
+		Poll: 20 * time.Millisecond, Lease: b.lease,
 		Object: b.object.or(10*time.Millisecond, 100*time.Millisecond), Connect: Backoff{10 * time.Millisecond, 100 * time.Millisecond},
 		Record: b.record.or(10*time.Millisecond, 100*time.Millisecond), Commit: b.commit, Listening: b.reports != "",
 	})
