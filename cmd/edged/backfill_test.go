@@ -18,6 +18,7 @@ import (
 	"edged/dimse"
 	"edged/dimse/dataset"
 	"edged/dimse/query"
+	"edged/internal/archivelab"
 	"edged/internal/dicom"
 	"edged/internal/synth"
 )
@@ -107,22 +108,12 @@ func (o *oldPACS) listening(at string) {
 // orthancPACS is Orthanc as an archive that lets others retrieve.
 func (o *oldPACS) orthancPACS() {
 	o.t.Helper()
-	needs(o.t, "Orthanc")
-	at, web, store := testAddress(), testAddress(), filepath.Join(o.dir, "pacs")
-	number := func(address string) json.Number {
-		_, p, _ := net.SplitHostPort(address)
-		return json.Number(p)
-	}
-	text, _ := json.Marshal(map[string]any{
-		"Name": "PACS", "DicomAet": "PACS", "DicomPort": number(at), "HttpPort": number(web), "StorageDirectory": store, "IndexDirectory": store,
-		"Plugins": []string{}, "RemoteAccessAllowed": false, "AuthenticationEnabled": false, "UnknownSopClassAccepted": true,
-		"DicomAlwaysAllowStore": true, "DicomAlwaysAllowFind": true, "DicomAlwaysAllowMove": true, "DicomAlwaysAllowGet": true,
-		"DicomModalities": map[string]any{"edge": []any{"EDGED", "127.0.0.1", number(o.dicom)}},
-	}) // strings and numbers
-	o.write("orthanc.json", string(text))
-	start(o.t, "Orthanc", o.path("orthanc.json"))
-	o.listening(at)
-	o.at = "PACS@" + at
+	_, port, _ := net.SplitHostPort(o.dicom)
+	pacs := archivelab.NewOrthanc(o.t, "PACS", archivelab.Options{
+		"DicomAlwaysAllowFind": true, "DicomAlwaysAllowMove": true, "DicomAlwaysAllowGet": true,
+		"DicomModalities": map[string]any{"edge": []any{"EDGED", "127.0.0.1", json.Number(port)}},
+	})
+	o.at = "PACS@" + pacs.Address
 }
 
 // came compares what the appliance holds with what the PACS was given.

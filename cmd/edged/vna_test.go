@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/internal/archivelab"
 	"edged/internal/synth"
 )
 
@@ -120,36 +120,11 @@ func (r *rig) sameByUID(sent []object, archived, direct map[string]string) {
 	r.t.Logf("%d instances in the archive, compared after File Meta; the archive itself wrote %d anew", len(archived), anew)
 }
 
-// orthanc starts an empty one and waits for it.
+// orthanc starts an empty one.
 func (r *rig) orthanc() (dicomAt, web string) {
 	r.t.Helper()
-	needs(r.t, "Orthanc")
-	dicomAt, httpAt, store := testAddress(), testAddress(), r.t.TempDir()
-	port := func(address string) json.Number {
-		_, p, _ := net.SplitHostPort(address)
-		return json.Number(p)
-	}
-	text, _ := json.Marshal(map[string]any{
-		"Name": "VNA", "DicomAet": "VNA", "DicomPort": port(dicomAt), "HttpPort": port(httpAt),
-		"StorageDirectory": store, "IndexDirectory": store, "Plugins": []string{},
-		"RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true,
-		"UnknownSopClassAccepted": true, "DicomServerEnabled": true, "HttpServerEnabled": true,
-	}) // strings and numbers
-	file := filepath.Join(store, "orthanc.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	start(r.t, "Orthanc", file)
-	web = "http://" + httpAt
-	r.await("Orthanc", func() bool {
-		rs, err := http.Get(web + "/system")
-		if err != nil {
-			return false
-		}
-		rs.Body.Close()
-		return rs.StatusCode == http.StatusOK
-	})
-	return dicomAt, web
+	o := archivelab.NewOrthanc(r.t, "VNA", nil)
+	return o.Address, o.URL("")
 }
 
 func fetch(t *testing.T, url string) []byte {

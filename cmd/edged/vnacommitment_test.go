@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"io"
 	"net"
-	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"edged/internal/archivelab"
 	"edged/internal/synth"
 )
 
@@ -95,32 +93,8 @@ func passWhenOpened(from net.Conn, to string, opened, ended <-chan struct{}) {
 // to report.
 func (r *rig) orthancReporting(title, reports string) (dicomAt, web string) {
 	r.t.Helper()
-	needs(r.t, "Orthanc")
-	dicomAt, httpAt, store := testAddress(), testAddress(), r.t.TempDir()
-	port := func(address string) json.Number {
-		_, p, _ := net.SplitHostPort(address)
-		return json.Number(p)
-	}
-	text, _ := json.Marshal(map[string]any{
-		"Name": "VNA", "DicomAet": "VNA", "DicomPort": port(dicomAt), "HttpPort": port(httpAt),
-		"StorageDirectory": store, "IndexDirectory": store, "Plugins": []string{},
-		"RemoteAccessAllowed": false, "AuthenticationEnabled": false, "DicomAlwaysAllowStore": true,
-		"UnknownSopClassAccepted": true, "DicomScuTimeout": 120,
-		"DicomModalities": map[string]any{"hub": map[string]any{"AET": title, "Host": "127.0.0.1", "Port": port(reports), "AllowStorageCommitment": true}},
-	}) // strings and numbers
-	file := filepath.Join(store, "orthanc.json")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		r.t.Fatal(err)
-	}
-	start(r.t, "Orthanc", file)
-	web = "http://" + httpAt
-	r.await("Orthanc", func() bool {
-		rs, err := http.Get(web + "/system")
-		if err != nil {
-			return false
-		}
-		rs.Body.Close()
-		return rs.StatusCode == http.StatusOK
-	})
-	return dicomAt, web
+	_, port, _ := net.SplitHostPort(reports)
+	o := archivelab.NewOrthanc(r.t, "VNA", archivelab.Options{"DicomScuTimeout": 120,
+		"DicomModalities": map[string]any{"hub": map[string]any{"AET": title, "Host": "127.0.0.1", "Port": json.Number(port), "AllowStorageCommitment": true}}})
+	return o.Address, o.URL("")
 }
