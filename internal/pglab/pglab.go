@@ -47,13 +47,35 @@ func Start(t testing.TB) string {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
+	return ofProcess(t).Database(t)
+}
+
+// ofProcess is the server that all tests share; shared is locked.
+func ofProcess(t testing.TB) *Server {
+	t.Helper()
 	if shared.server == nil && shared.err == nil {
 		shared.server, shared.err = launch(skipOrPrograms(t), memory())
 	}
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
-	return shared.server.Database(t)
+	return shared.server
+}
+
+// Copy returns the URL of a new database on the server of this process, which holds what
+// fill put into the first one of that name: a schema is made once for many tests.
+func Copy(t testing.TB, name string, fill func(url string) error) string {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	s := ofProcess(t)
+	if !s.filled[name] {
+		if err := errors.Join(s.Exec("DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"), s.Exec("CREATE DATABASE "+name), fill(s.URL(name))); err != nil {
+			t.Fatal(err)
+		}
+		s.filled[name] = true
+	}
+	return s.database(t, " TEMPLATE "+name)
 }
 
 func skipOrPrograms(t testing.TB) string {
@@ -72,8 +94,8 @@ type Server struct {
 	identity *syscall.SysProcAttr
 	keeper   *exec.Cmd
 	pipe     io.WriteCloser
-	killed   []int
-	number   atomic.Int64 // of databases
+	number   atomic.Int64    // of databases
+	filled   map[string]bool // guarded by shared
 }
 
 // New is a server for one test, which ends with it.
@@ -109,7 +131,10 @@ func launch(bin, below string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{bin: bin, dir: dir}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil { // as the working directories of its processes are called
+		return nil, err
+	}
+	s := &Server{bin: bin, dir: dir, filled: map[string]bool{}}
 	if s.identity, err = identity(dir); err != nil {
 		return nil, err
 	}
@@ -159,7 +184,6 @@ func freePort() (int, error) {
 const keep = `"$1/postgres" -D "$2/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$2" -c fsync=on \
 	-c shared_buffers=64MB -c max_connections=100 -c autovacuum_naptime=5 -c max_wal_size=512MB $4 >>"$2/log" 2>&1 </dev/null &
 server=$!
-echo $server >"$2/pid"
 word=$(cat)
 kill -QUIT $server 2>/dev/null
 wait $server
@@ -216,42 +240,30 @@ func (s *Server) Kill() {
 	if s.keeper == nil {
 		return
 	}
-	for _, pid := range s.processes() {
-		_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
+	for end := time.Now().Add(time.Minute); s.killAll() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
 	}
 	_, _ = io.WriteString(s.pipe, "stay")
 	_ = s.pipe.Close()
 	_ = s.keeper.Wait() // its status is the server's
-	for end := time.Now().Add(10 * time.Second); s.inUse() && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
-	}
 	s.keeper = nil
 }
 
-// processes are the server and its children, which would outlive it for a moment and
-// keep its memory in use.
-func (s *Server) processes() (pids []int) {
-	b, err := os.ReadFile(filepath.Join(s.dir, "pid"))
-	if err != nil {
-		return nil
-	}
-	server := strings.TrimSpace(string(b))
-	children, _ := os.ReadFile(filepath.Join("/proc", server, "task", server, "children")) // none when it is gone
-	for _, word := range append([]string{server}, strings.Fields(string(children))...) {
-		if pid, err := strconv.Atoi(word); err == nil {
-			pids = append(pids, pid)
+// killAll kills the server and its children, and says how many there were. They are known
+// by their working directory, its data: a child that it makes at this moment is found the
+// next time, and would keep the server's memory in use when it is started again.
+func (s *Server) killAll() (n int) {
+	places, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, p := range places {
+		if at, err := os.Readlink(p); err != nil || at != s.data() { // a zombie has none
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(p))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
+			n++
 		}
 	}
-	s.killed = pids
-	return pids
-}
-
-// inUse reports whether one that was killed is still there.
-func (s *Server) inUse() bool {
-	return slices.ContainsFunc(s.killed, func(pid int) bool {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-		return err == nil && len(b) > 0 // a zombie has none
-	})
+	return n
 }
 
 // URL is how to reach a database of it.
@@ -266,8 +278,13 @@ func (s *Server) Address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 // the test's own.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
+	return s.database(t, "")
+}
+
+func (s *Server) database(t testing.TB, of string) string {
+	t.Helper()
 	name := fmt.Sprintf("t%d", s.number.Add(1))
-	if err := s.Exec("CREATE DATABASE " + name); err != nil {
+	if err := s.Exec("CREATE DATABASE " + name + of); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
