@@ -8,14 +8,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"edged/internal/pglab"
 )
 
 // Objects in files are read by one node alone: a second one is kept away for as long as
 // the first lives, and not a moment longer.
 func TestWhoMustBeAloneIs(t *testing.T) {
-	server := pglab.New(t)
+	server := ownServer(t)
 	url := server.Database(t)
 	open := func() *Ledger {
 		l, err := Open(t.Context(), Config{Database: url})
@@ -66,7 +64,7 @@ func TestWhoMustBeAloneIs(t *testing.T) {
 // is; it frees nothing that the first has leased. The place is kept over a restart of the
 // database, and free when its holder has gone.
 func TestANameIsOfOneNode(t *testing.T) {
-	server := pglab.New(t)
+	server := ownServer(t)
 	url := server.Database(t)
 	open := func(name, address string) *Ledger {
 		l, err := Open(t.Context(), Config{Database: url, Node: name, Address: address})

@@ -15,7 +15,7 @@ const engineEnv = "LEDGER_ENGINE"
 
 func overPostgres() bool { return os.Getenv(engineEnv) == "postgres" }
 
-// place says where a new ledger lies.
+// place says where a new ledger lies; nothing is there yet.
 func place(t testing.TB, c Config) Config {
 	if overPostgres() {
 		c.Database = pglab.Start(t)
@@ -42,6 +42,7 @@ func TestAllOfThisHoldsOverPostgreSQL(t *testing.T) {
 	if _, err := pglab.Programs(); err != nil {
 		t.Skip(err)
 	}
+	t.Parallel()
 	again := exec.CommandContext(t.Context(), os.Args[0], "-test.count=1", "-test.shuffle=on", "-test.timeout=8m", "-test.v")
 	again.Env = append(os.Environ(), engineEnv+"=postgres")
 	out, err := again.CombinedOutput()

@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"edged/hub"
 )
 
 // day is the day of the world's clock, so many later.
@@ -84,9 +86,11 @@ func TestWhatIsConfirmedJustNowIsCountedLaterAndOnce(t *testing.T) {
 func TestNodesThatAddUpTogetherCountEachObjectOnce(t *testing.T) {
 	w := start(t, Config{})
 	const n = 2*kpiPage + 7
+	var list []hub.Object
 	for i := range n {
-		w.receive(object("a", i, "x"))
+		list = append(list, object("a", i, "x"))
 	}
+	w.receive(list...)
 	done := make(chan error, 3)
 	for range cap(done) {
 		go func() { done <- w.AddUp(w.ctx) }()

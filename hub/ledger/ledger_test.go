@@ -30,7 +30,7 @@ func start(t *testing.T, config Config) *world {
 	t.Helper()
 	w := &world{T: t, ctx: t.Context(), now: time.UnixMilli(1_790_000_000_000)}
 	if config.Path == "" && config.Database == "" {
-		config = place(t, config)
+		config = fresh(t, config)
 	}
 	if config.Destinations == nil {
 		config.Destinations = []Destination{{Name: "vna", Required: true}}

@@ -12,12 +12,13 @@ import (
 )
 
 // ownServer is a server that a test may kill. Such tests run once, not again over
-// PostgreSQL.
+// PostgreSQL, and beside each other.
 func ownServer(t *testing.T) *pglab.Server {
 	t.Helper()
 	if overPostgres() {
 		t.Skip("it has run already")
 	}
+	t.Parallel() // they wait more than they work
 	return pglab.New(t)
 }
 
