@@ -71,7 +71,7 @@ func peerRow(ctx context.Context, b *bench, s *lab.Section, size int64) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer empty(dir)
 	if err := writeParts(dir, objects, size); err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func peerOnce(ctx context.Context, l *lab.Lab, files string, objects int, send f
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer empty(dir)
 	o, err := startOrthanc(ctx, l, dir)
 	if err != nil {
 		return 0, err

@@ -164,7 +164,7 @@ func rows(ctx context.Context, b *bench) (failed error) {
 		share := lab.Median(shares)
 		s.Row("share of the rows", percents(shares)+" of the time", percents(cpu)+" of the CPU", goal, lab.Verdict(share < goalRows))
 		b.report.Figures["rows_share"] = fmt.Sprintf("%.1f%%", share)
-		s.Note("In %d of the time of receiving, %s, a transaction of rows was under way: that is more than its share, because meanwhile other objects are received and flushed.", len(under), percents(under))
+		s.Note("A transaction of rows was under way in %s of the time: more than its share, because meanwhile other objects are received and flushed.", percents(under))
 	}
 	s.Note("The hub's rooms in a process of the tool's own, once with the ledger and once with one whose Receive and Known do nothing, %d pairs in turn. Share of a pair: 1 − rate with rows / rate without; median of the pairs (least to greatest). A negative one is noise of the machine.", len(shares))
 	b.report.Add(s)
@@ -227,7 +227,7 @@ func grown(ctx context.Context, b *bench) (failed error) {
 			}
 		}
 	}
-	s.Note("One run each. What was there before has receipts and studies of fifty, has no destination, and was entered by the ledger's own Receive, %d in a transaction.", prefillBatch)
+	s.Note("One run each. What was there before was received, archived and removed, has receipts, is in studies of fifty, and was entered by SQL, around the ledger.")
 	b.report.Add(s)
 	return failed
 }

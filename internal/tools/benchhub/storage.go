@@ -1,18 +1,12 @@
 package main
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"edged/hub"
-	"edged/hub/ledger"
-	"edged/internal/dicom"
 	"edged/internal/pglab"
 	"edged/internal/s3lab"
 	"edged/internal/tools/lab"
@@ -118,31 +112,4 @@ func appendTo(path, text string) error {
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())
-}
-
-// prefillBatch is entered in one transaction.
-const prefillBatch = 5000
-
-// prefill enters objects, whose files nobody asks for, in studies of fifty.
-func prefill(ctx context.Context, rows *ledger.Ledger, n int, devices []string) error {
-	for first := 0; first < n; first += prefillBatch {
-		list := make([]hub.Object, min(prefillBatch, n-first))
-		for i := range list {
-			list[i] = earlier(uint64(first+i), devices[(first+i)/50%len(devices)])
-		}
-		if err := rows.Receive(ctx, list); err != nil {
-			return fmt.Errorf("enter objects %d to %d: %w", first, first+len(list), err)
-		}
-	}
-	return nil
-}
-
-// earlier is an object that was received before the clock runs.
-func earlier(i uint64, device string) hub.Object {
-	id := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("earlier "), i))
-	study := fmt.Sprintf("2.25.%d", 1_000_000_000_000+i/50)
-	return hub.Object{
-		ID: hub.ID(id), Length: 512 << 10, Study: study, Priority: 1, Device: device, Calling: "CT1", Modality: "CT",
-		Names: dicom.Names{TransferSyntax: "1.2.840.10008.1.2.1", SOPClass: "1.2.840.10008.5.1.4.1.1.2", SOPInstance: study + "." + fmt.Sprint(i%50)},
-	}
 }
