@@ -4,39 +4,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
+	"edged/internal/unitlab"
 	"edged/uplink"
 	"edged/uplink/uplinktest"
 )
 
-// unitMask runs a test with the UMask that the unit gives the hub.
-func unitMask(t *testing.T) {
-	t.Helper()
-	unit, err := os.ReadFile("../../configs/hubd.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^UMask=([0-7]+)$`).FindSubmatch(unit)
-	if m == nil {
-		t.Fatal("the unit has no UMask")
-	}
-	mask, err := strconv.ParseInt(string(m[1]), 8, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := syscall.Umask(int(mask))
-	t.Cleanup(func() { syscall.Umask(old) })
-}
-
 // The unit's mask lets the group read what is made for others, a directory that is an
 // archive. What is the hub's own says so itself: rows, keys, images, dumps.
 func TestUnderTheUnitsUmaskTheGroupReadsTheArchiveAndNothingElse(t *testing.T) {
-	unitMask(t)
+	unitlab.Mask(t)
 	s := newSite(t)
 	s.start()
 	source := uplinktest.NewSource()

@@ -4,34 +4,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"syscall"
 	"testing"
-)
 
-// unitMask runs a test with the UMask that the unit gives the hub.
-func unitMask(t *testing.T) {
-	t.Helper()
-	unit, err := os.ReadFile("../../configs/hubd.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^UMask=([0-7]+)$`).FindSubmatch(unit)
-	if m == nil {
-		t.Fatal("the unit has no UMask")
-	}
-	mask, err := strconv.ParseInt(string(m[1]), 8, 32)
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := syscall.Umask(int(mask))
-	t.Cleanup(func() { syscall.Umask(old) })
-}
+	"edged/internal/unitlab"
+)
 
 // Whoever the files are for is another user, of the directory's group; nobody else.
 func TestFilesCanBeReadByTheGroupUnderTheUnitsUmask(t *testing.T) {
-	unitMask(t)
+	unitlab.Mask(t)
 	r := newRig(t)
 	r.receive("one", "1.2.3", 1, header())
 	r.archive()
