@@ -111,7 +111,10 @@ func (d filesOf) Get(_ context.Context, name string) ([]byte, error) {
 }
 
 func (filesOf) Put(context.Context, string, []byte) error { return errReadOnly }
-func (filesOf) Delete(context.Context, string) error      { return errReadOnly }
+func (filesOf) List(context.Context, string) ([]string, error) {
+	return nil, errReadOnly
+}
+func (filesOf) Delete(context.Context, string) error { return errReadOnly }
 
 func verdict(err error) string {
 	if err != nil {

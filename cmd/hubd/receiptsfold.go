@@ -24,6 +24,7 @@ type documents interface {
 	Put(ctx context.Context, name string, b []byte) error
 	Get(ctx context.Context, name string) ([]byte, error)
 	Delete(ctx context.Context, name string) error
+	List(ctx context.Context, prefix string) ([]string, error)
 }
 
 // keeper looks after what must outlive the objects: receipts and figures.
@@ -34,6 +35,8 @@ type keeper struct {
 	key    ed25519.PrivateKey
 	id     string           // of the ledger
 	now    func() time.Time // of this machine; orders nothing
+
+	orphans map[string]bool // files without a row, a round ago
 }
 
 func newKeeper(ctx context.Context, c Config, l *ledger.Ledger, docs documents) (*keeper, error) {
@@ -81,8 +84,11 @@ func (k *keeper) round(ctx context.Context) (folded, expired int, err error) {
 	if folded, err = k.fold(ctx); err != nil {
 		return folded, 0, err
 	}
-	expired, err = k.expire(ctx)
-	return folded, expired, err
+	if expired, err = k.expire(ctx); err != nil {
+		return folded, expired, err
+	}
+	swept, err := k.sweep(ctx)
+	return folded, expired + swept, err
 }
 
 // otherNode is after how many studies that somebody else folded meanwhile a round ends:
@@ -113,7 +119,7 @@ func (k *keeper) fold(ctx context.Context) (files int, err error) {
 
 // foldStudy folds all that can be, part by part. The order is: file durable, then one
 // transaction that has the row of the file and lets the receipts go. A file without a
-// row is left by a crash in between, and means nothing.
+// row is left by a crash in between, and means nothing (sweep).
 func (k *keeper) foldStudy(ctx context.Context, study string, before time.Time) (files int, err error) {
 	for ctx.Err() == nil {
 		f, err := k.ledger.FoldOf(ctx, study, before)

@@ -179,6 +179,9 @@ func (b *batch) reborn(actor string, done *Restored) error {
 			return err
 		}
 	}
+	if err := b.note(restoredAt, fmt.Sprint(b.now)); err != nil {
+		return err
+	}
 	if err := b.doubtAll(done); err != nil {
 		return err
 	}

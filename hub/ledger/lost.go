@@ -103,6 +103,9 @@ func (l *Ledger) Restored(ctx context.Context, actor string) (generation uint64,
 }
 
 func (b *batch) nextGeneration() (uint64, error) {
+	if err := b.note(restoredAt, strconv.FormatInt(b.now, 10)); err != nil {
+		return 0, err
+	}
 	var text string
 	if err := b.row(`UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation' RETURNING value`).Scan(&text); err != nil {
 		return 0, err

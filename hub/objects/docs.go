@@ -169,7 +169,7 @@ func limited(r io.Reader) ([]byte, error) {
 }
 
 func (d directory) list(_ context.Context, prefix string) (names []string, err error) {
-	err = fs.WalkDir(d.s.root.FS(), "docs", func(name string, e fs.DirEntry, err error) error {
+	err = fs.WalkDir(d.s.root.FS(), path.Dir("docs/"+prefix), func(name string, e fs.DirEntry, err error) error {
 		if e != nil && e.IsDir() && name == newDocs {
 			return fs.SkipDir
 		}
