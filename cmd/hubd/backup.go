@@ -113,7 +113,12 @@ func (h *theHub) restore(ctx context.Context, f *os.File, out io.Writer) error {
 	if err := h.takeDataDir(ctx); err != nil {
 		return err
 	}
-	l, err := ledger.Open(ctx, ledgerConfig(h.cfg))
+	config := ledgerConfig(h.cfg)
+	config.Beside = true // rows of an older program are not brought forward, only to be refused then: other nodes may run
+	l, err := ledger.Open(ctx, config)
+	if errors.Is(err, ledger.ErrOlder) {
+		return errors.Join(ledger.ErrNotEmpty, err)
+	}
 	if err != nil {
 		return err
 	}

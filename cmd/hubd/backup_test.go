@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -167,6 +168,35 @@ func TestARestoreIsRefusedWhereAHubRunsOrHasRun(t *testing.T) {
 	}
 	if ls := other.do("devices", "ls"); strings.Count(ls, "\n") != 1 {
 		t.Error(fmt.Sprint("restored all the same: ", ls))
+	}
+}
+
+// Rows of an older version are refused before anything is done to them: other nodes may
+// run over them.
+func TestARestoreLeavesRowsOfAnOlderVersionAsTheyAre(t *testing.T) {
+	s := newSite(t)
+	s.enrolled()
+	dump := filepath.Join(s.dir, "dump")
+	s.do("ledger", "backup", dump)
+	path := filepath.Join(s.dir, "data", "ledger.db")
+	db, err := sql.Open("sqlite", "file:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var before, after int
+	if err := db.QueryRow(`PRAGMA user_version`).Scan(&before); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, before-1)); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.command("ledger", "restore", dump).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), ledger.ErrNotEmpty.Error()) || !strings.Contains(string(out), ledger.ErrOlder.Error()) {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := db.QueryRow(`PRAGMA user_version`).Scan(&after); err != nil || after != before-1 {
+		t.Errorf("version %d, then %d, %v", before-1, after, err)
 	}
 }
 
