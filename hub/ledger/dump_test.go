@@ -65,7 +65,7 @@ func rows(dump []byte) string {
 		if json.Unmarshal([]byte(line), &t) == nil && t.Table != "" {
 			table = t.Table
 		}
-		if strings.HasPrefix(line, `["generation"`) || strings.Contains(line, `"restored"`) || strings.HasPrefix(line, `{"rows"`) || strings.HasPrefix(line, `{"format"`) || table == "jobs" {
+		if strings.HasPrefix(line, `["generation"`) || strings.HasPrefix(line, `["restored_at"`) || strings.Contains(line, `"restored"`) || strings.HasPrefix(line, `{"rows"`) || strings.HasPrefix(line, `{"format"`) || table == "jobs" {
 			continue
 		}
 		out = append(out, line)
