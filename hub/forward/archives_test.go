@@ -259,13 +259,12 @@ func TestABacklogDelaysAnUrgentObjectByABatchAtMost(t *testing.T) {
 			b := newBench(t, "vna")
 			b.config.Destinations[0].Required = true
 			n := dicom.Names{TransferSyntax: "1.2.840.10008.1.2", SOPClass: "1.2.840.10008.5.1.4.1.1.7"}
-			var routine []hub.Object
+			var routine []arrival
 			for i := range 10 * batchSize {
 				n.SOPInstance = fmt.Sprintf("2.25.%d", 1000+i)
-				o := hub.Object{Names: n, Length: 200, Device: "d", Priority: 1}
-				routine = append(routine, o)
-				b.receiveBytes(o, make([]byte, 200))
+				routine = append(routine, arrival{hub.Object{Names: n, Length: 200, Device: "d", Priority: 1}, make([]byte, 200)})
 			}
+			b.receiveAll(routine)
 			var mu sync.Mutex
 			var order []string
 			urgentAt := -1

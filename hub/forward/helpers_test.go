@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -93,41 +94,68 @@ func (b *bench) reopenLedger() {
 // receive puts instances into store and ledger as hub/receive does.
 func (b *bench) receive(instances ...synth.Instance) {
 	b.Helper()
+	var list []arrival
 	for _, in := range instances {
 		r, length := in.Open()
 		data, err := io.ReadAll(r)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.receiveBytes(hub.Object{Names: in.Names, Length: length, Study: in.Study, Priority: 1, Device: "d", Calling: in.Calling}, data)
+		list = append(list, arrival{hub.Object{Names: in.Names, Length: length, Study: in.Study, Priority: 1, Device: "d", Calling: in.Calling}, data})
 	}
+	b.receiveAll(list)
 }
 
 func (b *bench) receiveBytes(o hub.Object, data []byte) hub.ID {
 	b.Helper()
-	h := o.Names.NewHash()
-	h.Write(data)
-	h.Sum(o.ID[:0])
-	c, err := b.store.Claim(o.Device, o.ID, o.Names, o.Length)
-	if err != nil {
-		b.Fatal(err)
+	list := []arrival{{o, data}}
+	b.receiveAll(list)
+	return list[0].ID
+}
+
+// arrival is an object with its data set.
+type arrival struct {
+	hub.Object
+	data []byte
+}
+
+// receiveAll receives so many together as a hub does under load; each has its ID then.
+func (b *bench) receiveAll(list []arrival) {
+	b.Helper()
+	for chunk := range slices.Chunk(list, 50) {
+		var claims []*objects.Partial
+		var rows []hub.Object
+		for i := range chunk {
+			o := &chunk[i]
+			h := o.Names.NewHash()
+			h.Write(o.data)
+			h.Sum(o.ID[:0])
+			c, err := b.store.Claim(o.Device, o.ID, o.Names, o.Length)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if _, err := c.Write(o.data); err != nil {
+				b.Fatal(err)
+			}
+			claims, rows = append(claims, c), append(rows, o.Object)
+			if len(b.data) == 0 {
+				b.first = o.ID
+			}
+			b.data[o.ID], b.study[o.ID] = o.data, o.Study
+			b.uids = append(b.uids, o.Names.SOPInstance, o.Study)
+		}
+		for _, err := range b.store.Seal(claims) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := b.ledger.Receive(b.Context(), rows); err != nil {
+			b.Fatal(err)
+		}
+		for _, c := range claims {
+			c.Recorded()
+		}
 	}
-	if _, err := c.Write(data); err != nil {
-		b.Fatal(err)
-	}
-	if err := b.store.Seal([]*objects.Partial{c})[0]; err != nil {
-		b.Fatal(err)
-	}
-	if err := b.ledger.Receive(b.Context(), []hub.Object{o}); err != nil {
-		b.Fatal(err)
-	}
-	c.Recorded()
-	if len(b.data) == 0 {
-		b.first = o.ID
-	}
-	b.data[o.ID], b.study[o.ID] = data, o.Study
-	b.uids = append(b.uids, o.Names.SOPInstance, o.Study)
-	return o.ID
 }
 
 // run forwards until done says so or the time is up, and stops in an orderly way.
@@ -160,7 +188,7 @@ func (b *bench) run(done func() bool, destinations ...Destination) *Forwarder {
 			b.Errorf("not done in time: %+v %+v", b.stats(), f.Status())
 			break
 		}
-		wait(ctx, 5*time.Millisecond, b.ledger.Changed("d"))
+		wait(ctx, 20*time.Millisecond, nil) // the ledger has other things to do than to count
 	}
 	cancel()
 	if err := <-ended; err != nil {

@@ -23,10 +23,12 @@ const (
 // receiveOf receives n objects of a class.
 func (b *bench) receiveOf(class string, n int) {
 	b.Helper()
-	for range n {
-		names := dicom.Names{TransferSyntax: "1.2.840.10008.1.2", SOPClass: class, SOPInstance: fmt.Sprintf("2.25.5%05d", len(b.data))}
-		b.receiveBytes(hub.Object{Names: names, Length: 200, Study: "2.25.98", Device: "d"}, make([]byte, 200))
+	var list []arrival
+	for i := range n {
+		names := dicom.Names{TransferSyntax: "1.2.840.10008.1.2", SOPClass: class, SOPInstance: fmt.Sprintf("2.25.5%05d", len(b.data)+i)}
+		list = append(list, arrival{hub.Object{Names: names, Length: 200, Study: "2.25.98", Device: "d"}, make([]byte, 200)})
 	}
+	b.receiveAll(list)
 }
 
 // mended is an archive that refuses everything in one of its ways until it is put in order.
@@ -62,7 +64,7 @@ func TestAnArchiveThatRefusesEverythingIsNotBelieved(t *testing.T) {
 				if strings.Contains(s.Error, "refused everything") {
 					rounds++
 				}
-				return rounds > 100
+				return rounds > 30
 			}, d)
 			if s := b.stats(); s.Archived != 0 || s.Backlog["vna"].Objects != 60 || s.Backlog["vna"].Quarantined != 0 || !strings.Contains(f.Status()[0].Error, "licence") {
 				t.Fatalf("%+v %+v", s, f.Status())
