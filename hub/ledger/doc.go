@@ -57,7 +57,8 @@
 //   - A lease is lent again when it has run out, and when its node was not seen for
 //     half a minute. No two hold one,
 //     and no two processes one name (Name); an answer under an old lease counts only where
-//     it is a fact (Done, Stored).
+//     it is a fact (Done, Stored). Jobs that were leased for nobody, because the database
+//     went away meanwhile, are free again with the next lease.
 //   - Of a destination's queue neither what was not tried yet nor what is tried again
 //     keeps the other away (P6), however long its row is; a lease takes no longer for
 //     what is not due.

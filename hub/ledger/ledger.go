@@ -65,6 +65,9 @@ type Ledger struct {
 
 	mostEarly int // maxEarlyStudies
 
+	doubtMu sync.Mutex // guards doubts
+	doubts  []doubt
+
 	wakeMu sync.Mutex // guards wakes
 	wakes  map[string]chan struct{}
 

@@ -32,7 +32,11 @@ const goesBefore = 15 * time.Minute
 // a long row that is refused lets pass what stands behind it, and work without end lets
 // pass what was sick. For that n must be at least 2.
 func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.Duration) ([]Job, error) {
+	if err := l.freeDoubtful(ctx); err != nil {
+		return nil, err
+	}
 	var jobs []Job
+	var until int64
 	some, err := l.anyToLease(ctx, destination)
 	if err == nil && !some {
 		return nil, nil
@@ -44,10 +48,12 @@ func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.
 		if err := b.freeLate(destination); err != nil {
 			return err
 		}
-		jobs, err = b.lease(destination, n, b.now+ttl.Milliseconds())
+		until = b.now + ttl.Milliseconds()
+		jobs, err = b.lease(destination, n, until)
 		return err
 	})
 	if err != nil {
+		l.inDoubt(err, jobs, until)
 		return nil, fmt.Errorf("lease jobs of %s: %w", destination, err)
 	}
 	return jobs, nil

@@ -1,0 +1,62 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// doubt is a lease of which nobody knows whether it was made: the database went away
+// while it was written. Nobody works on its jobs, and they would wait for its end.
+type doubt struct {
+	jobs  []Job
+	until int64 // with the node it says which lease: another one of these jobs ends at another time
+}
+
+// inDoubt keeps what err leaves in doubt. It is bounded: whoever leases settles it first.
+func (l *Ledger) inDoubt(err error, jobs []Job, until int64) {
+	if len(jobs) == 0 || !errors.Is(err, errUnknown) {
+		return
+	}
+	l.doubtMu.Lock()
+	defer l.doubtMu.Unlock()
+	l.doubts = append(l.doubts, doubt{jobs, until})
+}
+
+// freeDoubtful frees what was leased for nobody, now that the database is back.
+func (l *Ledger) freeDoubtful(ctx context.Context) error {
+	l.doubtMu.Lock()
+	list := l.doubts
+	l.doubts = nil
+	l.doubtMu.Unlock()
+	if len(list) == 0 {
+		return nil
+	}
+	err := l.change(ctx, func(b *batch) error {
+		for _, d := range list {
+			if err := b.freeDoubt(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		l.doubtMu.Lock()
+		defer l.doubtMu.Unlock()
+		l.doubts = append(l.doubts, list...)
+		return fmt.Errorf("free jobs that were leased for nobody: %w", err)
+	}
+	return nil
+}
+
+func (b *batch) freeDoubt(d doubt) error {
+	for _, j := range d.jobs {
+		n, err := b.exec(`UPDATE jobs SET state = 'pending', next_at = 0 WHERE seq = ? AND lease = ? AND state = 'leased' AND node = ? AND lease_until = ?`+theSame,
+			j.sameArgs(j.Seq, j.Lease, b.config.Node, d.until)...)
+		if err != nil {
+			return err
+		}
+		b.jobsGrew = b.jobsGrew || n > 0
+	}
+	return nil
+}
