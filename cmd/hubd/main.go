@@ -23,7 +23,7 @@ var version = ""
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 78 // EX_CONFIG of sysexits.h; not 2, which a Go program that crashes ends with: the unit must tell them apart
+	exitUsage  = 2
 )
 
 type cli struct {
@@ -85,6 +85,9 @@ type env struct {
 func (e *env) load() (Config, error) { return load(e.configFile) }
 
 func main() {
+	// A Go program that crashes ends with 2 unless it is told to end by SIGABRT (package
+	// runtime, GOTRACEBACK=crash): systemd starts the one again and not the other.
+	debug.SetTraceback("crash")
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop) // the second signal finds nobody listening and cuts
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
