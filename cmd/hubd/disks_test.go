@@ -25,8 +25,9 @@ func TestAnArchiveThatIsNotMountedIsWaitedFor(t *testing.T) {
 		t.Errorf("check: %v: %s", err, said)
 	}
 	p := s.start()
+	token := strings.TrimSpace(s.do("token", "new", "--name", "ops", "--role", "operator"))
 	await(t, "attention", func() bool {
-		st := s.status(p)
+		st := s.statusFor(p, token)
 		return st.State == "attention" && strings.Contains(st.Destinations[0].Error, "is it mounted?")
 	})
 	if _, err := os.Stat(s.archive); !os.IsNotExist(err) {

@@ -164,9 +164,18 @@ func (p *process) code() int {
 	return p.ProcessState.ExitCode()
 }
 
-func get(t *testing.T, url string) (int, string) {
+func get(t *testing.T, url string) (int, string) { return getWith(t, url, "") }
+
+func getWith(t *testing.T, url, token string) (int, string) {
 	t.Helper()
-	rs, err := http.Get(url)
+	rq, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		rq.Header.Set("Authorization", "Bearer "+token)
+	}
+	rs, err := http.DefaultClient.Do(rq)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,10 +292,13 @@ func (s *site) identical(path string, want []byte) {
 	}
 }
 
-func (s *site) status(p *process) Status {
+func (s *site) status(p *process) Status { return s.statusFor(p, "") }
+
+// statusFor is what the holder of a token sees: others' words are for operators.
+func (s *site) statusFor(p *process, token string) Status {
 	s.Helper()
 	var st Status
-	code, text := get(s.T, "http://"+p.console+"/api/v1/status")
+	code, text := getWith(s.T, "http://"+p.console+"/api/v1/status", token)
 	if err := json.Unmarshal([]byte(text), &st); err != nil || code != http.StatusOK {
 		s.Fatalf("%d %v", code, err)
 	}
