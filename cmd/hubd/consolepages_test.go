@@ -60,7 +60,7 @@ func TestTheOverviewSaysWhatNeedsAPersonFirst(t *testing.T) {
 	d := newDesk(t)
 	d.busy()
 	text := d.logIn("viewer").do("GET", "/", nil).Body.String()
-	for _, want := range []string{"Please look at this", "1 objects are missing or damaged here", "objects are held until somebody releases them", `<a href="/trouble?state=permanent">Show</a>`} {
+	for _, want := range []string{"Please look at this", "1 object is missing or damaged here", "1 object is held until somebody releases it", `<a href="/trouble?state=permanent">Show</a>`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q", want)
 		}

@@ -327,15 +327,18 @@ type Need struct{ Text, Path string }
 
 // Needs are what a person must do first, the worst first.
 func (s Status) Needs() (out []Need) {
-	add := func(n int64, path, format string) {
-		if n > 0 {
-			out = append(out, Need{fmt.Sprintf(format, humanNumber(n)), path})
+	add := func(n int64, path, one, more string) {
+		switch {
+		case n == 1:
+			out = append(out, Need{"1 object " + one, path})
+		case n > 1:
+			out = append(out, Need{humanNumber(n) + " objects " + more, path})
 		}
 	}
-	add(s.Counters.Lost, "/trouble?state=lost", "%s objects are missing or damaged here; their appliances were asked to send them again.")
-	add(s.Counters.Quarantined, "/trouble?state=permanent", "%s objects are refused by an archive for good: tell it to take them, then retry.")
-	add(s.Counters.Held, "/trouble?state=held", "%s objects are held until somebody releases them.")
-	add(s.Counters.Unconfirmed, "/trouble?state=unconfirmed", "%s objects cannot be confirmed by a storage commitment: compare what the archive has.")
+	add(s.Counters.Lost, "/trouble?state=lost", "is missing or damaged here; its appliances were asked to send it again.", "are missing or damaged here; their appliances were asked to send them again.")
+	add(s.Counters.Quarantined, "/trouble?state=permanent", "is refused by an archive for good: tell it to take it, then retry.", "are refused by an archive for good: tell it to take them, then retry.")
+	add(s.Counters.Held, "/trouble?state=held", "is held until somebody releases it.", "are held until somebody releases them.")
+	add(s.Counters.Unconfirmed, "/trouble?state=unconfirmed", "cannot be confirmed by a storage commitment: compare what the archive has.", "cannot be confirmed by a storage commitment: compare what the archive has.")
 	for _, d := range s.Destinations {
 		if d.Error != "" {
 			out = append(out, Need{fmt.Sprintf("Archive %s takes nothing since %s: %s", d.Name, d.ErrorSince.UTC().Format("2006-01-02 15:04 UTC"), d.Error), "/destinations"})
