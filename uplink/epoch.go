@@ -214,7 +214,7 @@ const nearCap = 0.9
 type silence struct {
 	sent, heard uint64
 	since       time.Time // of the first packet without an answer; zero: all is answered
-	last        time.Time // more was sent without one
+	asked       time.Time // of the first one so much later that an answer is due; zero: none
 	at          time.Time // of the last news
 }
 
@@ -228,11 +228,11 @@ const deadAfter = 2500 * time.Millisecond
 func (s *silence) hear(sent, heard uint64, now time.Time) {
 	switch {
 	case heard != s.heard || sent < s.sent:
-		s.since = time.Time{}
+		s.since, s.asked = time.Time{}, time.Time{}
 	case sent > s.sent && s.since.IsZero():
-		s.since, s.last = now, now
-	case sent > s.sent:
-		s.last = now
+		s.since = now
+	case sent > s.sent && s.asked.IsZero() && now.Sub(s.since) >= asksAgain:
+		s.asked = now
 	}
 	if heard != s.heard {
 		s.at = now
@@ -247,9 +247,11 @@ func (s *silence) dead(now time.Time) bool { return s.lasts(now, deadAfter) }
 // §13.2.1), and what is lost again and again (RFC 9002 §6.2).
 const asksAgain = 300 * time.Millisecond
 
-// lasts reports whether answers are waited for in vain since that long.
+// lasts reports whether answers are waited for in vain since that long. The first packet
+// may have been a last acknowledgement, and the second one a keep-alive much later: so most
+// of the time has to be behind the second, whose answer is due.
 func (s *silence) lasts(now time.Time, d time.Duration) bool {
-	return !s.since.IsZero() && now.Sub(s.since) >= d && s.last.Sub(s.since) >= asksAgain
+	return !s.asked.IsZero() && now.Sub(s.since) >= d && now.Sub(s.asked) >= d*4/5
 }
 
 // listen notices a path on which nothing comes back. The other carrier is dialled
@@ -270,7 +272,7 @@ func (t *team) listen(now time.Time) {
 		for _, m := range t.staying(c) {
 			switch {
 			case m.lane == nil:
-			case m.silence.dead(now) && t.heardSince(c, m.silence.since):
+			case m.silence.dead(now) && t.heardSince(c, m.silence.asked):
 				m.cancel(errDeaf)
 			case c == carrierQUIC && m.silence.lasts(now, t.u.c.Idle): // the kernel ends one over TCP, see tcp.Tune
 				m.cancel(errSilent)

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -61,28 +62,117 @@ func TestALastAcknowledgementIsNoSilence(t *testing.T) {
 	})
 }
 
+// TestAKeepAliveAfterALastAcknowledgementIsNoSilence: nobody answered the acknowledgement,
+// and the answer to the keep-alive, 25 s later, is under way when the idle team looks. Nor
+// does an object that comes a few seconds after all was quiet make a silence of these.
+func TestAKeepAliveAfterALastAcknowledgementIsNoSilence(t *testing.T) {
+	for _, quiet := range []time.Duration{3 * time.Second, 25 * time.Second} {
+		for phase := time.Duration(0); phase < idlePace; phase += idlePace / 20 {
+			t.Run(fmt.Sprint(quiet+phase), func(t *testing.T) { askAfterQuiet(t, quiet+phase) })
+		}
+	}
+}
+
+// askAfterQuiet has all lanes of a team that has come to rest send a last acknowledgement,
+// and after that long a packet that is answered a round trip later.
+func askAfterQuiet(t *testing.T, quiet time.Duration) {
+	w := &wires{carries: map[string]func(int) float64{carrierQUIC: full(100e6, 100e6), carrierTCP: full(100e6, 100e6)}}
+	s := newShelf()
+	onShelf(t, w, Config{}, s, func(*Uplink) {
+		for range 20 {
+			s.add(wire.Routine, 512<<10)
+		}
+		time.Sleep(5 * time.Minute)
+		each := func(count func(*wiredLane)) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			for _, lane := range w.all {
+				count(lane)
+			}
+		}
+		quic, _, _ := w.seen(carrierQUIC)
+		tcp, _, _ := w.seen(carrierTCP)
+		each(func(c *wiredLane) { c.sent.Add(1) })
+		time.Sleep(quiet)
+		each(func(c *wiredLane) { c.sent.Add(1) })
+		time.Sleep(60 * time.Millisecond)
+		each(func(c *wiredLane) { c.heard.Add(1) })
+		time.Sleep(5 * time.Second)
+		quicNow, _, _ := w.seen(carrierQUIC)
+		tcpNow, _, _ := w.seen(carrierTCP)
+		if quicNow != quic || tcpNow != tcp {
+			t.Errorf("dials of QUIC: %d, before %d; of TCP: %d, before %d", quicNow, quic, tcpNow, tcp)
+		}
+	})
+}
+
 func TestSilenceIsWhatIsAskedForTwice(t *testing.T) {
-	now := time.Now()
-	var s silence
-	for _, c := range []struct {
+	type look struct {
 		after       time.Duration
 		sent, heard uint64
-		dead        bool
-	}{
-		{0, 10, 10, false},
-		{100 * time.Millisecond, 11, 10, false}, // an acknowledgement of the last that came
-		{10 * time.Second, 11, 10, false},
-		{11 * time.Second, 12, 11, false}, // a keep-alive, and its answer
-		{20 * time.Second, 13, 11, false}, // another one
-		{21 * time.Second, 14, 11, false}, // again: the first is lost
-		{22 * time.Second, 15, 11, false},
-		{23 * time.Second, 15, 11, true},
-		{24 * time.Second, 16, 12, false},
+		dead, ends  bool // for Idle of 20 s
+	}
+	const ms, s = time.Millisecond, time.Second
+	for name, looks := range map[string][]look{
+		"a keep-alive that is answered, and one that is repeated": {
+			{0, 10, 10, false, false},
+			{100 * ms, 11, 10, false, false}, // an acknowledgement of the last that came
+			{10 * s, 11, 10, false, false},
+			{11 * s, 12, 11, false, false}, // a keep-alive, and its answer
+			{20 * s, 13, 11, false, false}, // another one
+			{21 * s, 14, 11, false, false}, // again: the first is lost
+			{22 * s, 15, 11, false, false},
+			{23 * s, 15, 11, true, false},
+			{24 * s, 16, 12, false, false},
+		},
+		"an answer that is under way at the look": {
+			{0, 10, 10, false, false},
+			{1 * s, 11, 10, false, false}, // a last acknowledgement
+			{26 * s, 12, 10, false, false},
+			{26*s + 100*ms, 12, 10, false, false}, // a busy look
+			{27 * s, 12, 11, false, false},
+			{52 * s, 13, 11, false, false},
+			{77 * s, 13, 12, false, false},
+		},
+		"a keep-alive after a last acknowledgement is lost once": {
+			{0, 10, 10, false, false},
+			{1 * s, 11, 10, false, false},
+			{26 * s, 12, 10, false, false},
+			{27 * s, 14, 10, false, false}, // probes, on a path of more than half a second
+			{28 * s, 14, 11, false, false},
+		},
+		"the path died while all was quiet": {
+			{0, 10, 10, false, false},
+			{1 * s, 11, 10, false, false},
+			{26 * s, 12, 10, false, false},
+			{27 * s, 15, 10, false, false}, // probes, at intervals that double (RFC 9002 §6.2)
+			{28 * s, 16, 10, true, false},
+			{34 * s, 17, 10, true, false},
+			{41 * s, 17, 10, true, false},
+			{42 * s, 18, 10, true, true},
+		},
+		"the path dies in the middle of a transfer": {
+			{0, 10, 10, false, false},
+			{100 * ms, 20, 10, false, false},
+			{200 * ms, 30, 10, false, false},
+			{400 * ms, 32, 10, false, false}, // the window is full; from here on probes
+			{1 * s, 34, 10, false, false},
+			{2500 * ms, 36, 10, false, false},
+			{2600 * ms, 36, 10, true, false},
+			{20 * s, 42, 10, true, false},
+			{20100 * ms, 42, 10, true, true},
+		},
 	} {
-		at := now.Add(c.after)
-		s.hear(c.sent, c.heard, at)
-		if got := s.dead(at); got != c.dead {
-			t.Errorf("after %s: got %v", c.after, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			now := time.Now()
+			var state silence
+			for _, l := range looks {
+				at := now.Add(l.after)
+				state.hear(l.sent, l.heard, at)
+				if dead, ends := state.dead(at), state.lasts(at, 20*time.Second); dead != l.dead || ends != l.ends {
+					t.Errorf("after %s: dead %t, ends %t", l.after, dead, ends)
+				}
+			}
+		})
 	}
 }
