@@ -37,18 +37,16 @@ var ErrLeaseLost = errors.New("the lease of the job has run out")
 // those of the last time, or are for other objects, a walk begins: objects get jobs for the new
 // ones, and what only a removed one held up is archived. What was stored and waits for a
 // commitment counts, when a destination now confirms by success, or is delivered anew,
-// when it is now of another kind. Start walks a bounded way; call Follow for the rest.
+// when it is now of another kind. Start walks a bounded way, and not at all
+// where that fails; call Follow for the rest.
 //
 // Of several nodes the one that was started last says what the destinations are; one
 // with others writes nothing from then on (ErrDestinations).
 func (l *Ledger) Start(ctx context.Context) error {
-	err := l.begin(ctx)
-	if err == nil {
-		err = l.walkHere(ctx)
-	}
-	if err != nil {
+	if err := l.begin(ctx); err != nil {
 		return fmt.Errorf("start of the ledger: %w", err)
 	}
+	l.walkHere(ctx)
 	return nil
 }
 

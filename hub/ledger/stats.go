@@ -14,6 +14,7 @@ type Stats struct {
 	Lost                                      int64 // objects whose copy here is missing or damaged, and that were not sent again yet
 	Unrouted                                  int64 // objects that no required destination is for: never archived
 	Devices, Revoked                          int64
+	Stands                                    time.Duration      // for how long nothing was brought to changed destinations, though there is more (see Walk)
 	Backlog                                   map[string]Backlog // by destination; those without jobs are missing
 }
 
@@ -49,6 +50,9 @@ func (l *Ledger) stats(ctx context.Context, s *Stats) error {
 		(SELECT count(*) FROM devices), (SELECT count(*) FROM devices WHERE state = 'revoked')`).
 		Scan(&s.Objects, &s.Bytes, &s.Receipts, &s.Archived, &s.Tests, &s.Held, &s.Lost, &s.Unrouted, &s.Devices, &s.Revoked)
 	if err != nil {
+		return err
+	}
+	if s.Stands, err = l.walkStands(ctx); err != nil {
 		return err
 	}
 	for _, d := range l.config.Destinations {

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math"
@@ -16,21 +15,25 @@ import (
 // A walk brings the rows that are there to destinations that have changed, page by page,
 // so that everybody writes between two pages. Where it is stands in meta:
 //
-//	walk_at    the last object that it has passed; jobsFirst: it has not begun with objects
+//	walk_at    the last object that it has passed; below 0 it has not begun with objects, and
+//	           has passed the jobs up to jobsFirst - walk_at
 //	walk_end   the last one when the destinations changed; what came later has all its jobs
+//	walk_moved when it did its last page
 //
-// Both are written with what changed the destinations, and are gone when it is over. Any node
+// All are written with what changed the destinations, and are gone when it is over. Any node
 // goes on with it, after a crash too: a page is one transaction with its walk_at, and
 // changes nothing when it is repeated. Until the walk has passed an object nothing
 // archives that: it may have no job yet for the archive that is new.
 const (
-	walkAt  = "walk_at"
-	walkEnd = "walk_end"
+	walkAt    = "walk_at"
+	walkEnd   = "walk_end"
+	walkMoved = "walk_moved"
 
 	jobsFirst = -1
 
 	walkPage  = 1000            // objects or jobs of a transaction
 	walkLook  = 100 * walkPage  // jobs that one look finds
+	walkRange = 50 * walkPage   // jobs among which one looks for those that are for a destination no more
 	startLook = 20              // pages that Start does itself: most hubs have no more
 	walkAgain = 5 * time.Second // after how long a walk is looked for that another node has left
 )
@@ -48,12 +51,23 @@ func (b *batch) beginWalk() error {
 	if last == 0 {
 		return b.endWalk()
 	}
-	return errors.Join(b.note(walkAt, strconv.Itoa(jobsFirst)), b.note(walkEnd, strconv.FormatInt(last, 10)))
+	return errors.Join(b.note(walkAt, strconv.Itoa(jobsFirst)), b.note(walkEnd, strconv.FormatInt(last, 10)), b.walkMoves())
 }
 
 func (b *batch) endWalk() error {
-	_, err := b.exec(`DELETE FROM meta WHERE key IN (?, ?)`, walkAt, walkEnd)
+	_, err := b.exec(`DELETE FROM meta WHERE key IN (?, ?, ?)`, walkAt, walkEnd, walkMoved)
 	return err
+}
+
+func (b *batch) walkMoves() error { return b.note(walkMoved, strconv.FormatInt(b.now, 10)) }
+
+// walkStands is for how long a walk has done no page, 0 where there is none. It reads three rows.
+func (l *Ledger) walkStands(ctx context.Context) (time.Duration, error) {
+	var moved int64
+	now := l.millis()
+	err := l.read.QueryRowContext(ctx, `SELECT coalesce((SELECT CAST(m.value AS BIGINT) FROM meta m WHERE m.key = ?1 AND EXISTS (SELECT 1 FROM meta e WHERE e.key = ?2)), ?3) AS moved`,
+		walkMoved, walkEnd, now).Scan(&moved)
+	return time.Duration(max(0, now-moved)) * time.Millisecond, err
 }
 
 // walk is where one is.
@@ -76,7 +90,7 @@ func (l *Ledger) walkThere(ctx context.Context) (w walk, there bool, err error) 
 func (l *Ledger) Walk(ctx context.Context) (more bool, err error) {
 	w, there, err := l.walkThere(ctx)
 	if err == nil && there {
-		if w.at == jobsFirst {
+		if w.at <= jobsFirst {
 			err = l.walkJobs(ctx, w)
 		} else {
 			err = l.walkObjects(ctx, w)
@@ -92,8 +106,8 @@ func (l *Ledger) Walk(ctx context.Context) (more bool, err error) {
 func (l *Ledger) Follow(ctx context.Context) error {
 	for ctx.Err() == nil {
 		more, err := l.Walk(ctx)
-		if err != nil && ctx.Err() == nil && !errors.Is(err, ErrDestinations) && !isLost(err) {
-			l.log.Warn("objects that came before a change of the destinations wait for their jobs", "err", err)
+		if err != nil {
+			l.notWalked(ctx, err)
 		}
 		if more {
 			continue
@@ -107,26 +121,38 @@ func (l *Ledger) Follow(ctx context.Context) error {
 }
 
 // walkHere does what Start does itself. Where another node is started with other
-// destinations meanwhile it is for that one to go on.
-func (l *Ledger) walkHere(ctx context.Context) error {
+// destinations meanwhile it is for that one to go on. A page that fails keeps no hub from
+// its work: Follow tries it again.
+func (l *Ledger) walkHere(ctx context.Context) {
 	for range startLook {
 		more, err := l.Walk(ctx)
-		if errors.Is(err, ErrDestinations) || err == nil && !more {
-			return nil
-		}
 		if err != nil {
-			return err
+			l.notWalked(ctx, err)
+			return
+		}
+		if !more {
+			return
 		}
 	}
 	l.log.Info("the destinations have changed: objects that came before get their jobs while the hub works")
-	return nil
 }
 
-// step is a page, unless somebody else has done it.
+// notWalked says why, unless it passes by itself.
+func (l *Ledger) notWalked(ctx context.Context, err error) {
+	if ctx.Err() == nil && !errors.Is(err, ErrDestinations) && !isLost(err) {
+		l.log.Warn("objects that came before a change of the destinations wait for their jobs", "err", err)
+	}
+}
+
+// step is a page, unless somebody else has done it, or it was read for a walk before this one.
 func (l *Ledger) step(ctx context.Context, w walk, to int64, do func(*batch) error) error {
 	return l.submit(ctx, &change{weight: walkPage, do: func(b *batch) error {
-		n, err := b.exec(`UPDATE meta SET value = ? WHERE key = ? AND value = ?`, strconv.FormatInt(to, 10), walkAt, strconv.FormatInt(w.at, 10))
+		n, err := b.exec(`UPDATE meta SET value = ? WHERE key = ? AND value = ? AND EXISTS (SELECT 1 FROM meta e WHERE e.key = ? AND e.value = ?)`,
+			strconv.FormatInt(to, 10), walkAt, strconv.FormatInt(w.at, 10), walkEnd, strconv.FormatInt(w.end, 10))
 		if err != nil || n == 0 {
+			return err
+		}
+		if err := b.walkMoves(); err != nil {
 			return err
 		}
 		if _, err := b.exec(`UPDATE nodes SET seen_at = ? WHERE id = ? AND started_at = ?`, b.now, b.config.Node, b.started.Load()); err != nil {
@@ -200,126 +226,6 @@ func (b *batch) auditReroute(destination string, n int64) error {
 		return nil
 	}
 	return b.audit("hubd", "reroute", destination, words(n, "jobs are for it no more"))
-}
-
-// walkJobs comes first: jobs that wait for a commitment are brought to what confirms now,
-// and archived objects lose the jobs for destinations that are for them no more.
-func (l *Ledger) walkJobs(ctx context.Context, w walk) error {
-	for _, d := range l.config.Destinations {
-		for _, do := range []func(context.Context, walk, Destination) (bool, error){l.confirmChanged, l.astray} {
-			if more, err := do(ctx, w, d); err != nil || more {
-				return err
-			}
-		}
-	}
-	return l.step(ctx, w, 0, func(*batch) error { return nil })
-}
-
-// jobsPage finds jobs outside of a transaction and has them done page by page. It reports
-// whether there were any.
-func (l *Ledger) jobsPage(ctx context.Context, w walk, query string, args []any, do func(*batch, []any) error) (bool, error) {
-	rows, err := l.read.QueryContext(ctx, query+` LIMIT `+strconv.Itoa(walkLook), args...)
-	if err != nil {
-		return false, err
-	}
-	found, err := collect[int64](rows)
-	for page := range slices.Chunk(found, walkPage) {
-		if err == nil {
-			err = l.step(ctx, w, w.at, func(b *batch) error {
-				for chunk := range slices.Chunk(page, maxMarks) {
-					if err := do(b, anys(chunk)); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
-	}
-	return len(found) > 0, err
-}
-
-// noMore selects the jobs that were not delivered of a destination that is for their
-// objects no more, unless several appliances sent those: for which of them a job was made
-// nobody knows.
-func (r Route) noMore(destination string) (condition string, args []any) {
-	where, args := r.where()
-	return `destination = ? AND state IN ('pending', 'held', 'permanent')
-		AND (SELECT count(*) FROM receipts s JOIN objects p ON p.id = s.id WHERE p.seq = jobs.object) = 1
-		AND NOT EXISTS (SELECT 1 FROM objects o WHERE o.seq = jobs.object` + where + `)`, append([]any{destination}, args...)
-}
-
-// astray deletes such jobs of archived objects. Others have them deleted by walkObjects.
-func (l *Ledger) astray(ctx context.Context, w walk, d Destination) (bool, error) {
-	r := l.config.Routes[d.Name]
-	if r.everything() {
-		return false, nil
-	}
-	condition, args := r.noMore(d.Name)
-	condition += ` AND EXISTS (SELECT 1 FROM objects a WHERE a.seq = jobs.object AND a.archived_at IS NOT NULL)`
-	return l.jobsPage(ctx, w, `SELECT seq FROM jobs WHERE `+condition, args, func(b *batch, jobs []any) error {
-		all := slices.Concat(args, jobs)
-		n, err := b.exec(`DELETE FROM jobs WHERE `+condition+` AND seq IN `+marks(&all, len(args)), all...)
-		if err != nil {
-			return err
-		}
-		return b.auditReroute(d.Name, n)
-	})
-}
-
-// confirmation says what becomes of jobs of a destination that wait for a commitment,
-// those in states; "" is nothing.
-func (c *Config) confirmation(d Destination) (states, set, what string) {
-	switch {
-	case d.Confirm == "commitment" && c.Deliver:
-		return `'unconfirmed'`, `state = 'stored', next_at = ?`, "are asked for again, whatever else has their UID"
-	case d.Confirm == "commitment":
-		return "", "", ""
-	case d.Confirm == "success":
-		return `'stored'`, `state = 'done'`, "waited for a commitment and count as done: the archive had answered Success"
-	case d.Confirm == "stow" && !c.Deliver:
-		return `'stored'`, `state = 'pending', next_at = 0`, "waited for a commitment and are delivered anew" // see Unconfirmed
-	}
-	return `'stored', 'unconfirmed'`, `state = 'pending', next_at = 0`, "waited for a commitment and are delivered anew"
-}
-
-// confirmChanged brings jobs that wait for a commitment to what is configured now.
-func (l *Ledger) confirmChanged(ctx context.Context, w walk, d Destination) (bool, error) {
-	states, set, what := l.config.confirmation(d)
-	if states == "" {
-		return false, nil
-	}
-	where := ` WHERE destination = ? AND state IN (` + states + `)`
-	return l.jobsPage(ctx, w, `SELECT seq FROM jobs`+where, []any{d.Name}, func(b *batch, jobs []any) error {
-		args := []any{d.Name}
-		if d.Confirm == "commitment" {
-			args = []any{b.now, d.Name}
-		}
-		first := len(args)
-		args = append(args, jobs...)
-		s, err := b.stmt(`UPDATE jobs SET ` + set + where + ` AND seq IN ` + marks(&args, first) + ` RETURNING object`)
-		if err != nil {
-			return err
-		}
-		var rows *sql.Rows
-		if rows, err = s.Query(args...); err != nil {
-			return err
-		}
-		objects, err := collect[int64](rows)
-		if err != nil || len(objects) == 0 {
-			return err
-		}
-		b.jobsGrew = true
-		if d.Confirm != "commitment" {
-			if _, err := b.exec(`DELETE FROM asked WHERE job IN `+marks(&jobs, 0), jobs...); err != nil {
-				return err
-			}
-		}
-		if err := b.audit(b.me(), "confirm by "+d.Confirm, d.Name, words(int64(len(objects)), "jobs "+what)); err != nil {
-			return err
-		}
-		slices.Sort(objects)
-		return b.archiveAll(anys(objects))
-	})
 }
 
 // reroute follows a change of the destinations or of what they are for: each of these

@@ -189,3 +189,121 @@ func TestAWalkTakesAwayJobsOfArchivedObjects(t *testing.T) {
 	w.want("about", jobs[0].Object.ID == mr.ID, true)
 	w.want("rows in the trail", len(again.trail("copy")), 2) // the change, and what went
 }
+
+// fillWithJobs puts n archived objects, each with a job that waits for a destination.
+func (w *world) fillWithJobs(n int, destination string) {
+	w.Helper()
+	numbers := fmt.Sprintf(`(WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < %d) SELECT i FROM k) AS k`, n)
+	id := `CAST(CAST(i AS TEXT) AS BLOB)`
+	if overPostgres() {
+		id = `decode(lpad(CAST(i AS TEXT), 8, '0'), 'hex')`
+	}
+	for _, q := range []string{
+		`INSERT INTO objects (id, transfer_syntax, sop_class, sop_instance, length, study, priority, flags, calling, device, modality, received_at, archived_at)
+			SELECT ` + id + `, '1.2.840.10008.1.2.1', '1.2', '1.2.3.' || i, 5, '1.2.9', 1, 0, 'CT1', 'd', 'CT', 1, 2 FROM ` + numbers,
+		`INSERT INTO receipts (device, id, length, at) SELECT 'd', id, length, 1 FROM objects`,
+		`INSERT INTO jobs (object, destination, state, priority) SELECT seq, '` + destination + `', 'pending', 1 FROM objects ORDER BY seq`,
+	} {
+		w.rows(q)
+	}
+}
+
+// rows changes them without a method.
+func (w *world) rows(query string) {
+	w.Helper()
+	w.must(w.change(w.ctx, func(b *batch) error {
+		_, err := b.exec(query)
+		return err
+	}))
+}
+
+// walkIs is what a walk says of itself in meta.
+func (w *world) walkIs(key string) (n int) {
+	w.Helper()
+	w.must(w.read.QueryRowContext(w.ctx, `SELECT CAST(value AS BIGINT) FROM meta WHERE key = ?`, key).Scan(&n))
+	return n
+}
+
+// However many jobs a destination has not got, no statement is about more than a range of
+// them: a walk that is cut, by a database's patience too, goes on where it was.
+func TestJobsThatAreAstrayAreFoundRangeByRange(t *testing.T) {
+	two := []Destination{{Name: "vna", Required: true}, {Name: "research"}}
+	w := start(t, Config{Node: "a", Destinations: two})
+	const all = walkRange + 500
+	w.fillWithJobs(all, "research")
+	w.rows(fmt.Sprintf(`UPDATE objects SET modality = 'MR' WHERE seq IN (%d, %d)`, 3, all-3))
+	w.config.Routes = map[string]Route{"research": {Modalities: []string{"CT"}}}
+
+	dead := w.begins("b", two...)
+	_, err := dead.Walk(w.ctx)
+	w.must(err)
+	w.want("place after a range", dead.walkIs(walkAt), jobsFirst-walkRange)
+	w.want("jobs that went", all-dead.count(`SELECT count(*) FROM jobs WHERE destination = 'research'`), 1)
+	w.want("objects that a walk has passed", dead.count(`SELECT count(*) FROM objects o WHERE NOT `+unwalked), 0)
+	w.must(dead.Close())
+
+	w.now = w.now.Add(time.Minute)
+	c := w.begins("c", two...)
+	_, err = c.Walk(w.ctx)
+	w.must(err)
+	w.want("place after the rest", c.walkIs(walkAt), jobsFirst-all)
+	w.want("jobs that went", all-c.count(`SELECT count(*) FROM jobs WHERE destination = 'research'`), 2)
+	c.walkAll()
+	w.want("rows about it that are left", c.count(`SELECT count(*) FROM meta WHERE key LIKE 'walk%'`), 0)
+}
+
+// A walk that cannot go on keeps no hub from its start: who runs tries again, and says for
+// how long nothing has moved.
+func TestAWalkThatFailsIsNoReasonNotToStart(t *testing.T) {
+	w := start(t, Config{Node: "a"})
+	w.receive(object("d", 1, "x"))
+	c := w.config
+	c.Node, c.Destinations, c.Now = "b", vnaAndSecond, func() time.Time { return w.now }
+	c.Routes = map[string]Route{"second": {Modalities: []string{"CT"}}}
+	l, err := Open(w.ctx, c)
+	w.must(err)
+	t.Cleanup(func() { l.Close() })
+	n := &world{T: t, ctx: w.ctx, Ledger: l}
+
+	w.rows(`ALTER TABLE receipts RENAME TO elsewhere`) // what a page asks for cannot be answered
+	if err := n.Start(w.ctx); err != nil {
+		t.Errorf("it does not start: %v", err)
+	}
+	_, err = n.Walk(w.ctx)
+	w.want("a page fails", err != nil, true)
+	if !overPostgres() { // which has its own clock
+		w.now = w.now.Add(7 * time.Minute)
+		w.want("nothing has moved for", n.stats().Stands, 7*time.Minute)
+	}
+	n.rows(`ALTER TABLE elsewhere RENAME TO receipts`)
+	n.walkAll()
+	w.want("nothing has moved for", n.stats().Stands, time.Duration(0))
+	w.want("rows about it that are left", n.count(`SELECT count(*) FROM meta WHERE key LIKE 'walk%'`), 0)
+}
+
+// Destinations change, and change back. A page that was read before ends no walk that came
+// after: what was received with the other ones is still to get its jobs.
+func TestAPageOfAnOlderWalkEndsNoNewerOne(t *testing.T) {
+	w := start(t, Config{Node: "a"})
+	w.receive(many("d", 0, walkPage+500)...)
+	walked := func(name string, list ...Destination) *world {
+		n := w.begins(name, list...)
+		for range 2 { // jobs, and a page
+			_, err := n.Walk(n.ctx)
+			n.must(err)
+		}
+		return n
+	}
+	b := walked("b", vnaAndSecond...)
+	old, there, err := b.walkThere(b.ctx)
+	w.must(err)
+	w.want("walks", there, true)
+	c := w.begins("c", Destination{Name: "vna", Required: true}, Destination{Name: "third", Required: true})
+	c.receive(many("d", 5000, 5010)...)
+	d := walked("d", vnaAndSecond...)
+
+	w.must(b.walkObjects(b.ctx, old))
+	w.want("the end of the walk", d.walkIs(walkEnd), walkPage+510)
+	d.walkAll()
+	w.want("objects without a job for the second", d.count(`SELECT count(*) FROM objects o WHERE NOT EXISTS (SELECT 1 FROM jobs j WHERE j.object = o.seq AND j.destination = 'second')`), 0)
+}
