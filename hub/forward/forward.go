@@ -44,7 +44,7 @@ type Config struct {
 	Lease   time.Duration // how long a job may take. If zero, 1 h.
 	Object  Backoff       // between attempts for one object. If zero, 5 s to 30 min.
 	Connect Backoff       // between attempts to reach a destination. If zero, 1 s to 2 min.
-	Record  Backoff       // between attempts to write down what became of a delivery. If zero, 1 s to 30 s.
+	Record  Backoff       // between attempts to write down what became of a delivery: for so long nothing is taken when the ledger is back. If zero, 1 s to 5 s.
 	Commit  Backoff       // how long a report of storage commitment may take before it is asked for again. If zero, 10 min to 6 h.
 	// Listening: a dimse.Server takes reports for the Forwarder, on associations
 	// that archives open.
@@ -115,7 +115,7 @@ func New(c Config) *Forwarder {
 	}
 	c.Object = c.Object.or(5*time.Second, 30*time.Minute)
 	c.Connect = c.Connect.or(time.Second, 2*time.Minute)
-	c.Record = c.Record.or(time.Second, 30*time.Second)
+	c.Record = c.Record.or(time.Second, 5*time.Second)
 	c.Commit = c.Commit.or(10*time.Minute, 6*time.Hour)
 	f := &Forwarder{Config: c, log: c.Logger, gates: map[string]*gate{}, recorders: map[string]*recorder{}, committers: map[string]*committer{}}
 	for _, d := range c.Destinations {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"edged/hub/ledger"
@@ -157,4 +158,33 @@ func TestWhatIsOlderThanItsLeaseIsForgotten(t *testing.T) {
 	if left := r.write(t.Context()); left != 0 || tried != 2 || r.room() != batchSize {
 		t.Errorf("%d are kept after %d attempts", left, tried)
 	}
+}
+
+// A ledger that was away for long, and is back, is found back within some seconds: until
+// then a destination takes nothing.
+func TestARecorderComesSoonAfterTheLedgerIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(Config{Lease: 24 * time.Hour, Destinations: []Destination{NewDir(DirConfig{Name: "vna"})}})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r := f.recorders["vna"]
+		go r.run(ctx)
+		for away := range 10 { // whenever it comes back between two tries
+			back := time.Now().Add(time.Hour + time.Duration(away)*time.Second)
+			for range batchSize {
+				f.record(ctx, ledger.Job{Destination: "vna"}, "done", func(context.Context) error {
+					if time.Now().Before(back) {
+						return errDiskFull
+					}
+					return nil
+				})
+			}
+			for time.Now().Before(back) || r.room() == 0 {
+				time.Sleep(100 * time.Millisecond)
+			}
+			if late := time.Since(back); late > 7*time.Second {
+				t.Errorf("%v after it is back", late)
+			}
+		}
+	})
 }

@@ -92,6 +92,7 @@ type stowSession struct {
 	*Stow
 	f     *Forwarder
 	size  int   // objects of the next request: fewer after one that failed as a whole
+	alone int   // so many objects go alone, whatever size is: one of them was too slow for a lease
 	bytes int64 // of a request; less after one that was too large
 	wary  bool  // the last request was cut short: ask before the bytes go
 	stale bool  // the last request was cut on a connection that had been idle
@@ -177,6 +178,7 @@ func (s *stowSession) next(ctx context.Context, p *posting) error {
 	case a.away != nil:
 		return a.away
 	case ctx.Err() != nil && !a.heard:
+		s.suspect(list)
 		return ctx.Err()
 	case a.whole && len(list) > 1:
 		s.shrink(a, list)
@@ -220,6 +222,14 @@ func (s *stowSession) ready(p *posting) (list []opened, err error) {
 	return list, nil
 }
 
+// suspect has the objects of a request that took the rest of a lease, for nobody knows whose
+// sake, go alone from now on: another round with some of them costs another lease.
+func (s *stowSession) suspect(list []opened) {
+	if len(list) > 1 {
+		s.size, s.alone = 1, len(list)
+	}
+}
+
 // shrink makes the next request smaller. After a silence it has one object, because
 // each silence costs its patience.
 func (s *stowSession) shrink(a answer, list []opened) {
@@ -242,7 +252,10 @@ func (s *stowSession) settle(p *posting, list []opened, a answer) error {
 			s.worn = 0
 		}
 	}
-	if a.heard && !a.whole {
+	switch {
+	case s.alone > 0:
+		s.alone--
+	case a.heard && !a.whole:
 		s.size = min(2*s.size, s.c.Objects)
 	}
 	if s.worn >= maxWorn {
