@@ -27,9 +27,10 @@ type Status struct {
 	Sinks        []SinkStatus        `json:"sinks"`
 	Warnings     []string            `json:"warnings"`
 
-	here   int      // appliances connected to this node
-	bucket string   // what is wrong with it
-	start  []string // the first of the warnings: of the configuration and the clock
+	here   int           // appliances connected to this node
+	bucket string        // what is wrong with it
+	walk   time.Duration // for how long nothing was brought to changed destinations, though there is more
+	start  []string      // the first of the warnings: of the configuration and the clock
 }
 
 // Counters are for the life of the data directory. Held, quarantined and lost are
@@ -154,7 +155,7 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 		return Status{}, err
 	}
 	s.Disk = Disk{space.Free, space.Reserve, space.Short()}
-	s.bucket = h.objects.Trouble()
+	s.bucket, s.walk = h.objects.Trouble(), stats.Stands
 	s.warn()
 	s.State = stateOf(s, h.broken() != nil)
 	return s, nil
@@ -168,6 +169,10 @@ func (s *Status) warn() {
 	}
 	for _, k := range s.Sinks {
 		s.Warnings = append(s.Warnings, k.warnings()...)
+	}
+	if s.walkStands() {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("rows are still being brought to the changed destinations, and nothing has moved for %s; until then nothing that came before the change is archived: the log says why",
+			s.walk.Round(time.Minute)))
 	}
 	if n := s.Counters.Unrouted; n > 0 {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("no required destination is for %d objects: they are never archived, and their appliances keep them", n))
@@ -283,6 +288,11 @@ func (d DestinationStatus) commitmentWords() (words []string) {
 	return words
 }
 
+// standsAfter is for how long a walk over the rows may do nothing: a page takes seconds.
+const standsAfter = 5 * time.Minute
+
+func (s *Status) walkStands() bool { return s.walk > standsAfter }
+
 // stateOf is the worst of what there is.
 func stateOf(s Status, broken bool) string {
 	state := "ok"
@@ -296,7 +306,7 @@ func stateOf(s Status, broken bool) string {
 			state = "attention"
 		}
 	}
-	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed+s.Counters.Unrouted > 0 || s.Disk.Full || s.bucket != "" || slices.ContainsFunc(s.Sinks, func(k SinkStatus) bool { return len(k.warnings()) > 0 }) {
+	if s.Counters.Held+s.Counters.Quarantined+s.Counters.Lost+s.Counters.Unconfirmed+s.Counters.Unrouted > 0 || s.Disk.Full || s.bucket != "" || s.walkStands() || slices.ContainsFunc(s.Sinks, func(k SinkStatus) bool { return len(k.warnings()) > 0 }) {
 		state = "attention"
 	}
 	if broken {
