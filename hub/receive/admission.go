@@ -83,7 +83,7 @@ func (s *Server) watch() {
 }
 
 // look asks who may not be here any more, and whom the ledger does not know as it did, and
-// sends them away.
+// sends them away. Who does not hear its news has them on another connection.
 func (s *Server) look() {
 	next := time.Now().Add(askEvery)
 	if !s.admission.renew(context.Background()) {
@@ -91,6 +91,7 @@ func (s *Server) look() {
 	}
 	s.dismiss()
 	s.anew()
+	s.relieve()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.sessions) == 0 {

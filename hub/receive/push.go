@@ -16,8 +16,9 @@ const (
 
 // push tells the appliance what is in its outbox, and tells it again after
 // Repeat as long as something is not acknowledged. Of several connections of an
-// appliance one does; where nothing is acknowledged, another one has its turn: this
-// one may lead nowhere, though something on the way keeps it open.
+// appliance one does; where nothing is acknowledged, another one has its turn, soon if that
+// one was heard later (relieve): this one may lead nowhere, though something on the way
+// keeps it open.
 //
 // What stays unacknowledged for long, because the appliance knows of no receipt for
 // it, holds up nothing behind it: where there is more than may be told at once, the
@@ -48,7 +49,7 @@ func (n *session) speak(ctx context.Context) error {
 	defer repeat.Stop()
 	var said, heard bool // since the last repetition
 	calm := 0            // repetitions in a row with nothing to repeat
-	for {
+	for n.server.isSpeaker(n) {
 		changed := n.server.c.Ledger.Changed(n.device)
 		told, err := n.tell(ctx)
 		if err != nil {
@@ -66,6 +67,7 @@ func (n *session) speak(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+		case <-n.speaks:
 		case <-n.acked:
 			heard = true
 		case <-repeat.C:
@@ -82,6 +84,7 @@ func (n *session) speak(ctx context.Context) error {
 			said, heard = false, false
 		}
 	}
+	return nil
 }
 
 // tell sends the next page of each kind and reports whether there was one.
@@ -114,6 +117,7 @@ func (n *session) tell(ctx context.Context) (bool, error) {
 	}
 	n.unacked.Add(int64(len(confirmations) + len(troubles)))
 	n.settled()
+	n.owes()
 	n.say(frames...)
 	n.page.mark = n.mark()
 	return true, nil

@@ -50,6 +50,7 @@ type session struct {
 
 	appliance *appliance
 	end       context.CancelCauseFunc // ends the session, the first time
+	doubted   bool                    // it was asked whether it is there; Server.mu guards it
 
 	work   sync.WaitGroup // what start has started
 	inHand sync.WaitGroup // offers that a committer has in hand
@@ -67,8 +68,9 @@ type session struct {
 	round  *sync.WaitGroup // tickets since settled was called last
 
 	echoing sync.Mutex          // held by who sends echo
-	speaks  chan struct{}       // this connection is to tell the appliance's news
+	speaks  chan struct{}       // who tells the appliance's news has changed
 	heard   atomic.Int64        // when the appliance said something last, since the server was made
+	owed    atomic.Int64        // when it was told news first since then; 0: never
 	acked   chan struct{}       // an acknowledgement came
 	unacked atomic.Int64        // entries of the outbox told and not acknowledged
 	page    page                // of push
@@ -112,7 +114,7 @@ func code(err error) uint64 {
 	switch {
 	case errors.Is(err, errLeaving) || errors.Is(err, errUnsure) || errors.Is(err, errAway) || errors.Is(err, errAnew):
 		return wire.ByeLeaving
-	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye) || errors.Is(err, errSilent):
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, errBye) || errors.Is(err, errSilent) || errors.Is(err, errDeaf):
 		return wire.ByeDone
 	case errors.Is(err, errProtocol) || errors.Is(err, wire.ErrMalformed):
 		return wire.ByeProtocol
@@ -207,7 +209,7 @@ func (n *session) greet(ctx context.Context) error {
 	return nil
 }
 
-func (n *session) hears() { n.heard.Store(time.Since(n.server.began).Nanoseconds()) }
+func (n *session) hears() { n.heard.Store(n.server.now()) }
 
 // await counts the connections of a device that have not said Hello, which admit
 // does not know yet, and reports whether there is room for them.
@@ -260,15 +262,15 @@ func (s *Server) admit(n *session) error {
 		s.forgets(a)
 		return err
 	}
+	if s.copied(a, n) {
+		return errClone
+	}
 	var lanes []*session
 	for old := range a.sessions {
-		switch {
-		case !bytes.Equal(old.hello.DataDir, n.hello.DataDir):
-			return errClone
-		case !bytes.Equal(old.hello.Boot, n.hello.Boot):
-			old.link.Close(wire.ByeReplaced, "the appliance has started again")
-		default:
+		if bytes.Equal(old.hello.Boot, n.hello.Boot) {
 			lanes = append(lanes, old)
+		} else {
+			old.link.Close(wire.ByeReplaced, "the appliance has started again")
 		}
 	}
 	if len(lanes) >= s.c.MaxConnections {
@@ -286,6 +288,17 @@ func (s *Server) admit(n *session) error {
 	return nil
 }
 
+// copied reports whether another data directory than that of n speaks for a now. s.mu is held.
+func (s *Server) copied(a *appliance, n *session) (yes bool) {
+	for old := range a.sessions {
+		if !bytes.Equal(old.hello.DataDir, n.hello.DataDir) {
+			s.doubt(old)
+			yes = true
+		}
+	}
+	return yes
+}
+
 // errFull means that this node has as many appliances or connections as it may.
 var errFull = errors.New("too many appliances are connected to this node")
 
@@ -301,8 +314,19 @@ func (s *Server) fits(a *appliance) error {
 // its line is worth; told on each of them, all news would travel as often.
 // Server.mu is held.
 func (a *appliance) appoint(n *session) {
+	before := a.speaker
 	a.speaker = n
 	poke(n.speaks)
+	if before != nil {
+		poke(before.speaks)
+	}
+}
+
+// isSpeaker reports whether n is the one of its appliance's connections that tells the news.
+func (s *Server) isSpeaker(n *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return n.appliance.speaker == n
 }
 
 func (s *Server) leave(n *session) {
