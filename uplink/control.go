@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"edged/internal/dicom"
@@ -272,12 +273,34 @@ func (l *lane) again(ctx context.Context, a *wire.Again) error {
 	case len(a.IDs) == 0:
 		return l.forKeeper(ctx, a)
 	}
+	if a.Reason == wire.AgainShort {
+		l.few(pause)
+	}
 	for _, id := range a.IDs {
-		if f := l.flight(id); f != nil && f.state != receipted {
+		f := l.flight(id)
+		switch {
+		case f == nil || f.state == receipted:
+		case a.Reason == wire.AgainShort:
+			l.giveBack(f, &BusyError{Retry: pause/5 + rand.N(pause*4/5)})
+		default:
 			l.giveBack(f, &BusyError{Retry: l.rest(f.ID, pause)})
 		}
 	}
 	return nil
+}
+
+// fewOffers of a connection are welcome however many there are of others.
+const fewOffers = 8
+
+// few has no more than these on offer at once for a while, besides urgent ones: what is
+// beyond them would be refused, and a hub that is short has better to do.
+func (l *lane) few(pause time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.short = time.Now().Add(pause)
+	if l.relook != nil {
+		l.relook()
+	}
 }
 
 // hush pauses leasing, but of urgent objects: one of these must not wait because

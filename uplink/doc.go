@@ -93,7 +93,8 @@
 //	  10  Findings     appliance  empty map                     [{1 id, 2 flags, [3 words]}]
 //	  11  Trouble      both       empty map                     [problem]
 //	  12  Release      appliance  [1 reason: bytes]             [id]
-//	  13  Again        hub        [1 reason: 0 busy, 1 lost]    [id], may be empty
+//	  13  Again        hub        [1 reason: 0 busy, 1 lost,    [id], may be empty
+//	                              2 short]
 //	                              [2 after: milliseconds]
 //	  14  Bye          both       1 code: uint                  none
 //	                              [2 reason: bytes]
@@ -139,7 +140,9 @@
 //   - Again with IDs is about these objects alone. One that is refused again
 //     and again rests longer each time. Again without IDs is about all: lost,
 //     everything not archived is offered again; busy, nothing but urgent objects
-//     is offered before the time is over.
+//     is offered before the time is over. Short, with IDs: all appliances together offer
+//     too much. These rest for the time or less, however often that is so, and before it is
+//     over no more than a few are on offer at once besides what is urgent.
 //   - Receipt: the object is durable at the hub, and so is the row that says so.
 //   - Archived and Trouble with a seq are repeated on every connection until an
 //     ArchivedAck names the seq, which is sent when the news is durable here.

@@ -70,6 +70,7 @@ type lane struct {
 	asks    bool       // a Lease for whatever there is waits
 	asked   uint8      // the worst that a Lease waits for
 	quiet   time.Time  // the hub is full: lease nothing but urgent objects before
+	short   time.Time  // it has too many offers: few at once before
 	offers  wire.Offer // not yet written
 	credit  int        // bytes of offers that fund has paid for
 	prepaid int        // of offers that are not written yet

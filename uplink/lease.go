@@ -50,6 +50,8 @@ func (l *lane) worst() (worst uint8, ok bool) {
 		return 0, false
 	case time.Now().Before(l.quiet) || !l.mayOffer():
 		return wire.Urgent, true
+	case l.bulk.objects >= fewOffers && time.Now().Before(l.short):
+		return wire.Urgent, true
 	case l.bulk.fits(l.limits) || l.routine.fits(l.limits) && l.backfill().fits(l.limits.fifth()):
 		return wire.Backfill, true
 	case l.routine.fits(l.limits):
@@ -81,8 +83,10 @@ func (l *lane) lease1(ctx context.Context, worst uint8) (*Object, error) {
 	l.relook, l.asks, l.asked = cancel, worst == wire.Backfill || !l.mayOffer() || worst == wire.Routine && l.u.shape.backfill.limited(), worst
 	if worst < wire.Backfill {
 		l.widen = cancel
-		if pause := time.Until(l.quiet); pause > 0 {
-			defer time.AfterFunc(pause, cancel).Stop()
+		for _, over := range []time.Time{l.quiet, l.short} {
+			if pause := time.Until(over); pause > 0 {
+				defer time.AfterFunc(pause, cancel).Stop()
+			}
 		}
 	}
 	l.mu.Unlock()

@@ -24,6 +24,7 @@ type shelf struct {
 	ready   []Object
 	put, at map[dicom.ID]time.Time
 	back    int
+	rests   []time.Duration // that the hub asked for
 }
 
 func newShelf() *shelf {
@@ -78,6 +79,12 @@ func (s *shelf) Return(o Object, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.back++
+	var busy *BusyError
+	if errors.As(why, &busy) {
+		s.rests = append(s.rests, busy.Retry)
+		time.AfterFunc(busy.Retry, func() { s.rested(o) })
+		return
+	}
 	var rest *RestError
 	if errors.As(why, &rest) && rest.Rest > 0 {
 		time.AfterFunc(rest.Rest, func() { s.rested(o) })

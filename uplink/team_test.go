@@ -72,6 +72,7 @@ type wires struct {
 	most    map[string]int
 	dials   map[string]int
 	mute    map[string]bool // dials work, and Puts get no answer
+	few     int             // offers of a lane that the hub has room for; 0: no bound
 	all     []*wiredLane
 }
 
@@ -208,14 +209,21 @@ func (c *wiredLane) Say(b []byte) error {
 		case *wire.Hello:
 			c.says <- &wire.Welcome{Version: 1, Ledger: "l", MaxObjects: 512, MaxBytes: 256 << 20}
 		case *wire.Offer:
-			have := &wire.Have{}
+			have, short := &wire.Have{}, &wire.Again{Reason: wire.AgainShort, AfterMillis: 5000}
 			c.mu.Lock()
 			for _, o := range f.Objects {
+				if c.w.few > 0 && len(c.offers) >= c.w.few {
+					short.IDs = append(short.IDs, o.ID)
+					continue
+				}
 				c.offers[o.Number] = o
 				have.Answers = append(have.Answers, wire.Answer{Number: o.Number, ID: o.ID})
 			}
 			c.mu.Unlock()
 			c.says <- have
+			if len(short.IDs) > 0 {
+				c.says <- short
+			}
 		}
 	}
 }
@@ -235,6 +243,9 @@ func (c *wiredLane) Put(b []byte) error {
 	o := c.offers[put.Number]
 	c.mu.Unlock()
 	if put.Offset+int64(put.Length) == o.Length {
+		c.mu.Lock()
+		delete(c.offers, put.Number)
+		c.mu.Unlock()
 		c.says <- &wire.Receipt{Receipts: []wire.Received{{ID: o.ID, Length: o.Length}}}
 	}
 	return nil

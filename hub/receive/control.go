@@ -121,6 +121,7 @@ type answers struct {
 	receipts wire.Receipt
 	trouble  wire.Trouble
 	busy     wire.Again
+	short    wire.Again
 	full     bool     // not for one object alone
 	complete []*offer // all bytes are here from another connection
 }
@@ -138,6 +139,10 @@ func (a *answers) frames(retry time.Duration) (list []wire.Frame) {
 	}
 	if len(a.busy.IDs) > 0 {
 		list = append(list, busy(retry, a.full, a.busy.IDs...)...)
+	}
+	if len(a.short.IDs) > 0 {
+		a.short.Reason, a.short.AfterMillis = wire.AgainShort, uint32(retry.Milliseconds())
+		list = append(list, &a.short)
 	}
 	return list
 }
@@ -160,7 +165,7 @@ func (n *session) answer(w wire.Object, known map[hub.ID]int64, a *answers) erro
 	case err != nil:
 		return err
 	case full:
-		a.busy.IDs = append(a.busy.IDs, w.ID)
+		a.short.IDs = append(a.short.IDs, w.ID)
 		return nil
 	}
 	claim, err := n.server.c.Objects.Claim(n.device, hub.ID(w.ID), w.Names(), w.Length)
@@ -204,7 +209,7 @@ func (n *session) enter(o *offer) (full bool, err error) {
 	if w.objects >= n.server.c.MaxObjects || w.objects > 0 && w.bytes >= n.server.c.MaxBytes {
 		return false, fmt.Errorf("%w: %d offers of %d bytes in flight", errProtocol, w.objects, w.bytes)
 	}
-	if len(n.offers) >= fewOffers {
+	if urgent := o.Priority == wire.Urgent; len(n.offers) >= fewOffers && !(urgent && w.objects < fewOffers) {
 		if !n.server.offers.take(1) {
 			return true, nil
 		}

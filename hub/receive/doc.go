@@ -13,7 +13,7 @@
 //   - offers without an end, bytes of partial objects, connections and streams of
 //     an appliance are bounded, and so is what it says while the ledger is slow (P9);
 //   - what all of them together may have in memory is bounded, too (memory.go): beyond
-//     that offers are answered with busy, and less is read at once;
+//     that offers are for a little later, and less is read at once;
 //   - what is short, hashing and writing, rows, flushes, is shared alike between
 //     appliances, whatever number of connections each has; urgent objects go first, and
 //     nothing that is small waits for a large one to be sealed;

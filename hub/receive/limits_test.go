@@ -161,7 +161,7 @@ func TestOneApplianceWhoseRowsFailEndsAlone(t *testing.T) {
 }
 
 // When all connections together have offered what the hub has room for, more is answered
-// with busy, and the few that each may always have go on.
+// for a little later, and the few that each may always have go on, and so what is urgent.
 func TestOffersOfAllAreBoundedAndMoreIsForLater(t *testing.T) {
 	overBoth(t, func(t *testing.T, w *world) {
 		w.start()
@@ -179,8 +179,14 @@ func TestOffersOfAllAreBoundedAndMoreIsForLater(t *testing.T) {
 			t.Fatalf("%+v, want %d answers", have, receive.FewOffers)
 		}
 		again, ok := r.hear().(*wire.Again)
-		if !ok || again.Reason != wire.AgainBusy || len(again.IDs) != 20 || again.AfterMillis == 0 {
+		if !ok || again.Reason != wire.AgainShort || len(again.IDs) != 20 || again.AfterMillis == 0 {
 			t.Fatalf("%+v, want 20 for later", again)
+		}
+		urgent, _ := wireObject(n+1, n, 100)
+		urgent.Priority = wire.Urgent
+		r.say(&wire.Offer{Objects: []wire.Object{urgent}})
+		if f, ok := r.hear().(*wire.Have); !ok || f.Answers[0].Number != urgent.Number {
+			t.Errorf("what is urgent is answered by %+v", f)
 		}
 		_, data := wireObject(1, 0, 100)
 		r.put(1, 0, data)

@@ -7,13 +7,13 @@ import (
 
 // What all connections together may have in memory, beyond a little of each: 4 KiB
 // pieces of Puts, 64 KiB of control frames, a few offers. When it is used up, pieces are
-// small, frames are not read, offers are answered with busy; nothing is lost and
+// small, frames are not read, offers are for a little later; nothing is lost and
 // nobody is sent away.
 const (
 	maxPieces   = 2048     // of 64 KiB, that wait for their write: 128 MiB
 	maxControl  = 64 << 20 // of control frames that wait for the ledger
 	maxOffers   = 128 << 10
-	fewOffers   = 8         // of a connection that are always welcome
+	fewOffers   = 8         // of a connection that are always welcome, and so many urgent ones
 	fewControl  = 64 << 10  // of a connection that always has room
 	maxSaid     = 256 << 10 // to one connection that does not read: then it is asked nothing more
 	smallPiece  = 4 << 10

@@ -220,7 +220,7 @@ type Release struct {
 // once more, after a while. No IDs, and lost: everything not archived. No IDs, and
 // busy: nothing but what is urgent before that.
 type Again struct {
-	Reason      uint8 // AgainBusy, AgainLost
+	Reason      uint8 // AgainBusy, AgainLost, AgainShort
 	AfterMillis uint32
 	IDs         []ID
 }
@@ -259,6 +259,10 @@ type Echo struct {
 const (
 	AgainBusy uint8 = 0 // no space or too much at once
 	AgainLost uint8 = 1 // the hub lost what it had
+
+	// AgainShort is with IDs: all appliances together have offered more than there is
+	// room for. Nothing is wrong with these. Who does not know it takes it for busy.
+	AgainShort uint8 = 2
 )
 
 // Type implements Frame.
