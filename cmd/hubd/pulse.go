@@ -114,9 +114,10 @@ func (h *theHub) takeName(ctx context.Context) (err error) {
 	return nil
 }
 
-// patiently tries for some seconds: the session of a hub that was killed ends in a moment.
+// patiently tries for a quarter of a minute: the session of a hub that was killed ends in
+// a moment, that of one whose machine died, or which is cut off, in twelve seconds.
 func patiently(ctx context.Context, take func(context.Context) (*ledger.Alone, error)) (*ledger.Alone, error) {
-	for left := 3; ; left-- {
+	for left := 15; ; left-- {
 		place, err := take(ctx)
 		if err == nil || left == 0 {
 			return place, err
@@ -148,9 +149,13 @@ func (h *theHub) stayAlone(ctx context.Context) error {
 	return h.alone.Hold(ctx)
 }
 
+// replaced says that it ends because another process has its name, and with that what
+// was leased under it: who says goodbye would say it for that one.
+func replaced(ctx context.Context) bool { return errors.Is(context.Cause(ctx), ledger.ErrNameTaken) }
+
 // goodbye gives back what this node has leased, so that nobody waits for it.
 func (h *theHub) goodbye(ctx context.Context) {
-	if !h.cfg.several() {
+	if !h.cfg.several() || replaced(ctx) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -47,10 +47,10 @@ const (
 
 // leave sends the appliances to the other nodes, if there can be any, before the
 // doors close. Where there is one node, they are told when the doors close, and come back
-// spread over a while.
+// spread over a while. Who has lost its name ends at once.
 func (h *theHub) leave(ctx context.Context) {
 	h.absence.set(absentStopping)
-	if !h.cfg.several() {
+	if !h.cfg.several() || replaced(ctx) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveMost)

@@ -7,20 +7,21 @@ import (
 )
 
 // doubt is a lease of which nobody knows whether it was made: the database went away
-// while it was written. Nobody works on its jobs, and they would wait for its end.
+// while it was written. Nobody works on its jobs, or its delivery, and they would wait for its end.
 type doubt struct {
-	jobs  []Job
-	until int64 // with the node it says which lease: another one of these jobs ends at another time
+	jobs     []Job
+	delivery *Delivery // of an event, instead of jobs
+	until    int64     // with the node it says which lease: another one of these ends at another time
 }
 
 // inDoubt keeps what err leaves in doubt. It is bounded: whoever leases settles it first.
-func (l *Ledger) inDoubt(err error, jobs []Job, until int64) {
-	if len(jobs) == 0 || !errors.Is(err, errUnknown) {
+func (l *Ledger) inDoubt(err error, d doubt) {
+	if len(d.jobs) == 0 && d.delivery == nil || !errors.Is(err, errUnknown) {
 		return
 	}
 	l.doubtMu.Lock()
 	defer l.doubtMu.Unlock()
-	l.doubts = append(l.doubts, doubt{jobs, until})
+	l.doubts = append(l.doubts, d)
 }
 
 // freeDoubtful frees what was leased for nobody, now that the database is back.
@@ -44,7 +45,7 @@ func (l *Ledger) freeDoubtful(ctx context.Context) error {
 		l.doubtMu.Lock()
 		defer l.doubtMu.Unlock()
 		l.doubts = append(l.doubts, list...)
-		return fmt.Errorf("free jobs that were leased for nobody: %w", err)
+		return fmt.Errorf("free what was leased for nobody: %w", err)
 	}
 	return nil
 }
@@ -57,6 +58,12 @@ func (b *batch) freeDoubt(d doubt) error {
 			return err
 		}
 		b.jobsGrew = b.jobsGrew || n > 0
+	}
+	if e := d.delivery; e != nil {
+		b.awake[studiesKey] = struct{}{}
+		_, err := b.exec(`UPDATE deliveries SET state = 'pending' WHERE seq = ? AND lease = ? AND state = 'leased' AND node = ? AND lease_until = ?`+theSameEvent,
+			e.sameArgs(e.Seq, e.Lease, b.deliveryNode(), d.until)...)
+		return err
 	}
 	return nil
 }

@@ -67,3 +67,27 @@ func TestALeaseThatNobodyHeardOfTakesNoneFromAnother(t *testing.T) {
 	}
 	b.must(b.Later(b.ctx, j, 0, false, ""))
 }
+
+// The same of the delivery of an event, which would wait for a quarter of an hour.
+func TestALeaseThatNobodyHeardOfKeepsNoDelivery(t *testing.T) {
+	for _, made := range []bool{true, false} {
+		w := start(t, Config{})
+		w.receive(object("one", 1, "a"))
+		w.say("one", "1.2.3", 1, 1)
+		w.archiveAll()
+		w.makeAll(toldRules)
+		w.engine = &unheard{engine: w.engine, left: 2, made: made}
+		for n := range 2 { // what was leased cannot be freed the first time
+			if d, err := w.LeaseDelivery(w.ctx, "index", 15*time.Minute); err == nil || d != nil {
+				t.Errorf("made %v, time %d: %+v, %v", made, n, d, err)
+			}
+			w.now = w.now.Add(time.Second)
+		}
+		d, err := w.LeaseDelivery(w.ctx, "index", 15*time.Minute)
+		w.must(err)
+		if d == nil {
+			t.Fatalf("made %v: nothing to deliver", made)
+		}
+		w.must(w.Delivered(w.ctx, *d))
+	}
+}

@@ -37,18 +37,24 @@ func (l *Ledger) LeaseDelivery(ctx context.Context, sink string, ttl time.Durati
 		FROM deliveries d JOIN events e ON e.seq = d.event WHERE d.sink = ?1 AND ` + mayBeLeased + `
 		AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.sink = d.sink AND p.study = d.study AND p.seq < d.seq AND p.state IN ('pending', 'leased'))
 		ORDER BY d.seq LIMIT 1`
+	if err := l.freeDoubtful(ctx); err != nil {
+		return nil, err
+	}
 	if d, err = scanDelivery(l.read.QueryRowContext(ctx, find, l.lateArgs(sink, l.millis())...), sink); err != nil || d == nil {
 		return nil, err
 	}
+	var until int64
 	err = l.change(ctx, func(b *batch) (err error) {
+		until = b.now + ttl.Milliseconds()
 		if d, err = scanDelivery(b.row(find, b.lateArgs(sink, b.now)...), sink); err != nil || d == nil {
 			return err
 		}
 		_, err = b.exec(`UPDATE deliveries SET state = 'leased', lease = ?, lease_until = ?, node = ? WHERE seq = ?`,
-			d.Lease, b.now+ttl.Milliseconds(), b.deliveryNode(), d.Seq)
+			d.Lease, until, b.deliveryNode(), d.Seq)
 		return err
 	})
 	if err != nil {
+		l.inDoubt(err, doubt{delivery: d, until: until})
 		return nil, fmt.Errorf("lease an event for %s: %w", sink, err)
 	}
 	return d, nil

@@ -74,13 +74,19 @@ func (b *batch) arrive() error {
 	return errors.Join(old, gone)
 }
 
-// Leave says that this node goes, so that the others need not wait to see it.
+// Leave says that this node goes, so that the others need not wait to see it. When another
+// process has come under its name meanwhile, what is leased under that is the other's.
 func (l *Ledger) Leave(ctx context.Context) error {
 	err := l.submit(ctx, &change{anyhow: true, do: func(b *batch) error {
+		var replaced bool
+		err := b.row(`SELECT EXISTS (SELECT 1 FROM nodes WHERE id = ? AND started_at <> ?) AS replaced`, b.config.Node, b.started.Load()).Scan(&replaced)
+		if err != nil || replaced {
+			return err
+		}
 		if err := errors.Join(b.freeOwn(), b.freeOwnDeliveries()); err != nil {
 			return err
 		}
-		_, err := b.exec(`DELETE FROM nodes WHERE id = ? AND started_at = ?`, b.config.Node, b.started.Load())
+		_, err = b.exec(`DELETE FROM nodes WHERE id = ? AND started_at = ?`, b.config.Node, b.started.Load())
 		return err
 	}})
 	if err != nil {

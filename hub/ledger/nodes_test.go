@@ -141,6 +141,21 @@ func TestAStartFreesOnesOwnLeasesOnly(t *testing.T) {
 	w.want("nodes", len(nodes), 1)
 }
 
+// A node that was cut off until its name was another's, and ends, gives back nothing that
+// the other has leased under that name.
+func TestWhoLeavesUnderALostNameFreesNothing(t *testing.T) {
+	a := start(t, Config{Node: "a"})
+	a.receive(object("d", 1, "x"))
+	a.want("the first has", len(a.lease("vna", 1)), 1)
+	a.now = a.now.Add(time.Minute)
+	b, c := a.node("a"), a.node("c")
+	b.want("the second has", len(b.lease("vna", 1)), 1)
+	a.must(a.Leave(a.ctx))
+	c.want("free when the first leaves", len(c.lease("vna", 1)), 0)
+	b.must(b.Leave(b.ctx))
+	c.want("free when the second leaves", len(c.lease("vna", 1)), 1)
+}
+
 func TestNodesAreSeenByTheirBeats(t *testing.T) {
 	w := start(t, Config{Address: "hub-1:8443", Version: "1.2"})
 	a := w.node("a")

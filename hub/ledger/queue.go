@@ -53,7 +53,7 @@ func (l *Ledger) Lease(ctx context.Context, destination string, n int, ttl time.
 		return err
 	})
 	if err != nil {
-		l.inDoubt(err, jobs, until)
+		l.inDoubt(err, doubt{jobs: jobs, until: until})
 		return nil, fmt.Errorf("lease jobs of %s: %w", destination, err)
 	}
 	return jobs, nil
