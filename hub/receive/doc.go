@@ -22,6 +22,8 @@
 //     study is acknowledged and told to nobody;
 //   - who was welcomed before the ledger was restored is sent to say hello anew within a
 //     few seconds, so many at once;
+//   - a path that has died unnoticed holds up neither the news of an appliance that has
+//     another connection, nor a new data directory of it, for more than some seconds;
 //   - between Leave and Return nobody is served, and whoever is connected is sent to
 //     another node of the hub, so many a second;
 //   - all of this is the same over both carriers: an object begun over one goes on

@@ -26,7 +26,7 @@ import (
 func (s *Server) quicConfig() *quic.Config {
 	return &quic.Config{
 		Versions:                       []quic.Version{quic.Version1},
-		MaxIdleTimeout:                 silences * s.c.IdleTimeout, // who is idle says so less often than each IdleTimeout
+		MaxIdleTimeout:                 silences * s.c.IdleTimeout, // who is idle says so less often than each IdleTimeout; see deaf.go
 		MaxIncomingStreams:             1,
 		MaxIncomingUniStreams:          2 * wire.Classes,
 		InitialStreamReceiveWindow:     256 << 10,
