@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -199,7 +200,7 @@ func (c *commits) without(list []complete, going *GoingError) (left []complete) 
 			left = append(left, d)
 			continue
 		}
-		d.n.log.Info("an object has come while its file is removed", "object", d.o.ID)
+		d.n.rarely(slog.LevelInfo, "an object has come while its file is removed", "object", d.o.ID)
 		d.o.claim.Release()
 		d.n.finish(d.o)
 		d.n.say(busy(c.server.c.BusyRetry, false, d.o.ID)...)
@@ -247,7 +248,7 @@ func (n *session) notSealed(o *offer, err error) {
 		return
 	}
 	n.finish(o)
-	n.log.Error("digest mismatch", "object", o.ID)
+	n.rarely(slog.LevelError, "digest mismatch", "object", o.ID)
 	n.say(&wire.Trouble{Problems: []wire.Problem{{ID: o.ID, Kind: wire.ProblemDigest}}})
 }
 

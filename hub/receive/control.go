@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -68,7 +69,7 @@ func (n *session) studied(ctx context.Context, f *wire.Study) (err error) {
 	if len(f.UID) <= maxUID {
 		err = n.noticed(ctx, f)
 	} else {
-		n.log.Warn("a study is told to nobody: its UID is none", "bytes", len(f.UID))
+		n.rarely(slog.LevelWarn, "a study is told to nobody: its UID is none", "bytes", len(f.UID))
 	}
 	if errors.Is(err, ErrNotKept) {
 		return nil
@@ -170,7 +171,7 @@ func (n *session) answer(w wire.Object, known map[hub.ID]int64, a *answers) erro
 	}
 	claim, err := n.server.c.Objects.Claim(n.device, hub.ID(w.ID), w.Names(), w.Length)
 	if err != nil {
-		n.log.Warn("no partial object", "object", w.ID, "error", err)
+		n.rarely(slog.LevelWarn, "no partial object", "object", w.ID, "error", err)
 		n.finish(o)
 		a.busy.IDs = append(a.busy.IDs, w.ID)
 		a.full = a.full || !errors.Is(err, objects.ErrTooBig)
@@ -239,7 +240,7 @@ func (n *session) finish(o *offer) {
 // one that is damaged there is dropped; it stays when there was an error of the disk.
 func (n *session) withdrawn(problems []wire.Problem) {
 	for _, p := range problems {
-		n.log.Warn("the appliance cannot read its copy", "object", p.ID, "damaged", p.Kind == wire.ProblemCopy)
+		n.rarely(slog.LevelWarn, "the appliance cannot read its copy", "object", p.ID, "damaged", p.Kind == wire.ProblemCopy)
 		for _, o := range n.offersOf(p.ID) {
 			n.finish(o)
 			if p.Kind == wire.ProblemWithdrawn {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"edged/hub/objects"
@@ -122,7 +123,7 @@ func (n *session) notWritten(o *offer, err error) error {
 	case gone:
 		return nil
 	case again:
-		n.log.Warn("no space for a partial object", "object", o.ID, "error", err)
+		n.rarely(slog.LevelWarn, "no space for a partial object", "object", o.ID, "error", err)
 		n.say(busy(n.server.c.BusyRetry, !errors.Is(err, objects.ErrTooBig), o.ID)...)
 		return nil
 	}

@@ -70,6 +70,7 @@ type Server struct {
 	control *budget  // of control frames that wait
 	offers  *budget  // of offers without an end
 	windows *windows // of connections over QUIC
+	scarce  scarce   // lines of the log about single objects
 
 	mu         sync.Mutex // guards what follows
 	sessions   map[*session]struct{}

@@ -46,6 +46,7 @@ type session struct {
 	hello  *wire.Hello
 	since  time.Time
 	log    *slog.Logger
+	seldom seldom // of the lines that are said by rarely
 	bytes  atomic.Int64
 
 	appliance *appliance
@@ -105,7 +106,7 @@ func (s *Server) session(ctx context.Context, l link, p peer) error {
 	l.Close(code(err), reason(err))
 	s.commits.withdraw(n)
 	n.releaseAll()
-	n.log.Info("appliance disconnected", "bytes", n.bytes.Load(), "cause", err)
+	n.log.Info("appliance disconnected", "bytes", n.bytes.Load(), "left_out", n.seldom.rest(), "cause", err)
 	return err
 }
 
