@@ -27,6 +27,7 @@ type cell struct {
 	bucket   *s3lab.Bucket // of the objects; nil: files
 	before   int           // objects that are in the rows already
 	archive  bool          // forward to a folder, too
+	pace     int           // objects a second that come; 0: as fast as they can
 
 	rooms  bool // the hub is put together by this program; else it is hubd
 	noRows bool // and records nothing
@@ -191,10 +192,10 @@ func (c cell) send(ctx context.Context, h *lab.Process, f *hubtest.Fleet, parts 
 	if err != nil {
 		return out, err
 	}
-	own, began, n := ownCPU(), time.Now(), 0
-	for i, objects := range parts {
-		f.Member(i).Add(objects...)
-		n += len(objects)
+	own, began := ownCPU(), time.Now()
+	n, err := c.feed(ctx, f, parts)
+	if err != nil {
+		return out, err
 	}
 	all := int64(n)
 	if err := f.Await(ctx, func(g hubtest.Figures) bool { return g.Received == all || lab.Ended(h.Cmd) }); err != nil {
@@ -222,6 +223,34 @@ func (c cell) send(ctx context.Context, h *lab.Process, f *hubtest.Fleet, parts 
 	}
 	out.archived = float64(all) / time.Since(began).Seconds()
 	return out, nil
+}
+
+// feed gives the appliances what they have to send, all at once or at the pace; who is
+// late catches up.
+func (c cell) feed(ctx context.Context, f *hubtest.Fleet, parts [][]hubtest.Object) (n int, err error) {
+	began, most := time.Now(), 0
+	for _, objects := range parts {
+		most = max(most, len(objects))
+	}
+	for k := range most {
+		for i, objects := range parts {
+			switch {
+			case c.pace == 0 && k == 0:
+				f.Member(i).Add(objects...)
+				n += len(objects)
+			case c.pace > 0 && k < len(objects):
+				f.Member(i).Add(objects[k])
+				n++
+			}
+		}
+		if c.pace > 0 {
+			err = pause(ctx, time.Until(began.Add(time.Duration(n)*time.Second/time.Duration(c.pace))))
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
 }
 
 // median is the run in the middle by rate.
