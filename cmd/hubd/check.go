@@ -61,6 +61,9 @@ func (c *Config) tellSandbox(out io.Writer, cgroup string) {
 	for _, s := range c.Events.Sinks {
 		paths = append(paths, s.Path)
 	}
+	if _, err := os.Stat(filepath.Join(caDir(*c), "ca.pem")); err != nil { // it is made there
+		paths = append(paths, caDir(*c))
+	}
 	paths = slices.DeleteFunc(append(paths, c.DataDir), func(path string) bool {
 		return !filepath.IsAbs(path) || path == unitState || strings.HasPrefix(path, unitState+"/")
 	})
@@ -101,7 +104,7 @@ func (c *Config) trials() []trial {
 	all := []trial{
 		{"data_dir", c.tryDataDir, "make the directory writable for the user that hubd runs as, on a local disk with a journal, with more space than reserve_bytes"},
 		{"database", c.tryDatabase, "mend what is said, or correct database; docs/operations.md has what hubd needs of PostgreSQL"},
-		{"ca", c.tryCA, "put the hub's own ca.pem into ca_dir, from another node or from the backup"},
+		{"ca", c.tryCA, "put the hub's own ca.pem into ca_dir, from another node or from the backup; a new hub makes it: let the user that hubd runs as write there"},
 		{"files", c.tryFiles, "raise LimitNOFILE in the unit (ulimit -n in a shell), or lower limits.appliances"},
 	}
 	if c.Objects != "" {

@@ -253,4 +253,27 @@ func TestCheckSaysThatItIsNotInTheUnitsSandbox(t *testing.T) {
 	if c.tellSandbox(&out, "0::/\n"); out.Len() > 0 {
 		t.Errorf("nothing is outside: %q", out.String())
 	}
+	c.CADir = filepath.Join(t.TempDir(), "ca")
+	if c.tellSandbox(&out, "0::/\n"); !strings.Contains(out.String(), "it must have "+c.CADir+"\n") {
+		t.Errorf("the CA is to be made outside: %q", out.String())
+	}
+}
+
+// A CA that cannot be made where it would have to be is bad before the first start. Nobody
+// makes a directory in /proc, root neither.
+func TestCheckTriesToMakeTheCA(t *testing.T) {
+	s := newSite(t)
+	s.more = "ca_dir: /proc/ca\n"
+	s.configure()
+	if out, code := s.try(); code != exitFailed || !strings.Contains(out, "BAD   ca: /proc/ca/ca.pem cannot be made: ") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	s.more = "ca_dir: " + filepath.Join(s.dir, "own", "ca") + "\n"
+	s.configure()
+	if out, code := s.try(); code != exitDone || !strings.Contains(out, "own/ca/ca.pem is made at the first start\n") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "own")); err == nil {
+		t.Error("the trial left something behind")
+	}
 }

@@ -49,7 +49,10 @@ func (c *Config) tryCA(ctx context.Context) (string, error) {
 	path := filepath.Join(caDir(*c), "ca.pem")
 	b, err := identity.LoadBundle(path)
 	if errors.Is(err, fs.ErrNotExist) && t.CA == "" {
-		return path + " is made at the first start", nil
+		return c.tryMakeCA(path)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no %s, and the ledger is that of a hub which has a CA (its SHA-256 is %s)", path, t.CA)
 	}
 	if err != nil {
 		return "", err
@@ -65,6 +68,18 @@ func (c *Config) tryCA(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s ends on %s: appliances can no longer be certified for a year", path, b.Cert.NotAfter.Format(time.DateOnly))
 	}
 	return fmt.Sprintf("%s is good until %s", path, b.Cert.NotAfter.Format(time.DateOnly)), nil
+}
+
+// tryMakeCA writes where the first start of a hub makes its CA.
+func (c *Config) tryMakeCA(path string) (string, error) {
+	if err := tryDir(existing(filepath.Dir(path))); err != nil {
+		return "", fmt.Errorf("%s cannot be made: %w", path, err)
+	}
+	says := path + " is made at the first start"
+	if c.several() {
+		says += " of the first node; each other node needs a copy of it before its own"
+	}
+	return says, nil
 }
 
 // tryBucket writes, reads and deletes a small document.
