@@ -33,8 +33,8 @@ type absence struct {
 }
 
 const (
-	absentStopping = "the hub stops; appliances are at the other nodes"
-	absentCut      = "the database does not answer; appliances are at the other nodes"
+	absentStopping = "the hub stops; appliances are sent to the other nodes, where there are any"
+	absentCut      = "the database does not answer; appliances are sent to the other nodes, where there are any"
 	absentOther    = "another node was started with other destinations, another conflict or other events; restart this node with the configuration of the others; appliances are there"
 )
 
