@@ -91,6 +91,7 @@ type DestinationStatus struct {
 	OldestSeconds  float64   `json:"oldest_seconds"`
 	Held           int64     `json:"held"`
 	Quarantined    int64     `json:"quarantined"`
+	Skipped        int64     `json:"skipped"`              // archived, and it never gets them: not required, and there was no room, or no more time
 	LastWords      string    `json:"last_words,omitempty"` // why the object that was sent back last must wait
 	Error          string    `json:"error,omitempty"`
 	ErrorSince     time.Time `json:"error_since,omitzero"`
@@ -100,6 +101,8 @@ type DestinationStatus struct {
 	WaitedSeconds   float64 `json:"uncommitted_oldest_seconds"`
 	Unconfirmed     int64   `json:"unconfirmed"`
 	CommitmentError string  `json:"commitment_error,omitempty"` // why it cannot be asked for
+
+	skippedAgo time.Duration // since the last that it does not get
 }
 
 // SinkStatus is what a receiver of study events has not got yet.
@@ -148,6 +151,7 @@ func (h *theHub) status(ctx context.Context) (Status, error) {
 			BacklogObjects: b.Objects, BacklogBytes: b.Bytes, OldestSeconds: b.Oldest.Seconds(),
 			Held: b.Held, Quarantined: b.Quarantined, LastWords: f.Last, Error: f.Error, ErrorSince: f.Since,
 			Uncommitted: b.Uncommitted, WaitedSeconds: b.Waited.Seconds(), Unconfirmed: b.Unconfirmed, CommitmentError: f.Commitment,
+			Skipped: b.Skipped, skippedAgo: b.SkippedAgo,
 		})
 	}
 	space, err := h.objects.Space()
@@ -183,6 +187,10 @@ func (s *Status) warn() {
 	for _, d := range s.Destinations {
 		if d.stuck() {
 			s.Warnings = append(s.Warnings, d.stuckWords())
+		}
+		if d.skips() {
+			s.Warnings = append(s.Warnings, fmt.Sprintf("destination %s: it has not got %d objects and never gets them: it is not required, and there was no room for them here, or no more time; the required destinations have them",
+				d.Name, d.Skipped))
 		}
 		s.Warnings = append(s.Warnings, d.commitmentWords()...)
 	}
@@ -255,6 +263,11 @@ const stuckAfter = 30 * time.Minute
 
 func (d DestinationStatus) stuck() bool { return d.OldestSeconds > stuckAfter.Seconds() }
 
+// skippedFor is for how long it is a warning that a destination does not get something.
+const skippedFor = 7 * 24 * time.Hour
+
+func (d DestinationStatus) skips() bool { return d.Skipped > 0 && d.skippedAgo < skippedFor }
+
 // stuckWords say what is known of why, without the archive's comment, which may
 // name a patient (P10): that is in the rows.
 func (d DestinationStatus) stuckWords() string {
@@ -302,7 +315,7 @@ func stateOf(s Status, broken bool) string {
 		}
 	}
 	for _, d := range s.Destinations {
-		if d.Error != "" || d.stuck() || d.uncommitted() {
+		if d.Error != "" || d.stuck() || d.skips() || d.uncommitted() {
 			state = "attention"
 		}
 	}

@@ -94,6 +94,7 @@ var destinationMetrics = []metric[DestinationStatus]{
 	ofDestination("hubd_backlog_oldest_seconds", "Age of the oldest of these objects.", func(d DestinationStatus) float64 { return d.OldestSeconds }),
 	ofDestination("hubd_held_objects", "Objects held before a destination.", func(d DestinationStatus) float64 { return float64(d.Held) }),
 	ofDestination("hubd_quarantined_objects", "Objects that a destination has refused for good.", func(d DestinationStatus) float64 { return float64(d.Quarantined) }),
+	ofDestination("hubd_skipped_objects", "Archived objects that a destination that is not required never gets, because there was no room or no more time for them.", func(d DestinationStatus) float64 { return float64(d.Skipped) }),
 	ofDestination("hubd_uncommitted_objects", "Objects that a destination has stored and not committed itself to yet.", func(d DestinationStatus) float64 { return float64(d.Uncommitted) }),
 	ofDestination("hubd_uncommitted_oldest_seconds", "How long the oldest of these objects is stored.", func(d DestinationStatus) float64 { return d.WaitedSeconds }),
 	ofDestination("hubd_unconfirmed_objects", "Objects that no storage commitment can confirm, because other contents have their SOP Instance UID.", func(d DestinationStatus) float64 { return float64(d.Unconfirmed) }),

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"time"
+
+	"edged/hub"
+	"edged/hub/objects"
 )
 
 const (
@@ -31,23 +34,51 @@ func (h *theHub) retain(ctx context.Context) error {
 	}
 }
 
-// removeExpired goes on until there is nothing more to remove. Row, unlink, row.
+// removeExpired goes on until there is nothing more to remove, and where the space is still
+// short, with what only destinations that are not required wait for, until it is not.
 func (h *theHub) removeExpired(ctx context.Context) (removed int, err error) {
 	for ctx.Err() == nil {
-		ids, err := h.ledger.Expired(ctx, h.retainFor(), retainPage)
-		if err != nil || len(ids) == 0 {
+		n, err := h.remove(ctx, func() ([]hub.ID, error) { return h.ledger.Expired(ctx, h.retainFor(), retainPage) })
+		if removed += n; err != nil {
 			return removed, err
 		}
-		gone, err := h.objects.Remove(ids)
-		if noted := h.ledger.Removed(ctx, gone); err == nil {
-			err = noted
+		if n == 0 {
+			break
 		}
-		removed += len(gone)
-		if err != nil {
+	}
+	for ctx.Err() == nil {
+		space, err := h.objects.Space()
+		if err != nil || !space.Tight() {
+			return removed, err
+		}
+		n, err := h.remove(ctx, func() ([]hub.ID, error) { return h.ledger.ExpiredForRoom(ctx, roomPage(space)) })
+		if removed += n; err != nil || n == 0 || space.Apart {
 			return removed, err
 		}
 	}
 	return removed, nil
+}
+
+// roomPage is how many make room before the space is asked again: a disk says at once what
+// is free, a bucket when it takes the next object.
+func roomPage(space objects.Space) int {
+	if space.Apart {
+		return retainPage
+	}
+	return retainPage / 5
+}
+
+// remove is row, unlink, row.
+func (h *theHub) remove(ctx context.Context, expired func() ([]hub.ID, error)) (int, error) {
+	ids, err := expired()
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	gone, err := h.objects.Remove(ids)
+	if noted := h.ledger.Removed(ctx, gone); err == nil {
+		err = noted
+	}
+	return len(gone), err
 }
 
 // retainFor is the time of the configuration, or none when the space gets short:

@@ -62,6 +62,9 @@
 //   - Of a destination's queue neither what was not tried yet nor what is tried again
 //     keeps the other away (P6), however long its row is; a lease takes no longer for
 //     what is not due.
+//   - A destination that is not required, or not configured any more, stops nobody (P6):
+//     the first keeps the copies of archived objects for a bounded time and only while there
+//     is room (ExpiredForRoom), the other keeps none. What ends so is in the audit trail.
 //
 // It deliberately holds no object's bytes, sends nothing, knows no clock that
 // decides order (rows are ordered by sequence; a clock only says when a job may
@@ -107,7 +110,7 @@
 // they send again.
 //
 //	meta           key -> value: ledger id, generation, destinations as they were configured last
-//	counters       name -> number, for the life of the ledger
+//	counters       name -> number, for the life of the ledger; skipped:DESTINATION is what it does not get
 //	devices        id, facility, state approved|revoked, hashes of its key and the one before
 //	codes          hash of the secret, facility, until when, used by whom
 //	objects        seq, id, names, length, study, priority, archived_at

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"edged/hub"
@@ -18,6 +19,8 @@ type Fold struct {
 	Objects []FoldedObject
 
 	before      int64 // receipts are older
+	configured  names // destinations
+	required    names // of them
 	first, last int64 // objects, by seq
 	receipts    int64
 }
@@ -48,9 +51,29 @@ var ErrFoldChanged = errors.New("the receipts of the study have changed meanwhil
 const maxFolded = 5000
 
 // foldable selects the objects o of a study whose receipts may go into a file: they
-// are archived for so long and no destination waits for them.
-const foldable = `o.study = ?1 AND o.folded <> 1 AND o.archived_at IS NOT NULL AND o.archived_at <= ?2
-	AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.object = o.seq AND w.state IN ('pending', 'leased', 'stored', 'held', 'unconfirmed'))`
+// are archived for so long and no destination that is configured waits for them. Its names
+// begin with a number.
+func (f *Fold) foldable(first int) string {
+	return `o.study = ?1 AND o.folded <> 1 AND o.archived_at IS NOT NULL AND o.archived_at <= ?2
+	AND NOT EXISTS (SELECT 1 FROM jobs w WHERE w.object = o.seq AND w.state IN ('pending', 'leased', 'stored', 'held', 'unconfirmed') AND w.destination IN (` + f.configured.from(first) + `))`
+}
+
+// allNames are those of all destinations that are configured.
+func (c *Config) allNames() (n names) {
+	for _, d := range c.Destinations {
+		n.args = append(n.args, d.Name)
+	}
+	return n
+}
+
+// from are numbered marks for them.
+func (n names) from(first int) string {
+	marks := "''"
+	for i := range n.args {
+		marks += fmt.Sprintf(", ?%d", first+i)
+	}
+	return marks
+}
 
 // FoldCursor is where a walk over what may be folded stands.
 type FoldCursor struct{ at, seq int64 }
@@ -81,12 +104,17 @@ func (l *Ledger) Foldable(ctx context.Context, before time.Time, from FoldCursor
 }
 
 // FoldOf reads what of a study can be folded now, nil when nothing can: something of
-// it is not archived, or waits, or a receipt is younger than before. Objects of which
+// it is on its way, or a receipt is younger than before. What came before that and is
+// held, refused for good, or for no archive, hinders only its own receipts: a person may
+// never decide. When it is archived after all it gets a part of its own. Objects of which
 // nobody could read the study are folded one by one, so to say: for them only their own
 // age counts.
 func (l *Ledger) FoldOf(ctx context.Context, study string, before time.Time) (f *Fold, err error) {
 	err = l.Reading(ctx, func(tx *sql.Tx) error {
-		f, err = foldOf(ctx, tx, study, before.UnixMilli())
+		f = &Fold{Study: study, before: before.UnixMilli(), configured: l.config.allNames(), required: l.config.namesOf(true)}
+		if there, failed := f.read(ctx, tx); !there || failed != nil {
+			f, err = nil, failed
+		}
 		return err
 	})
 	if err != nil {
@@ -95,25 +123,20 @@ func (l *Ledger) FoldOf(ctx context.Context, study string, before time.Time) (f 
 	return f, nil
 }
 
-func foldOf(ctx context.Context, tx *sql.Tx, study string, before int64) (*Fold, error) {
-	f := &Fold{Study: study, before: before}
-	if study != "" {
-		var waits bool
-		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM objects o WHERE o.study = ?1 AND o.archived_at IS NULL AND o.flags & ?3 = 0)
-			OR EXISTS (SELECT 1 FROM objects o JOIN receipts r ON r.id = o.id WHERE o.study = ?1 AND r.folded = 0 AND r.at > ?2)
-			OR EXISTS (SELECT 1 FROM objects o JOIN jobs w ON w.object = o.seq WHERE o.study = ?1 AND w.state IN ('pending', 'leased', 'stored', 'held', 'unconfirmed')) AS waits`,
-			study, before, hub.FlagTest).Scan(&waits)
-		if err != nil || waits {
-			return nil, err
+// read reports whether there is something to fold.
+func (f *Fold) read(ctx context.Context, tx *sql.Tx) (bool, error) {
+	if f.Study != "" {
+		if moves, err := f.moves(ctx, tx); err != nil || moves {
+			return false, err
 		}
 	}
-	err := tx.QueryRowContext(ctx, `SELECT part, digest FROM folded WHERE study = ? ORDER BY part DESC LIMIT 1`, study).Scan(&f.Part, &f.Before)
+	err := tx.QueryRowContext(ctx, `SELECT part, digest FROM folded WHERE study = ? ORDER BY part DESC LIMIT 1`, f.Study).Scan(&f.Part, &f.Before)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, err
+		return false, err
 	}
 	f.Part++
 	if err := f.objects(ctx, tx); err != nil || len(f.Objects) == 0 {
-		return nil, err
+		return false, err
 	}
 	f.first, f.last = f.Objects[0].seq, f.Objects[len(f.Objects)-1].seq
 	bySeq := make(map[int64]*FoldedObject, len(f.Objects))
@@ -121,14 +144,28 @@ func foldOf(ctx context.Context, tx *sql.Tx, study string, before int64) (*Fold,
 		bySeq[f.Objects[i].seq] = &f.Objects[i]
 	}
 	if err := f.readReceipts(ctx, tx, bySeq); err != nil || f.receipts == 0 {
-		return nil, err
+		return false, err
 	}
-	return f, f.destinations(ctx, tx, bySeq)
+	return true, f.destinations(ctx, tx, bySeq)
+}
+
+// moves is true while something of the study may still come about by itself: an object
+// that is not archived and either young or stuck nowhere, a young receipt, or a
+// destination that waits for an archived one.
+func (f *Fold) moves(ctx context.Context, tx *sql.Tx) (moves bool, err error) {
+	required, all := f.required.from(4), f.configured.from(4+len(f.required.args))
+	err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM objects o WHERE o.study = ?1 AND o.archived_at IS NULL AND o.flags & ?3 = 0 AND (o.received_at > ?2
+				OR o.unrouted = 0 AND NOT EXISTS (SELECT 1 FROM jobs s WHERE s.object = o.seq AND s.state IN ('held', 'permanent', 'unconfirmed') AND s.destination IN (`+required+`))))
+			OR EXISTS (SELECT 1 FROM objects o JOIN receipts r ON r.id = o.id WHERE o.study = ?1 AND r.folded = 0 AND r.at > ?2)
+			OR EXISTS (SELECT 1 FROM objects o JOIN jobs w ON w.object = o.seq WHERE o.study = ?1 AND o.archived_at IS NOT NULL
+				AND w.state IN ('pending', 'leased', 'stored') AND w.destination IN (`+all+`)) AS moves`,
+		slices.Concat([]any{f.Study, f.before, hub.FlagTest}, f.required.args, f.configured.args)...).Scan(&moves)
+	return moves, err
 }
 
 func (f *Fold) objects(ctx context.Context, tx *sql.Tx) error {
 	rows, err := tx.QueryContext(ctx, `SELECT o.seq, o.id, o.sop_class, o.sop_instance, o.length, o.received_at, o.archived_at FROM objects o
-		WHERE `+foldable+` ORDER BY o.seq LIMIT ?3`, f.Study, f.before, maxFolded)
+		WHERE `+f.foldable(4)+` ORDER BY o.seq LIMIT ?3`, append([]any{f.Study, f.before, maxFolded}, f.configured.args...)...)
 	if err != nil {
 		return err
 	}
@@ -147,13 +184,17 @@ func (f *Fold) objects(ctx context.Context, tx *sql.Tx) error {
 }
 
 // ofFold selects receipts r of the objects of a fold.
-const ofFold = `r.folded = 0 AND r.at <= ?2 AND r.id IN (SELECT o.id FROM objects o WHERE ` + foldable + ` AND o.seq >= ?3 AND o.seq <= ?4)`
+func (f *Fold) ofFold() string {
+	return `r.folded = 0 AND r.at <= ?2 AND r.id IN (SELECT o.id FROM objects o WHERE ` + f.foldable(5) + ` AND o.seq >= ?3 AND o.seq <= ?4)`
+}
 
-func (f *Fold) args() []any { return []any{f.Study, f.before, f.first, f.last} }
+func (f *Fold) args() []any {
+	return append([]any{f.Study, f.before, f.first, f.last}, f.configured.args...)
+}
 
 func (f *Fold) readReceipts(ctx context.Context, tx *sql.Tx, bySeq map[int64]*FoldedObject) error {
 	rows, err := tx.QueryContext(ctx, `SELECT p.seq, r.device, coalesce(d.facility, ''), r.at FROM receipts r JOIN objects p ON p.id = r.id
-		LEFT JOIN devices d ON d.id = r.device WHERE `+ofFold+` ORDER BY p.seq, r.at, r.device`, f.args()...)
+		LEFT JOIN devices d ON d.id = r.device WHERE `+f.ofFold()+` ORDER BY p.seq, r.at, r.device`, f.args()...)
 	if err != nil {
 		return err
 	}
@@ -209,7 +250,7 @@ func (b *batch) fold(f *Fold, name string, digest [32]byte) error {
 	if err := b.row(`SELECT coalesce(max(part), 0) + 1 FROM folded WHERE study = ?`, f.Study).Scan(&part); err != nil {
 		return err
 	}
-	if err := b.row(`SELECT count(*) FROM receipts r WHERE `+ofFold, f.args()...).Scan(&receipts); err != nil {
+	if err := b.row(`SELECT count(*) FROM receipts r WHERE `+f.ofFold(), f.args()...).Scan(&receipts); err != nil {
 		return err
 	}
 	if part != int64(f.Part) || receipts != f.receipts {
@@ -222,19 +263,17 @@ func (b *batch) fold(f *Fold, name string, digest [32]byte) error {
 	if _, err := b.exec(`DELETE FROM folded WHERE study = ? AND part < ? AND name = ''`, f.Study, f.Part); err != nil {
 		return err // its number and digest are in this part
 	}
-	const these = `r.id IN (SELECT o.id FROM objects o WHERE o.study = ?1 AND o.archived_at <= ?2 AND o.seq >= ?3 AND o.seq <= ?4)`
-	for _, query := range []string{
-		`UPDATE receipts AS r SET folded = 1 WHERE ` + ofFold,
-		// What its row of objects says too.
-		`DELETE FROM receipts AS r WHERE r.folded = 1 AND r.device = (SELECT p.device FROM objects p WHERE p.id = r.id) AND ` + these,
-		`UPDATE objects AS o SET folded = CASE WHEN EXISTS (SELECT 1 FROM receipts r WHERE r.id = o.id AND r.folded = 0) THEN 2 ELSE 1 END
-			WHERE ` + foldable + ` AND o.seq >= ?3 AND o.seq <= ?4`,
-	} {
-		if _, err := b.exec(query, f.args()...); err != nil {
-			return err
-		}
+	if _, err := b.exec(`UPDATE receipts AS r SET folded = 1 WHERE `+f.ofFold(), f.args()...); err != nil {
+		return err
 	}
-	return nil
+	// What its row of objects says too.
+	if _, err := b.exec(`DELETE FROM receipts AS r WHERE r.folded = 1 AND r.device = (SELECT p.device FROM objects p WHERE p.id = r.id)
+		AND r.id IN (SELECT o.id FROM objects o WHERE o.study = ?1 AND o.archived_at <= ?2 AND o.seq >= ?3 AND o.seq <= ?4)`, f.Study, f.before, f.first, f.last); err != nil {
+		return err
+	}
+	_, err := b.exec(`UPDATE objects AS o SET folded = CASE WHEN EXISTS (SELECT 1 FROM receipts r WHERE r.id = o.id AND r.folded = 0) THEN 2 ELSE 1 END
+		WHERE `+f.foldable(5)+` AND o.seq >= ?3 AND o.seq <= ?4`, f.args()...)
+	return err
 }
 
 // FoldedFile is the row of one.

@@ -135,6 +135,33 @@ func TestOnlyWhatIsOverIsFolded(t *testing.T) {
 	}
 }
 
+// What is stuck until a person decides, and that may be never, keeps no receipts of the others of
+// its study as rows. When it is archived after all it gets a part of its own.
+func TestWhatIsStuckKeepsTheOthersFromNoFold(t *testing.T) {
+	w := start(t, Config{Destinations: []Destination{{Name: "vna", Required: true}, {Name: "copy"}}})
+	held, refused := object("a", 1, "other contents"), object("a", 2, "y")
+	w.archived(object("a", 1, "x"))
+	w.receive(held, refused)
+	w.must(w.Refuse(w.ctx, w.one("vna"), "A900"))
+	for _, j := range w.lease("copy", 9) {
+		w.must(w.Done(w.ctx, j, ""))
+	}
+	if f := w.foldNow("1.2.3", 24*time.Hour); f != nil {
+		t.Errorf("young, and folded: %+v", f)
+	}
+	w.now = w.now.Add(48 * time.Hour)
+	w.want("objects", len(w.fold("1.2.3").Objects), 1)
+	w.want("rows of receipts", w.rowsOf("receipts"), 2)
+	w.must(w.Retry(w.ctx, refused.ID, "admin"))
+	if f := w.foldNow("1.2.3", 24*time.Hour); f != nil {
+		t.Errorf("it moves again, and is folded: %+v", f)
+	}
+	w.must(w.Done(w.ctx, w.one("vna"), ""))
+	w.now = w.now.Add(48 * time.Hour)
+	f := w.fold("1.2.3")
+	w.want("then", []any{f.Part, len(f.Objects), f.Objects[0].ID}, []any{2, 1, refused.ID})
+}
+
 // Two nodes fold one study at the same time: one does, and the rows are as with one.
 // A receipt that comes between reading and recording is in no file and stays.
 func TestAStudyIsFoldedOnceAndLosesNoReceipt(t *testing.T) {
@@ -174,12 +201,13 @@ func TestObjectsWithoutAStudyAreFoldedByTheirOwnAge(t *testing.T) {
 func TestFoldingReadsNoWholeTable(t *testing.T) {
 	onlySQLite(t)
 	w := start(t, Config{})
+	f := &Fold{configured: w.config.allNames()}
 	for _, q := range []string{
 		`SELECT o.study FROM objects o WHERE o.archived_at IS NOT NULL AND o.folded <> 1 AND o.archived_at <= 1 AND o.archived_at >= 0 AND (o.archived_at > 0 OR o.seq > 0) ORDER BY o.archived_at, o.seq LIMIT 1`,
-		`SELECT count(*) FROM receipts r WHERE ` + ofFold,
-		`UPDATE receipts AS r SET folded = 1 WHERE ` + ofFold,
+		`SELECT count(*) FROM receipts r WHERE ` + f.ofFold(),
+		`UPDATE receipts AS r SET folded = 1 WHERE ` + f.ofFold(),
 	} {
-		rows, err := w.write.QueryContext(w.ctx, `EXPLAIN QUERY PLAN `+q, "s", 1, 2, 3)
+		rows, err := w.write.QueryContext(w.ctx, `EXPLAIN QUERY PLAN `+q, "s", 1, 2, 3, "vna")
 		if err != nil {
 			rows, err = w.write.QueryContext(w.ctx, `EXPLAIN QUERY PLAN `+q)
 		}

@@ -51,7 +51,7 @@ func TestAStudyIsFoundByItsIndex(t *testing.T) {
 	onlySQLite(t)
 	w := start(t, Config{})
 	for n, query := range []string{
-		`SELECT o.seq FROM objects o WHERE ` + strings.NewReplacer("?1", "'s'", "?2", "5").Replace(foldable) + ` ORDER BY o.seq LIMIT 5000`,
+		`SELECT o.seq FROM objects o WHERE ` + strings.NewReplacer("?1", "'s'", "?2", "5", "?3", "'vna'").Replace((&Fold{configured: w.config.allNames()}).foldable(3)) + ` ORDER BY o.seq LIMIT 5000`,
 		`SELECT o.seq FROM objects o WHERE o.study = 's' AND o.seq <= 9 AND o.flags & 8 = 0 AND NOT EXISTS (SELECT 1 FROM described d WHERE d.object = o.seq) ORDER BY o.seq LIMIT 5`,
 		`SELECT count(*) FROM objects o WHERE o.study = 's'`,
 		`SELECT EXISTS (SELECT 1 FROM studies_said s WHERE ` + sentSome + `)`,

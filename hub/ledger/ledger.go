@@ -60,8 +60,9 @@ type Ledger struct {
 
 	commits commits
 
-	retainMu sync.Mutex // guards retained
-	retained retainCursor
+	retainMu sync.Mutex   // guards both
+	retained retainCursor // of Expired
+	crowded  retainCursor // of ExpiredForRoom
 
 	mostEarly int // maxEarlyStudies
 

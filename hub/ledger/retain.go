@@ -11,25 +11,34 @@ import (
 
 // Expired returns at most limit archived objects whose files are not needed any
 // more, and records that they go: row before unlink. They are archived for at
-// least age and no destination waits for them, or may ask for them again; a destination that is not required
-// and has refused does not keep them. What a crash left half done comes first.
+// least age and nobody waits for them (see waiting). What a crash left half done comes first.
 // A clock that jumps forward lets archived files go early, nothing else.
 //
 // Candidates are read before, page by page from where the last call has stopped, so that
 // no transaction walks over what a destination that is away keeps here: call again for
 // the rest while there are any, and some time later from the beginning.
 func (l *Ledger) Expired(ctx context.Context, age time.Duration, limit int) ([]hub.ID, error) {
+	return l.expired(ctx, expiry{age: age}, &l.retained, limit)
+}
+
+// ExpiredForRoom is Expired where there is no room for what a destination that is not
+// required has not got: the oldest go first, and it does not get them (Backlog.Skipped).
+func (l *Ledger) ExpiredForRoom(ctx context.Context, limit int) ([]hub.ID, error) {
+	return l.expired(ctx, expiry{noRoom: true}, &l.crowded, limit)
+}
+
+func (l *Ledger) expired(ctx context.Context, e expiry, from *retainCursor, limit int) ([]hub.ID, error) {
 	limit = min(limit, maxPage)
 	ids, err := l.toBeRemoved(ctx, limit)
-	before := l.millis() - age.Milliseconds()
+	now := l.millis()
 	for page := 0; err == nil && len(ids) < limit && page < retainPages; page++ {
 		var some []any
 		var more bool
-		if some, more, err = l.perhapsExpired(ctx, before, limit-len(ids)); err != nil {
+		if some, more, err = l.perhapsExpired(ctx, e, from, now, limit-len(ids)); err != nil {
 			break
 		}
 		var gone []hub.ID
-		gone, err = l.expire(ctx, age, some)
+		gone, err = l.expire(ctx, e, some)
 		ids = append(ids, gone...)
 		if !more {
 			break
@@ -60,22 +69,19 @@ func (l *Ledger) toBeRemoved(ctx context.Context, limit int) (ids []hub.ID, err 
 	return ids, err
 }
 
-// still is true for an object that some destination waits for, or may ask for again.
-const still = `EXISTS (SELECT 1 FROM jobs j WHERE j.object = objects.seq AND j.state IN ('pending', 'leased', 'stored', 'held'))`
-
 // retainCursor is how far a walk over archived objects has come.
 type retainCursor struct{ archived, seq int64 }
 
-// perhapsExpired reads a page of objects that were archived before a time and takes at
+// perhapsExpired reads a page of objects that were archived long enough ago and takes at
 // most n of them that nobody waits for. At the end the next walk begins.
-func (l *Ledger) perhapsExpired(ctx context.Context, before int64, n int) (ids []any, more bool, err error) {
+func (l *Ledger) perhapsExpired(ctx context.Context, e expiry, c *retainCursor, now int64, n int) (ids []any, more bool, err error) {
 	l.retainMu.Lock()
 	defer l.retainMu.Unlock()
-	c := &l.retained
+	still, args := l.config.waiting(e.waited(now))
 	rows, err := l.read.QueryContext(ctx, `SELECT objects.archived_at, objects.seq, objects.id, CASE WHEN `+still+` THEN 1 ELSE 0 END AS needed
 		FROM (SELECT o.seq FROM objects o WHERE o.archived_at IS NOT NULL AND o.file < 2 AND o.file = 0 AND o.archived_at <= ? AND o.archived_at >= ? AND (o.archived_at > ? OR o.seq > ?)
 			ORDER BY o.archived_at, o.seq LIMIT ?) AS page JOIN objects ON objects.seq = page.seq ORDER BY objects.archived_at, objects.seq`,
-		before, c.archived, c.archived, c.seq, retainPage)
+		append(args, e.before(now), c.archived, c.archived, c.seq, retainPage)...)
 	if err != nil {
 		return nil, false, err
 	}
@@ -100,31 +106,57 @@ func (l *Ledger) perhapsExpired(ctx context.Context, before int64, n int) (ids [
 	return ids, more, err
 }
 
-// expire records that those go of which it is still so.
-func (l *Ledger) expire(ctx context.Context, age time.Duration, some []any) (ids []hub.ID, err error) {
+// expire records that those go of which it is still so, and what ends with them.
+func (l *Ledger) expire(ctx context.Context, e expiry, some []any) (ids []hub.ID, err error) {
 	for chunk := range slices.Chunk(some, maxMarks) {
-		var gone [][]byte
-		err = l.submit(ctx, &change{weight: len(chunk), do: func(b *batch) error {
-			args := append([]any{b.now - age.Milliseconds()}, chunk...)
-			s, err := b.stmt(`UPDATE objects SET file = 1 WHERE archived_at IS NOT NULL AND file = 0 AND archived_at <= ? AND NOT ` + still + ` AND id IN ` + marks(&args, 1) + ` RETURNING id`)
-			if err != nil {
+		var gone []goner
+		var end ended
+		err = l.submit(ctx, &change{weight: len(chunk), do: func(b *batch) (err error) {
+			still, args := b.config.waiting(e.waited(b.now))
+			args = slices.Concat([]any{e.before(b.now)}, args, chunk)
+			if gone, err = b.goes(still, args, len(chunk)); err != nil {
 				return err
 			}
-			rows, err := s.Query(args...)
-			if err != nil {
-				return err
-			}
-			gone, err = collect[[]byte](rows)
+			end, err = b.endJobs(gone)
 			return err
 		}})
 		if err != nil {
 			return ids, err
 		}
-		for _, id := range gone {
-			ids = append(ids, hub.ID(id))
+		end.tell(l.log, &l.config)
+		for _, g := range gone {
+			ids = append(ids, g.id)
 		}
 	}
 	return ids, nil
+}
+
+// goner is an object whose file goes.
+type goner struct {
+	seq int64
+	id  hub.ID
+}
+
+// goes chooses them; the last n of args are the candidates.
+func (b *batch) goes(still string, args []any, n int) (gone []goner, err error) {
+	s, err := b.stmt(`UPDATE objects SET file = 1 WHERE archived_at IS NOT NULL AND file = 0 AND archived_at <= ? AND NOT ` + still +
+		` AND id IN ` + marks(&args, len(args)-n) + ` RETURNING seq, id`)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.Query(args...)
+	if err != nil {
+		return nil, err
+	}
+	err = eachRow(rows, func(scan func(...any) error) error {
+		var g goner
+		var id []byte
+		err := scan(&g.seq, &id)
+		g.id = hub.ID(id)
+		gone = append(gone, g)
+		return err
+	})
+	return gone, err
 }
 
 // Removed records that files of Expired are gone. Before that nothing of them is received

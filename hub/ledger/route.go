@@ -129,13 +129,4 @@ type names struct {
 }
 
 // required are the names of the destinations that *archived* waits for; none is ”.
-func (b *batch) required() names {
-	n := names{marks: "''"}
-	for _, d := range b.config.Destinations {
-		if d.Required {
-			n.marks += ", ?"
-			n.args = append(n.args, d.Name)
-		}
-	}
-	return n
-}
+func (b *batch) required() names { return b.config.namesOf(true) }

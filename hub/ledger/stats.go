@@ -28,6 +28,8 @@ type Backlog struct {
 	Uncommitted int64         // answered with Success, the commitment is missing
 	Waited      time.Duration // since the oldest of them was stored
 	Unconfirmed int64         // no commitment can confirm them (P5)
+	Skipped     int64         // archived, and it does not get them: there was no room, or no more time (ExpiredForRoom); for the life of the ledger
+	SkippedAgo  time.Duration // since the last of them
 }
 
 // Stats counts. It costs a walk over the open jobs: ask every few seconds.
@@ -94,5 +96,9 @@ func (l *Ledger) backlog(ctx context.Context, destination string) (Backlog, erro
 	}
 	err = l.read.QueryRowContext(ctx, `SELECT count(*), coalesce(min(stored_at), ?1) FROM jobs WHERE destination = ?2 AND state = 'stored'`, now, destination).Scan(&b.Uncommitted, &oldest)
 	b.Waited = time.Duration(max(0, now-oldest)) * time.Millisecond
+	if err != nil {
+		return b, err
+	}
+	b.Skipped, b.SkippedAgo, err = l.skipped(ctx, destination, now)
 	return b, err
 }
