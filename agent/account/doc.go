@@ -49,5 +49,8 @@
 //	freed     how often an administrator has ended a lock-out
 //	made, changed  RFC 3339, UTC
 //
+// Gap: where an account's hash is of other parameters than today's, the time of its
+// answer tells that there is such an account, until its person logs in.
+//
 // A file that is damaged, of another version or writable for others lets nobody in.
 package account

@@ -8,7 +8,7 @@ import (
 // Action is what happened.
 type Action string
 
-// The actions. LoggedIn and those after Freed are told before they take effect.
+// The actions. LoggedIn and the changes, from Made on, are told before they take effect.
 const (
 	Failed    Action = "log-in failed"  // a wrong name or password
 	Refused   Action = "log-in refused" // not looked at: too many wrong ones before
