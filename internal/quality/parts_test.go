@@ -197,6 +197,39 @@ func TestEveryCodeHasWordsInThreeLanguages(t *testing.T) {
 	}
 }
 
+func TestASentenceSaysBothValues(t *testing.T) {
+	got := strings.NewReplacer("{a}", "26/06/1972", "{b}", "26/07/1972").Replace(Words("it")[string(FiscalBirth)])
+	if want := "La data di nascita nel codice fiscale (26/06/1972) è diversa da quella dell’esame (26/07/1972). Correggi nel RIS e rinvia."; got != want {
+		t.Error(got)
+	}
+}
+
+func TestALongValueShowsThatItIsCut(t *testing.T) {
+	for s, want := range map[string]string{
+		strings.Repeat("è", maxValue):   strings.Repeat("è", maxValue),
+		strings.Repeat("è", maxValue+1): strings.Repeat("è", maxValue) + "…",
+		"\xe8":                          "\uFFFD",
+	} {
+		if got := value(s); got != want {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := clip(strings.Repeat("x", maxText-1) + "è"); got != strings.Repeat("x", maxText-1) {
+		t.Errorf("%q", got[maxText-2:])
+	}
+}
+
+func TestInvisibleCharactersAreSeen(t *testing.T) {
+	for _, r := range "\x00\x1b\n\x7f\u0085\u202a\u202e\u2066\u2069" {
+		if !strange(r) {
+			t.Errorf("%q", r)
+		}
+	}
+	if strings.ContainsFunc("D’Angelò Müller 山田 =^", strange) {
+		t.Error("a name is strange")
+	}
+}
+
 // A code stands once, in the order of the checks, with what it looks at.
 func TestTheTableIsInOrder(t *testing.T) {
 	last := 0

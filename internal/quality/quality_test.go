@@ -94,6 +94,9 @@ var told1 = []told{
 	{func(i *Instance, _ *Context) {
 		i.TransferSyntax, i.Pixels = "1.2.840.10008.1.2.4.50", Pixels{Data: PixelsEncapsulated, Frames: 10, Fragments: 9, End: EndMissing}
 	}, []string{"pixels.frames|10|9", "pixels.open||"}},
+	{func(i *Instance, _ *Context) {
+		i.TransferSyntax, i.Pixels = "1.2.840.10008.1.2.4.50", Pixels{Data: PixelsEncapsulated, Frames: 10, Fragments: 10, End: EndThere}
+	}, nil},
 	{func(i *Instance, _ *Context) { // a film is one fragment
 		i.TransferSyntax, i.Pixels = "1.2.840.10008.1.2.4.102", Pixels{Data: PixelsEncapsulated, Frames: 10, Fragments: 1, End: EndNotLooked}
 	}, nil},
@@ -150,6 +153,12 @@ var told1 = []told{
 	{func(i *Instance, _ *Context) { i.StudyDate, i.StudyTime = "20261123", "" }, nil},
 	{func(i *Instance, _ *Context) { i.StudyDate = "20261124" }, []string{"date.far|2026-11-24|2026-11-22"}},
 	{func(i *Instance, in *Context) { i.StudyDate, in.Backfill = "20101124", true }, nil},
+	{func(i *Instance, _ *Context) { i.StudyDate, i.StudyTime, i.Timezone = "20261121", "0031", "-1000" }, nil}, // 11:31 in Rome
+	{func(i *Instance, in *Context) { // on the other side of midnight in the examination's zone
+		i.StudyDate, i.StudyTime, i.Timezone, in.Received = "20261120", "2100", "-1000", time.Date(2026, 11, 22, 9, 0, 0, 0, rome)
+	}, []string{"date.far|2026-11-20|2026-11-21"}},
+	{func(i *Instance, _ *Context) { i.StudyDate, i.StudyTime, i.Timezone = "20261121", "1045", "" }, []string{"zone.missing||"}},                                   // 23:45 ago, as the facility's clock goes
+	{func(i *Instance, _ *Context) { i.StudyDate, i.StudyTime, i.Timezone = "20261121", "1015", "" }, []string{"date.far|2026-11-21|2026-11-22", "zone.missing||"}}, // 24:15 ago
 	{func(i *Instance, _ *Context) { i.StudyTime = "2560" }, []string{"time.invalid|2560|"}},
 	{func(i *Instance, _ *Context) { i.Timezone = "" }, []string{"zone.missing||"}},
 	{func(i *Instance, _ *Context) { i.Timezone = "+9900" }, []string{"zone.invalid|+9900|"}},
@@ -345,6 +354,30 @@ func TestHostileFactsAreBounded(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Of a list only the beginning is looked at, and of many findings those are told that hold.
+func TestHostileListsAreBounded(t *testing.T) {
+	k := loud(t, Config{})
+	i, s := good(), Study{}
+	var all []Finding
+	for n := range 1000 {
+		name := fmt.Sprint("x", n)
+		i.OtherIDs = append(i.OtherIDs, Patient{fmt.Sprintf("RSSMRA72H26F%03dX", n), "H"})
+		i.CharacterSet = append(i.CharacterSet, name)
+		s.Patients, s.Names = append(s.Patients, Patient{ID: name}), append(s.Names, name)
+		all = append(all, Finding{Code: TextControl, Level: Warn, Cause: CauseText, Values: [2]string{name}})
+	}
+	count := make(map[Code]int)
+	for _, f := range append(k.Instance(i, around()), k.Study(s, Context{})...) {
+		count[f.Code]++
+	}
+	if count[FiscalCheck]+count[FiscalTwo] > maxList || count[SetUnknown] != maxList-1 || count[StudyPatients] != maxList-1 || count[StudyNames] != maxList-1 {
+		t.Errorf("%v", count)
+	}
+	if got := Merge(all, []Finding{{Code: Cut, Level: Hold}}); len(got) != maxFindings || got[0].Code != Cut {
+		t.Errorf("%d findings, first %v", len(got), got[0])
 	}
 }
 
