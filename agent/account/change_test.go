@@ -34,6 +34,24 @@ func TestPersonChangesTheirPassword(t *testing.T) {
 	}
 }
 
+// An administrator who sets a password at the same moment has the last word.
+func TestAdministratorsPasswordStands(t *testing.T) {
+	p := newPlace(t)
+	token := p.in(t, "bruno")
+	p.meanwhile = func() {
+		if err := another(p.cfg.Path).SetPassword(t.Context(), root, "bruno", "what the boss set"); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, _, err := p.ChangePassword(t.Context(), token, desk, pass, pass2); !errors.Is(err, ErrNoSession) {
+		t.Errorf("got %v", err)
+	}
+	p.wantOpen(t, token, false)
+	if err := p.try(t, "bruno", "what the boss set", desk); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whoever found an open page has ten tries at the password like everybody.
 func TestOldPasswordIsNotGuessedFromASession(t *testing.T) {
 	p := newPlace(t)

@@ -44,9 +44,10 @@ func (c *clock) pass(d time.Duration) {
 
 // trail keeps what it is told; an error makes it refuse.
 type trail struct {
-	mu     sync.Mutex
-	events []Event
-	err    error
+	mu        sync.Mutex
+	events    []Event
+	err       error
+	meanwhile func() // between recording and acting
 }
 
 func (a *trail) Note(e Event) error {
@@ -61,6 +62,9 @@ func (a *trail) Note(e Event) error {
 func (a *trail) Do(e Event, act func() error) error {
 	if err := a.Note(e); err != nil {
 		return err
+	}
+	if a.meanwhile != nil {
+		a.meanwhile()
 	}
 	return act()
 }

@@ -35,6 +35,11 @@ func TestOnlyThePasswordOfTheAccountLetsIn(t *testing.T) {
 	if len(p.sessions) != 0 {
 		t.Errorf("%d sessions", len(p.sessions))
 	}
+	for name := range p.guard.names {
+		if name != "" && !validName(name) {
+			t.Errorf("%.20q is kept", name)
+		}
+	}
 	for _, name := range []string{"anna", "Anna", " ANNA "} {
 		if err := p.try(t, name, pass, desk); err != nil {
 			t.Errorf("%q: %v", name, err)
@@ -187,5 +192,39 @@ func TestPasswordThatWasReplacedMeanwhileDoesNotLetIn(t *testing.T) {
 	}
 	if _, _, err := p.open(r); !errors.Is(err, ErrWrong) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Whatever the hash says: there must be an account, and what was typed must be what was
+// hashed.
+func TestHashAloneDoesNotLetIn(t *testing.T) {
+	p := newPlace(t)
+	p.decoy = hashed(cheap, pass)
+	if err := p.try(t, "carla", pass, desk); !errors.Is(err, ErrWrong) {
+		t.Errorf("unknown: %v", err)
+	}
+	err := rewrite(p.cfg.Path, func(all []record) ([]record, error) {
+		all[0].Password = hashed(cheap, "").String() // nothing that Rules lets through
+		return all, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.try(t, "anna", strings.Repeat("x", maxPassword+1), desk); !errors.Is(err, ErrWrong) {
+		t.Errorf("too long: %v", err)
+	}
+}
+
+func TestWhoHasLeftIsNotHashed(t *testing.T) {
+	p := newPlace(t)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	for i := range 30 {
+		if _, _, err := p.LogIn(ctx, Attempt{Name: "anna", Password: pass, Address: stranger(i)}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("try %d: %v", i, err)
+		}
+	}
+	if err := p.try(t, "anna", pass, desk); err != nil {
+		t.Errorf("they were counted: %v", err)
 	}
 }
