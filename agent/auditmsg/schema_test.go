@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // node is an element of a message as a receiver's parser sees it.
@@ -181,6 +182,13 @@ func (n *node) validOrder(rules []string) error {
 	return nil
 }
 
+var compiled sync.Map // pattern to *regexp.Regexp
+
 func matches(pattern, s string) bool {
-	return regexp.MustCompile(`^(?:` + pattern + `)$`).MatchString(s)
+	r, ok := compiled.Load(pattern)
+	if !ok {
+		r = regexp.MustCompile(`^(?:` + pattern + `)$`)
+		compiled.Store(pattern, r)
+	}
+	return r.(*regexp.Regexp).MatchString(s)
 }

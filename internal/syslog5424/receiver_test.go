@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,6 +147,13 @@ func (r *receiver) tell() {
 	case r.came <- struct{}{}:
 	default:
 	}
+}
+
+// state is what was heard, and on how many connections that have ended.
+func (r *receiver) state() (got []string, served int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got), r.served
 }
 
 // until waits at most a minute for something to become true of the receiver.

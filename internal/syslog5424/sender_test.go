@@ -96,7 +96,8 @@ func TestMessagesArriveInOrderAndLeaveTheDisk(t *testing.T) {
 		r.until(t, "three messages", func(got []string, _ int) bool { return len(got) == 3 })
 		st := until(t, s, "empty", empty)
 		stop()
-		if got := strings.Join(r.got, ""); got != "<a/><b>è</b><c/>" || st != (Status{}) || len(files(t, s.config.Dir)) != 0 {
+		heard, _ := r.state()
+		if got := strings.Join(heard, ""); got != "<a/><b>è</b><c/>" || st != (Status{}) || len(files(t, s.config.Dir)) != 0 {
 			t.Errorf("heard %q, %+v, files %v", got, st, files(t, s.config.Dir))
 		}
 	}
@@ -112,8 +113,9 @@ func TestAReceiverThatOnlyClosesItsSocketIsBelieved(t *testing.T) {
 	s := sender(t, Config{Address: r.Addr().String(), TLS: &tls.Config{RootCAs: ca.pool()}})
 	keep(t, s, "a")
 	run(t, s)
-	if st := until(t, s, "empty", empty); st.LastError != "" || len(r.got) != 1 {
-		t.Errorf("%+v, %q", st, r.got)
+	st := until(t, s, "empty", empty)
+	if got, _ := r.state(); st.LastError != "" || len(got) != 1 {
+		t.Errorf("%+v, %q", st, got)
 	}
 }
 
@@ -144,8 +146,9 @@ func TestWhatAReceiverDidNotReadToItsEndIsSentAgain(t *testing.T) {
 			keep(t, s, want...)
 			run(t, s)
 			until(t, s, "empty", empty)
-			if !slices.Equal(r.got, want) || r.served < 2 {
-				t.Errorf("heard %d messages on %d connections", len(r.got), r.served)
+			r.until(t, "all of it, and its end", func(got []string, served int) bool { return len(got) >= len(want) && served >= 2 })
+			if got, served := r.state(); !slices.Equal(got, want) {
+				t.Errorf("heard %d messages on %d connections", len(got), served)
 			}
 		})
 	}
@@ -172,8 +175,8 @@ func TestNothingIsSaidToAReceiverThatProvesNothing(t *testing.T) {
 			stop := run(t, s)
 			st := until(t, s, "failing", failing)
 			stop()
-			if !strings.Contains(st.LastError, c.want) || st.Since.IsZero() || st.Waiting != 1 || len(r.got) != 0 {
-				t.Errorf("%+v, heard %q; want %q", st, r.got, c.want)
+			if got, _ := r.state(); !strings.Contains(st.LastError, c.want) || st.Since.IsZero() || st.Waiting != 1 || len(got) != 0 {
+				t.Errorf("%+v, heard %q; want %q", st, got, c.want)
 			}
 		})
 	}
@@ -196,8 +199,8 @@ func TestAReceiverThatRefusesOurCertificateGetsTheMessagesLater(t *testing.T) {
 			stop := run(t, s)
 			until(t, s, "failing", failing)
 			stop()
-			if st := s.Status(); st.Waiting == 0 || len(r.got) != 0 {
-				t.Fatalf("refused, but %+v, heard %q", st, r.got)
+			if got, _ := r.state(); s.Status().Waiting == 0 || len(got) != 0 {
+				t.Fatalf("refused, but %+v, heard %q", s.Status(), got)
 			}
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
@@ -205,8 +208,9 @@ func TestAReceiverThatRefusesOurCertificateGetsTheMessagesLater(t *testing.T) {
 		}
 		s := sender(t, Config{Dir: dir, Address: r.Addr().String(), TLS: &tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{ca.issue(t, client())}}})
 		run(t, s)
-		if st := until(t, s, "empty", empty); st.LastError != "" || strings.Join(r.got, "") != "aa" {
-			t.Errorf("%+v, heard %q", st, r.got)
+		st := until(t, s, "empty", empty)
+		if got, _ := r.state(); st.LastError != "" || strings.Join(got, "") != "aa" {
+			t.Errorf("%+v, heard %q", st, got)
 		}
 	}
 }
@@ -228,8 +232,9 @@ func TestTheReceiverIsToldWhatWasLost(t *testing.T) {
 		run(t, s)
 		keep(t, s, "a")
 		r.until(t, "two messages", func(got []string, _ int) bool { return len(got) == 2 })
-		if st := until(t, s, "empty", empty); st.Dropped != 2 || r.got[0] != want || r.got[1] != "a" {
-			t.Errorf("%+v, heard %q", st, r.got)
+		st := until(t, s, "empty", empty)
+		if got, _ := r.state(); st.Dropped != 2 || got[0] != want || got[1] != "a" {
+			t.Errorf("%+v, heard %q", st, got)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +117,10 @@ func TestAFileCutAnywhereCostsOnlyWhatWasNotPromised(t *testing.T) {
 		}
 		s := open(t, dir, minQuota)
 		put(t, s, "new")
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
+		s = open(t, dir, minQuota) // now it is not the newest any more: a rest would be damage
 		got, told := drain(t, s)
 		if err := s.close(); err != nil {
 			t.Fatal(err)
@@ -216,10 +221,16 @@ func TestManyShareAnFsync(t *testing.T) {
 	for i := range 50 {
 		all.Go(func() { put(t, s, fmt.Sprint(i)) })
 	}
-	for written := uint64(0); written < 52; {
+	for end := time.Now().Add(time.Minute); ; runtime.Gosched() {
 		s.mu.Lock()
-		written = s.written
+		written := s.written
 		s.mu.Unlock()
+		if written == 52 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d written while another is being synced", written)
+		}
 	}
 	close(gate)
 	all.Wait()
@@ -280,5 +291,48 @@ func TestASpoolHasOneOwner(t *testing.T) {
 	if s, err := openSpool(dir, minQuota, time.Now, slog.New(slog.DiscardHandler)); err == nil {
 		_ = s.close()
 		t.Error("opened twice")
+	}
+}
+
+// Before and after each fsync, whenever the power goes: what was promised is in a file, or
+// told lost in one.
+func TestACrashWhileTheOldestGoesHidesNothing(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, minQuota)
+	onDisk := func() (n int64) {
+		all, err := numbers(dir)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, number := range all {
+			b, err := s.load(number)
+			if err != nil {
+				t.Error(err)
+			}
+			seg := segment{}
+			list, _ := records(b, number)
+			for _, r := range list {
+				seg.count(r)
+			}
+			n += seg.messages + seg.lost
+		}
+		return n
+	}
+	promised := int64(0)
+	check := func(when string) {
+		if n := onDisk(); n < promised {
+			t.Errorf("%s fsync %d: %d are on the disk", when, promised, n)
+		}
+	}
+	s.sync = func(f *os.File) error {
+		check("before")
+		defer check("after")
+		return f.Sync()
+	}
+	for body := []byte(strings.Repeat("x", 16<<10)); promised < 100; promised++ {
+		put(t, s, string(body))
+	}
+	if s.dropped == 0 {
+		t.Error("nothing was dropped")
 	}
 }
