@@ -20,18 +20,18 @@
 //
 // # The message
 //
-// UTF-8, no byte order mark, no white space between elements. Attributes in [ ] may be
-// missing, an element with * may be there any number of times.
+// UTF-8, no byte order mark, no white space between elements. Attributes in [ ] and
+// elements with ? may be missing, those with * are there any number of times.
 //
 //	<?xml version="1.0" encoding="UTF-8"?>
 //	<AuditMessage>
 //	  <EventIdentification EventActionCode="C|R|U|D|E" EventDateTime="2026-11-22T18:20:14.25+01:00"
 //	      EventOutcomeIndicator="0|4|8|12">
-//	    <EventID CODE/> <EventTypeCode CODE/>* <EventOutcomeDescription>TEXT</EventOutcomeDescription>*
+//	    <EventID CODE/> <EventTypeCode CODE/>? <EventOutcomeDescription>TEXT</EventOutcomeDescription>?
 //	  </EventIdentification>
 //	  <ActiveParticipant UserID="4711" [AlternativeUserID="AETITLES=EDGED;URGENT"] [UserName="edged"]
 //	      UserIsRequestor="true|false" [NetworkAccessPointID="10.0.0.5" NetworkAccessPointTypeCode="1|2"]>
-//	    <RoleIDCode CODE/>*
+//	    <RoleIDCode CODE/>?
 //	  </ActiveParticipant>*
 //	  <AuditSourceIdentification [AuditEnterpriseSiteID="120148"] AuditSourceID="edged-7f3a">
 //	    <AuditSourceTypeCode csd-code="4"/>
@@ -39,10 +39,10 @@
 //	  <ParticipantObjectIdentification ParticipantObjectID="1.2.3" ParticipantObjectTypeCode="2"
 //	      ParticipantObjectTypeCodeRole="3">
 //	    <ParticipantObjectIDTypeCode CODE/> <ParticipantObjectName>Study</ParticipantObjectName>
-//	    <ParticipantObjectDetail type="T" value="BASE64"/>*
+//	    <ParticipantObjectDetail type="T" value="BASE64"/>?
 //	    <ParticipantObjectDescription>
 //	      <Accession Number="A1"/>* <SOPClass [UID="1.2"] NumberOfInstances="120"/>*
-//	    </ParticipantObjectDescription>
+//	    </ParticipantObjectDescription>?
 //	  </ParticipantObjectIdentification>*
 //	</AuditMessage>
 //

@@ -29,7 +29,8 @@ type spool struct {
 	dir          string
 	quota, limit int64 // bytes of all segments, of one
 	now          func() time.Time
-	sync         func(*os.File) error // (*os.File).Sync, but in tests
+	sync         func(*os.File) error                       // (*os.File).Sync, but in tests
+	writeAt      func(*os.File, []byte, int64) (int, error) // (*os.File).WriteAt, but in tests
 	lock         *os.File
 	wake         chan struct{} // 1: that there is something, not how much
 
@@ -62,7 +63,8 @@ func openSpool(dir string, quota int64, now func() time.Time, log *slog.Logger) 
 	if err := durable.Lock(lock, lockPatience); err != nil {
 		return nil, fmt.Errorf("open the syslog spool: somebody else has it open: %w", err)
 	}
-	s := &spool{dir: dir, quota: quota, limit: min(1<<20, quota/8), now: now, sync: (*os.File).Sync, lock: lock, wake: make(chan struct{}, 1), next: 1}
+	s := &spool{dir: dir, quota: quota, limit: min(1<<20, quota/8), now: now,
+		sync: (*os.File).Sync, writeAt: (*os.File).WriteAt, lock: lock, wake: make(chan struct{}, 1), next: 1}
 	s.turn.L = &s.mu
 	if err := s.recover(log); err != nil {
 		lock.Close()
@@ -150,11 +152,11 @@ func (s *spool) write(message []byte, gone int64, victims []segment) error {
 		b = r.encode(b, after.number)
 		after.count(r)
 	}
-	if _, err := s.file.WriteAt(b, s.active.bytes); err != nil {
+	if _, err := s.writeAt(s.file, b, s.active.bytes); err != nil {
 		if terr := s.file.Truncate(s.active.bytes); terr != nil {
 			s.broken = fmt.Errorf("%w: %w", ErrBroken, terr)
 		}
-		return err
+		return errors.Join(s.broken, err)
 	}
 	for _, v := range victims {
 		s.forget(v)
