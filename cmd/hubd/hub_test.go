@@ -212,7 +212,7 @@ func (s *site) uplink(b *identity.Bundle, source *uplinktest.Source, done func(*
 	go func() { ended <- u.Run(ctx) }()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(60 * time.Second); !done(u); <-tick.C {
+	for deadline := time.Now().Add(4 * time.Minute); !done(u); <-tick.C {
 		if time.Now().After(deadline) {
 			s.Errorf("not done in time: %+v", u.Status())
 			break

@@ -10,14 +10,13 @@ import (
 
 const (
 	retainEvery = time.Minute
-	retainPage  = 500 // objects of one transaction, so that receipts do not wait for long
+	retainSoon  = time.Second // where the space is short: appliances wait for it
+	retainPage  = 500         // objects of one transaction, so that receipts do not wait for long
 )
 
 // retain removes the files of archived objects when they have been kept for long
 // enough; what cannot be removed now is left for the next round.
 func (h *theHub) retain(ctx context.Context) error {
-	tick := time.NewTicker(retainEvery)
-	defer tick.Stop()
 	for {
 		removed, err := h.removeExpired(ctx)
 		if removed > 0 {
@@ -26,16 +25,30 @@ func (h *theHub) retain(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			h.log.Error("archived objects not removed", "err", err)
 		}
+		if !h.rest(ctx) {
+			return nil
+		}
+	}
+}
+
+// rest lasts until the next round: a minute, but not while the space is short.
+func (h *theHub) rest(ctx context.Context) bool {
+	for end := time.Now().Add(retainEvery); ; {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-tick.C:
+			return false
+		case <-time.After(retainSoon):
+		}
+		if space, err := h.objects.Space(); time.Now().After(end) || err == nil && space.Tight() {
+			return true
 		}
 	}
 }
 
 // removeExpired goes on until there is nothing more to remove, and where the space is still
-// short, with what only destinations that are not required wait for, until it is not.
+// short, with what only destinations that are not required wait for, until there is room
+// for a while: what comes is not to wait for the next round. A bucket says that it is not
+// full any more when it takes the next object, so of one a page goes in each round.
 func (h *theHub) removeExpired(ctx context.Context) (removed int, err error) {
 	for ctx.Err() == nil {
 		n, err := h.remove(ctx, func() ([]hub.ID, error) { return h.ledger.Expired(ctx, h.retainFor(), retainPage) })
@@ -46,12 +59,13 @@ func (h *theHub) removeExpired(ctx context.Context) (removed int, err error) {
 			break
 		}
 	}
-	for ctx.Err() == nil {
+	for short := false; ctx.Err() == nil; {
 		space, err := h.objects.Space()
-		if err != nil || !space.Tight() {
+		if err != nil || short && roomy(space) || !short && !space.Tight() {
 			return removed, err
 		}
-		n, err := h.remove(ctx, func() ([]hub.ID, error) { return h.ledger.ExpiredForRoom(ctx, roomPage(space)) })
+		short = true
+		n, err := h.remove(ctx, func() ([]hub.ID, error) { return h.ledger.ExpiredForRoom(ctx, retainPage) })
 		if removed += n; err != nil || n == 0 || space.Apart {
 			return removed, err
 		}
@@ -59,13 +73,9 @@ func (h *theHub) removeExpired(ctx context.Context) (removed int, err error) {
 	return removed, nil
 }
 
-// roomPage is how many make room before the space is asked again: a disk says at once what
-// is free, a bucket when it takes the next object.
-func roomPage(space objects.Space) int {
-	if space.Apart {
-		return retainPage
-	}
-	return retainPage / 5
+// roomy is well above what is short: as much again as the reserve, twice.
+func roomy(space objects.Space) bool {
+	return !space.Tight() && (space.Apart || space.Free >= 4*space.Reserve)
 }
 
 // remove is row, unlink, row.

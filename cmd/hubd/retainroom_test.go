@@ -20,7 +20,7 @@ func TestAnArchiveThatIsNotRequiredStopsNobodyWhenTheDiskIsFull(t *testing.T) {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=64m,mode=0700"); err != nil {
+	if err := syscall.Mount("tmpfs", data, "tmpfs", 0, "size=128m,mode=0700"); err != nil {
 		t.Skip("needs root to mount a small disk:", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(data, syscall.MNT_DETACH) })
@@ -32,20 +32,11 @@ func TestAnArchiveThatIsNotRequiredStopsNobodyWhenTheDiskIsFull(t *testing.T) {
 	source := uplinktest.NewSource()
 	const all = 75
 	for n := range uint64(all) {
-		source.Add(n, 1<<20, 1)
+		source.Add(n, 2<<20, 1)
 	}
-	s.uplink(b, source, func(*uplink.Uplink) bool {
-		st := s.status(p)
-		return st.Disk.Full && st.Destinations[0].BacklogObjects == 0
-	})
-	if n := source.Count(uplinktest.Archived); n == all {
-		t.Fatal("the disk was large enough for everything")
-	}
-	p.stop(t)
-	p = s.start() // the next round, which comes in a minute otherwise
 	s.uplink(b, source, func(*uplink.Uplink) bool { return source.Count(uplinktest.Archived) == all })
 	st := s.status(p)
-	if d := st.Destinations[1]; d.Skipped == 0 || d.Skipped+d.BacklogObjects != all || !strings.Contains(strings.Join(st.Warnings, "\n"), fmt.Sprintf("destination copy: it has not got %d objects", d.Skipped)) || st.Disk.Full {
+	if d := st.Destinations[1]; d.Skipped == 0 || d.Skipped+d.BacklogObjects != all || d.Skipped == all || !strings.Contains(strings.Join(st.Warnings, "\n"), fmt.Sprintf("destination copy: it has not got %d objects", d.Skipped)) || st.Disk.Full {
 		t.Errorf("%+v", st)
 	}
 }
