@@ -1,6 +1,9 @@
 package spool
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Ages are the times that people ask about. A zero time: there is none.
 type Ages struct {
@@ -13,13 +16,12 @@ type Ages struct {
 // Ages looks at every object in memory, in the order of arrival: for a person or
 // a metric once a second, not for a loop.
 func (s *Spool) Ages() (a Ages) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.order {
+	s.walk(0, math.MaxUint64, func(e *entry) bool {
 		if !e.gone && !e.test && e.fate == inPlace {
 			a.see(e)
 		}
-	}
+		return true
+	})
 	return a
 }
 

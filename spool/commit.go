@@ -63,7 +63,7 @@ func (w *Writer) describe(e *entry) {
 	e.content, e.start = w.n, int64(len(w.head))
 	e.disk = w.s.keys.sizeOnDisk(e.start + e.content + sealSize)
 	e.received = w.s.cfg.Now().UnixNano()
-	e.flags, e.priority, e.test, e.preface = w.new.Flags, w.new.Priority, w.new.Test, uint32(len(w.new.Preface))
+	e.flags, e.priority, e.test, e.preface = w.new.Flags|w.end.Flags, w.new.Priority, w.new.Test, uint32(len(w.new.Preface))
 	e.name = sumOf(w.new.Name)
 }
 
@@ -108,7 +108,7 @@ func (w *Writer) place(e *entry) error {
 	if err := s.makeShard(e.seq); err != nil {
 		return s.openError(err)
 	}
-	end := seal{seq: e.seq, content: e.content, received: e.received, id: e.id, head: sha256.Sum256(w.head)}
+	end := seal{seq: e.seq, content: e.content, received: e.received, id: e.id, head: sha256.Sum256(w.head), end: w.end}
 	if _, err := w.buf.Write(end.encode()); err != nil {
 		return s.writeError(fmt.Errorf("write object: %w", err))
 	}

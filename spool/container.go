@@ -122,6 +122,16 @@ type seal struct {
 	received int64 // Unix nanoseconds; shown, never used to order or delete (D-S7)
 	id       ID
 	head     [sha256.Size]byte // of every byte before the content
+	end      End
+}
+
+// NoteSize is how long a note in the seal is.
+const NoteSize = 24
+
+// End is what only the end of the content told: opaque, and as durable as the object.
+type End struct {
+	Flags uint32 // besides those of New
+	Note  [NoteSize]byte
 }
 
 func (s seal) encode() []byte {
@@ -132,6 +142,8 @@ func (s seal) encode() []byte {
 	binary.BigEndian.PutUint64(b[24:], uint64(s.received))
 	copy(b[32:], s.id[:])
 	copy(b[64:], s.head[:])
+	binary.BigEndian.PutUint32(b[96:], s.end.Flags)
+	copy(b[100:], s.end.Note[:])
 	binary.BigEndian.PutUint32(b[124:], checksum(b[:124]))
 	return b
 }
@@ -145,6 +157,8 @@ func decodeSeal(b []byte) (s seal, err error) {
 	s.received = int64(binary.BigEndian.Uint64(b[24:]))
 	copy(s.id[:], b[32:])
 	copy(s.head[:], b[64:])
+	s.end.Flags = binary.BigEndian.Uint32(b[96:])
+	copy(s.end.Note[:], b[100:])
 	if s.content < 0 {
 		return s, fmt.Errorf("%w: negative length", errNotSealed)
 	}
@@ -188,6 +202,7 @@ func readContainer(r io.ReaderAt, size int64) (*container, error) {
 	if mutant != mutantNoSealCheck && s.content != size-sealSize-l.sum() {
 		return nil, fmt.Errorf("%w: lengths do not add up to the file's", errNotSealed)
 	}
+	h.flags |= s.end.Flags
 	c := &container{head: h, seal: s, start: l.sum(), parts: l}
 	if err := c.readParts(r, first, l); err != nil {
 		return c, err

@@ -118,6 +118,9 @@ func (c *Content) Meta() []byte { return c.c.meta }
 // Preface is what Create got.
 func (c *Content) Preface() []byte { return c.c.preface }
 
+// End is what Writer.End got; zero: nothing.
+func (c *Content) End() End { return c.c.end }
+
 // Seed is what Create got.
 func (c *Content) Seed() []byte { return c.c.seed }
 

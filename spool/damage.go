@@ -1,5 +1,7 @@
 package spool
 
+import "math"
+
 // provedWhole ends damage that is none: a loose cable passes, and the bytes alone say
 // whether they are what was stored. Whoever calls it has just read all of them from
 // the disk. It is not written to the journal, and need not be: the next start reads
@@ -29,22 +31,24 @@ type Damage struct {
 
 // Damage looks at every object in memory, as Ages does.
 func (s *Spool) Damage() (d Damage) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range s.order {
-		if e.gone || e.test || !e.damaged {
-			continue
+	s.walk(0, math.MaxUint64, func(e *entry) bool {
+		if !e.gone && !e.test && e.damaged {
+			d.see(e)
 		}
-		if e.state() == Quarantined {
-			d.Quarantined++
-		}
-		switch {
-		case e.torn && e.state() != Archived: // no alarm: see Stats.Unfinished
-		case e.hubHasCopy():
-			d.HubHasCopy++
-		default:
-			d.NoOtherCopy++
-		}
-	}
+		return true
+	})
 	return d
+}
+
+func (d *Damage) see(e *entry) {
+	if e.state() == Quarantined {
+		d.Quarantined++
+	}
+	switch {
+	case e.torn && e.state() != Archived: // no alarm: see Stats.Unfinished
+	case e.hubHasCopy():
+		d.HubHasCopy++
+	default:
+		d.NoOtherCopy++
+	}
 }

@@ -108,7 +108,8 @@
 //	    24    8  when it was received, Unix nanoseconds; shown, never decides
 //	    32   32  the ID: SHA-256(seed | content)
 //	    64   32  SHA-256 of everything before the content
-//	    96   28  zero
+//	    96    4  flags that only the end of the content told, opaque: Object.Flags has both
+//	   100   24  a note about it, opaque; zero in both: nothing to tell, or written before there were any
 //	   124    4  CRC-32C of the seal's bytes 0 to 123
 //
 // The seal covers everything: itself by its checksum, header to preface by one

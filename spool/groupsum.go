@@ -9,9 +9,10 @@ import (
 type group struct {
 	name         string
 	byState      [states]int64
-	bytes        int64 // content of what is here
-	waiting      int64 // of these, of what is still to be sent
-	there        int64 // and of what the hub has
+	bytes        int64  // content of what is here
+	waiting      int64  // of these, of what is still to be sent
+	there        int64  // and of what the hub has
+	first        uint64 // nothing of it that is here came before; zero: nothing came
 	last         uint64
 	lastReceived int64
 	forgotten    int64 // of which a tombstone is left

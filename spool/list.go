@@ -2,7 +2,6 @@ package spool
 
 import (
 	"math"
-	"sort"
 	"time"
 )
 
@@ -31,14 +30,7 @@ func (s *Spool) Waits(id ID) bool {
 // Objects lists up to limit objects with a sequence number above after, oldest
 // first, with their Meta. Page through with the last Seq.
 func (s *Spool) Objects(after uint64, limit int) []Object {
-	var out []Object
-	s.mu.Lock()
-	for i := s.at(after); i < len(s.order) && len(out) < limit; i++ {
-		if e := s.order[i]; !e.gone {
-			out = append(out, e.object())
-		}
-	}
-	s.mu.Unlock()
+	out := s.Outline(after, limit)
 	for i := range out {
 		out[i].Meta = s.meta(out[i].Seq)
 	}
@@ -74,11 +66,8 @@ func (s *Spool) Groups(limit int) []Group {
 	for _, g := range s.groups {
 		all = append(all, g)
 	}
-	sort.Slice(all, func(i, k int) bool {
-		return all[i].last > all[k].last || all[i].last == all[k].last && all[i].name < all[k].name
-	})
 	var out []Group
-	for _, g := range all[:min(len(all), max(limit, 0))] {
+	for _, g := range latest(all, limit) {
 		out = append(out, s.groupInfo(g))
 	}
 	s.mu.Unlock()
@@ -96,17 +85,22 @@ func (s *Spool) Group(name string) (g Group, ok bool) {
 	return s.groupInfo(in), true
 }
 
+// Figures are how many objects a group has, by state and in all: what Group says without
+// making a list of anything. ok is false where there is no such group.
+func (s *Spool) Figures(name string) (by func(State) int64, objects int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.groups[name]
+	if in == nil {
+		return func(State) int64 { return 0 }, 0, false
+	}
+	counts := in.byState
+	return func(st State) int64 { return counts[st] }, in.live(), true
+}
+
 // GroupObjects lists the objects of one group, oldest first, with their Meta.
 func (s *Spool) GroupObjects(name string, limit int) []Object {
-	var out []Object
-	s.mu.Lock()
-	g := s.groups[name]
-	for i := 0; g != nil && i < len(s.order) && len(out) < limit; i++ {
-		if e := s.order[i]; !e.gone && e.group == g {
-			out = append(out, e.object())
-		}
-	}
-	s.mu.Unlock()
+	out := s.GroupOutline(name, 0, limit)
 	for i := range out {
 		out[i].Meta = s.meta(out[i].Seq)
 	}

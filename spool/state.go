@@ -94,6 +94,9 @@ func (s *Spool) show(e *entry) {
 		s.byID[e.id] = e
 		s.healed = append(s.healed, old)
 	}
+	if e.group.first == 0 || e.seq < e.group.first {
+		e.group.first = e.seq
+	}
 	e.group.last = max(e.group.last, e.seq)
 	e.group.lastReceived = max(e.group.lastReceived, e.received)
 	s.tally(e, e.state(), +1)

@@ -39,6 +39,7 @@ type Writer struct {
 	n      int64 // content bytes
 	asked  int64 // bytes for which space was asked
 	begun  int64 // bytes whose writeback was started, whole pages
+	end    End
 	err    error // the first one; nothing is written after it
 	closed bool
 }
@@ -130,6 +131,9 @@ func (w *Writer) Write(p []byte) (int, error) {
 	w.n += int64(n)
 	return n, err
 }
+
+// End says what only the end of the content told, before Commit.
+func (w *Writer) End(e End) { w.end = e }
 
 func (w *Writer) put(p []byte) (int, error) {
 	if w.err == nil {

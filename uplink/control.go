@@ -38,6 +38,10 @@ func (l *lane) waiting() []wire.Frame {
 	defer l.mu.Unlock()
 	frames := l.says
 	l.says, l.acks = nil, 0
+	if len(l.found) > 0 {
+		frames = append(frames, &wire.Findings{Findings: l.found})
+		l.found = nil
+	}
 	if len(l.offers.Objects) > 0 {
 		frames = append(frames, &wire.Offer{Objects: l.offers.Objects})
 		l.offers.Objects = nil

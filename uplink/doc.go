@@ -133,6 +133,12 @@
 //     waits a round trip for an object. Offers without an end never exceed
 //     the limits in Welcome, which count for each priority; one object is always
 //     welcome whatever its length.
+//   - Findings are about objects, and acknowledged by nothing. Why an object has the flag hold
+//     stands on the same stream before its offer, each time it is offered: the hub looks at the
+//     offer when the findings are durable there, so that a receipt is for both. Words are
+//     codes of docs/findings.md, worst first, divided by "; ", a code by spaces
+//     from the numbers that belong to it. No value that may name a person is sent. A
+//     hub that knows no codes shows them as they are.
 //   - Have answers each offer with the offset from which the hub wants bytes, or
 //     with all: a Receipt exists and follows. Puts of one object follow each other
 //     without a gap, all on one stream. Offset equal to length asks for nothing.

@@ -61,19 +61,20 @@ type lane struct {
 	mu      sync.Mutex // guards what follows
 	flights map[dicom.ID]*flight
 	numbers map[uint64]*flight
-	last    uint64     // number of the last offer
-	urgent  window     // of urgent objects
-	bulk    window     // of all others
-	routine window     // of these, routine
-	widen   func()     // ends a Lease for urgent objects only
-	relook  func()     // ends a Lease that waits, so that waitForRoom decides anew
-	asks    bool       // a Lease for whatever there is waits
-	asked   uint8      // the worst that a Lease waits for
-	quiet   time.Time  // the hub is full: lease nothing but urgent objects before
-	short   time.Time  // it has too many offers: few at once before
-	offers  wire.Offer // not yet written
-	credit  int        // bytes of offers that fund has paid for
-	prepaid int        // of offers that are not written yet
+	last    uint64         // number of the last offer
+	urgent  window         // of urgent objects
+	bulk    window         // of all others
+	routine window         // of these, routine
+	widen   func()         // ends a Lease for urgent objects only
+	relook  func()         // ends a Lease that waits, so that waitForRoom decides anew
+	asks    bool           // a Lease for whatever there is waits
+	asked   uint8          // the worst that a Lease waits for
+	quiet   time.Time      // the hub is full: lease nothing but urgent objects before
+	short   time.Time      // it has too many offers: few at once before
+	offers  wire.Offer     // not yet written
+	found   []wire.Finding // of these; written before them
+	credit  int            // bytes of offers that fund has paid for
+	prepaid int            // of offers that are not written yet
 	says    []wire.Frame
 	acks    int                     // what the acknowledgements among them weigh
 	queues  [wire.Classes][]*flight // wanted by the hub, or to be verified

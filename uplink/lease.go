@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"edged/uplink/wire"
@@ -122,7 +123,20 @@ func (l *lane) offer(o Object) {
 		Number: f.number, ID: wire.ID(o.ID), Length: o.Length, Study: o.Study, Calling: o.Calling, Priority: class, Flags: o.Flags, Modality: o.Modality,
 		TransferSyntax: o.Names.TransferSyntax, SOPClass: o.Names.SOPClass, SOPInstance: o.Names.SOPInstance,
 	})
+	l.find(o)
 	l.reserve(f.Object)
+}
+
+// maxFound bounds what is said of one object, in bytes.
+const maxFound = 400
+
+// find says why an object is to wait at the hub. It stands before the offer, which the hub
+// takes only when this is durable there: so what has a receipt needs no acknowledgement
+// of its own, and what is offered again is said again. l.mu is held.
+func (l *lane) find(o Object) {
+	if o.Found != "" {
+		l.found = append(l.found, wire.Finding{ID: wire.ID(o.ID), Flags: o.Flags, Words: strings.ToValidUTF8(o.Found[:min(len(o.Found), maxFound)], "")})
+	}
 }
 
 // count adds f to its window or takes it out. l.mu is held.

@@ -21,6 +21,7 @@ type Object struct {
 	Modality string // (0008,0060), "" when unknown
 	Priority uint8  // wire.Urgent, wire.Routine, wire.Backfill
 	Flags    uint32 // findings, see hub.Object
+	Found    string // why it is to wait at the hub, see doc.go; "": nothing is said. No value that names a person
 }
 
 // Source lends objects. Its methods are called from several goroutines.

@@ -37,6 +37,7 @@ type Config struct {
 	Now  func() time.Time // If nil, time.Now.
 	Idle time.Duration    // a session ends so long after its last use. If zero, 30 minutes.
 	Life time.Duration    // and so long after log-in. If zero, 12 hours.
+	KiB  uint32           // of memory that a hash takes. If zero, 64 MiB; less is for tests, 32 at least.
 
 	// Audit is told what happens, by the goroutine that makes it happen, which holds no
 	// lock of the Book. If nil, nobody is.
@@ -65,7 +66,13 @@ type Book struct {
 }
 
 // New starts nothing and touches nothing.
-func New(cfg Config) *Book { return newBook(cfg, today) }
+func New(cfg Config) *Book {
+	p := today
+	if cfg.KiB != 0 {
+		p.kib = cfg.KiB
+	}
+	return newBook(cfg, p)
+}
 
 func newBook(cfg Config, p params) *Book {
 	if cfg.Now == nil {

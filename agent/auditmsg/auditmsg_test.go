@@ -62,6 +62,8 @@ func TestMessagesHaveWhatTheTablesDemand(t *testing.T) {
 			"110104 DCM", "C", "0", "", []string{"110153 DCM", "110152 DCM"}, []string{"true", "false"}, []string{"2 3 110180 DCM 1.2.3", "1 1 2 RFC-3881 withheld"}},
 		"transferred, action made up": {author.Transferred(transfer, "X"),
 			"110104 DCM", "R", "0", "", []string{"110153 DCM", "110152 DCM"}, []string{"true", "false"}, []string{"2 3 110180 DCM 1.2.3", "1 1 2 RFC-3881 withheld"}},
+		"log used": {author.LogUsed(LogUsed{Event: at(Success, "the chain is whole"), Reader: process, Address: "file:///var/lib/edged/audit"}),
+			"110101 DCM", "R", "0", "", []string{""}, []string{"true"}, []string{"2 13 12 RFC-3881 file:///var/lib/edged/audit"}},
 		"alert": {author.Alert(alert),
 			"110113 DCM", "E", "8", "110126 DCM", []string{"", ""}, []string{"false", "false"}, []string{"2 13 110182 DCM 10.0.0.5"}},
 	} {
@@ -303,4 +305,12 @@ func FuzzMessagesStayOfTheSchema(f *testing.F) {
 			}
 		}
 	})
+}
+
+func (n *node) count() int {
+	sum := 1
+	for _, c := range n.children {
+		sum += c.count()
+	}
+	return sum
 }

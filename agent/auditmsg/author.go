@@ -167,3 +167,21 @@ func (a Author) Alert(m Alert) []byte {
 		Objects: []object{a.node(m.Node, m.Text)},
 	})
 }
+
+// LogUsed reports that the appliance's own audit log was read or verified.
+type LogUsed struct {
+	Event          // its Reason says what was found
+	Reader  Party  // who read
+	Address string // URI of the log
+}
+
+// LogUsed writes the message "Audit Log Used".
+func (a Author) LogUsed(m LogUsed) []byte {
+	m.Reader.Requestor = true
+	return write(message{
+		Event:   m.Event.element(auditLogUsed, "R", nil),
+		Parties: participants([]role{{m.Reader, nil}}),
+		Source:  a.element(),
+		Objects: []object{{ID: orUnknown(clean(m.Address, maxName)), Type: "2", Role: "13", IDType: uri, Name: "Security Audit Log"}},
+	})
+}

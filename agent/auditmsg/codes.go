@@ -12,6 +12,7 @@ func dcm(value, meaning string) code { return code{value, "DCM", meaning} }
 
 var (
 	applicationActivity  = dcm("110100", "Application Activity")
+	auditLogUsed         = dcm("110101", "Audit Log Used")
 	beginTransferring    = dcm("110102", "Begin Transferring DICOM Instances")
 	instancesTransferred = dcm("110104", "DICOM Instances Transferred")
 	securityAlert        = dcm("110113", "Security Alert")
@@ -29,6 +30,7 @@ var (
 
 	studyUID  = dcm("110180", "Study Instance UID")
 	nodeID    = dcm("110182", "Node ID")
+	uri       = code{"12", "RFC-3881", "URI"}
 	patientID = code{"2", "RFC-3881", "Patient Number"}
 )
 
@@ -43,6 +45,7 @@ const (
 	RestrictedFunction
 	AuditStopped // also: audit messages were lost
 	AuditStarted
+	ObjectSecurity // an image is not what was stored, or two claim to be the same
 	SecurityRoles
 	UserSecurity // an account was made, locked, given another password
 )
@@ -55,6 +58,7 @@ var alertKinds = map[AlertKind]code{
 	RestrictedFunction:    dcm("110132", "Use of Restricted Function"),
 	AuditStopped:          dcm("110133", "Audit Recording Stopped"),
 	AuditStarted:          dcm("110134", "Audit Recording Started"),
+	ObjectSecurity:        dcm("110135", "Object Security Attributes Changed"),
 	SecurityRoles:         dcm("110136", "Security Roles Changed"),
 	UserSecurity:          dcm("110137", "User security Attributes Changed"),
 }

@@ -3,6 +3,7 @@
 // facility. Author has a method a message:
 //
 //	Activity      110100  the appliance started, stopped       A.5.3.1
+//	LogUsed       110101  the appliance's own audit log was read A.5.3.2
 //	Beginning     110102  a transfer of a study begins         A.5.3.3
 //	Transferred   110104  it has ended, well or not            A.5.3.7
 //	Alert         110113  something for who guards the network A.5.3.11

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -35,6 +36,7 @@ func TestGreenHasToBeEarned(t *testing.T) {
 		{"the appliance is gone", func(_ string, pages int64) bool { return pages > 1 }, true},
 		{"events go on, the page fails", func(path string, pages int64) bool { return path == "/" && pages > 1 }, true},
 		{"the script never comes", func(path string, _ int64) bool { return path == "/assets/page.js" }, true},
+		{"htmx never comes", func(path string, _ int64) bool { return path == "/assets/htmx.js" }, true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -57,7 +59,7 @@ func hurried(t *testing.T, gone func(string, int64) bool) *httptest.Server {
 	t.Helper()
 	var pages atomic.Int64
 	page := newPage(t, ordinary())
-	faster := strings.NewReplacer("1ms 25s", "1ms 5s", "> 14000", "> 1400", "5000)", "500)")
+	faster := strings.NewReplacer("1ms 25s", "1ms 5s", "every 15s", "every 1500ms")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/" {
 			pages.Add(1)
@@ -66,16 +68,16 @@ func hurried(t *testing.T, gone func(string, int64) bool) *httptest.Server {
 			http.Error(w, "gone", http.StatusServiceUnavailable)
 			return
 		}
-		if name := strings.TrimPrefix(r.URL.Path, "/assets/"); name == "style.css" || name == "page.js" {
-			raw, err := assetFiles.ReadFile("assets/" + name)
-			if err != nil {
-				t.Error(err)
-			}
-			w.Header().Set("Content-Type", served[name])
-			fmt.Fprint(w, faster.Replace(string(raw)))
+		if r.URL.Path == "/api/v1/events" || r.URL.Path == "/assets/htmx.js" {
+			page.ServeHTTP(w, r)
 			return
 		}
-		page.ServeHTTP(w, r)
+		answer := httptest.NewRecorder()
+		page.ServeHTTP(answer, r)
+		maps.Copy(w.Header(), answer.Header())
+		w.Header().Del("Content-Length")
+		w.WriteHeader(answer.Code)
+		fmt.Fprint(w, faster.Replace(answer.Body.String()))
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(server.CloseClientConnections)
@@ -118,28 +120,88 @@ func (c *changing) Devices() []status.Device     { return c.now.Load().devices }
 func (c *changing) Studies(n int) []status.Study { return c.now.Load().Studies(n) }
 func (c *changing) Moving(n int) []status.Study  { return c.now.Load().Moving(n) }
 
-// What happens on the appliance is on the page within a second or two, without
-// a reload: the mark that is left in the window is still there afterwards.
+// What happens on the appliance is on the page within a second or two, without a
+// reload: the mark that is left in the window is still there afterwards, what somebody
+// opened is open, and what he is writing is written where he writes it.
 func TestAChangeIsSeenWithoutReload(t *testing.T) {
 	source := &changing{}
-	source.now.Store(ordinary())
-	server := httptest.NewServer(newPage(t, source))
+	scene := func(name string) *demo {
+		d := scenes()[name]
+		d.devices[0].Negotiation = &status.Negotiation{At: morning, Called: "EDGED", Accepted: true}
+		return d
+	}
+	source.now.Store(scene("ok"))
+	p, err := New(allDesks(Config{Source: source, Anonymous: AnonymousMasked, Location: rome, now: func() time.Time { return morning }}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(p)
 	defer server.Close()
 	defer server.CloseClientConnections()
 	b := drive(t, chromium(t))
 	session := b.open(server.URL + "/?lang=it")
-	b.evaluate(session, `window.mark = "here"; "ok"`)
-	source.now.Store(scenes()["attention"])
+	b.evaluate(session, `window.mark = "here"; document.querySelector("#devices details").open = true;
+		document.getElementById("find").focus(); document.getElementById("find").value = "abc"; "ok"`)
+	source.now.Store(scene("attention"))
 	source.Ring(status.StatusChanged)
 	got := b.evaluate(session, `new Promise(tell => {
-		const end = Date.now() + 9000, part = id => document.getElementById(id); // before the next beat
+		const end = Date.now() + 60000, part = id => document.getElementById(id);
 		const again = () => !part("warnings").hidden || Date.now() > end
-			? tell([window.mark, part("word").textContent, part("state").className, part("devices").textContent.includes("ECO_NEW"), part("warnings").hidden].join())
+			? tell([window.mark, part("word").textContent, part("state").className, part("devices").textContent.includes("ECO_NEW"), part("warnings").hidden,
+				document.querySelector("#devices details").open, document.activeElement.id, part("find").value].join())
 			: setTimeout(again, 50);
 		again();
 	})`)
-	if got != "here,Da controllare,state is-attention,true,false" {
+	if got != "here,Da controllare,state is-attention,true,false,true,find,abc" {
 		t.Errorf("the page has %q", got)
+	}
+}
+
+// Where somebody fills in a form nothing moves: what he writes for one device must never
+// be sent for another that has come meanwhile.
+func TestAFormThatIsFilledInIsLeftAlone(t *testing.T) {
+	source := &changing{}
+	source.now.Store(scenes()["attention"])
+	p := deskPage(t, source)
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/devices" {
+			p.ServeHTTP(w, r)
+			return
+		}
+		asked.Add(1)
+		for _, l := range p.deviceLeaves() { // as an administrator sees it
+			if rq := p.request(r); l.path == "/devices" {
+				rq.Viewer = viewers[2]
+				data, err := l.build(rq)
+				if err != nil {
+					t.Error(err)
+				}
+				p.draw(w, rq, l, data)
+			}
+		}
+	}))
+	defer server.Close()
+	defer server.CloseClientConnections()
+	b := drive(t, chromium(t))
+	session := b.open(server.URL + "/devices")
+	b.evaluate(session, `document.querySelector("#pending details").open = true; document.getElementById("name-0").focus(); document.getElementById("name-0").value = "ECO di sopra"; "ok"`)
+	next := scenes()["attention"]
+	newcomer := next.devices[len(next.devices)-2]
+	newcomer.AETitle, newcomer.LastSeen = "AAA_FIRST", morning
+	next.devices = append([]status.Device{newcomer}, next.devices...)
+	next.devices[2].Name = "changed"
+	source.now.Store(next)
+	source.Ring(status.DevicesChanged)
+	got := b.evaluate(session, `new Promise(tell => {
+		const end = Date.now() + 60000, list = () => document.getElementById("device-list").textContent.includes("changed");
+		const again = () => list() || Date.now() > end
+			? tell([list(), document.querySelector("#pending input[name=title]").value, document.getElementById("name-0").value].join())
+			: setTimeout(again, 50);
+		again();
+	})`)
+	if got != "true,ECO_NEW,ECO di sopra" {
+		t.Errorf("the page has %q after %d answers", got, asked.Load())
 	}
 }
 
@@ -150,6 +212,8 @@ type remote struct {
 	in   *os.File
 	out  *bufio.Reader
 	last int
+
+	session string // of the page that is looked at
 }
 
 func drive(t *testing.T, browser string) *remote {

@@ -9,7 +9,9 @@ import (
 )
 
 type deviceView struct {
+	title   string // as it was sent: a key, nothing to be shown
 	Kind    string // known, trouble or unknown
+	Never   bool   // it may call, and has not yet
 	Says    string // Kind in words
 	Name    string
 	Title   string // AE title, "" when it is the name already
@@ -75,8 +77,9 @@ func kindOf(d status.Device, now time.Time) string {
 }
 
 func deviceOf(d status.Device, f facts, w *words) deviceView {
-	v := deviceView{Kind: kindOf(d, f.Now), Seen: w.Say("devices.never")}
+	v := deviceView{title: d.AETitle, Kind: kindOf(d, f.Now), Seen: w.Say("devices.never")}
 	v.Says = w.Say("devices." + v.Kind)
+	v.Never = v.Kind == "known" && d.LastSeen.IsZero()
 	v.Name, v.Title = cmp.Or(status.Shown(cmp.Or(d.Name, d.AETitle)), w.Say("devices.noname")), status.Shown(d.AETitle)
 	if v.Name == v.Title {
 		v.Title = ""

@@ -21,22 +21,35 @@ import (
 // A Last-Event-ID is welcome and not needed: events say that something changed
 // and never what, so hello makes up for all that were missed.
 func (p *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	if r.Method == http.MethodHead {
+		return // there is no end of what would be left out
+	}
+	from := addressOf(r)
+	if !p.who.enter(from, max(1, p.cfg.MaxStreams/streamShare)) {
+		tooMany(w)
+		return
+	}
+	defer p.who.leave(from)
 	select {
 	case p.streams <- struct{}{}:
 		defer func() { <-p.streams }()
 	default:
-		w.Header().Set("Retry-After", "15")
-		plain(w, http.StatusServiceUnavailable, "too many open pages; this one refreshes itself all the same")
+		tooMany(w)
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	changes := p.cfg.Source.Subscribe(ctx)
-	w.Header().Set("Content-Type", "text/event-stream")
 	stream := eventStream{w: w, control: http.NewResponseController(w)}
 	if stream.send("retry: 3000\nevent: hello\ndata: {}\n\n") == nil {
 		stream.follow(ctx, changes)
 	}
+}
+
+func tooMany(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "15")
+	plain(w, http.StatusServiceUnavailable, "too many open pages; this one refreshes itself all the same")
 }
 
 type eventStream struct {

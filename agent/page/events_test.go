@@ -48,9 +48,14 @@ func (s *stream) take() string {
 
 // listen opens a stream of events; wait returns when the handler has ended.
 func listen(ctx context.Context, p *Page) (s *stream, wait func()) {
+	return listenFrom(ctx, p, "127.0.0.1:40000")
+}
+
+func listenFrom(ctx context.Context, p *Page, address string) (s *stream, wait func()) {
 	s, done := newStream(), make(chan struct{})
 	r := httptest.NewRequestWithContext(ctx, "GET", "/api/v1/events", nil)
 	r.Header.Set("Last-Event-ID", "not even a number")
+	r.RemoteAddr = address
 	go func() {
 		defer close(done)
 		p.ServeHTTP(s, r)

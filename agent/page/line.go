@@ -57,7 +57,11 @@ func lineOf(f facts, w *words) lineView {
 			v.Unheard = w.Count("line.unheard", c.Unreached)
 		}
 	}
-	if sp.DaysLeft != nil && *sp.DaysLeft < 3650 {
+	switch {
+	case sp.DaysLeft == nil:
+	case *sp.DaysLeft > 365:
+		v.Full = w.Say("line.fullyear")
+	default:
 		v.Full = w.Say("line.full", "duration", w.duration(days(*sp.DaysLeft)))
 	}
 	if sp.Unfinished > 0 {

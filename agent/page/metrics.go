@@ -31,7 +31,8 @@ func metricsHandler(cfg Config) http.Handler {
 }
 
 // gauge or counter of one number of the status. No label ever carries text from
-// the wire: an AE title that somebody invents would be a new time series (P9).
+// the wire: an AE title that somebody invents would be a new time series (P9). Those of
+// devices are in the configuration.
 type measure struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
@@ -44,6 +45,11 @@ func counter(name, help string, value func(status.Status) int64) measure {
 
 func gauge(name, help string, value func(status.Status) int64) measure {
 	return measure{desc(name, help), prometheus.GaugeValue, func(s status.Status) float64 { return float64(value(s)) }}
+}
+
+// rate is told in bytes, the base unit of the convention; everywhere else a line has bits.
+func rate(name, help string, bits func(status.Status) int64) measure {
+	return measure{desc(name, help), prometheus.GaugeValue, func(s status.Status) float64 { return float64(bits(s)) / 8 }}
 }
 
 func moment(name, help string, value func(status.Status) time.Time) measure {
@@ -81,8 +87,8 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Spool.Bytes }),
 	gauge("spool_free_bytes", "Bytes that the spool may still take.",
 		func(s status.Status) int64 { return s.Spool.FreeBytes }),
-	{desc("spool_days_left", "Days until the spool is full if images come as in the last 24 hours and none leave; NaN: not known."), prometheus.GaugeValue,
-		func(s status.Status) float64 { return orNaN(s.Spool.DaysLeft) }},
+	{desc("spool_full_seconds", "Time until the spool is full if images come as in the last 24 hours and none leave; NaN: not known."), prometheus.GaugeValue,
+		func(s status.Status) float64 { return 86400 * orNaN(s.Spool.DaysLeft) }},
 	gauge("spool_unfinished_objects", "Files that a power cut left half written.",
 		func(s status.Status) int64 { return s.Spool.Unfinished }),
 	gauge("spool_damaged_hub_copy_objects", "Instances damaged or gone here of which the hub has a good copy.",
@@ -103,7 +109,7 @@ var measures = []measure{
 		func(s status.Status) int64 { return recovering(s).Total }),
 	gauge("uplink_connected", "1 while the hub is connected.",
 		func(s status.Status) int64 { return one(s.Uplink.Connected) }),
-	gauge("uplink_rate_bits_per_second", "What is being sent now.",
+	rate("uplink_rate_bytes_per_second", "What is being sent now.",
 		func(s status.Status) int64 { return s.Uplink.RateBitsPerSecond }),
 	gauge("uplink_backlog_objects", "Instances received that are not yet at the hub.",
 		func(s status.Status) int64 { return s.Uplink.BacklogObjects }),
@@ -111,9 +117,9 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Uplink.BacklogBytes }),
 	gauge("uplink_lanes", "Connections to the hub side by side.",
 		func(s status.Status) int64 { return s.Uplink.Lanes }),
-	gauge("uplink_cap_bits_per_second", "Cap of the line in force now; 0: unlimited.",
+	rate("uplink_cap_bytes_per_second", "Cap of the line in force now; 0: unlimited.",
 		func(s status.Status) int64 { return s.Uplink.CapBits }),
-	gauge("uplink_cap_backfill_bits_per_second", "Cap of back-filling in force now; 0: none of its own.",
+	rate("uplink_cap_backfill_bytes_per_second", "Cap of back-filling in force now; 0: none of its own.",
 		func(s status.Status) int64 { return s.Uplink.CapBackfill }),
 	gauge("uplink_paused", "1 while somebody has paused sending.",
 		func(s status.Status) int64 { return one(!s.Uplink.PausedUntil.IsZero()) }),
@@ -177,6 +183,7 @@ func (c statusCollector) Describe(out chan<- *prometheus.Desc) {
 	out <- warningDesc
 	out <- buildDesc
 	describeLine(out)
+	describeSignals(out)
 }
 
 func (c statusCollector) Collect(out chan<- prometheus.Metric) {
@@ -192,6 +199,9 @@ func (c statusCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	out <- level(buildDesc, 1, c.cfg.Version)
 	collectLine(s, out)
+	if c.cfg.Signals != nil {
+		collectSignals(c.cfg.Signals(), s.At, out)
+	}
 }
 
 func level(d *prometheus.Desc, value int64, label string) prometheus.Metric {

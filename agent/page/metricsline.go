@@ -24,23 +24,23 @@ var carrierMeasures = []ofCarrier{
 		}},
 	{desc("uplink_carrier_lanes", "Connections of a carrier, also those that only measure.", "carrier"),
 		func(_ status.Status, c status.Carrier) float64 { return float64(c.Lanes) }},
-	{desc("uplink_carrier_goodput_bits_per_second", "What a carrier carried when it was last measured under load; 0: never.", "carrier"),
-		func(_ status.Status, c status.Carrier) float64 { return float64(c.GoodputBits) }},
+	{desc("uplink_carrier_goodput_bytes_per_second", "What a carrier carried when it was last measured under load; 0: never.", "carrier"),
+		func(_ status.Status, c status.Carrier) float64 { return float64(c.GoodputBits) / 8 }},
 	{desc("uplink_carrier_rtt_seconds", "There and back, by a carrier; NaN: not known.", "carrier"),
 		func(_ status.Status, c status.Carrier) float64 { return orUnknown(c.RTTMS / 1000) }},
 	{desc("uplink_carrier_loss_ratio", "Share of packets of the present connections that were lost; NaN: not known.", "carrier"),
 		func(_ status.Status, c status.Carrier) float64 { return lossOf(c) }},
 	{desc("uplink_carrier_mtu_bytes", "Largest packet that went through; NaN: not known.", "carrier"),
 		func(_ status.Status, c status.Carrier) float64 { return orUnknown(float64(c.MTU)) }},
-	{desc("uplink_linetest_bits_per_second", "What a carrier carried in the last line test; 0: nothing, or there was none.", "carrier"),
+	{desc("uplink_linetest_bytes_per_second", "What a carrier carried in the last line test; 0: nothing, or there was none.", "carrier"),
 		func(s status.Status, c status.Carrier) float64 {
-			return float64(lineTest(s).Of(c.Transport).GoodputBits)
+			return float64(lineTest(s).Of(c.Transport).GoodputBits) / 8
 		}},
 }
 
 var (
 	classBytesDesc = desc("uplink_class_bytes_total", "Bytes of data sets that left, by priority, since the start.", "class")
-	classRateDesc  = desc("uplink_class_rate_bits_per_second", "What is being sent now, by priority.", "class")
+	classRateDesc  = desc("uplink_class_rate_bytes_per_second", "What is being sent now, by priority.", "class")
 	whyDesc        = desc("uplink_why", "1 for why the carrier in use was chosen; 0 for all while there is no line.", "why")
 )
 
@@ -65,7 +65,9 @@ func collectLine(s status.Status, out chan<- prometheus.Metric) {
 	eachClass(s.Uplink.BytesLeft, func(class string, n int64) {
 		out <- prometheus.MustNewConstMetric(classBytesDesc, prometheus.CounterValue, float64(n), class)
 	})
-	eachClass(s.Uplink.Rates, func(class string, n int64) { out <- level(classRateDesc, n, class) })
+	eachClass(s.Uplink.Rates, func(class string, n int64) {
+		out <- prometheus.MustNewConstMetric(classRateDesc, prometheus.GaugeValue, float64(n)/8, class)
+	})
 }
 
 func eachClass(c status.Classes, f func(class string, n int64)) {

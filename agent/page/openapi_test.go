@@ -28,6 +28,7 @@ var enums = map[reflect.Type]any{
 	reflect.TypeFor[status.ContextResult](): status.ContextResults,
 	reflect.TypeFor[status.Transport]():     []status.Transport{status.QUIC, status.TCP, status.NoTransport},
 	reflect.TypeFor[status.WhyCode]():       status.WhyCodes,
+	reflect.TypeFor[status.ClockState]():    status.ClockStates,
 	reflect.TypeFor[status.EventKind]():     []status.EventKind{status.StatusChanged, status.StudiesChanged, status.DevicesChanged},
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"edged/agent/account"
 	"edged/agent/status"
 )
 
@@ -32,6 +33,10 @@ type Source interface {
 	Subscribe(ctx context.Context) <-chan status.Event
 }
 
+// Sentence says a finding in a language: its cause as a heading, and what was found, for
+// who may see persons.
+type Sentence func(language string, f status.Finding) (cause, says string)
+
 // What somebody who has not logged in may see (page.anonymous).
 const (
 	AnonymousState  = "state"  // no person at all
@@ -47,6 +52,23 @@ type Config struct {
 	MaxStreams int            // Streams of events at the same time. If zero, 64.
 	Version    string         // Shown where Status.Version is empty.
 	Logger     *slog.Logger   // If nil, nothing is logged.
+
+	Accounts *account.Book // who may log in. If nil, nobody.
+	Hosts    []string      // Names that browsers may call the page by to change something or see persons, in lower case, besides addresses and localhost. If nil, any.
+	Sentence Sentence      // of findings. If nil, their codes are shown.
+
+	// What the pages need; the pages of one that is nil are not there.
+	Studies  StudyDesk
+	Fix      FixDesk
+	Devices  DeviceDesk
+	Tests    TestDesk
+	Alarms   AlarmDesk
+	LineDesk LineDesk
+	System   SystemDesk
+	Audit    AuditDesk
+	Days     DayDesk
+
+	Signals func() status.Signals // of metrics, besides Source; asked once a scrape. If nil, there are none.
 
 	now func() time.Time // for tests
 }
@@ -64,7 +86,9 @@ const (
 type Page struct {
 	cfg     Config
 	handler http.Handler
-	streams chan struct{} // a slot is held by each open stream of events
+	streams chan struct{}        // a slot is held by each open stream of events
+	who     addresses            // of those who have them open
+	turns   [lanes]chan struct{} // see inTurn
 }
 
 var _ http.Handler = (*Page)(nil)
@@ -76,11 +100,28 @@ func New(cfg Config) (*Page, error) {
 		return nil, err
 	}
 	p := &Page{cfg: cfg, streams: make(chan struct{}, cfg.MaxStreams)}
+	for i := range p.turns {
+		p.turns[i] = make(chan struct{}, turnsAtOnce)
+	}
 	mux := http.NewServeMux()
 	for _, r := range p.routes() {
 		mux.Handle("GET "+r.pattern, r.handler)
 	}
-	p.handler = guarded(mux)
+	for _, l := range p.leaves() {
+		if l.raw != nil && l.role > 0 {
+			mux.Handle("GET "+l.path, p.serveLeaf(l)) // a file, as long as it may be
+		} else {
+			mux.Handle("GET "+l.path, p.inTurn(p.serveLeaf(l)))
+		}
+	}
+	for _, d := range p.deeds() {
+		mux.Handle("POST "+d.path, p.serveDeed(d))
+	}
+	if cfg.Accounts != nil {
+		mux.HandleFunc("POST /login", p.serveLogIn)
+	}
+	mux.HandleFunc("GET /", p.serveNothing)
+	p.handler = guarded(unhurried(mux))
 	return p, nil
 }
 
@@ -118,13 +159,13 @@ type route struct {
 // routes is the whole contract of this port; the test of openapi.json walks it.
 func (p *Page) routes() []route {
 	return []route{
-		{"/{$}", http.HandlerFunc(p.servePage)},
+		{p.stateLeaf().path, p.inTurn(p.serveLeaf(p.stateLeaf()))},
 		{"/healthz", http.HandlerFunc(p.serveHealth)},
 		{"/readyz", http.HandlerFunc(p.serveReady)},
-		{"/metrics", metricsHandler(p.cfg)},
-		{"/api/v1/status", http.HandlerFunc(p.serveStatus)},
-		{"/api/v1/studies", http.HandlerFunc(p.serveStudies)},
-		{"/api/v1/devices", http.HandlerFunc(p.serveDevices)},
+		{"/metrics", p.inTurn(metricsHandler(p.cfg).ServeHTTP)},
+		{"/api/v1/status", p.inTurn(p.serveStatus)},
+		{"/api/v1/studies", p.inTurn(p.serveStudies)},
+		{"/api/v1/devices", p.inTurn(p.serveDevices)},
 		{"/api/v1/events", http.HandlerFunc(p.serveEvents)},
 		{"/api/v1/openapi.json", asset("openapi.json")},
 		{"/assets/{name}", http.HandlerFunc(serveAsset)},
@@ -135,17 +176,24 @@ func (p *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.handler.ServeHTTP(w, r)
 }
 
-// policy allows this origin's own files and nothing else: no inline script or
-// style, no frame around us, no form that leads away.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// policyWith allows this origin's own files and nothing else: no inline script or
+// style, no frame around us, no form that leads elsewhere. Scripts are those that
+// the page itself names with its nonce, and only htmx writes markup (Trusted Types).
+func policyWith(nonce string) string {
+	policy := "default-src 'none'; style-src 'self'; img-src 'self'; font-src 'self'; " +
+		"connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	if nonce == "" {
+		return policy
+	}
+	return policy + "; script-src 'nonce-" + nonce + "'; require-trusted-types-for 'script'; trusted-types htmx"
+}
 
 func guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", policyWith(""))
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")

@@ -5,8 +5,8 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"fmt"
 	"html/template"
-	"io"
 	"io/fs"
 	"net/http"
 	"time"
@@ -15,49 +15,51 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// page holds the template. html/template escapes by context, so that what comes
+// pageTemplate holds them. html/template escapes by context, so that what comes
 // from the wire is text wherever it lands.
 var pageTemplate = template.Must(template.ParseFS(templateFiles, "templates/*.html"))
-
-func render(w io.Writer, f facts, in *words) error {
-	return pageTemplate.ExecuteTemplate(w, "page.html", build(f, in))
-}
-
-func (p *Page) servePage(w http.ResponseWriter, r *http.Request) {
-	rememberLanguage(w, r)
-	f := facts{
-		Status:  p.status(),
-		Studies: p.studies(lookedAt),
-		Moving:  p.moving(),
-		Devices: p.cfg.Source.Devices(),
-		Now:     p.cfg.now().In(p.cfg.Location),
-	}
-	in := chooseWords(r, p.cfg.Language)
-	var body bytes.Buffer // whole or not at all: half a page could look green
-	if err := render(&body, f, in); err != nil {
-		p.cfg.Logger.Error("render page", "err", err)
-		plain(w, http.StatusInternalServerError, "the page could not be drawn; see the log")
-		return
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Language", in.lang)
-	h.Set("Vary", "Accept-Language, Cookie")
-	w.Write(body.Bytes()) // a client that is gone needs no answer
-}
 
 //go:embed assets openapi.json
 var assetFiles embed.FS
 
 // served are the only files that have an address.
 var served = map[string]string{
+	"bootstrap-italia.css":                 "text/css; charset=utf-8",
 	"style.css":                            "text/css; charset=utf-8",
+	"areas.css":                            "text/css; charset=utf-8",
 	"page.js":                              "text/javascript; charset=utf-8",
+	"htmx.js":                              "text/javascript; charset=utf-8",
 	"icon.svg":                             "image/svg+xml",
 	"titillium-web-latin-400-normal.woff2": "font/woff2",
 	"titillium-web-latin-600-normal.woff2": "font/woff2",
 	"titillium-web-latin-700-normal.woff2": "font/woff2",
+	"LICENSES.md":                          "text/plain; charset=utf-8",
 	"TITILLIUM-LICENSE.txt":                "text/plain; charset=utf-8",
+	"BOOTSTRAP-ITALIA-LICENSE.txt":         "text/plain; charset=utf-8",
+	"BOOTSTRAP-LICENSE.txt":                "text/plain; charset=utf-8",
+	"HTMX-LICENSE.txt":                     "text/plain; charset=utf-8",
+}
+
+// build names what this binary carries: an open page of another one must load itself anew.
+var build = buildOf(templateFiles, assetFiles)
+
+func buildOf(trees ...embed.FS) string {
+	sum := sha256.New()
+	for _, tree := range trees {
+		err := fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			raw, err := tree.ReadFile(path)
+			fmt.Fprintf(sum, "%s %d\n", path, len(raw))
+			sum.Write(raw)
+			return err
+		})
+		if err != nil {
+			panic(err) // it is part of this binary
+		}
+	}
+	return "b" + hex.EncodeToString(sum.Sum(nil)[:8]) // no number, whoever reads it
 }
 
 func serveAsset(w http.ResponseWriter, r *http.Request) {

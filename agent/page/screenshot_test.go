@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -35,10 +34,10 @@ func TestScreenshot(t *testing.T) {
 	if source == nil {
 		t.Fatalf("EDGED_SCENE: no scene of that name")
 	}
-	server := httptest.NewServer(newPage(t, source))
+	server := httptest.NewServer(deskPage(t, source))
 	defer server.Close()
 	defer server.CloseClientConnections()
-	shoot(t, browser, target, server.URL+"/?lang="+env("EDGED_LANG", "it"))
+	shoot(t, browser, target, server.URL+env("EDGED_PATH", "/")+"?lang="+env("EDGED_LANG", "it"))
 }
 
 func shoot(t *testing.T, browser, target, url string) {
@@ -64,11 +63,15 @@ func env(key, otherwise string) string {
 }
 
 func BenchmarkPage(b *testing.B) {
-	f := facts{Status: ordinary().status, Studies: ordinary().studies, Devices: ordinary().devices, Now: morning}
+	p, err := New(Config{Source: ordinary(), Location: rome, now: func() time.Time { return morning }})
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := render(io.Discard, f, catalogues["it"]); err != nil {
-			b.Fatal(err)
+		w := httptest.NewRecorder()
+		if p.ServeHTTP(w, httptest.NewRequest("GET", "/", nil)); w.Code != 200 {
+			b.Fatal(w.Code)
 		}
 	}
 }

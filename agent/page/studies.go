@@ -69,6 +69,12 @@ func studyOf(s status.Study, names map[string]string, f facts, w *words) studyVi
 		When:   progressOf(s, state, f, w),
 		Test:   s.Test,
 	}
+	if s.Test && isSelf(s.Device) {
+		v.Device = w.Say("device.self")
+	}
+	if state == status.Archived && !s.Complete {
+		v.Says = w.Say("studies.sofar")
+	}
 	for _, step := range way {
 		mark := markOf(s.Hops, step.hop)
 		v.Steps = append(v.Steps, stepView{w.Say(step.word), mark, w.Say("step." + mark)})

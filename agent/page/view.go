@@ -18,20 +18,21 @@ type facts struct {
 // view is a page in words: the template only places it.
 type view struct {
 	W        *words
-	Facility string
-	Updated  string
 	Hero     hero
 	Counters []counterView
 	Moving   []movingView
 	Waiting  string // studies on their way that did not fit
-	Studies  []studyView
-	Devices  []deviceView
+	Studies  []homeStudy
+	Devices  []homeDevice
 	More     string // devices that did not fit
 	Line     lineView
 	Warnings []string
-	Langs    []langView
 	AETitle  string
-	Footer   []string
+	All      bool   // there is a desk that finds studies
+	Search   string // what one may look for; "" nothing but lists
+	Day      *chart // images by hour; nil: nobody counted
+	Rates    *chart // of the line
+	Alarmed  bool   // there are alarms, and a page that tells them
 }
 
 type hero struct {
@@ -52,29 +53,29 @@ type counterView struct {
 
 type langView struct {
 	Code, Name string
+	Query      string // leads to it
 	Current    bool
 }
 
-// build is pure: the same facts and language make the same page.
-func build(f facts, w *words) view {
+// viewOf is pure: the same facts and language make the same page.
+func viewOf(f facts, w *words) view {
 	v := view{
 		W:        w,
-		Facility: status.Shown(f.Status.Facility.Name),
-		Updated:  w.Say("page.updated", "time", f.Now.Format("15:04:05")),
 		Hero:     heroOf(f, w),
 		Counters: countersOf(f.Status.Counters, w),
 		Line:     lineOf(f, w),
 		Warnings: warningsOf(f.Status, w),
-		Langs:    langsOf(w),
 		AETitle:  status.Shown(f.Status.AETitle),
-		Footer:   footerOf(f, w),
 	}
-	if v.Facility == "" {
-		v.Facility = w.Say("page.title")
+	devices, more := devicesOf(f, w)
+	for _, d := range devices {
+		v.Devices = append(v.Devices, homeDevice{deviceView: d, Mark: d.Kind})
 	}
-	v.Devices, v.More = devicesOf(f, w)
+	v.More = more
 	v.Moving, v.Waiting = movingOf(f, w)
-	v.Studies = studiesOf(f, v.Moving, w)
+	for i, s := range studiesOf(f, v.Moving, w) {
+		v.Studies = append(v.Studies, homeStudy{studyView: s, key: f.Studies[i].Key})
+	}
 	return v
 }
 
@@ -228,9 +229,13 @@ func hasReason(s status.Status, code status.ReasonCode) bool {
 	return false
 }
 
-func langsOf(w *words) (out []langView) {
+// langsOf leads to the same page in each language.
+func langsOf(rq *request) (out []langView) {
 	for _, l := range languages {
-		out = append(out, langView{l.code, l.name, l.code == w.lang})
+		q := rq.URL.Query()
+		q.Del("notice")
+		q.Set("lang", l.code)
+		out = append(out, langView{l.code, l.name, "?" + q.Encode(), l.code == rq.W.lang})
 	}
 	return out
 }

@@ -4,12 +4,13 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
 )
 
-//go:embed words/*.json
+//go:embed words
 var wordFiles embed.FS
 
 // words is the catalogue of one language: id to text with {placeholders}.
@@ -28,17 +29,33 @@ var catalogues = loadCatalogues()
 func loadCatalogues() map[string]*words {
 	all := map[string]*words{}
 	for _, l := range languages {
-		raw, err := wordFiles.ReadFile("words/" + l.code + ".json")
-		if err != nil {
-			panic(fmt.Sprintf("page: catalogue %s: %v", l.code, err))
-		}
-		w := &words{lang: l.code}
-		if err := json.Unmarshal(raw, &w.texts); err != nil {
-			panic(fmt.Sprintf("page: catalogue %s: %v", l.code, err))
-		}
-		all[l.code] = w
+		all[l.code] = &words{lang: l.code, texts: areasOf(l.code)}
 	}
 	return all
+}
+
+// areasOf reads words/LANGUAGE/AREA.json, a file for each area of the page. An id
+// stands in one of them only.
+func areasOf(language string) map[string]string {
+	texts := map[string]string{}
+	names, err := fs.Glob(wordFiles, "words/"+language+"/*.json")
+	for _, name := range names {
+		var area map[string]string
+		raw, _ := wordFiles.ReadFile(name) // Glob has just named it
+		if err = json.Unmarshal(raw, &area); err != nil {
+			panic(fmt.Sprintf("page: catalogue %s: %v", name, err))
+		}
+		for id, text := range area {
+			if _, twice := texts[id]; twice {
+				panic(fmt.Sprintf("page: catalogue %s: %s stands in another one too", name, id))
+			}
+			texts[id] = text
+		}
+	}
+	if err != nil || len(texts) == 0 {
+		panic(fmt.Sprintf("page: catalogue %s: %v", language, err))
+	}
+	return texts
 }
 
 // Say returns the text of id with its placeholders filled: Say("x", "n", "3")

@@ -65,7 +65,7 @@ func TestARefusedDeviceIsNotSaidToHaveSent(t *testing.T) {
 	for lang, says := range map[string][3]string{
 		"it": {"provato a collegarsi", "attivato per questa apparecchiatura", "invia"},
 		"en": {"tried to connect", "switched on for this device", "send"},
-		"de": {"sich verbinden", "für dieses Gerät nicht freigeschaltet", "senden"},
+		"de": {"sich verbinden", "für diese Modalität nicht freigeschaltet", "senden"},
 	} {
 		for _, n := range []int64{1, 3} {
 			said := catalogues[lang].Count("reason.unknown_callers", n)
@@ -137,7 +137,7 @@ func TestNoWordIsUnused(t *testing.T) {
 			source.Write(raw)
 		}
 	}
-	built := []string{"state.", "hop.", "warning.", "refusal.", "reason.", "modality.", "step.", "devices.", "context.", "why.", "carrier."}
+	built := []string{"state.", "hop.", "warning.", "refusal.", "reason.", "modality.", "step.", "devices.", "context.", "why.", "carrier.", "notice.", "page.role.", "alarm.", "selftest.", "sheet.device.tls.", "sheet.priority.", "sheet.commitment.", "sheet.tls.", "device.service.", "help.", "access.", "privacy.", "system.part.", "system.mark.", "cert."}
 	for id := range catalogues["it"].texts {
 		base := strings.TrimSuffix(strings.TrimSuffix(id, ".one"), ".other")
 		if slices.ContainsFunc(built, func(p string) bool { return strings.HasPrefix(id, p) }) {

@@ -1,6 +1,9 @@
 package status
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Facts is what Derive decides on.
 type Facts struct {
@@ -30,6 +33,11 @@ type Facts struct {
 	Lost           int64 // instances damaged or gone here of which no other copy is known
 	Quarantined    int64 // instances in quarantine now for another reason than these two
 	UnknownCallers int64 // devices refused as unknown within the last hour
+
+	ToFix int64 // studies of the last days whose data is to be corrected, and nobody has seen to them
+
+	Alarms []Alarm // those that are open
+	NoRoom bool    // an image was refused within the last hour because it did not fit
 
 	Refused    int64 // instances that the hub refuses as they are, and that rest
 	Mismatched int64 // instances that arrived damaged at the hub again and again, though they are good here
@@ -82,7 +90,11 @@ func Derive(f Facts, limits Limits) (State, []Reason) {
 	stopped := stoppedReasons(f, l)
 	attention := attentionReasons(f, l)
 	busy := busyReasons(f, l)
-	all := append(append(append([]Reason{}, stopped...), attention...), busy...)
+	away := f.away(l)
+	minor := minorReasons(f, slices.Concat(stopped, attention, away, busy))
+	attention = append(attention, minor...)
+	all := slices.Concat(stopped, attention[:len(attention)-len(minor)], away, minor, busy)
+	busy = append(busy, away...)
 	if f.Shadow {
 		all = append(all, Reason{Code: Shadow})
 	}
@@ -145,27 +157,51 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 	if f.older(f.OldestUnarchived, l.ArchiveLate) {
 		out = append(out, Reason{Code: ArchiveLate})
 	}
+	if f.NoRoom && !f.SpoolFull {
+		out = append(out, Reason{Code: NoRoom})
+	}
 	if !f.SpoolFull && f.FreeBytes < l.LowFreeBytes {
 		out = append(out, Reason{Code: SpaceLow})
 	}
-	count(UnknownCallers, f.UnknownCallers)
 	return out
 }
 
-// busyReasons are those that go away alone. Images that wait for a line which
-// just went are told apart from images that are moving.
+// minorReasons need a look too, and keep no image from leaving: what does is told before
+// them. told are the other reasons.
+func minorReasons(f Facts, told []Reason) (out []Reason) {
+	count := func(code ReasonCode, n int64) {
+		if n > 0 {
+			out = append(out, Reason{Code: code, Count: n})
+		}
+	}
+	count(UnknownCallers, f.UnknownCallers)
+	count(ToFix, f.ToFix)
+	count(Alarms, untold(f.Alarms, append(told, out...)))
+	return out
+}
+
+// away is that images wait for a line which just went: told apart from those that move.
+func (f Facts) away(l Limits) []Reason {
+	if f.Starting || f.Connected || f.idle(l) {
+		return nil
+	}
+	return []Reason{{Code: LinkAway, Count: f.BacklogObjects}}
+}
+
+// busyReasons are those that go away alone, but for away.
 func busyReasons(f Facts, l Limits) []Reason {
 	switch {
 	case f.Starting:
 		return []Reason{{Code: Starting}}
-	case f.Shadow || f.BacklogObjects == 0 || f.paused() || f.barred() || f.gone(l.LinkDown) || f.stuck(l):
-		return nil
-	case !f.Connected:
-		return []Reason{{Code: LinkAway, Count: f.BacklogObjects}}
-	case f.older(f.OldestBacklog, l.Backlog):
+	case f.Connected && !f.idle(l) && f.older(f.OldestBacklog, l.Backlog):
 		return []Reason{{Code: Backlog, Count: f.BacklogObjects}}
 	}
 	return nil
+}
+
+// idle says that nothing is to leave, or that it is told elsewhere why nothing does.
+func (f Facts) idle(l Limits) bool {
+	return f.Shadow || f.BacklogObjects == 0 || f.paused() || f.barred() || f.gone(l.LinkDown) || f.stuck(l)
 }
 
 // gone says that the hub has been out of reach for d. A zero LinkSince while

@@ -77,6 +77,7 @@ func TestStateFollowsFacts(t *testing.T) {
 		}, Stopped, LinkDown},
 		{"the disk is nearly full", func(f *Facts) { f.FreeBytes = 1 << 30 }, Attention, SpaceLow},
 		{"quarantine", func(f *Facts) { f.Quarantined = 2 }, Attention, Quarantined},
+		{"data to be corrected", func(f *Facts) { f.ToFix = 2 }, Attention, ToFix},
 		{"refused by the archive or held before it", func(f *Facts) { f.Held = 1 }, Attention, HeldBack},
 		{"damaged here, no other copy", func(f *Facts) { f.Lost, f.Damaged = 1, 1 }, Attention, Lost},
 		{"damaged here, the hub has a good copy", func(f *Facts) { f.Damaged = 1 }, Attention, Damaged},

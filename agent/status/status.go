@@ -40,6 +40,8 @@ type Status struct {
 	LastArchivedAt time.Time `json:"last_archived_at,omitzero"`
 
 	CertificateUntil time.Time `json:"certificate_until,omitzero"` // end of the certificate that hubs are called with; absent: there is none
+
+	Clock Clock `json:"clock"`
 }
 
 // Counters are for the life of the data directory, not of the process. Objects
@@ -139,8 +141,11 @@ const (
 	HubDoubted     ReasonCode = "hub_doubted"       // attention: a node of the hub is, or lately was, left alone: not believed, or it took no images
 	Paused         ReasonCode = "paused"            // attention: somebody paused sending; it goes on by itself at Uplink.PausedUntil
 	UnknownCallers ReasonCode = "unknown_callers"   // attention: Count devices were refused lately
+	ToFix          ReasonCode = "to_fix"            // attention: Count studies of the last seven days have data to be corrected, and nobody has seen to them
 	ArchiveLate    ReasonCode = "archive_late"      // attention: at the hub, not confirmed for long
 	SpaceLow       ReasonCode = "space_low"         // attention: the spool is nearly full
+	NoRoom         ReasonCode = "no_room"           // attention: an image was refused lately because it did not fit, and stays on its device
+	Alarms         ReasonCode = "alarms"            // attention: Count alarms are open that nobody has seen yet and no other reason tells
 	Starting       ReasonCode = "starting"          // catching up: the spool is being read after a start; nothing is received yet
 	LinkAway       ReasonCode = "link_away"         // catching up: the line went a short time ago
 	Backlog        ReasonCode = "backlog"           // catching up: Count images wait and move
@@ -151,7 +156,7 @@ const (
 var ReasonCodes = []ReasonCode{
 	SpoolFailed, KeyMissing, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Lost, Damaged, HeldBack, Quarantined,
 	Mismatched, Unread, RefusedByHub, HubDoubted,
-	Paused, UnknownCallers, CertEnds, ArchiveLate, SpaceLow, Starting, LinkAway, Backlog, Shadow,
+	Paused, UnknownCallers, ToFix, CertEnds, ArchiveLate, NoRoom, SpaceLow, Alarms, Starting, LinkAway, Backlog, Shadow,
 }
 
 // Reason is a code and, where there is something to count, how many.

@@ -215,7 +215,7 @@ func newShelf(t *testing.T) *shelf {
 func (s *shelf) put(o object, alter func(*spool.New)) spool.Object {
 	s.t.Helper()
 	d := &door{roster: newRoster(Dicom{AcceptUnknown: true}, time.Now, func() {})}
-	n := d.describe(o.names, caller{calling: "CT1"}, bufio.NewReaderSize(bytes.NewReader(o.data), dicom.HeaderWindow))
+	n, _, _ := d.describe(o.names, caller{calling: "CT1"}, bufio.NewReaderSize(bytes.NewReader(o.data), dicom.HeaderWindow))
 	if alter != nil {
 		alter(&n)
 	}

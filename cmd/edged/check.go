@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 )
@@ -31,8 +32,15 @@ func (l Log) logger() *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(l.Level)) // validated
 	options := &slog.HandlerOptions{Level: level}
-	if l.Format == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	handler := func(w io.Writer) slog.Handler {
+		if l.Format == "json" {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, options))
+	if toJournal(os.Stderr) {
+		options.ReplaceAttr = untimed
+		return slog.New(newJournalHandler(os.Stderr, handler))
+	}
+	return slog.New(handler(os.Stderr))
 }

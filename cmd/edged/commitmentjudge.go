@@ -26,7 +26,7 @@ func (c *commitments) judge(_ context.Context, calling, _ string, refs []dimse.R
 // ones, the strictest holds.
 func (r *roster) commitment(calling string) string {
 	policy := ""
-	for _, d := range r.devices {
+	for _, d := range r.listed() {
 		if d.AETitle == calling && (policy == "" || d.Commitment == commitArchived) {
 			policy = d.Commitment
 		}

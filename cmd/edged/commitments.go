@@ -125,7 +125,7 @@ func (c *commitments) between() time.Duration {
 // reach says where a device takes calls: one address and a port, from the
 // configuration and never from the device (PS3.4 §J.3.3.1.2 leaves it to us).
 func (c *commitments) reach(calling string) (cfg dimse.ClientConfig, ok bool) {
-	for _, d := range c.roster.devices {
+	for _, d := range c.roster.listed() {
 		address, one := d.single()
 		if d.AETitle != calling || !one || d.Port == 0 {
 			continue
@@ -148,7 +148,7 @@ func (c *commitments) reach(calling string) (cfg dimse.ClientConfig, ok bool) {
 }
 
 func (c *commitments) same(calling string) commitment.Same {
-	for _, d := range c.roster.devices {
+	for _, d := range c.roster.listed() {
 		if d.AETitle == calling && d.quirk(quirkNewAssociation) {
 			return commitment.SameNever
 		}

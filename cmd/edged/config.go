@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -22,14 +23,18 @@ type Config struct {
 	Dicom     Dicom     `yaml:"dicom"`
 	Spool     Spool     `yaml:"spool"`
 	Uplink    Uplink    `yaml:"uplink"`
+	Quality   Quality   `yaml:"quality"`
+	Alarms    Alarms    `yaml:"alarms"`
 	Page      Page      `yaml:"page"`
 	Discovery Discovery `yaml:"discovery"`
+	Syslog    Syslog    `yaml:"syslog"`
 	Log       Log       `yaml:"log"`
 }
 
 type Facility struct {
 	Code     string `yaml:"code"`
 	Name     string `yaml:"name"`
+	Contact  string `yaml:"contact"`
 	TimeZone string `yaml:"time_zone"`
 }
 
@@ -56,12 +61,14 @@ type Spool struct {
 }
 
 type Page struct {
-	Listen    string  `yaml:"listen"`
-	Anonymous string  `yaml:"anonymous" allowed:"state|masked"`
-	TLS       PageTLS `yaml:"tls"`
+	Listen    string   `yaml:"listen"`
+	Anonymous string   `yaml:"anonymous" allowed:"state|masked"`
+	Hosts     []string `yaml:"hosts"`
+	TLS       PageTLS  `yaml:"tls"`
 }
 
 type PageTLS struct {
+	Auto bool   `yaml:"auto"`
 	Cert string `yaml:"cert"`
 	Key  string `yaml:"key"`
 }
@@ -85,8 +92,13 @@ func defaultConfig() Config {
 		Dicom:    Dicom{Listen: ":11112", AETitle: "EDGED", MaxAssociations: 64, MaxPerDevice: 32},
 		Spool:    Spool{ReserveBytes: 2 << 30, Keep: "archived", RetainArchived: 72 * time.Hour, Encryption: true, KeyProtection: vault.File},
 		Uplink:   Uplink{Transport: "auto", Lanes: Lanes{Min: 1, Max: 32}},
+		Quality:  defaultQuality(),
+		Alarms:   defaultAlarms(),
 		Page:     Page{Listen: "127.0.0.1:8080", Anonymous: "state"},
+		Syslog:   Syslog{Quota: 64 << 20},
 		Log:      Log{Level: "info", Format: "text"},
+
+		Discovery: Discovery{Enabled: true},
 	}
 }
 
@@ -139,7 +151,10 @@ func (c *Config) Validate() error {
 	bad := func(key, format string, args ...any) { errs = append(errs, config.Bad(key, format, args...)) }
 	c.Dicom.check(bad)
 	c.Uplink.check(bad)
-	c.later(bad)
+	c.Alarms.check(bad)
+	c.Syslog.check(bad)
+	c.Quality.check(bad)
+	c.Discovery.check(bad)
 	if c.DataDir == "" || !filepath.IsAbs(c.DataDir) {
 		bad("data_dir", "%q is not an absolute path", c.DataDir)
 	}
@@ -150,6 +165,14 @@ func (c *Config) Validate() error {
 	if (c.Page.TLS.Cert == "") != (c.Page.TLS.Key == "") {
 		bad("page.tls", "cert and key are needed together")
 	}
+	if c.Page.TLS.Auto && c.Page.TLS.Cert != "" {
+		bad("page.tls.auto", "auto makes a certificate, and cert names one: leave one of them out")
+	}
+	for i, name := range c.Page.Hosts {
+		if !isName(strings.ToLower(name)) {
+			bad(fmt.Sprintf("page.hosts[%d]", i), "%q is not a name without a port, as edge1.hospital.example", name)
+		}
+	}
 	if len(errs) > 0 {
 		return errs
 	}
@@ -157,19 +180,6 @@ func (c *Config) Validate() error {
 }
 
 type complain func(key, format string, args ...any)
-
-// later refuses what a coming version will do: a setting that does nothing in
-// silence would be worse than none.
-func (c *Config) later(bad complain) {
-	for key, set := range map[string]bool{
-		"page.anonymous: masked": c.Page.Anonymous == "masked", "discovery.enabled: true": c.Discovery.Enabled,
-	} {
-		if set {
-			name, _, _ := strings.Cut(key, ":")
-			bad(name, "%s is not in this version yet; leave it at its default", key)
-		}
-	}
-}
 
 func address(bad complain, key, s string, mayBeEmpty bool) {
 	if s == "" && mayBeEmpty {
@@ -192,6 +202,7 @@ func (c *Config) warnings() (out []string) {
 	add(c.Spool.AllowUnsafeFilesystem, "spool.allow_unsafe_filesystem is true: on such a file system Success does not survive a power cut")
 	add(c.Dicom.AcceptUnknown, "dicom.accept_unknown is true: any AE title may store; for a bench only")
 	add(!c.Spool.Encryption, "spool.encryption is false: who gets the disk gets the images")
+	add(c.Page.inTheOpen(), "page.listen is open to the network and page.tls is not set: the page is seen in plain, and nobody logs in from there; page.tls.auto: true mends it")
 	add(len(c.Uplink.Hubs) == 0, "uplink.hubs is empty: images are received and kept, nothing is sent")
 	out = append(out, c.Uplink.warnings()...)
 	return append(out, c.Dicom.warnings(c.Spool.Keep, len(c.Uplink.Hubs) == 0)...)

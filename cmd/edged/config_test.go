@@ -45,13 +45,13 @@ func TestConfigurationErrorsSayWhatIsAllowed(t *testing.T) {
 		"dicom:\n  ae_titles:\n    - {title: EDGED, priority: urgent}":                                                            `:3: dicom.ae_titles[0].title: "EDGED" is dicom.ae_title already`,
 		"dicom:\n  ae_titles:\n    - {title: NOW, priority: urgent}\n    - {title: NOW, priority: backfill}":                      `:4: dicom.ae_titles[1].title: "NOW" is dicom.ae_titles[0].title already`,
 		"dicom:\n  max_associations_per_device: 0":                                                                                ":2: dicom.max_associations_per_device: 0 is not between 1 and 4096",
-		"spool: {keep: recycle}":         ":1: spool.keep: ",
-		"spool: {key_protection: paper}": ":1: spool.key_protection: ",
-		"discovery: {enabled: true}":     ":1: discovery.enabled: discovery.enabled: true is not in this version yet",
-		"uplink: {hubs: [nowhere]}":      `:1: uplink.hubs[0]: "nowhere" is not HOST:PORT`,
-		"uplink: {rate: 800}":            ":1: uplink.rate: ",
-		"page: {listen: here}":           ":1: page.listen: ",
-		"facility: {time_zone: Roma}":    ":1: facility.time_zone: ",
+		"spool: {keep: recycle}":               ":1: spool.keep: ",
+		"spool: {key_protection: paper}":       ":1: spool.key_protection: ",
+		"discovery: {interfaces: [eth0, e/1]}": `:1: discovery.interfaces[1]: "e/1" is not the name of a network interface`,
+		"uplink: {hubs: [nowhere]}":            `:1: uplink.hubs[0]: "nowhere" is not HOST:PORT`,
+		"uplink: {rate: 800}":                  ":1: uplink.rate: ",
+		"page: {listen: here}":                 ":1: page.listen: ",
+		"facility: {time_zone: Roma}":          ":1: facility.time_zone: ",
 	} {
 		file := filepath.Join(t.TempDir(), "edged.yaml")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"edged/agent/status"
@@ -54,9 +53,9 @@ type control struct {
 	view   *view
 	tests  *lineTests
 	rest   func(who string, d time.Duration) (until time.Time, err error)
-
-	mu    sync.Mutex // guards trail
-	trail *audit.Log // made when it is first needed: the key is there when the spool is open
+	trail  func() (*audit.Log, error)
+	door   func() pageDoor
+	audit  func() syslogStatus
 }
 
 func (c *control) listen(path string) (net.Listener, error) {
@@ -86,6 +85,8 @@ func nobodyOn(path string) error {
 func (c *control) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", c.status)
+	mux.HandleFunc("GET /page", c.pageDoor)
+	mux.HandleFunc("GET /repository", c.repository)
 	mux.HandleFunc("GET /devices", c.devices)
 	mux.HandleFunc("GET /objects", c.objects)
 	mux.HandleFunc("GET /objects/{id}", c.object)
@@ -106,7 +107,7 @@ func (c *control) status(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (c *control) devices(w http.ResponseWriter, _ *http.Request) {
-	json.NewEncoder(w).Encode(c.view.Devices()) // the peer is gone when this fails
+	json.NewEncoder(w).Encode(c.view.roster.list()) // the peer is gone when this fails
 }
 
 // pageOfObjects is how many rows one answer has.

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-
-	"edged/internal/audit"
 )
 
 // What the control socket changes, and who asked for it. A request is a JSON body
@@ -34,7 +32,7 @@ func decide[Q, A any](c *control, w http.ResponseWriter, r *http.Request, act fu
 	if !ok {
 		return
 	}
-	trail, err := c.log()
+	trail, err := c.trail()
 	if err != nil {
 		fail(w, err)
 		return
@@ -45,20 +43,6 @@ func decide[Q, A any](c *control, w http.ResponseWriter, r *http.Request, act fu
 		return
 	}
 	json.NewEncoder(w).Encode(answer) // it is done also when the peer is gone
-}
-
-// log is the audit log, one for the life of the daemon.
-func (c *control) log() (*audit.Log, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.trail == nil {
-		key, err := c.view.cfg.spoolKey()
-		if err != nil {
-			return nil, err
-		}
-		c.trail = newTrail(c.view.cfg, key)
-	}
-	return c.trail, nil
 }
 
 // What is begun is done, also when the peer goes: the audit log says so already.

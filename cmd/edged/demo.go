@@ -112,7 +112,7 @@ func (d *demo) configure() error {
 	hub := fmt.Sprintf("data_dir: %s\nlisten: %q\nconsole: {listen: %q}\ndestinations:\n  - {name: vna, type: dir, confirm: dir, path: %s, create: true}\nreserve_bytes: 64MiB\n",
 		quote(d.path("hub")), d.hubAddress, d.console, quote(d.path("archive")))
 	edged := fmt.Sprintf("data_dir: %s\nfacility: {code: DEMO, name: Demonstration}\ndicom: {listen: %q, accept_unknown: true}\n"+
-		"spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: {hubs: [%q]}\npage: {listen: %q}\n",
+		"spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: {hubs: [%q]}\npage: {listen: %q}\ndiscovery: {enabled: false}\n",
 		quote(d.path("edge")), d.dicom, d.hubAddress, d.page)
 	if err := os.WriteFile(d.path("hubd.yaml"), []byte(hub), 0o600); err != nil {
 		return err

@@ -48,6 +48,11 @@ func (c *configFlag) devices(ctx context.Context) (cfg Config, all []status.Devi
 	if d := findDaemon(ctx, &cfg); d != nil {
 		return cfg, all, d.ask(ctx, http.MethodGet, "/devices", nil, &all)
 	}
+	kept := openAdmitted(filepath.Join(cfg.DataDir, admittedFile), time.Now)
+	if kept.unread != nil {
+		return cfg, nil, kept.unread
+	}
+	cfg.Dicom.Devices = kept.beside(cfg.Dicom.Devices)
 	r := newRoster(cfg.Dicom, time.Now, func() {})
 	r.keepIn(filepath.Join(cfg.DataDir, devicesFile), cfg.Log.logger())
 	return cfg, r.list(), nil

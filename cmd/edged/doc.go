@@ -13,6 +13,7 @@
 //	source.go   objects are lent, receipts are kept      spool <-> uplink
 //	sender.go   the uplink, once there is an identity    uplink
 //	view.go     what is shown                            spool, uplink, roster -> agent/page
+//	announce.go what is told to who looks for DICOM nodes    -> agent/discovery
 //	qr.go       what a workstation asks for and gets     spool -> dimse
 //	control.go  the socket through which the other commands ask
 //

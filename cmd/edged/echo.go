@@ -21,8 +21,8 @@ type scuFlags struct {
 
 // dial opens an association.
 func (f *scuFlags) dial(ctx context.Context, to target, contexts []dimse.Proposal) (*dimse.Client, error) {
-	if len(f.Calling) == 0 || len(f.Calling) > 16 {
-		return nil, usagef("--calling %q: an AE title has 1 to 16 characters", f.Calling)
+	if err := f.named(); err != nil {
+		return nil, err
 	}
 	host, _, _ := net.SplitHostPort(to.address)
 	over, err := f.config(host)
@@ -47,6 +47,14 @@ func (f *scuFlags) advise(to target, err error) error {
 		return fmt.Errorf("%w; the node does not call itself %s: its AE title stands before the @ of --to", err, to.title)
 	}
 	return err
+}
+
+// named refuses what cannot be an AE title of ours: no retry mends that.
+func (f *scuFlags) named() error {
+	if len(f.Calling) == 0 || len(f.Calling) > 16 {
+		return usagef("--calling %q: an AE title has 1 to 16 characters", f.Calling)
+	}
+	return nil
 }
 
 // echoCmd asks a node for a sign of life.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -39,6 +42,9 @@ func (c *enrollCmd) Run(p *process) error {
 	if err := cfg.mustNotBeRetired(); err != nil {
 		return err
 	}
+	if err := cfg.asOwner(); err != nil {
+		return err
+	}
 	id, err := enrol.Enrol(p.ctx, cfg.enrolment(c.Hub, c.Code))
 	if err != nil {
 		return err
@@ -48,6 +54,14 @@ func (c *enrollCmd) Run(p *process) error {
 	_, err = fmt.Fprintf(p.stdout, "enrolled as %s of facility %s until %s; `edged run` sends as soon as uplink.hubs names the hub\n",
 		d.ID, d.Facility, id.Cert.NotAfter.Format("2006-01-02"))
 	return err
+}
+
+// asOwner is becomeOwner where data_dir is there already: root makes a new one for itself.
+func (c *Config) asOwner() error {
+	if _, err := os.Stat(c.DataDir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return becomeOwner(c.DataDir)
 }
 
 // wrapAtEnrolment makes the disk readable for the holder of the region's recovery

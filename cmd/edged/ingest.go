@@ -15,17 +15,23 @@ import (
 	"edged/agent/status"
 	"edged/dimse"
 	"edged/internal/dicom"
+	"edged/internal/quality"
 	"edged/spool"
 )
 
 // door is where objects come in: the services that the DICOM port offers.
 type door struct {
+	herald *herald // nil: nobody is told
 	keeper *keeper
 	roster *roster
 	log    *slog.Logger
 	refuse func() // counts an instance or association that was refused
 	open   openStudies
 	greet  func(*dimse.Association) // is told of every association, if not nil
+	judge  *assessor                // if nil, nothing is found
+
+	took    func(spool.Object, Meta)      // is told of every new instance as soon as it is safe, if not nil
+	arrived func(caller, spool.New, Meta) // is told of every new instance that is no test, if not nil
 }
 
 var (
@@ -155,6 +161,7 @@ func (d *door) Opened(a *dimse.Association) {
 // Closed ends what the association had open, however it ended.
 func (d *door) Closed(a *dimse.Association, err error) {
 	d.open.end(a.ID())
+	d.herald.closed(a.ID())
 	var broken *dimse.AbortError
 	if errors.As(err, &broken) && !broken.ByPeer {
 		d.roster.refused(callerOf(a.Peer()), status.BadData, visible(broken.Detail, 64))
@@ -162,15 +169,14 @@ func (d *door) Closed(a *dimse.Association, err error) {
 }
 
 // Echo answers C-ECHO: whoever got as far as an association hears that we live.
-func (d *door) Echo(context.Context, *dimse.Association) dimse.Status { return dimse.StatusSuccess }
+func (d *door) Echo(_ context.Context, a *dimse.Association) dimse.Status {
+	d.roster.echo(a.Peer().Calling)
+	return dimse.StatusSuccess
+}
 
 // windows are the readers through which data sets pass; their buffer is what
 // the header is read from.
 var windows = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, dicom.HeaderWindow) }}
-
-// Gap: the audit messages of PS3.15 §A.5.3 (begin transferring, instances transferred,
-// failures too) are not sent in this version; the log and the page tell what was
-// refused.
 
 // Store takes one instance (PS3.4 §B.2). Success is answered when Commit has
 // returned: the commit point is the flush of the directory that covers it (P1).
@@ -187,6 +193,7 @@ func (d *door) Store(ctx context.Context, a *dimse.Association, rq dimse.StoreRe
 	}
 	if err != nil {
 		d.refuse()
+		d.herald.refused(a.ID(), c, rq.SOPClassUID, st)
 		d.log.Warn("instance not stored", "calling", c.calling, "status", st, "err", err)
 	}
 	return st
@@ -208,23 +215,38 @@ func (d *door) store(ctx context.Context, association uint64, c caller, rq dimse
 	defer windows.Put(r)
 	defer r.Reset(nil)
 	r.Reset(data)
-	object := d.describe(names, c, r)
+	object, h, meta := d.describe(names, c, r)
 	d.open.begin(s, association, object.Group) // before the object is there: its study is not complete in between
+	d.herald.incoming(association, c, object.Group)
 	w, err := s.Create(object)
 	if err != nil {
 		return refusal(err), err
 	}
 	defer w.Abort()
-	if _, err := io.Copy(w, r); err != nil {
+	walker := dicom.NewWalker(names.TransferSyntax)
+	if _, err := io.Copy(io.MultiWriter(w, walker), r); err != nil {
 		return refusal(err), err
+	}
+	if !object.Test {
+		atEnd := d.judge.ended(names, h, walker.Close(), d.originOf(c))
+		w.End(sealed(atEnd))
+		meta.Findings = append(meta.Findings, forMeta(atEnd)...)
 	}
 	// What is whole is kept, also when the peer or the server goes now.
 	o, result, err := w.Commit(context.WithoutCancel(ctx))
 	if err != nil {
 		return refusal(err), err
 	}
+	d.herald.took(association, names.SOPClass, result == spool.Fresh)
 	if result == spool.Fresh && object.Flags&flagUnreadable != 0 {
 		s.Count(countUnreadable, 1)
+	}
+	if result == spool.Fresh && d.took != nil {
+		meta.Findings = append(meta.Findings, ofObject(spool.Object{ID: o.ID, Conflict: o.Conflict, Test: o.Test})...)
+		d.took(o, meta)
+	}
+	if result == spool.Fresh && !object.Test && d.arrived != nil {
+		d.arrived(c, object, meta)
 	}
 	if result == spool.Fresh && o.Conflict {
 		d.log.Warn("another image here has the same SOP Instance UID and other contents: both are kept, the hub holds the later one", "id", o.ID, "calling", c.calling)
@@ -237,22 +259,41 @@ const countUnreadable = "unreadable"
 
 // describe looks at the first bytes of the data set. Whatever they are, the
 // object is taken: what cannot be read is flagged (DESIGN: life of an object).
-func (d *door) describe(n dicom.Names, c caller, r *bufio.Reader) spool.New {
+func (d *door) describe(n dicom.Names, c caller, r *bufio.Reader) (spool.New, dicom.Header, Meta) {
 	window, _ := r.Peek(dicom.HeaderWindow) // an error comes again when the rest is read
 	h, err := dicom.ReadHeader(window, n.TransferSyntax)
 	flags := findings(n, h, err)
+	if d.roster.self.are(c) {
+		flags |= flagTest
+	}
+	m := newMeta(n, h, c)
+	if flags&flagTest == 0 {
+		found := d.judge.instance(n, h, flags, d.originOf(c))
+		if m.Findings = forMeta(found); quality.Worst(found) == quality.Hold {
+			flags |= flagHold
+		}
+		if quality.Worst(found) >= quality.Warn {
+			flags |= flagFound
+		}
+	}
 	return spool.New{
 		Group:    clip(h.Study, spool.MaxGroup),
 		Part:     clip(h.Series, spool.MaxGroup),
 		Name:     n.SOPInstance,
 		Quiet:    d.roster.quiet(c),
 		Priority: spool.Priority(d.roster.priority(c)),
-		Meta:     newMeta(n, h, c).encode(),
+		Meta:     m.encode(),
 		Preface:  dicom.Preface(n),
 		Seed:     n.Seed(),
 		Flags:    flags,
 		Test:     flags&flagTest != 0,
-	}
+	}, h, m
+}
+
+// originOf is what is known about who sends.
+func (d *door) originOf(c caller) origin {
+	_, _, known := d.roster.find(c)
+	return origin{title: c.calling, unknown: !known, backfill: spool.Priority(d.roster.priority(c)) == spool.Backfill}
 }
 
 // refusal is the status for an instance that was not kept: always one that lets

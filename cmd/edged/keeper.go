@@ -26,6 +26,7 @@ type keeper struct {
 	why     error             // why there is none
 	read    status.Recovering // how far an opening has got
 	news    chan struct{}     // closed when current changes
+	stepped uint64            // signs that an opening gets on, or waits and tries again
 }
 
 // errOpening is why there is no spool yet.
@@ -42,6 +43,7 @@ func (k *keeper) progress(next func(done, total int)) func(done, total int) {
 	return func(done, total int) {
 		k.mu.Lock()
 		k.read = status.Recovering{Done: int64(done), Total: int64(total)}
+		k.stepped++
 		k.mu.Unlock()
 		k.changed()
 		if next != nil {
@@ -78,6 +80,7 @@ var errInTheWay = errors.New("another process has the spool open, and nothing ca
 func (k *keeper) run(ctx context.Context) error {
 	var blocked time.Time // since when somebody has been in the way
 	for ctx.Err() == nil {
+		k.step()
 		err := k.once(ctx)
 		if errors.Is(err, spool.ErrUnsafe) {
 			return err
@@ -108,6 +111,19 @@ func (k *keeper) outwait(ctx context.Context, since time.Time) time.Time {
 	}
 	pause(ctx, lockedPause)
 	return since
+}
+
+func (k *keeper) step() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stepped++
+}
+
+// steps is another number each time an opening has got on.
+func (k *keeper) steps() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.stepped
 }
 
 // once opens, runs and closes one spool.
@@ -143,6 +159,7 @@ func (k *keeper) open(ctx context.Context) (*spool.Spool, error) {
 func (k *keeper) set(s *spool.Spool, why error) {
 	k.mu.Lock()
 	k.current, k.why, k.read = s, why, status.Recovering{}
+	k.stepped++
 	close(k.news)
 	k.news = make(chan struct{})
 	k.mu.Unlock()

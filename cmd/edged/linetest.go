@@ -78,7 +78,7 @@ func (l *lineTests) last() *status.LineTest {
 // for which nothing was measured, is for who asked, and leaves the last result.
 func (l *lineTests) do(ctx context.Context) (status.LineTest, error) {
 	if !l.begin() {
-		return status.LineTest{}, refusef("the line is being tested already: wait some seconds")
+		return status.LineTest{}, refusedError{errTesting}
 	}
 	t, err := l.run(ctx)
 	if t.At = time.Now(); err != nil {
@@ -100,6 +100,8 @@ func (l *lineTests) do(ctx context.Context) (status.LineTest, error) {
 	l.done = &t
 	return t, nil
 }
+
+var errTesting = errors.New("the line is being tested already: wait some seconds")
 
 func (l *lineTests) begin() bool {
 	l.mu.Lock()

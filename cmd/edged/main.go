@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -34,7 +35,9 @@ type commands struct {
 	Resume   resumeCmd   `cmd:"" help:"End a pause."`
 	Devices  devicesCmd  `cmd:"" help:"Who calls, what it asked for, and why it was refused."`
 	Audit    auditCmd    `cmd:"" help:"What people did to images here, and whether the record is whole."`
+	Account  accountCmd  `cmd:"" help:"Who may log in to the page."`
 	Enroll   enrollCmd   `cmd:"" help:"Turn a claim code into this appliance's certificate."`
+	Service  serviceCmd  `cmd:"" help:"Keep edged as a service of systemd."`
 	Retire   retireCmd   `cmd:"" help:"The end: prove that everything is archived, and erase the keys."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
@@ -67,6 +70,9 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func main() {
+	// A Go program that crashes ends with 2 unless it is told to end by SIGABRT (package
+	// runtime, GOTRACEBACK=crash): systemd starts the one again and not the other.
+	debug.SetTraceback("crash")
 	spool.ProbeMain() // the child that opens a doubtful index ends here
 	if err := leaveNoCore(); err != nil {
 		fmt.Fprintln(os.Stderr, "edged:", err) // no reason to take no images
@@ -98,10 +104,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return tell(stderr, command.Run(&process{ctx: ctx, stdout: stdout, stderr: stderr}))
 }
 
-// untilStopped ends with the first SIGINT or SIGTERM; the second cuts.
+// untilStopped ends with the first SIGINT or SIGTERM; the second cuts: the default action
+// is back before anything begins to stop.
 func untilStopped() (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // from then on the default action is taken
+	told, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(told, func() { stop(); cancel() })
 	return ctx, stop
 }
 

@@ -3,15 +3,17 @@ package main
 import (
 	"crypto/x509"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 
+	"edged/internal/codicefiscale"
 	"edged/internal/dicom"
 )
 
 // Meta is what the appliance remembers beside an object's bytes: CBOR with
-// integer keys, opaque to the spool. It names no person: whoever needs more
-// reads the data set. Keys are never used again for something else.
+// integer keys, opaque to the spool. Whoever needs more reads the data set. Keys are
+// never used again for something else.
 type Meta struct {
 	TransferSyntax string `cbor:"1,keyasint"`
 	SOPClass       string `cbor:"2,keyasint"`
@@ -24,6 +26,26 @@ type Meta struct {
 	Calling        string `cbor:"9,keyasint,omitempty"`  // AE title of the sender
 	Called         string `cbor:"10,keyasint,omitempty"` // AE title it asked for
 	Remote         string `cbor:"11,keyasint,omitempty"` // its IP address
+
+	// From here on it is about a person, or may be: encrypted with the spool, shown to
+	// who may see it, in no log. Texts are UTF-8 and clipped.
+	Name        string        `cbor:"12,keyasint,omitempty"` // PN
+	Patient     string        `cbor:"13,keyasint,omitempty"` // (0010,0020)
+	Issuer      string        `cbor:"14,keyasint,omitempty"` // (0010,0021)
+	Birth       string        `cbor:"15,keyasint,omitempty"` // DA as sent
+	Sex         string        `cbor:"16,keyasint,omitempty"`
+	Fiscal      string        `cbor:"17,keyasint,omitempty"` // codice fiscale, wherever it stood
+	Accession   string        `cbor:"18,keyasint,omitempty"`
+	StudyTime   string        `cbor:"19,keyasint,omitempty"` // TM as sent
+	Description string        `cbor:"20,keyasint,omitempty"` // of the study
+	Findings    []metaFinding `cbor:"21,keyasint,omitempty"` // of this instance; those of a study are computed
+}
+
+// metaFinding is one of internal/quality: its level and cause are today's.
+type metaFinding struct {
+	Code string `cbor:"1,keyasint"`
+	A    string `cbor:"2,keyasint,omitempty"`
+	B    string `cbor:"3,keyasint,omitempty"`
 }
 
 // metaMode bounds what decoding may take: Meta comes from our own disk, and a
@@ -41,6 +63,11 @@ func (m Meta) encode() []byte {
 func decodeMeta(b []byte) (m Meta, err error) {
 	if err := metaMode.Unmarshal(b, &m); err != nil {
 		return m, fmt.Errorf("meta of an object: %w", err)
+	}
+	for i := range m.Findings {
+		if own, known := codes[m.Findings[i].Code]; known {
+			m.Findings[i].Code = own
+		}
 	}
 	return m, nil
 }
@@ -61,13 +88,51 @@ func (m Meta) names() dicom.Names {
 	return dicom.Names{TransferSyntax: m.TransferSyntax, SOPClass: m.SOPClass, SOPInstance: m.SOPInstance}
 }
 
-// newMeta puts together what the command, the association and the header say.
+// What Meta has of texts, in bytes: a card of a study is made of it, and of those there
+// are a hundred thousand.
+const (
+	maxMetaName        = 128
+	maxMetaID          = 64
+	maxMetaAccession   = 32
+	maxMetaDescription = 64
+	maxMetaCode        = 32 // DA, TM, CS
+	maxMetaFindings    = 16 // worst first
+	maxMetaValue       = 256
+)
+
+// newMeta puts together what the command, the association and the header say, and what
+// was found in it.
 func newMeta(n dicom.Names, h dicom.Header, p caller) Meta {
 	return Meta{
+		Name: shortened(h.PatientName, maxMetaName), Patient: shortened(h.PatientID, maxMetaID), Issuer: shortened(h.PatientIssuer, maxMetaID),
+		Birth: shortened(h.BirthDate, maxMetaCode), Sex: shortened(h.Sex, maxMetaCode), Fiscal: fiscalOf(h), Accession: shortened(h.Accession, maxMetaAccession),
+		StudyTime: shortened(h.StudyTime, maxMetaCode), Description: shortened(h.StudyDescription, maxMetaDescription),
+
 		TransferSyntax: n.TransferSyntax, SOPClass: n.SOPClass, SOPInstance: n.SOPInstance,
 		Study: h.Study, Series: h.Series, Modality: h.Modality, StudyDate: h.StudyDate, Frames: h.NumberOfFrames,
 		Calling: p.calling, Called: p.called, Remote: p.address,
 	}
+}
+
+// shortened is the beginning of a text, whole characters of it.
+func shortened(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// fiscalOf is the first number of the patient that is a codice fiscale; "": none is.
+func fiscalOf(h dicom.Header) string {
+	for _, id := range append([]dicom.PatientID{{ID: h.PatientID}}, h.OtherIDs[:]...) {
+		if s := codicefiscale.Clean(id.ID); codicefiscale.Strict(s) == "" {
+			return s
+		}
+	}
+	return ""
 }
 
 // caller is who is on the other end of an association.

@@ -101,7 +101,7 @@ func TestApplianceBehindAProxy(t *testing.T) {
 		t.Errorf("it sends over %s: %s", st.Uplink.Transport, st.Uplink.Why)
 	}
 	for lang, words := range map[string]string{"it": "solo tramite un proxy", "en": "the only way out is through a proxy", "de": "nur über einen Proxy"} {
-		if page := r.fetch("/?lang=" + lang); !strings.Contains(page, words) {
+		if page := r.fetch("/line?lang=" + lang); !strings.Contains(page, words) {
 			t.Errorf("the page in %s does not say %q", lang, words)
 		}
 	}

@@ -171,7 +171,7 @@ func (q *queries) Destination(_ context.Context, a *dimse.Association, title str
 
 // destination is the one device that listens under a title.
 func (q *queries) destination(title string) (found Device, ok bool) {
-	for _, d := range q.roster.devices {
+	for _, d := range q.roster.listed() {
 		if addr, one := d.single(); d.AETitle == title && one && d.Port > 0 {
 			if ok {
 				return found, false // which of them?

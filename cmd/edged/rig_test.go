@@ -86,7 +86,7 @@ func newRig(t *testing.T, edged, hubd string) *rig {
 	edged, hubd = known.Replace(edged), known.Replace(hubd)
 	r.write("hubd.yaml", merged(fmt.Sprintf("data_dir: %s/hub\nlisten: %q\nconsole: {listen: %q}\ndestinations: [{name: vna, type: dir, confirm: dir, path: %s/archive, create: true}]\n",
 		r.dir, r.hub, testAddress(), r.dir), hubd))
-	r.write("edged.yaml", merged(fmt.Sprintf("data_dir: %s/edge\ndicom: {listen: %q, accept_unknown: true}\nspool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: {hubs: [%q]}\npage: {listen: %q}\nlog: {level: debug}\n",
+	r.write("edged.yaml", merged(fmt.Sprintf("data_dir: %s/edge\ndicom: {listen: %q, accept_unknown: true}\nspool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: {hubs: [%q]}\npage: {listen: %q}\nquality: {hold: false}\ndiscovery: {enabled: false}\nlog: {level: debug}\n",
 		r.dir, r.dicom, r.hub, r.page), edged))
 	return r
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,38 +13,35 @@ import (
 
 // roster knows the devices: who may do what, and who was seen.
 type roster struct {
-	unknown   bool // accept_unknown
-	titles    map[string]uint8
-	devices   []Device
-	nets      []netip.Prefix // of devices, zero value: any address
-	clientCA  bool           // by TLS, a certificate is demanded
-	now       func() time.Time
-	changed   func()
-	file      string // see keepIn
-	log       *slog.Logger
-	dirty     atomic.Bool           // something was met since the file was written
-	addresses map[netip.Addr]string // AE title of the only device at an address
+	unknown  bool // accept_unknown
+	titles   map[string]uint8
+	who      atomic.Pointer[listing] // see listed
+	clientCA bool                    // by TLS, a certificate is demanded
+	now      func() time.Time
+	changed  func()
+	file     string // see keepIn
+	log      *slog.Logger
+	dirty    atomic.Bool // something was met since the file was written
+	self     selfCallers
+	window   listening
+	ignored  func(title, address string) bool // somebody wants to hear no more of this stranger; nil: of none
 
-	mu   sync.Mutex // guards seen
-	seen map[seenKey]*status.Device
+	mu     sync.Mutex // guards what follows
+	seen   map[seenKey]*status.Device
+	echoes map[string]time.Time // by AE title
+
+	tell func(caller, status.RefusalCode, string) // is told of every refusal, if not nil
 }
 
 func newRoster(c Dicom, now func() time.Time, changed func()) *roster {
-	r := &roster{unknown: c.AcceptUnknown, devices: c.Devices, clientCA: c.TLS.ClientCA != "", now: now, changed: changed,
-		titles: map[string]uint8{c.AETitle: priorityOf("routine")}, seen: make(map[seenKey]*status.Device), addresses: make(map[netip.Addr]string)}
+	r := &roster{unknown: c.AcceptUnknown, clientCA: c.TLS.ClientCA != "", now: now, changed: changed,
+		titles: map[string]uint8{c.AETitle: priorityOf("routine")}, seen: make(map[seenKey]*status.Device)}
 	for _, t := range c.AETitles {
 		r.titles[t.Title] = priorityOf(t.Priority)
 	}
+	r.who.Store(newListing(c.Devices))
 	for _, d := range c.Devices {
-		p, _ := parseNet(d.Address) // validated; empty gives the zero prefix
-		r.nets = append(r.nets, p)
 		r.seen[seenKey{title: d.AETitle}] = &status.Device{AETitle: d.AETitle, Name: d.Name, Address: d.Address, Known: true}
-		if a, one := d.single(); one {
-			if title, taken := r.addresses[a]; taken && title != d.AETitle {
-				d.AETitle = "" // two share it: who it was, nobody knows
-			}
-			r.addresses[a] = d.AETitle
-		}
 	}
 	return r
 }
@@ -61,10 +57,14 @@ var stranger = func() Device { var d Device; d.SetDefaults(); return d }()
 // find is the device that c is; known says that the AE title is configured, if
 // only for another address.
 func (r *roster) find(c caller) (d Device, found, known bool) {
-	for i, d := range r.devices {
+	if r.self.are(c) {
+		return stranger, true, false
+	}
+	list := r.who.Load()
+	for i, d := range list.devices {
 		if d.AETitle == c.calling {
 			known = true
-			if r.allowsAddress(i, c.address) {
+			if list.allowsAddress(i, c.address) {
 				return d, true, true
 			}
 		}
@@ -104,11 +104,6 @@ func (r *roster) judgeTLS(c caller, d Device) status.RefusalCode {
 		return status.NoCertificate
 	}
 	return ""
-}
-
-func (r *roster) allowsAddress(i int, address string) bool {
-	a, err := netip.ParseAddr(address)
-	return r.nets[i] == netip.Prefix{} || err == nil && r.nets[i].Contains(a.Unmap())
 }
 
 // priority of what c sends: that of the title it calls or its own, whichever is

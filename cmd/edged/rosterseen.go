@@ -20,8 +20,10 @@ func (r *roster) keyOf(c caller) seenKey {
 	if c.calling != "" {
 		return seenKey{title: c.calling}
 	}
-	if a, err := netip.ParseAddr(c.address); err == nil && r.addresses[a.Unmap()] != "" {
-		return seenKey{title: r.addresses[a.Unmap()]}
+	if a, err := netip.ParseAddr(c.address); err == nil {
+		if title := r.who.Load().addresses[a.Unmap()]; title != "" {
+			return seenKey{title: title}
+		}
 	}
 	return seenKey{address: c.address}
 }
@@ -35,14 +37,21 @@ func keyOfDevice(d status.Device) seenKey {
 
 // refused remembers that c was turned away.
 func (r *roster) refused(c caller, code status.RefusalCode, detail string) {
+	r.window.hear(c, code, detail, r.now())
 	r.note(c, func(d *status.Device) {
 		d.Refused++
 		d.LastRefusal = &status.Refusal{Code: code, Detail: clip(detail, 64), At: r.now()}
 	})
+	if r.tell != nil {
+		r.tell(c, code, detail)
+	}
 }
 
 // met remembers that c opened an association.
-func (r *roster) met(c caller) { r.note(c, func(*status.Device) {}) }
+func (r *roster) met(c caller) {
+	r.window.hear(c, "", "", r.now())
+	r.note(c, func(*status.Device) {})
+}
 
 // negotiated remembers what c, who was met or refused before, proposed, and what
 // it was answered. It is no meeting of its own: a refusal stays the last thing
@@ -67,6 +76,9 @@ func (r *roster) stored(c caller) { r.note(c, func(d *status.Device) { d.Stored+
 // note changes a device. What a pointer in it points to is never changed after
 // that: list hands it out.
 func (r *roster) note(c caller, change func(*status.Device)) {
+	if r.self.are(c) {
+		return // no device
+	}
 	key := r.keyOf(c)
 	r.mu.Lock()
 	d := r.seen[key]
@@ -122,16 +134,24 @@ func (r *roster) list() []status.Device {
 	return out
 }
 
-// strangersSince counts callers that are not configured and were refused since t.
+// strangersSince counts callers that were refused as unknown since t and still are: who
+// was admitted meanwhile, or is ignored, asks for nobody's attention any more.
+// Who is ignored is asked without the lock, which each image needs: it may stand in a file
+// that is being written.
 func (r *roster) strangersSince(t time.Time) (n int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, d := range r.seen {
-		if d.LastRefusal != nil && d.LastRefusal.Code == status.UnknownCalling && d.LastRefusal.At.After(t) {
+	for _, d := range r.list() {
+		if !d.Known && d.LastRefusal != nil && d.LastRefusal.Code == status.UnknownCalling && d.LastRefusal.At.After(t) && !r.ignores(&d) {
 			n++
 		}
 	}
 	return n
+}
+
+// noRoomSince says that a device was refused since t because what it sent did not fit.
+func (r *roster) noRoomSince(t time.Time) bool {
+	return slices.ContainsFunc(r.list(), func(d status.Device) bool {
+		return d.LastRefusal != nil && d.LastRefusal.Code == status.NoSpace && d.LastRefusal.At.After(t)
+	})
 }
 
 func clip(s string, n int) string {
@@ -139,4 +159,34 @@ func clip(s string, n int) string {
 		return s[:n]
 	}
 	return s
+}
+
+// ignores says that somebody on the page wants to hear no more of a stranger.
+func (r *roster) ignores(d *status.Device) bool {
+	return r.ignored != nil && !d.Known && r.ignored(d.AETitle, d.Address)
+}
+
+// shown is list without the strangers that are ignored.
+func (r *roster) shown() []status.Device {
+	return slices.DeleteFunc(r.list(), func(d status.Device) bool { return r.ignores(&d) })
+}
+
+// echo remembers when a device that may call was last heard with a C-ECHO, of it or of
+// ours to it, since the start.
+func (r *roster) echo(title string) {
+	if !slices.ContainsFunc(r.listed(), func(d Device) bool { return d.AETitle == title }) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.echoes == nil {
+		r.echoes = make(map[string]time.Time)
+	}
+	r.echoes[title] = r.now()
+}
+
+func (r *roster) echoed(title string) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.echoes[title]
 }

@@ -51,19 +51,30 @@ type appliance struct {
 	keeper *keeper
 	roster *roster
 	door   *door
+	judge  *assessor
 	server *dimse.Server
 	sender *sender
 	view   *view
 
-	studies *studyEvents
-	page    *page.Page
+	studies  *studyEvents
+	cards    *cards
+	page     *page.Page
+	auditing auditing
+	local
 
 	lineTests *lineTests
+	lineDay   *lineDay
 	manager   serviceManager
+	pageKeys  *pageKeys
+	doors     []*knocked    // DICOM ports; made by listen
+	withdrawn chan struct{} // closed when nothing is announced any more
 
 	catalogue   *catalogue // nil: no device may query
 	commitments *commitments
 	steps       *stepNotes
+
+	herald  *herald // nil: no audit repository
+	tallied *tallied
 }
 
 func (c *runCmd) Run(p *process) error {
@@ -134,15 +145,19 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &appliance{cfg: cfg, log: log}
+	a := &appliance{cfg: cfg, log: log, withdrawn: make(chan struct{}), tallied: newTallied()}
 	a.view = &view{cfg: &a.cfg, secret: place, started: time.Now()}
 	ring := func(k status.EventKind) func() { return func() { a.view.bell.Ring(k) } }
 	a.keeper = newKeeper(cfg.spool(log), log, ring(status.StatusChanged))
 	a.keeper.key = func() ([]byte, error) { return a.cfg.openKey(log) }
-	a.roster = newRoster(cfg.Dicom, time.Now, ring(status.DevicesChanged))
+	listed := a.withAdmitted()
+	a.roster = newRoster(listed, time.Now, ring(status.DevicesChanged))
 	a.roster.keepIn(filepath.Join(cfg.DataDir, devicesFile), log)
-	a.door = &door{keeper: a.keeper, roster: a.roster, log: log, refuse: a.countRefused}
-	a.catalogue = newCatalogueFor(cfg.Dicom, a.keeper)
+	if a.judge, err = newAssessor(&a.cfg, time.Now); err != nil {
+		return nil, err
+	}
+	a.door = &door{keeper: a.keeper, roster: a.roster, log: log, refuse: a.countRefused, judge: a.judge}
+	a.catalogue = newCatalogueFor(listed, a.keeper)
 	if a.commitments, err = newCommitments(&a.cfg, a.keeper, a.roster, log); err != nil {
 		return nil, err
 	}
@@ -157,16 +172,24 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	a.sender = newSender(&a.cfg, feed, place, log)
 	a.studies = newStudyEvents(a.keeper)
 	a.sender.studies = a.studies
+	a.pageKeys = a.newPageKeys()
 	a.lineTests = &lineTests{run: a.sender.testLine}
+	a.tellOf(place)
+	a.view.clock = a.tallied.clock.status
 	v := a.view
 	v.keeper, v.roster, v.sending, v.associations, v.enrolled = a.keeper, a.roster, a.sender.status, a.server.Established, a.sender.enrolled
 	v.certificate, v.commitments = a.sender.certificateUntil, a.commitments.pending
 	v.going, v.resting, v.tested = feed.going, &feed.resting, a.lineTests.last
+	a.atHome()
 	zone, err := time.LoadLocation(cfg.Facility.TimeZone)
 	if err != nil {
 		return nil, err
 	}
-	a.page, err = page.New(page.Config{Source: v, Anonymous: cfg.Page.Anonymous, Location: zone, Version: version, Logger: log})
+	a.cards = newCards(a.keeper, place, zone, log)
+	a.cards.keepIn(cfg.DataDir)
+	a.cards.devices, a.cards.recall, a.cards.keepHub = a.roster.list, a.judge.recall, cfg.Spool.Keep == "hub"
+	a.judge.patientOf, a.door.took = a.cards.patientOf, a.cards.took
+	a.page, err = page.New(a.desks(page.Config{Source: v, Signals: a.signals, Anonymous: cfg.Page.Anonymous, Location: zone, Version: version, Logger: log}))
 	return a, err
 }
 
@@ -215,7 +238,8 @@ func (a *appliance) run(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.reloads, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.view.watch, a.studies.run, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
+	back.Go(a.herald.run)
+	for _, part := range []func(context.Context) error{a.sender.run, a.reloads, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.usual.run, a.selfTests.run, a.alarms.run, a.view.watch, a.lineDay.run, a.studies.run, a.cards.run, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {
@@ -225,6 +249,7 @@ func (a *appliance) run(ctx context.Context) error {
 		l.start(a, front, back)
 	}
 	front.Go(a.announce)
+	front.Go(func(ctx context.Context) error { return a.discover(ctx, listeners) })
 	err = front.Wait()
 	a.log.Info("stopping")
 	return stopInOrder(err, middle, back)
@@ -259,17 +284,15 @@ func (a *appliance) listen() (all []listener, err error) {
 			}
 		}
 	}
-	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view, tests: a.lineTests, rest: a.sender.rest}
+	d, control := a.cfg.Dicom, &control{keeper: a.keeper, view: a.view, tests: a.lineTests, rest: a.sender.rest, trail: a.trail, door: a.pageDoor, audit: a.syslogStatus}
 	if d.Listen != "" {
-		add("dicom", nil, func() (net.Listener, error) { return listenTCP("dicom.listen", d.Listen) })
+		add("dicom", nil, func() (net.Listener, error) { return a.listenDICOM("dicom.listen", d.Listen) })
 	}
 	if d.TLS.Listen != "" {
-		add("dicom-tls", nil, func() (net.Listener, error) { return listenTLS("dicom.tls", d.TLS, a.log, listenTCP) })
+		add("dicom-tls", nil, func() (net.Listener, error) { return listenTLS("dicom.tls", d.TLS, a.log, a.listenDICOM) })
 	}
-	if p := a.cfg.Page; p.Listen != "" {
-		add("page", a.page, func() (net.Listener, error) {
-			return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key}, a.log, listenHTTP)
-		})
+	if a.cfg.Page.Listen != "" {
+		add("page", a.page, a.listenPage)
 	}
 	add("control", control.handler(), func() (net.Listener, error) {
 		return bounded(late(a.log, func() (net.Listener, error) { return control.listen(a.cfg.socketPath()) }))
@@ -282,8 +305,22 @@ func (a *appliance) listen() (all []listener, err error) {
 	return all, err
 }
 
+// listenDICOM opens a port at which the watchdog can knock.
+func (a *appliance) listenDICOM(key, address string) (net.Listener, error) {
+	l, err := listenTCP(key, address)
+	if err != nil {
+		return nil, err
+	}
+	k := newKnocked(l)
+	a.doors = append(a.doors, k)
+	return k, nil
+}
+
 func listenTCP(key, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
+	if errors.Is(err, fs.ErrPermission) && isLow(address) {
+		return nil, fmt.Errorf("%s: %w: a port below %d needs a capability; `edged service install` gives it to the service", key, err, lowPort)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
@@ -320,6 +357,7 @@ func (l listener) start(a *appliance, front, back *group) {
 
 func (a *appliance) serveDICOM(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() {
+		a.sayGoodbye()
 		bounded, cancel := context.WithTimeout(context.Background(), stopWithin)
 		defer cancel()
 		if err := a.server.Shutdown(bounded); err != nil {
@@ -351,7 +389,7 @@ func serveHTTP(ctx context.Context, l listener) error {
 }
 
 // announce tells the service manager that the appliance is ready, and feeds its
-// watchdog as long as the state can be gathered at all.
+// watchdog as long as images could be taken.
 func (a *appliance) announce(ctx context.Context) error {
 	if _, err := a.keeper.await(ctx); err != nil {
 		return nil
@@ -364,10 +402,7 @@ func (a *appliance) announce(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	for pause(ctx, every/3) {
-		a.view.Status()
-		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
-	}
+	a.watchdog(ctx, every/3, feedManager)
 	return nil
 }
 

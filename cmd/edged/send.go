@@ -37,6 +37,9 @@ func (c *sendCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	if err := c.named(); err != nil {
+		return err
+	}
 	files, bytes, err := gather(c.Paths)
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ type sender struct {
 	feed *feed
 
 	studies uplink.Studies // nil in tests: nobody is told
+	herald  *herald        // nil: nobody is told
 
 	place []byte
 	boot  []byte
@@ -64,8 +65,9 @@ func (s *sender) run(ctx context.Context) error {
 		return nil
 	}
 	s.hold(id)
+	source, keep := s.herald.listenTo(s.feed)
 	link, err := uplink.New(uplink.Config{
-		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: s.feed, Keeper: s.feed, Studies: s.studies, BootID: s.boot, DataDirID: s.place,
+		Hubs: s.cfg.Uplink.Hubs, TLS: identity.FollowTLS(s.held), Source: source, Keeper: keep, Studies: s.studies, BootID: s.boot, DataDirID: s.place,
 		Software: "edged " + version, Shape: s.caps(), Transport: s.cfg.Uplink.Transport, LanesMin: s.cfg.Uplink.Lanes.Min, LanesMax: s.cfg.Uplink.Lanes.Max,
 		Proxy: s.cfg.Uplink.Proxy, DSCP: uint8(s.cfg.Uplink.DSCP), Progress: s.feed.going.sent, Logger: s.log,
 	})

@@ -29,6 +29,7 @@ type feed struct {
 	reminder reminder
 	going    *departures // nil in tests: nobody looks
 	resting  resting
+	troubles troubles
 }
 
 var (
@@ -75,7 +76,7 @@ func (f *feed) offer(s *spool.Spool, o spool.Object) (uplink.Object, bool) {
 		return uplink.Object{}, false
 	}
 	return uplink.Object{ID: [32]byte(o.ID), Names: m.names(), Length: o.Length, Study: m.Study,
-		Calling: m.Calling, Modality: clip(m.Modality, maxModality), Priority: uint8(o.Priority), Flags: o.Flags}, true
+		Calling: m.Calling, Modality: clip(m.Modality, maxModality), Priority: uint8(o.Priority), Flags: o.Flags & hubFlags, Found: heldFor(s, o, m)}, true
 }
 
 // readMeta asks the container itself: a list shows none also when a file could
@@ -255,6 +256,7 @@ func (f *feed) Trouble(ctx context.Context, troubles []uplink.Trouble) error {
 		if !t.Permanent && !heldBack {
 			continue
 		}
+		f.troubles.add(t)
 		if err := s.Hold(ctx, spool.ID(t.ID)); err != nil && !errors.Is(err, spool.ErrUnknown) {
 			return err
 		}

@@ -31,7 +31,7 @@ func TestStatusTellsSpaceAndCheck(t *testing.T) {
 		}
 	}
 	metrics := r.page0("/metrics")
-	for _, name := range []string{"edged_spool_days_left ", "edged_spool_unfinished_objects 0", "edged_spool_damaged_no_copy_objects 0", "edged_spool_scrub_objects_total ",
+	for _, name := range []string{"edged_spool_full_seconds ", "edged_spool_unfinished_objects 0", "edged_spool_damaged_no_copy_objects 0", "edged_spool_scrub_objects_total ",
 		"edged_spool_recovering_files 0", `edged_warning{warning="not_recoverable"} 1`, `edged_warning{warning="unencrypted"} 0`} {
 		if !strings.Contains(metrics, "\n"+name) {
 			t.Errorf("no %s in the metrics", name)

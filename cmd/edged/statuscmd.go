@@ -38,7 +38,10 @@ func (c *statusCmd) Run(p *process) error {
 		out.SetIndent("", "  ")
 		return out.Encode(st)
 	}
-	return printStatus(p.stdout, inZone(st, cfg), time.Now())
+	err = printStatus(p.stdout, inZone(st, cfg), time.Now())
+	printPage(p.ctx, p.stdout, d)
+	printRepository(p.ctx, p.stdout, d, time.Now())
+	return err
 }
 
 // inZone has the times said by the facility's clock, as the page says them.
@@ -102,7 +105,11 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 // room is what fits, and for how long.
 func room(s status.Spool) string {
 	said := "room for " + inBytes(s.FreeBytes)
-	if s.DaysLeft != nil {
+	switch {
+	case s.DaysLeft == nil:
+	case *s.DaysLeft > 365:
+		said += ", full in more than a year at today's pace if nothing left"
+	default:
 		said += fmt.Sprintf(", full in %.1f days at today's pace if nothing left", *s.DaysLeft)
 	}
 	return said

@@ -30,7 +30,10 @@ type view struct {
 	going        *departures
 	resting      *resting
 	tested       func() *status.LineTest
-	secret       []byte // of study keys
+	toFix        func() int64          // studies with data to be corrected; nil: not known
+	alarms       func() []status.Alarm // those that are open; nil: not known
+	clock        func() status.Clock   // nil in tests
+	secret       []byte                // of study keys
 	started      time.Time
 	bell         page.Bell
 
@@ -53,6 +56,7 @@ type studyFacts struct {
 	modality, device  string
 	first             time.Time
 	atHub, archivedAt time.Time
+	test              bool // its first object is one
 }
 
 // maxStudyFacts bounds the memory of studies; it is built anew when it is full.
@@ -61,8 +65,8 @@ const maxStudyFacts = 4096
 // Subscribe passes on what rings.
 func (v *view) Subscribe(ctx context.Context) <-chan status.Event { return v.bell.Subscribe(ctx) }
 
-// Devices are those of the roster.
-func (v *view) Devices() []status.Device { return v.roster.list() }
+// Devices are those of the roster, without strangers that somebody wants to hear no more of.
+func (v *view) Devices() []status.Device { return v.roster.shown() }
 
 // Status gathers everything now.
 func (v *view) Status() status.Status {
@@ -76,7 +80,9 @@ func (v *view) Status() status.Status {
 	}
 	facts := status.Facts{Now: now, Shadow: len(v.cfg.Uplink.Hubs) == 0, Enrolled: v.enrolled(), Connected: up.Connected, LinkSince: up.Since, PausedUntil: v.pause(up.PausedUntil, now),
 		UnknownCallers: v.roster.strangersSince(now.Add(-time.Hour)), HubDoubted: up.DoubtedAt, HubsAside: int64(len(up.SetAside))}
-	facts.CertificateUntil = st.CertificateUntil
+	if facts.CertificateUntil = st.CertificateUntil; v.clock != nil {
+		st.Clock = v.clock()
+	}
 	if facts.LinkSince.IsZero() {
 		facts.LinkSince = v.started
 	}
@@ -89,6 +95,12 @@ func (v *view) Status() status.Status {
 	} else {
 		v.look(s, now, up.BytesSent)
 		v.spoolStatus(s, &st, &facts)
+	}
+	if v.toFix != nil {
+		facts.ToFix = v.toFix()
+	}
+	if facts.NoRoom = v.roster.noRoomSince(now.Add(-time.Hour)); v.alarms != nil {
+		facts.Alarms = v.alarms()
 	}
 	st.DICOM.Ready = st.DICOM.NotReady == ""
 	st.State, st.Reasons = status.Derive(facts, status.Limits{})
@@ -236,9 +248,12 @@ func (v *view) Moving(limit int) (out []status.Study) {
 func (v *view) study(g spool.Group, f studyFacts) status.Study {
 	h := status.Hops{Received: g.ByState[spool.Received], Sending: g.ByState[spool.Sending], AtHub: g.ByState[spool.AtHub],
 		Archived: g.ByState[spool.Archived] + g.Forgotten, Held: g.ByState[spool.Held], Quarantined: g.ByState[spool.Quarantined]}
+	if v.cfg != nil && v.cfg.Spool.Keep == "hub" { // that is all that is known of what was let go
+		h.AtHub, h.Archived = h.AtHub+g.Forgotten, h.Archived-g.Forgotten
+	}
 	st := status.Study{Key: status.StudyKey(v.secret, g.Name), Modality: f.modality, Device: f.device,
 		Instances: h.Total(), Bytes: g.Bytes, FirstReceived: f.first, LastReceived: g.LastReceived, Hops: h, State: h.State()}
-	st.Progress = v.going.of(g)
+	st.Progress, st.Test = v.going.of(g), f.test
 	st.Complete, st.Revision, st.Expected = g.Complete, g.Revision, g.Expected
 	if h.Reached(status.AtHub) == h.Total() {
 		st.AtHubAt = f.atHub
@@ -261,9 +276,9 @@ func (v *view) factsOf(s *spool.Spool, g spool.Group) studyFacts {
 		if m, err := decodeMeta(o.Meta); err == nil {
 			f.modality, f.device = m.Modality, m.Calling
 		}
-		f.first = o.Received
+		f.first, f.test = o.Received, o.Test
 	}
-	v.remember(g.Name, func(k *studyFacts) { k.modality, k.device, k.first = f.modality, f.device, f.first })
+	v.remember(g.Name, func(k *studyFacts) { k.modality, k.device, k.first, k.test = f.modality, f.device, f.first, f.test })
 	return f
 }
 

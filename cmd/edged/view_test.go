@@ -20,6 +20,7 @@ import (
 	"edged/internal/dicom"
 	"edged/internal/durable"
 	"edged/internal/identity"
+	"edged/internal/quality"
 	"edged/spool"
 	"edged/uplink"
 )
@@ -56,6 +57,13 @@ func newHouse(t *testing.T, change func(*Config)) *house {
 		t.Fatal(err)
 	}
 	return &house{a, s}
+}
+
+// unjudged looks at no data: the test is about something else.
+func unjudged(c *Config) {
+	for _, e := range quality.Table() {
+		c.Quality.Actions = append(c.Quality.Actions, QualityAction{Finding: string(e.Code), Level: "off"})
+	}
 }
 
 // take stores a data set as a modality would.
@@ -108,7 +116,7 @@ func TestStateIsNotOKWhileImagesDoNotReachTheArchive(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, c.config)
+			h := newHouse(t, func(cfg *Config) { unjudged(cfg); c.config(cfg) })
 			c.spoil(t, h)
 			st := h.view.Status()
 			if st.State != c.state || len(st.Reasons) == 0 || st.Reasons[0] != c.reason {
@@ -124,7 +132,7 @@ func TestStateIsNotOKWithDamageOnTheDisk(t *testing.T) {
 	for name, want := range map[string]status.ReasonCode{"waiting": status.Lost, "at the hub": status.Damaged, "archived": status.Damaged} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, func(c *Config) { c.Uplink.Hubs = nil })
+			h := newHouse(t, func(c *Config) { unjudged(c); c.Uplink.Hubs = nil })
 			o := h.take(t, readable(strings.Repeat("CT", 500)))
 			if name != "waiting" {
 				ok(t, h.spool.AtHub(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
@@ -204,10 +212,10 @@ func TestTerminalSaysTheSentencesOfThePage(t *testing.T) {
 	}
 }
 
-// What could not be read is told where people look, once for each instance,
-// and is nothing that needs somebody.
+// What could not be read is told where people look, once for each instance, and by
+// itself changes no state: what is wrong with its data does (quality).
 func TestUnreadableInstancesAreCountedAndListed(t *testing.T) {
-	h := newHouse(t, func(c *Config) { c.Uplink.Hubs = nil })
+	h := newHouse(t, func(c *Config) { unjudged(c); c.Uplink.Hubs = nil })
 	h.take(t, readable("CT"))
 	noise := bytes.Repeat([]byte{0xff}, 999)
 	o := h.take(t, noise)

@@ -59,6 +59,7 @@ func TestCommandsExplainThemselves(t *testing.T) {
 		{"edged", []string{"echo", "--to", "EDGED"}, 2, "AET@HOST:PORT", 1},
 		{"edged", []string{"echo", "--to", "EDGED@" + nowhere}, 1, "refused", 1},
 		{"edged", []string{"send", "--to", "EDGED@" + nowhere, r.path("nothing")}, 1, "nothing", 1},
+		{"edged", []string{"send", "--calling", "SEVENTEEN_OR_MORE", "--to", "EDGED@" + nowhere, r.path("nothing")}, 2, "16 characters", 1},
 		{"edged", []string{"enroll", "-c", r.path("edged.yaml"), "--hub", nowhere, "--code", "not a code"}, 0, "code", 1},
 		{"hubd", nil, 2, "hubd --help", 0},
 		{"hubd", []string{"check", "-c", r.path("hubd.yaml")}, 0, "", 0},

@@ -68,7 +68,7 @@ func (h *theHub) notice(ctx context.Context, device string, f wire.Frame) error 
 	case *wire.Findings:
 		list := make([]hub.Finding, len(f.Findings))
 		for i, one := range f.Findings {
-			list[i] = hub.Finding{ID: hub.ID(one.ID), Flags: one.Flags, Words: one.Words}
+			list[i] = hub.Finding{ID: hub.ID(one.ID), Flags: one.Flags, Words: foundWords(one.Words)}
 		}
 		err := h.ledger.Findings(ctx, device, list)
 		if errors.Is(err, ledger.ErrFindings) { // to end its connection would stop its objects

@@ -7,6 +7,13 @@
 // power cut in the middle of a row costs that row only; and that with a key nobody
 // reads the rows, or adds one, without it.
 //
+// An export (Export) is a cover and the rows as they stand here; whoever has that file
+// alone verifies it (Verify), with heads noted elsewhere also against a log that was cut off
+// or written anew as a whole.
+//
+//	{"edged_audit":1,"of":"edged-7f3a","at":"...","head":"8=HEX","key":"HEX"}
+//	row, row, ...
+//
 // It deliberately does not send anything anywhere, does not rotate by size and
 // never deletes. It cannot tell by itself that the newest rows were cut off: Read
 // gives the head of the chain, to be noted elsewhere.

@@ -55,11 +55,11 @@ func parse(b []byte) (l line, prev digest, err error) {
 	return l, digest(raw), nil
 }
 
-// open gives the event of a row.
-func (l line) open(prev digest, key []byte) (e Event, err error) {
+// open gives the event of a row; own is its ReadingKey.
+func (l line) open(prev digest, own []byte) (e Event, err error) {
 	raw := []byte(l.Event)
 	if l.Sealed != nil {
-		if raw, err = unseal(l.Sealed, bound(l.Seq, prev), key); err != nil {
+		if raw, err = unseal(l.Sealed, bound(l.Seq, prev), own); err != nil {
 			return e, err
 		}
 	}
@@ -74,11 +74,16 @@ func bound(seq uint64, prev digest) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, seq), prev[:]...)
 }
 
-func aead(key []byte) (cipher.AEAD, error) {
-	own, err := hkdf.Key(sha256.New, key, nil, "edged audit", 32)
-	if err != nil {
-		return nil, err
+// ReadingKey is the key of the rows, made of the spool's: it opens the audit log and
+// nothing else, so it may be given to somebody who is to read an export. A nil one gives nil.
+func ReadingKey(spool []byte) ([]byte, error) {
+	if spool == nil {
+		return nil, nil
 	}
+	return hkdf.Key(sha256.New, spool, nil, "edged audit", 32)
+}
+
+func aead(own []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(own)
 	if err != nil {
 		return nil, err
@@ -87,7 +92,11 @@ func aead(key []byte) (cipher.AEAD, error) {
 }
 
 func seal(raw, place, key []byte) ([]byte, error) {
-	a, err := aead(key)
+	own, err := ReadingKey(key)
+	if err != nil {
+		return nil, err
+	}
+	a, err := aead(own)
 	if err != nil {
 		return nil, err
 	}
@@ -96,11 +105,11 @@ func seal(raw, place, key []byte) ([]byte, error) {
 	return a.Seal(nonce, nonce, raw, place), nil
 }
 
-func unseal(sealed, place, key []byte) ([]byte, error) {
-	if key == nil {
+func unseal(sealed, place, own []byte) ([]byte, error) {
+	if own == nil {
 		return nil, ErrKey
 	}
-	a, err := aead(key)
+	a, err := aead(own)
 	if err != nil {
 		return nil, err
 	}

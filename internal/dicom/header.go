@@ -20,14 +20,21 @@ const HeaderWindow = 64 << 10
 const maxValue = 1024
 
 // Header is what the first elements of a data set say about it. Every field may
-// be empty: missing, beyond the window, or not legible. It holds nothing about a
-// person.
+// be empty: missing, beyond the window, or not legible.
 type Header struct {
 	Study, Series         string // Instance UIDs
 	SOPClass, SOPInstance string // as in the data set; the command's may differ
 	Modality              string
 	StudyDate             string // YYYYMMDD as sent
 	NumberOfFrames        string
+
+	Facts // about a person, too
+}
+
+// bare is without Facts.
+func (h Header) bare() Header {
+	h.Facts = Facts{}
+	return h
 }
 
 // ErrHeader means that the bytes could not be read as a data set in the given
@@ -55,14 +62,14 @@ func ReadHeader(window []byte, transferSyntax string) (h Header, err error) {
 		window = inflate(window)
 	}
 	s := scanner{window, layoutOf(transferSyntax, window)}
-	wanted, err := s.collect()
+	wanted, err := s.collect(&h.Facts)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrHeader, err)
 	}
 	if parseErr := h.parse(wanted, s.layout); err == nil && parseErr != nil {
 		err = fmt.Errorf("%w: %w", ErrHeader, parseErr)
 	}
-	if err == nil && h == (Header{}) {
+	if err == nil && h.bare() == (Header{}) {
 		err = fmt.Errorf("%w: nothing known in the first %d bytes", ErrHeader, len(window))
 	}
 	return h, err
@@ -105,14 +112,18 @@ var wantedTags = map[uint32]func(*Header) *string{
 	0x00280008: func(h *Header) *string { return &h.NumberOfFrames },
 }
 
-// collect copies the wanted elements, whole and small, in the order they stand.
-func (s scanner) collect() ([]byte, error) {
+// collect copies the wanted elements, whole and small, in the order they stand, and
+// fills in the facts.
+func (s scanner) collect(f *Facts) ([]byte, error) {
 	var out []byte
+	var d decoder
 	err := s.top(func(e span) {
+		f.note(s, e, &d)
 		if wantedTags[e.tag] != nil && e.plain() && e.end-e.value <= maxValue && len(out) < HeaderWindow/4 {
 			out = append(out, s.b[e.start:e.end]...)
 		}
 	})
+	f.Undecoded = d.failed
 	return out, err
 }
 

@@ -129,6 +129,9 @@ const (
 // causes in the order of the checks: the first is check 1.
 var causes = []Cause{CauseObject, CauseUID, CausePatients, CauseFiscal, CausePerson, CauseAccession, CauseCompleteness, CauseClock, CauseOrigin, CauseText}
 
+// Causes are all of them, in that order.
+func Causes() []Cause { return slices.Clone(causes) }
+
 // holding is how many of the checks may hold.
 const holding = 3
 

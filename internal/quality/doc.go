@@ -23,7 +23,8 @@
 //   - bounded work: of a text maxText bytes are looked at, of a list maxList entries, and
 //     all is linear in those; at most maxFindings come out;
 //   - to hold an object for the first three checks alone. No Config can make another
-//     one hold: the national rules forbid to block an examination for its data;
+//     one hold: the national rules forbid to block an examination for its data. What is
+//     back-filled is not held at all: at most it is told;
 //   - that what is not known is not judged: an empty fact or context gives no contradiction.
 //
 // Values are data, as the device wrote them: hostile text. They are cut to maxValue

@@ -87,7 +87,7 @@ type Study struct {
 // Context is what the appliance knows beside the data set. What is empty is not known.
 type Context struct {
 	Received time.Time // in the facility's zone
-	Backfill bool      // old studies are sent on purpose
+	Backfill bool      // old studies are sent on purpose: they may be of any date, and nothing of them is held
 
 	KnownContent     string  // names the bytes that came before under this SOP Instance UID; "" too where those were not whole: then this is the mended one
 	StudyPatient     Patient // whom an earlier instance of this study has

@@ -38,7 +38,7 @@ func (l *list) native(p Pixels) {
 // (PS3.5 §8.1.1). With half the colours (PS3.3 §C.7.6.3.1.2) some devices send them and
 // some say so only: both lengths are right.
 func expected(p Pixels) (least, most int64, known bool) {
-	if p.Rows <= 0 || p.Columns <= 0 || p.Samples <= 0 || p.Bits <= 0 || p.Frames < 0 {
+	if p.Rows <= 0 || p.Columns <= 0 || p.Samples <= 0 || !allocated[p.Bits] || p.Frames < 0 {
 		return 0, 0, false
 	}
 	dots := product(p.Rows, p.Columns, max(p.Frames, 1))
@@ -53,6 +53,10 @@ func expected(p Pixels) (least, most int64, known bool) {
 	}
 	return least, most, true
 }
+
+// allocated are the bits of a sample that there are (PS3.5 §8.1.1), and the 12 of old ones:
+// what else a header says is wrong by itself, and the pixels may be whole.
+var allocated = map[int64]bool{1: true, 8: true, 12: true, 16: true, 32: true, 64: true}
 
 func octets(n int64) int64 { return n/8 + min(n%8, 1) }
 

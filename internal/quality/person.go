@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"edged/internal/codicefiscale"
 )
 
 // patients is check 3: the first that has a number against each that has another.
@@ -15,23 +17,33 @@ func (l *list) patients(all []Patient) {
 		case first.ID == "":
 			first = p
 		case !same(first, p):
-			l.add(StudyPatients, numbered(first, p), numbered(p, first))
+			l.add(StudyPatients, first.ID, p.ID)
 		}
 	}
 }
 
-// same patient, as far as can be told: an issuer that is missing contradicts none, and
-// nobody gives two people numbers that differ in capitals alone.
+// same patient, as far as can be told: nobody gives two people numbers that differ in
+// capitals, spaces or leading zeros alone. The issuer is not compared: one device writes a
+// name into (0010,0021), another an OID into (0010,0024) only, and holding an examination for
+// that is worse than missing two people whom two issuers gave one number in one study. Of two
+// codici fiscali that are one but for omocodia the one is mostly the old number of a person
+// who was given the other: that two people who share one meet in a study is far more rare.
 func same(a, b Patient) bool {
-	return strings.EqualFold(a.ID, b.ID) && (a.Issuer == "" || b.Issuer == "" || strings.EqualFold(a.Issuer, b.Issuer))
+	x, y := strings.TrimLeft(spaceless(a.ID), "0"), strings.TrimLeft(spaceless(b.ID), "0")
+	if strings.EqualFold(x, y) {
+		return true
+	}
+	base := codicefiscale.Base(x)
+	return base != "" && base == codicefiscale.Base(y) && codicefiscale.Strict(x) == "" && codicefiscale.Strict(y) == ""
 }
 
-// numbered has the issuer only where it is the difference.
-func numbered(p, other Patient) string {
-	if strings.EqualFold(p.ID, other.ID) {
-		return p.ID + "^^^" + p.Issuer // as HL7 writes both
-	}
-	return p.ID
+func spaceless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || r == 0 {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // person is the part of check 5 that needs no codice fiscale.

@@ -47,7 +47,7 @@ func New(c Config) (*Checker, error) {
 // Instance checks one.
 func (k *Checker) Instance(i Instance, in Context) []Finding {
 	i, in = bounded(i), boundedContext(in)
-	l := list{checker: k}
+	l := list{checker: k, backfill: in.Backfill}
 	l.object(i)
 	l.uids(i, in)
 	if !i.Unreadable { // else all would be missing
@@ -66,7 +66,7 @@ func (k *Checker) Instance(i Instance, in Context) []Finding {
 // Study checks what the instances of one say together, and what is known of its device.
 func (k *Checker) Study(s Study, in Context) []Finding {
 	in = boundedContext(in)
-	l := list{checker: k}
+	l := list{checker: k, backfill: in.Backfill}
 	l.patients(boundedPatients(s.Patients))
 	l.differ(StudyNames, boundedList(s.Names), folded)
 	l.differ(StudyBirths, boundedList(s.BirthDates), folded)
@@ -107,8 +107,9 @@ func Worst(found []Finding) (l Level) {
 
 // list is findings as they are made.
 type list struct {
-	checker *Checker
-	found   []Finding
+	checker  *Checker
+	backfill bool
+	found    []Finding
 }
 
 func (l *list) add(c Code, values ...string) {
@@ -116,6 +117,9 @@ func (l *list) add(c Code, values ...string) {
 	f := Finding{Code: c, Cause: e.Cause, Level: e.Level}
 	if level, ok := l.checker.config.Actions[c]; ok {
 		f.Level = level
+	}
+	if l.backfill { // nothing old waits: its examination was reported long ago, and is looked for
+		f.Level = min(f.Level, Warn)
 	}
 	if f.Level == Off {
 		return

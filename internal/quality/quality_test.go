@@ -109,7 +109,22 @@ var told1 = []told{
 	{func(i *Instance, _ *Context) { i.BadUID = true }, []string{"uid.command||"}},
 	{func(i *Instance, _ *Context) { i.Mismatch = true }, []string{"uid.mismatch||"}},
 	{func(_ *Instance, in *Context) { in.StudyPatient.ID = "4711" }, []string{"study.patients|RSSMRA72H26F941L|4711"}},
-	{func(_ *Instance, in *Context) { in.StudyPatient.Issuer = "H" }, []string{"study.patients|RSSMRA72H26F941L^^^" + codeIssuer + "|RSSMRA72H26F941L^^^H"}},
+	{func(_ *Instance, in *Context) { in.StudyPatient.Issuer = "H" }, nil}, // one writes (0010,0021), another (0010,0024)
+	{func(_ *Instance, in *Context) { in.StudyPatient.ID = "  RSSMRA72 h26f941l " }, nil},
+	{func(_ *Instance, in *Context) { in.StudyPatient = Patient{} }, nil},
+	{func(_ *Instance, in *Context) {
+		in.StudyPatient.ID, in.AccessionPatient.ID = "RSSMRA72H26F94MD", "RSSMRATNHNSFVQMU"
+	}, nil}, // omocodia of the same
+	{func(_ *Instance, in *Context) { in.StudyPatient.ID = "RSSMRA72H26F94ML" }, []string{"study.patients|RSSMRA72H26F941L|RSSMRA72H26F94ML"}}, // its check character is wrong: it may be anybody's
+	{func(_ *Instance, in *Context) { in.StudyPatient.ID = "BNCMRA72H26F941R" }, []string{"study.patients|RSSMRA72H26F941L|BNCMRA72H26F941R"}},
+	{func(i *Instance, in *Context) {
+		plain(i, in)
+		in.StudyPatient.ID, in.AccessionPatient.ID = "0004711", "04711"
+	}, []string{"fiscal.missing||"}},
+	{func(i *Instance, in *Context) {
+		plain(i, in)
+		i.Patient.ID, in.StudyPatient.ID, in.AccessionPatient.ID = "0", "00", "47110"
+	}, []string{"fiscal.missing||", "accession.reused|A0012345|47110"}},
 
 	{func(i *Instance, _ *Context) { i.Patient.ID = "RSSMRA72H26F94L" }, []string{"study.patients|RSSMRA72H26F94L|RSSMRA72H26F941L", "fiscal.length|RSSMRA72H26F94L|15", "accession.reused|A0012345|rssmra72h26f941l"}},
 	{number("RSSMRA72H26F941M"), []string{"fiscal.check|RSSMRA72H26F941M|L"}},
@@ -278,10 +293,33 @@ func TestOnlyTheFirstThreeChecksHold(t *testing.T) {
 			t.Errorf("%s may be made to hold: %v", e.Code, err)
 		}
 	}
-	for _, c := range []Code{Unreadable, Cut, PixelsShort, UIDReused, StudyPatients} {
+	for _, c := range []Code{Cut, PixelsShort, PixelsFrames, UIDReused, StudyPatients} {
 		if e, _ := Lookup(c); e.Level != Hold {
 			t.Errorf("%s: %s", c, e.Level)
 		}
+	}
+	if e, _ := Lookup(Unreadable); e.Level != Warn {
+		t.Errorf("what we cannot read others can: %s", e.Level)
+	}
+}
+
+// What is back-filled is told as the rest is, and never held: not by a Config either.
+func TestBackfillIsNeverHeld(t *testing.T) {
+	all, err := New(Config{Actions: map[Code]Level{Unreadable: Hold, UIDMissing: Hold}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(backfill bool) []Finding {
+		i, in := good(), around()
+		i.Cut, i.Study, in.KnownContent, in.StudyPatient.ID, in.Backfill = true, "", "bb", "4711", backfill
+		i.Pixels.Bytes--
+		u := i
+		u.Unreadable = true
+		return Merge(all.Instance(i, in), all.Instance(u, in), all.Study(Study{Patients: []Patient{{"1", ""}, {"2", ""}}}, in))
+	}
+	today, old := of(false), of(true)
+	if len(today) < 6 || len(old) != len(today) || Worst(today) != Hold || Worst(old) != Warn {
+		t.Errorf("%v\nback-filled: %v", today, old)
 	}
 }
 

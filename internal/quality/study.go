@@ -25,7 +25,7 @@ func (l *list) accession(i Instance, in Context) {
 	}
 	l.addIf(l.checker.pattern != nil && !l.checker.pattern.MatchString(a), AccPattern, a)
 	other := in.AccessionPatient
-	l.addIf(other.ID != "" && i.Patient.ID != "" && !same(i.Patient, other), AccReused, a, numbered(other, i.Patient))
+	l.addIf(other.ID != "" && i.Patient.ID != "" && !same(i.Patient, other), AccReused, a, other.ID)
 }
 
 // complete is check 7. Before a study has settled nothing is missing; what is too many is too

@@ -1,14 +1,15 @@
 package quality
 
-// Levels: hold is what would harm (a damaged object, two objects or two people taken for
-// one); warn is what the facility can mend; info is what is worth knowing.
+// Levels: hold is what would harm (an object that lacks bytes, two objects or two people taken
+// for one; not one that is whole and cannot be read here: others may read it); warn is what
+// the facility can mend; info is what is worth knowing.
 var table = []Entry{
 	// 1: PS3.3 §C.7.6.3 (Image Pixel), §C.7.6.6 (Multi-frame); PS3.5 §8, §A.4
-	{Unreadable, CauseObject, Hold, [2]Kind{}, "", "the bytes are no data set in their transfer syntax"},
+	{Unreadable, CauseObject, Warn, [2]Kind{}, "", "the bytes are no data set in their transfer syntax"},
 	{Cut, CauseObject, Hold, [2]Kind{}, "", "the data set ends inside an element"},
 	{PixelsShort, CauseObject, Hold, [2]Kind{Bytes, Bytes}, "(7FE0,0010) (0028,0002) (0028,0008) (0028,0010) (0028,0011) (0028,0100)", "fewer bytes of pixels than rows, columns, frames, samples and bits say: expected, there"},
 	{PixelsFrames, CauseObject, Hold, [2]Kind{Count, Count}, "(7FE0,0010) (0028,0008)", "fewer fragments than frames: frames told, fragments there"},
-	{PixelsOpen, CauseObject, Hold, [2]Kind{}, "(7FE0,0010)", "the compressed image has no end mark"},
+	{PixelsOpen, CauseObject, Warn, [2]Kind{}, "(7FE0,0010)", "the compressed image has no end mark"},
 	{PixelsLong, CauseObject, Warn, [2]Kind{Bytes, Bytes}, "(7FE0,0010)", "more bytes of pixels than told: expected, there"},
 	{PixelsMissing, CauseObject, Warn, [2]Kind{Count, Count}, "(7FE0,0010) (0028,0010) (0028,0011)", "rows and columns, but no pixels: rows, columns"},
 

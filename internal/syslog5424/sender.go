@@ -124,21 +124,43 @@ func New(c Config) (*Sender, error) {
 	return &Sender{config: c, spool: spool}, nil
 }
 
+// Message is a text, when it was said, and how grave it is.
+type Message struct {
+	Severity int       // If zero, Notice.
+	Time     time.Time // If zero, now.
+	Text     []byte
+}
+
 // Append keeps a text as a message of that severity (zero: Notice) and time (zero: now):
 // when it returns nil it is on the disk. It is for any goroutine. After an error the
 // message is counted as lost.
 func (s *Sender) Append(severity int, at time.Time, text []byte) error {
-	if at.IsZero() {
-		at = s.config.Now()
+	return s.AppendAll(Message{severity, at, text})
+}
+
+// AppendAll is Append of several with one fsync. After an error those that could not be
+// kept are counted as lost.
+func (s *Sender) AppendAll(messages ...Message) error {
+	var failed error
+	var wire [][]byte
+	for _, m := range messages {
+		if m.Time.IsZero() {
+			m.Time = s.config.Now()
+		}
+		b, err := s.config.Header.Format(m.Severity, m.Time, m.Text)
+		if err != nil {
+			s.spool.mu.Lock()
+			s.spool.lose(1)
+			s.spool.mu.Unlock()
+			failed = errors.Join(failed, err)
+			continue
+		}
+		wire = append(wire, b)
 	}
-	m, err := s.config.Header.Format(severity, at, text)
-	if err != nil {
-		s.spool.mu.Lock()
-		s.spool.lose(1)
-		s.spool.mu.Unlock()
-		return err
+	if len(wire) == 0 {
+		return failed
 	}
-	return s.spool.put(m)
+	return errors.Join(failed, s.spool.put(wire...))
 }
 
 // Run sends what is there and what comes until ctx ends. What is not sent then is sent by

@@ -73,28 +73,42 @@ func openSpool(dir string, quota int64, now func() time.Time, log *slog.Logger) 
 	return s, nil
 }
 
-// put makes message durable.
+// put makes messages durable.
 //
-// Syscall order: write(record) or, with a new file, open, write; then fsync(file),
+// Syscall order: write(record) of each or, with a new file, open, write; then fsync(file),
 // fsync(directory) if it is new, unlink of what had to give way. The commit point is the
 // last fsync; it serves all who came meanwhile.
-func (s *spool) put(message []byte) error {
+func (s *spool) put(messages ...[]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	victims, err := s.append(message)
-	if err == nil {
-		err = s.settle(s.written)
+	var gone []segment
+	var failed error
+	kept := int64(0)
+	for _, m := range messages {
+		victims, err := s.append(m)
+		gone = append(gone, victims...)
+		if err != nil {
+			s.lose(1)
+			failed = errors.Join(failed, err)
+			continue
+		}
+		kept++
 	}
-	if err != nil {
-		s.lose(1)
-		return fmt.Errorf("keep a message for syslog: %w", err)
+	if err := s.settle(s.written); err != nil {
+		s.lose(kept)
+		failed, gone = errors.Join(failed, err), nil
 	}
-	for _, v := range victims {
+	for _, v := range gone {
 		_ = os.Remove(s.name(v.number)) // one that stays is sent although it was told lost
 	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
+	if kept > 0 {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+	if failed != nil {
+		return fmt.Errorf("keep a message for syslog: %w", failed)
 	}
 	return nil
 }

@@ -355,3 +355,21 @@ func TestACrashWhileTheOldestGoesHidesNothing(t *testing.T) {
 		t.Error("nothing was dropped")
 	}
 }
+
+// What is kept together costs the disk one flush, and is in order.
+func TestABatchCostsOneFsync(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "syslog"), minQuota)
+	flushes := 0
+	s.sync = func(f *os.File) error { flushes++; return f.Sync() }
+	batch := make([][]byte, 100)
+	for i := range batch {
+		batch[i] = fmt.Appendf(nil, "m%02d", i)
+	}
+	if err := s.put(batch...); err != nil {
+		t.Fatal(err)
+	}
+	got, told := drain(t, s)
+	if flushes != 1 || len(got) != 100 || got[0] != "m00" || got[99] != "m99" || told != 0 {
+		t.Errorf("%d flushes, %d messages, %d told lost: %q", flushes, len(got), told, got)
+	}
+}

@@ -177,7 +177,7 @@ const (
 	StudyChanged  uint8 = 2
 )
 
-// Findings tells what the appliance noticed in objects after offering them.
+// Findings tells what the appliance noticed in objects that it offers or has offered.
 type Findings struct{ Findings []Finding }
 
 // Finding is one of them.

@@ -1,69 +1,51 @@
-// Keeps the page fresh: hears that something changed, fetches the page again
-// and exchanges the parts that differ. Nothing here knows what the parts mean.
+// Winds up the clock that turns the page grey, and nothing else of weight: htmx hears
+// that something changed, asks for the page again and exchanges the parts that differ.
 //
-// The style sheet turns the page grey after 25 seconds on its own; only a page
-// that has really arrived winds that clock up again (wind). If this script
-// fails, grey is what is left.
+// The style sheet turns the page grey after 25 seconds on its own; only a page that has
+// really arrived winds that clock up again (wind). If a script fails, grey is what is left.
 "use strict";
 (() => {
-  const parts = ["state", "updated", "counters", "studies", "line", "devices", "warnings"];
-  const root = document.documentElement;
-  let busy = false, again = false, last = Date.now();
+  const root = document.documentElement, part = id => document.getElementById(id);
+  const print = document.querySelector("[data-print]");
+  if (print) { print.hidden = false; print.addEventListener("click", () => window.print()); }
+  const { leave, leaveTo } = document.body.dataset; // a sheet that names somebody, when the session has ended
+  if (leave) setTimeout(() => location.replace(leaveTo), leave * 1000);
+  const again = part("again"), age = part("age");
+  if (!again || !age) return; // nothing here changes by itself
+
+  let last = Date.now();
+  function tell() { age.textContent = age.dataset.ago.replace("%", Math.round((Date.now() - last) / 1000)); }
+  root.classList.add("told");
+  age.hidden = false;
+  tell();
+  setInterval(tell, 1000);
 
   function wind(old) {
     const other = root.classList.contains("beat-a") ? "beat-b" : "beat-a";
     root.classList.remove("beat-a", "beat-b");
     root.classList.add(other);
     root.classList.toggle("old", old);
+    last = Date.now();
+    tell();
   }
 
-  // The sentence is read aloud when it changes: leave it alone when it has not.
-  function exchange(id, fresh) {
-    const here = document.getElementById(id), there = fresh.getElementById(id);
-    if (!here || !there) { location.reload(); return; } // another version of the page
-    for (const open of here.querySelectorAll("details[open][id]")) fresh.getElementById(open.id)?.setAttribute("open", "");
-    if (here.outerHTML === there.outerHTML) return;
-    if (id === "state") {
-      here.className = there.className;
-      exchange("say", fresh);
-      exchange("last", fresh);
-      here.querySelector("svg").replaceWith(there.querySelector("svg"));
-    } else if (id === "say") {
-      if (here.textContent !== there.textContent) here.replaceChildren(...there.childNodes);
-    } else {
-      here.replaceWith(there);
-    }
-  }
+  // Where somebody fills in a form nothing moves, and nothing becomes another's.
+  const filling = part => part?.querySelector("details[open] form") ||
+    part?.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
 
-  async function refresh() {
-    if (busy) { again = true; return; }
-    busy = true;
-    try {
-      const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(10000) });
-      if (!answer.ok) return;
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (!fresh.getElementById("state")) return;
-      for (const id of parts) exchange(id, fresh);
-      document.title = fresh.title;
-      wind(fresh.documentElement.classList.contains("old"));
-      last = Date.now();
-    } catch {
-      // No contact: the style sheet is counting.
-    } finally {
-      busy = false;
-      // At most about one refresh a second, however fast images arrive.
-      if (again) { again = false; setTimeout(refresh, 1000); }
-    }
-  }
-
-  document.addEventListener("animationstart", (e) => {
-    const stale = document.getElementById("stale");
-    if (e.target === stale) document.title = stale.dataset.word;
+  // What came is a page when it has what every page has; an error has not.
+  let arrived = false;
+  again.addEventListener("htmx:before:swap", e => {
+    const { ctx, tasks } = e.detail;
+    arrived = ctx.response.status === 200 && tasks.some(t => t.target?.id === "updated");
+    if (!arrived) e.preventDefault();
+    for (let i = tasks.length - 1; i >= 0; i--) if (filling(tasks[i].target)) tasks.splice(i, 1);
   });
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+  again.addEventListener("htmx:after:swap", () => { if (arrived) wind("old" in part("updated").dataset); });
 
-  const events = new EventSource("/api/v1/events");
-  for (const kind of ["hello", "beat", "status", "studies", "devices"]) events.addEventListener(kind, refresh);
-  // Without events (a proxy in between, too many pages open) ask anyway.
-  setInterval(() => { if (Date.now() - last > 14000) refresh(); }, 5000);
+  // Any event, a beat too, says that it is worth asking: at most once a second.
+  const ask = () => again.dispatchEvent(new Event("changed"));
+  document.addEventListener("htmx:sse:after:message", ask);
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
+  document.addEventListener("animationstart", e => { if (e.target === part("stale")) document.title = part("stale").dataset.word; });
 })();

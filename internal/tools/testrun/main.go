@@ -17,6 +17,8 @@ var wanted = [][2]string{
 	{"gcc", "gcc"}, {"storescu", "dcmtk"}, {"Orthanc", "orthanc"}, {"jq", "jq"},
 	{"strace", "strace"}, {"mkfs.ext4", "e2fsprogs"}, {"mkfs.xfs", "xfsprogs"}, {"ip", "iproute2"}, {"nft", "nftables"},
 	{"swtpm", "swtpm"}, {"openssl", "openssl"}, {"xxd", "xxd"},
+	{"avahi-daemon", "avahi-daemon"}, {"avahi-browse", "avahi-utils"}, {"dbus-daemon", "dbus-daemon"}, {"systemd-analyze", "systemd"},
+	{"chromium", "chromium"}, {"dpkg-deb", "dpkg"},
 }
 
 // below maps files that tests use, and that are not in PATH, to their package.

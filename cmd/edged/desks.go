@@ -1,0 +1,18 @@
+package main
+
+import "edged/agent/page"
+
+// desks gives the page what its areas need; each is in a file of its own.
+func (a *appliance) desks(c page.Config) page.Config {
+	c.Hosts = a.cfg.pageHosts()
+	c.Accounts = a.people()
+	c.Studies = a.studyDesk()
+	c.Audit = a.auditDesk()
+	c.Days = a.dayDesk()
+	c.LineDesk = a.lineDesk()
+	fix := a.fixDesk()
+	a.tallied.toFix = fix.FixGroups
+	c.Fix, c.Sentence = fix, a.judge.sentence
+	a.view.toFix, a.view.alarms, a.judge.ahead = fix.toFix, a.alarms.open, a.clockOf
+	return a.localDesks(c)
+}
