@@ -31,9 +31,9 @@ const (
 // rows, then Receipt (SPOOL-19). Committers are there only while there is work.
 type commits struct {
 	server *Server
-	work   sync.WaitGroup
 
 	mu    sync.Mutex // guards what follows
+	ended sync.Cond  // of mu: a committer has
 	lanes [lanes]commitLane
 }
 
@@ -72,7 +72,19 @@ func (c *commits) add(n *session, o *offer) {
 	l.waiting.add(n.device, complete{n, o})
 	if l.committers < fewSealed || l.committers < maxSealed && l.waiting.n >= batch {
 		l.committers++
-		c.work.Go(func() { c.run(l, batch) })
+		go c.run(l, batch) // rest waits for it
+	}
+}
+
+// rest waits until there is no committer. Sessions over TCP may go on meanwhile and have
+// new ones come, so this is no WaitGroup; each session waits for its own in withdraw.
+func (c *commits) rest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.lanes {
+		for c.lanes[i].committers > 0 {
+			c.ended.Wait()
+		}
 	}
 }
 
@@ -104,6 +116,7 @@ func (c *commits) take(l *commitLane, batch int) (list []complete) {
 	}
 	if len(list) == 0 {
 		l.committers--
+		c.ended.Broadcast()
 	}
 	return list
 }

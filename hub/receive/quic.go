@@ -58,7 +58,7 @@ func (s *Server) Serve(ctx context.Context, pc net.PacketConn) error {
 	}
 	defer listener.Close()
 	var wg sync.WaitGroup
-	defer s.commits.work.Wait()
+	defer s.commits.rest()
 	defer wg.Wait()
 	wg.Go(func() { s.sweep(ctx) })
 	for {

@@ -103,6 +103,7 @@ func New(c Config) (*Server, error) {
 		sessions: map[*session]struct{}{}, appliances: map[string]*appliance{},
 	}
 	s.commits.server = s
+	s.commits.ended.L = &s.commits.mu
 	return s, nil
 }
 
