@@ -152,7 +152,7 @@ func stagesOf(d StudyDetail, s sighted) (out []stageView) {
 		case step.hop == status.Received:
 			v.When = s.span(d.Card.FirstReceived, d.Card.LastReceived)
 		case step.hop == status.Sending:
-			v.When = partOf(h.Reached(status.Sending), h, w)
+			v.When = joined(" · ", s.moment(w, d.FirstSent), partOf(h.Reached(status.Sending), h, w))
 		case step.hop == status.AtHub:
 			v.When = joined(" · ", s.span(d.FirstHub, d.LastHub), partOf(h.Reached(status.AtHub), h, w))
 		default:

@@ -60,9 +60,10 @@ type StudyList struct {
 type StudyDetail struct {
 	Card      status.Card
 	Series    int64
-	Late      int64 // instances that came when all before them were archived
-	Here      int64 // instances that are still on this appliance
-	Discarded int64 // deleted here by somebody with a name and a reason
+	Late      int64     // instances that came when all before them were archived
+	Here      int64     // instances that are still on this appliance
+	Discarded int64     // deleted here by somebody with a name and a reason
+	FirstSent time.Time // when the first of it began to leave; zero: before the last start
 	FirstHub  time.Time
 	LastHub   time.Time // when the last of those there arrived
 	LastArch  time.Time

@@ -214,3 +214,15 @@ func TestEveryReasonIsSaid(t *testing.T) {
 		}
 	}
 }
+
+// Each stage that was reached says when, also that of sending.
+func TestTheWaySaysWhenAStudyLeft(t *testing.T) {
+	card := status.Card{Study: status.Study{Instances: 2, Hops: status.Hops{Sending: 1, AtHub: 1}, FirstReceived: before(time.Hour), LastReceived: before(time.Hour)}}
+	s := sighted{facts: facts{Now: morning}, W: catalogues["it"]}
+	for _, left := range []time.Time{{}, before(30 * time.Minute)} {
+		stage := stagesOf(StudyDetail{Card: card, FirstSent: left}, s)[1]
+		if want := s.moment(s.W, left); stage.When != want || want == "" != left.IsZero() {
+			t.Errorf("left at %v: %q, want %q", left, stage.When, want)
+		}
+	}
+}

@@ -107,6 +107,7 @@ func (d studyDesk) Study(key string, instances bool) (page.StudyDetail, bool) {
 	walk.keep = instances
 	eachOf(s, f, walk.object)
 	walk.into(&out, g)
+	out.FirstSent = d.view.reachedAt(f.group).sent
 	if instances {
 		out.Receipt = walk.receipt(s)
 	}

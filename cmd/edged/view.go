@@ -55,6 +55,7 @@ var _ page.Source = (*view)(nil)
 type studyFacts struct {
 	modality, device  string
 	first             time.Time
+	sent              time.Time // when the first of it began to leave
 	atHub, archivedAt time.Time
 	test              bool // its first object is one
 }
@@ -342,6 +343,12 @@ func (v *view) reached(e spool.Event) {
 		return // its last state is nothing that was reached now
 	}
 	switch e.State {
+	case spool.Sending:
+		v.remember(e.Group, func(f *studyFacts) {
+			if f.sent.IsZero() {
+				f.sent = e.At
+			}
+		})
 	case spool.AtHub:
 		v.remember(e.Group, func(f *studyFacts) { f.atHub = e.At })
 	case spool.Archived:

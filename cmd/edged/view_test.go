@@ -298,3 +298,14 @@ func certify(t *testing.T, dir string, left time.Duration) time.Time {
 	ok(t, (&identity.Bundle{Key: key, Cert: cert, CA: ca.Cert()}).Save(filepath.Join(dir, enrol.File)))
 	return cert.NotAfter
 }
+
+// A study left when the first of its images did, however many went after it.
+func TestAStudyLeftWhenItsFirstImageDid(t *testing.T) {
+	v, began := &view{}, time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	for i := range 3 {
+		v.reached(spool.Event{Group: "2.25.4", State: spool.Sending, At: began.Add(time.Duration(i) * time.Minute)})
+	}
+	if got := v.reachedAt("2.25.4").sent; !got.Equal(began) {
+		t.Errorf("it left at %v", got)
+	}
+}
