@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -85,15 +84,10 @@ func openAdmitted(file string, now func() time.Time) *admitted {
 
 func readAdmitted(file string) (admittance, error) {
 	nothing := admittance{Version: 1, Devices: []admittedDevice{}, Ignored: []ignoredCaller{}}
-	f, err := os.Open(file)
+	text, err := durable.ReadFile(file, maxAdmittance)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nothing, nil
 	}
-	if err != nil {
-		return nothing, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxAdmittance+1))
 	if err != nil {
 		return nothing, err
 	}
@@ -104,9 +98,6 @@ func readAdmitted(file string) (admittance, error) {
 // version nothing is: what it says may mean something else.
 func parseAdmitted(text []byte) (in admittance, err error) {
 	in = admittance{Version: 1, Devices: []admittedDevice{}, Ignored: []ignoredCaller{}}
-	if len(text) > maxAdmittance {
-		return in, fmt.Errorf("longer than %d bytes", maxAdmittance)
-	}
 	var raw struct {
 		Version int               `json:"version"`
 		Devices []json.RawMessage `json:"devices"`

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -55,15 +53,10 @@ type alarmContent struct {
 // anew: what holds opens again.
 func openAlarms(file string) (*alarmBook, error) {
 	b := &alarmBook{file: file, pending: make(map[string]time.Time), calm: make(map[string]time.Time)}
-	f, err := os.Open(file)
+	text, err := durable.ReadFile(file, alarmBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
 	}
-	if err != nil {
-		return b, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, alarmBytes+1))
 	if err != nil {
 		return b, err
 	}
@@ -75,9 +68,6 @@ func openAlarms(file string) (*alarmBook, error) {
 }
 
 func parseAlarms(text []byte) (in alarmContent, err error) {
-	if len(text) > alarmBytes {
-		return in, fmt.Errorf("%s is longer than %d bytes", alarmsFile, alarmBytes)
-	}
 	if err := json.Unmarshal(text, &in); err != nil {
 		return in, fmt.Errorf("%s: %w", alarmsFile, err)
 	}

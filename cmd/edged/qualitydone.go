@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,8 +20,9 @@ import (
 const doneFile = "seento.json"
 
 const (
-	maxDone  = 20_000
-	doneKept = 30 * 24 * time.Hour // longer than a study counts
+	maxDone   = 20_000
+	doneBytes = 4 << 20             // of the file; maxDone rows in the most spacious spelling are less
+	doneKept  = 30 * 24 * time.Hour // longer than a study counts
 )
 
 type doneRow struct {
@@ -47,13 +47,16 @@ type doneText struct {
 func openDone(file string, now func() time.Time) (*doneBook, error) {
 	b, all := &doneBook{file: file, now: now}, map[uint64]doneRow{}
 	b.all.Store(&all)
-	text, err := os.ReadFile(file)
+	text, err := durable.ReadFile(file, doneBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return b, nil
 	}
 	var in doneText
 	if err == nil {
 		err = json.Unmarshal(text, &in)
+	}
+	if err == nil && in.Version != 1 {
+		err = fmt.Errorf("version %d", in.Version)
 	}
 	if err != nil {
 		return b, fmt.Errorf("%s: %w", doneFile, err)

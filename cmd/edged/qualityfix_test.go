@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,6 +110,26 @@ func TestWhatIsToBeCorrectedIsCounted(t *testing.T) {
 		if err := d.FixDone(t.Context(), key, account.Actor{}); !errors.Is(err, page.ErrFixGone) {
 			t.Errorf("%q: %v", key, err)
 		}
+	}
+}
+
+// A file that is not as it was written is told and begun anew: the studies are shown again.
+// No more of it is taken into memory than such a file can have.
+func TestASpoiledListOfWhatWasSeenToIsBegunAnew(t *testing.T) {
+	row := `{"0011223344556677":{"found":7,"at":"2026-11-22T10:00:00Z"}}}`
+	for text, read := range map[string]int{
+		`{"version":1,"done":` + row:                                  1,
+		`{"version":2,"done":` + row:                                  0,
+		`{"version":1,"done":` + row + strings.Repeat(" ", doneBytes): 0,
+		`{`: 0,
+	} {
+		name := filepath.Join(t.TempDir(), doneFile)
+		ok(t, os.WriteFile(name, []byte(text), 0o600))
+		b, err := openDone(name, time.Now)
+		if n := len(*b.all.Load()); n != read || (err == nil) != (read == 1) {
+			t.Errorf("%.30q: %d studies, %v", text, n, err)
+		}
+		ok(t, b.set(1, 7))
 	}
 }
 

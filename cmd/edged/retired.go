@@ -24,7 +24,7 @@ func (c *Config) markRetired(at time.Time) error {
 // mustNotBeRetired is an error where an appliance was retired, and says how to begin
 // anew.
 func (c *Config) mustNotBeRetired() error {
-	text, err := os.ReadFile(filepath.Join(c.DataDir, retiredFile))
+	text, err := durable.ReadFile(filepath.Join(c.DataDir, retiredFile), 1<<10)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && c.keyMayComeBack() {
 		return nil
 	}

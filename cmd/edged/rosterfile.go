@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
 	"edged/agent/status"
@@ -64,15 +62,10 @@ func (r *roster) recall(d status.Device) {
 }
 
 func readRoster(file string) ([]status.Device, error) {
-	f, err := os.Open(file)
+	text, err := durable.ReadFile(file, maxRoster)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxRoster+1))
 	if err != nil {
 		return nil, err
 	}
@@ -81,9 +74,6 @@ func readRoster(file string) ([]status.Device, error) {
 
 // parseRoster is pure; what it does not understand as a whole it does not take.
 func parseRoster(text []byte) ([]status.Device, error) {
-	if len(text) > maxRoster {
-		return nil, fmt.Errorf("%s is longer than %d bytes", devicesFile, maxRoster)
-	}
 	var in rosterFile
 	if err := json.Unmarshal(text, &in); err != nil {
 		return nil, fmt.Errorf("%s: %w", devicesFile, err)

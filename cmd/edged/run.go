@@ -408,7 +408,7 @@ func (a *appliance) announce(ctx context.Context) error {
 
 // placeID is the name of this data directory, made at the first start.
 func placeID(name string) ([]byte, error) {
-	text, err := os.ReadFile(name)
+	text, err := durable.ReadFile(name, 1<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		id := make([]byte, 16)
 		rand.Read(id)

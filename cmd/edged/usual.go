@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"io/fs"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -262,15 +260,10 @@ func leadOf(date, clock string, now time.Time) (time.Duration, bool) {
 }
 
 func (u *usual) read() error {
-	f, err := os.Open(u.file)
+	text, err := durable.ReadFile(u.file, usualBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, usualBytes+1))
 	if err != nil {
 		return err
 	}
@@ -292,9 +285,6 @@ type usualContent struct {
 
 func parseUsual(text []byte) (map[string]*habit, error) {
 	in := usualContent{}
-	if len(text) > usualBytes {
-		return nil, fmt.Errorf("%s is longer than %d bytes", usualFile, usualBytes)
-	}
 	if err := json.Unmarshal(text, &in); err != nil {
 		return nil, fmt.Errorf("%s: %w", usualFile, err)
 	}

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,6 +28,25 @@ func WriteFile(name string, data []byte, perm fs.FileMode) error {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return SyncDir(dir)
+}
+
+// ReadFile is all of name, which WriteFile wrote and somebody may have spoiled since:
+// one of more than max bytes is an error, and no more than those are taken into memory.
+// One that is not there is fs.ErrNotExist.
+func ReadFile(name string, max int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > max {
+		return nil, fmt.Errorf("%s is longer than %d bytes", name, max)
+	}
+	return data, nil
 }
 
 func fill(f *os.File, data []byte, perm fs.FileMode) error {

@@ -2,6 +2,8 @@ package durable
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -42,6 +44,35 @@ func TestWriteFileThatFailsLeavesTheOldFile(t *testing.T) {
 	}
 	if names, _ := os.ReadDir(dir); len(names) != 1 {
 		t.Fatalf("%d names in the directory, want 1: the temporary file must go", len(names))
+	}
+}
+
+// A file that has grown beyond what it may hold is an error, and what it may hold is read
+// whole: a key or a list that was cut would be taken for a good one.
+func TestReadFileTakesAllOrNothing(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "state")
+	if _, err := ReadFile(name, 8); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("not there: %v", err)
+	}
+	for size, fits := range map[int]bool{0: true, 7: true, 8: true, 9: false, 1 << 20: false} {
+		want := bytes.Repeat([]byte("x"), size)
+		if err := os.WriteFile(name, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadFile(name, 8)
+		if fits && (err != nil || !bytes.Equal(got, want)) || !fits && (err == nil || got != nil) {
+			t.Errorf("%d bytes of at most 8: %q, %v", size, got, err)
+		}
+	}
+	if _, err := ReadFile(filepath.Dir(name), 8); err == nil {
+		t.Error("a folder was read")
+	}
+}
+
+// What does not end is not waited for: a file may have become anything.
+func TestReadFileEndsWhereTheFileDoesNot(t *testing.T) {
+	if _, err := ReadFile("/dev/zero", 1<<10); err == nil {
+		t.Error("no error")
 	}
 }
 

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -16,14 +15,7 @@ const maxPEM = 1 << 20
 // durable on return.
 func writeFile(path string, data []byte) error { return durable.WriteFile(path, data, 0o600) }
 
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxPEM))
-}
+func readFile(path string) ([]byte, error) { return durable.ReadFile(path, maxPEM) }
 
 // settle makes durable a file that an earlier process wrote and perhaps did not
 // live to sync: what is read from it may be only in the page cache.
