@@ -64,6 +64,11 @@ func TestWhatKeepsImagesIsToldFirst(t *testing.T) {
 		t.Errorf("%s %v, want %v", state, got, want)
 	}
 	f = healthy()
+	f.DevicesUnread = true
+	if state, got := Derive(f, Limits{}); state != Attention || !slices.Equal(got, []Reason{{DevicesUnread, 0}}) {
+		t.Errorf("not all admitted devices are known: %s %v", state, got)
+	}
+	f = healthy()
 	f.NoRoom = true
 	if state, got := Derive(f, Limits{}); state != Attention || !slices.Equal(got, []Reason{{NoRoom, 0}}) {
 		t.Errorf("refused for room: %s %v", state, got)

@@ -39,6 +39,8 @@ type Facts struct {
 	Alarms []Alarm // those that are open
 	NoRoom bool    // an image was refused within the last hour because it did not fit
 
+	DevicesUnread bool // not all devices are known that were admitted on the page
+
 	Refused    int64 // instances that the hub refuses as they are, and that rest
 	Mismatched int64 // instances that arrived damaged at the hub again and again, though they are good here
 	Unread     int64 // instances that the disk here did not give again and again, which is no damage
@@ -159,6 +161,9 @@ func attentionReasons(f Facts, l Limits) (out []Reason) {
 	}
 	if f.NoRoom && !f.SpoolFull {
 		out = append(out, Reason{Code: NoRoom})
+	}
+	if f.DevicesUnread {
+		out = append(out, Reason{Code: DevicesUnread})
 	}
 	if !f.SpoolFull && f.FreeBytes < l.LowFreeBytes {
 		out = append(out, Reason{Code: SpaceLow})

@@ -143,6 +143,7 @@ const (
 	UnknownCallers ReasonCode = "unknown_callers"   // attention: Count devices were refused lately
 	ToFix          ReasonCode = "to_fix"            // attention: Count studies of the last seven days have data to be corrected, and nobody has seen to them
 	ArchiveLate    ReasonCode = "archive_late"      // attention: at the hub, not confirmed for long
+	DevicesUnread  ReasonCode = "devices_unread"    // attention: the list of devices admitted on the page could not be read whole; some may be refused
 	SpaceLow       ReasonCode = "space_low"         // attention: the spool is nearly full
 	NoRoom         ReasonCode = "no_room"           // attention: an image was refused lately because it did not fit, and stays on its device
 	Alarms         ReasonCode = "alarms"            // attention: Count alarms are open that nobody has seen yet and no other reason tells
@@ -156,7 +157,7 @@ const (
 var ReasonCodes = []ReasonCode{
 	SpoolFailed, KeyMissing, SpoolFull, LinkDown, Unenrolled, CertEnded, BacklogStuck, Lost, Damaged, HeldBack, Quarantined,
 	Mismatched, Unread, RefusedByHub, HubDoubted,
-	Paused, UnknownCallers, ToFix, CertEnds, ArchiveLate, NoRoom, SpaceLow, Alarms, Starting, LinkAway, Backlog, Shadow,
+	Paused, UnknownCallers, ToFix, CertEnds, ArchiveLate, NoRoom, DevicesUnread, SpaceLow, Alarms, Starting, LinkAway, Backlog, Shadow,
 }
 
 // Reason is a code and, where there is something to count, how many.

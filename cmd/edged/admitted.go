@@ -23,7 +23,8 @@ import (
 //	 "ignored":[{"ae_title":"WHO","address":"10.0.0.9","until":"2026-12-22T..."},...]}
 //
 // What edged.yaml says of the same title and address holds, and this not. A file of
-// which something cannot be read is moved to admitted.json.unread before it is written anew.
+// which something cannot be read is moved to admitted.json.unread before it is written anew,
+// and an earlier one of that name stays: this is .unread.2 then, and so on.
 const admittedFile = "admitted.json"
 
 const (
@@ -56,6 +57,8 @@ type admittance struct {
 // unreadMark ends the name of a file that could not be read whole.
 const unreadMark = ".unread"
 
+const maxUnread = 9 // such files that are kept
+
 // admitted keeps the file. What it says is on the disk before it is in force. Images ask
 // it: whoever only reads never waits for the disk.
 type admitted struct {
@@ -63,8 +66,8 @@ type admitted struct {
 	now    func() time.Time
 	unread error // why not all is in force that somebody has admitted; nil: all is
 
-	writing sync.Mutex // one change at a time, with its file
-	broken  bool       // the file could not be read whole, and still lies there
+	writing sync.Mutex  // one change at a time, with its file
+	broken  atomic.Bool // the file could not be read whole, and still lies there
 	in      atomic.Pointer[admittance]
 }
 
@@ -74,7 +77,7 @@ func openAdmitted(file string, now func() time.Time) *admitted {
 	a := &admitted{file: file, now: now}
 	in, err := readAdmitted(file)
 	a.in.Store(&in)
-	if a.broken = err != nil; a.broken {
+	if a.broken.Store(err != nil); err != nil {
 		a.unread = fmt.Errorf("%s: %w; it holds devices that were admitted on the page: put it right and start again, or admit them again", file, err)
 	} else if _, err := os.Lstat(file + unreadMark); err == nil {
 		a.unread = fmt.Errorf("%s holds devices that were admitted on the page: admit them again, and remove it", file+unreadMark)
@@ -225,17 +228,41 @@ func (a *admitted) change(how func(*admittance) error) error {
 	if err != nil {
 		return err
 	}
-	if a.broken {
-		if err := os.Rename(a.file, a.file+unreadMark); err != nil {
+	if a.broken.Load() {
+		if err := os.Rename(a.file, a.aside()); err != nil {
 			return err
 		}
-		a.broken = false
+		a.broken.Store(false)
 	}
 	if err := durable.WriteFile(a.file, append(text, '\n'), 0o600); err != nil {
 		return err
 	}
 	a.in.Store(&next)
 	return nil
+}
+
+// aside is a name that no file has yet: each may hold devices that the others do not.
+// Of more than nine the latest gives way.
+func (a *admitted) aside() string {
+	name := a.file + unreadMark
+	for n := 2; n <= maxUnread; n++ {
+		if _, err := os.Lstat(name); err != nil {
+			break
+		}
+		name = fmt.Sprintf("%s%s.%d", a.file, unreadMark, n)
+	}
+	return name
+}
+
+// lacks says that not all is in force which somebody has admitted, until the file that
+// could not be read is put right, or has been set aside and is removed: no start is needed
+// to be rid of the reason on the page.
+func (a *admitted) lacks() bool {
+	if a.unread == nil {
+		return false
+	}
+	_, err := os.Lstat(a.file + unreadMark)
+	return a.broken.Load() || err == nil
 }
 
 // ignores says that this stranger, calling from there, is not to be shown.

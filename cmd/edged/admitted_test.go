@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"edged/agent/page"
 	"edged/agent/status"
 	"edged/internal/audit"
+	"edged/internal/dicom"
 )
 
 var anna = account.Actor{Name: "anna", Address: netip.MustParseAddr("10.0.0.7")}
@@ -222,13 +224,62 @@ func TestADamagedListOfAdmittedDevicesShutsNobodyElseOut(t *testing.T) {
 		if err := h.admitted.unread; err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%.40q: %v", text, err)
 		}
+		needsALook(t, h, true, text)
 		ok(t, h.admitted.ignore("WHO", "10.0.0.10"))
 		if kept, err := os.ReadFile(file + unreadMark); err != nil || string(kept) != text {
 			t.Errorf("%.40q: it is gone: %v", text, err)
 		}
+		needsALook(t, h, true, text+" set aside")
 		again := openAdmitted(file, time.Now)
-		if again.broken || again.unread == nil || len(again.in.Load().Devices) != want {
+		if again.broken.Load() || again.unread == nil || len(again.in.Load().Devices) != want {
 			t.Errorf("%.40q: after a restart: %v, %d devices", text, again.unread, len(again.in.Load().Devices))
 		}
+		ok(t, os.Remove(file+unreadMark))
+		needsALook(t, h, false, text+" seen to")
+	}
+}
+
+func needsALook(t *testing.T, h *house, want bool, when string) {
+	t.Helper()
+	st := h.view.Status()
+	got := slices.ContainsFunc(st.Reasons, func(r status.Reason) bool { return r.Code == status.DevicesUnread })
+	if got != want || got && st.State != status.Attention && st.State != status.Stopped {
+		t.Errorf("%.40q: %s, %v; want told: %v", when, st.State, st.Reasons, want)
+	}
+}
+
+// A list that is damaged a second time takes no other's place: each may hold devices that
+// nobody has admitted again.
+func TestEachDamagedListOfAdmittedDevicesIsKept(t *testing.T) {
+	file := filepath.Join(t.TempDir(), admittedFile)
+	for n := range maxUnread + 2 {
+		ok(t, os.WriteFile(file, []byte(strings.Repeat("{", n+1)), 0o600))
+		ok(t, openAdmitted(file, time.Now).ignore("WHO", "10.0.0.9"))
+	}
+	want := map[string]int{"": 1, ".2": 2, ".8": 8, ".9": maxUnread + 2, ".10": 0}
+	for suffix, size := range want {
+		if text, _ := os.ReadFile(file + unreadMark + suffix); len(text) != size {
+			t.Errorf("%s%s has %d bytes, want %d", unreadMark, suffix, len(text), size)
+		}
+	}
+}
+
+// By the whole program: with a list that cannot be read, a configured device sends, and the
+// page says what is wrong in a sentence of its language.
+func TestADamagedListOfAdmittedDevicesIsOnThePage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "dicom: {listen: \"$DICOM\", devices: [{ae_title: CT1, address: 127.0.0.1}]}\n", "")
+	ok(t, os.MkdirAll(r.path("edge"), 0o700))
+	r.write("edge/"+admittedFile, `{"version":1,"devices":[{"ae_ti`)
+	r.up()
+	o := object{dicom.Names{TransferSyntax: explicitLE, SOPClass: ctClass, SOPInstance: "2.25.7.1"}, goodExam().with(exam{0x00080018: {"UI", "2.25.7.1"}}).bytes()}
+	r.mustStore(r.associate("CT1", o.need()), o)
+	for lang, want := range map[string]string{"it": "danneggiato", "en": "is damaged", "de": "beschädigt"} {
+		if text := r.page0("/?lang=" + lang); !strings.Contains(text, want) {
+			t.Errorf("the page in %s does not tell it", lang)
+		}
+	}
+	if st := r.status(); st.State != status.Attention {
+		t.Errorf("%s, %v", st.State, st.Reasons)
 	}
 }

@@ -33,7 +33,7 @@ func (a *appliance) withAdmitted() Dicom {
 // atHome makes what this place has of its own, and has the door tell it. Alarms that
 // cannot be recalled are told, and begun anew.
 func (a *appliance) atHome() {
-	a.roster.ignored = a.admitted.ignores
+	a.roster.ignored, a.view.unread = a.admitted.ignores, a.admitted.lacks
 	a.usual = newUsual(filepath.Join(a.cfg.DataDir, usualFile), a.cfg.zone(), time.Now, a.log)
 	a.door.arrived = a.habits
 	a.selfTests = newSelfTests(a)

@@ -32,6 +32,7 @@ type view struct {
 	tested       func() *status.LineTest
 	toFix        func() int64          // studies with data to be corrected; nil: not known
 	alarms       func() []status.Alarm // those that are open; nil: not known
+	unread       func() bool           // not all admitted devices are known; nil: not known
 	clock        func() status.Clock   // nil in tests
 	secret       []byte                // of study keys
 	started      time.Time
@@ -100,6 +101,7 @@ func (v *view) Status() status.Status {
 	if v.toFix != nil {
 		facts.ToFix = v.toFix()
 	}
+	facts.DevicesUnread = v.unread != nil && v.unread()
 	if facts.NoRoom = v.roster.noRoomSince(now.Add(-time.Hour)); v.alarms != nil {
 		facts.Alarms = v.alarms()
 	}
