@@ -27,7 +27,7 @@ func (p *Page) accountsPage(rq *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := rq.URL.Query()
+	q := rq.kept(typedSlip)
 	v := accountsView{Rows: accountRows(all, rq)}
 	if id := refusals[q.Get("wrong")]; id != "" {
 		v.Wrong, v.Name = rq.W.Say(id), q.Get("name")
@@ -109,7 +109,8 @@ func (p *Page) changed(rq *request, notice string, err error) (outcome, error) {
 	if name := rq.PostForm.Get("name"); rq.URL.Path == "/accounts/add" && len(name) <= 64 {
 		q.Set("name", name)
 	}
-	return outcome{to: "/accounts?" + q.Encode()}, nil
+	rq.typed = q
+	return outcome{to: "/accounts"}, nil
 }
 
 // refusals are the words for what an account cannot be, by a name for addresses.

@@ -45,8 +45,8 @@ func TestEveryValueFromTheWireIsIsolated(t *testing.T) {
 		data       any
 		least      int // values on it
 	}{
-		{"studies", "studies.html", studyListOf(StudyList{Cards: []status.Card{card}, Total: 1, Devices: []string{hostile("device")}}, query, 1, f), 6},
-		{"studies, masked", "studies.html", studyListOf(StudyList{Cards: []status.Card{card}, Total: 1}, StudyQuery{Sight: SeesMasked}, 1, masked), 3},
+		{"studies", "studies.html", studyListOf(StudyList{Cards: []status.Card{card}, Total: 1, Devices: []string{hostile("device")}}, query, 1, "", f), 6},
+		{"studies, masked", "studies.html", studyListOf(StudyList{Cards: []status.Card{card}, Total: 1}, StudyQuery{Sight: SeesMasked}, 1, "", masked), 3},
 		{"study", "study.html", studyPageOf(detail, f), 15},
 		{"receipt", "receipt.html", receiptOf(detail, f), 12},
 		{"days", "days.html", day, 5},

@@ -160,7 +160,7 @@ type hourBar struct {
 func (p *Page) devicesPage(rq *request) (any, error) {
 	f := facts{Status: p.status(), Devices: p.cfg.Source.Devices(), Now: rq.Now}
 	v := devicesViewOf(f, p.cfg.Devices, rq.W)
-	v.again(rq.URL.Query(), p.cfg.Devices.Offered(), rq.W)
+	v.again(rq.kept(typedSlip), p.cfg.Devices.Offered(), rq.W)
 	return v, nil
 }
 
@@ -321,8 +321,8 @@ func (p *Page) admitDevice(rq *request) (outcome, error) {
 	if !errors.Is(err, ErrNotTaken) || len(a.Title)+len(a.Address)+len(a.Name) > 256 || len(a.Services) > 8 {
 		return saidOf(err, "device.admitted")
 	}
-	q := url.Values{"wrong": {wrongIn(a)}, "title": {a.Title}, "from": {from}, "address": {a.Address}, "name": {a.Name}, "priority": {a.Priority}, "service": a.Services}
-	return outcome{to: "/devices?" + q.Encode()}, nil
+	rq.typed = url.Values{"wrong": {wrongIn(a)}, "title": {a.Title}, "from": {from}, "address": {a.Address}, "name": {a.Name}, "priority": {a.Priority}, "service": a.Services}
+	return outcome{to: "/devices"}, nil
 }
 
 func (p *Page) ignoreDevice(rq *request) (outcome, error) {

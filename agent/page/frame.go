@@ -54,6 +54,7 @@ type request struct {
 
 	cookie *http.Cookie              // that a deed sets; nil: none
 	answer func(http.ResponseWriter) // of a deed, instead of its outcome; nil: there is none
+	typed  url.Values                // that a deed could not do so, for the form that is there again; nil: none
 }
 
 // viewer is who looks. The zero one is anybody on the LAN.
@@ -228,9 +229,7 @@ func (p *Page) sheetOf(rq *request, l leaf, data any) sheet {
 	if s.Facility == "" {
 		s.Facility = rq.W.Say("page.title")
 	}
-	if id := "notice." + rq.URL.Query().Get("notice"); rq.W.has(id) {
-		s.Notice = rq.W.Say(id)
-	}
+	s.Notice = rq.noticed()
 	s.Menu, s.Foot = p.menuOf(rq, l)
 	if l.print {
 		s.Leave, s.LeaveIn = rq.leave()
@@ -245,7 +244,7 @@ func (p *Page) sheetOf(rq *request, l leaf, data any) sheet {
 func selfOf(rq *request) string {
 	q := rq.URL.Query()
 	q.Del("lang")
-	q.Del("notice")
+	q.Del(noticeSlip)
 	q.Del(lookOnly)
 	u := url.URL{Path: rq.URL.Path, RawQuery: q.Encode()}
 	return u.String()
@@ -393,17 +392,26 @@ func (p *Page) serveDeed(d deed) http.HandlerFunc {
 			rq.answer(w)
 			return
 		}
-		http.Redirect(w, r, out.address(), http.StatusSeeOther)
+		http.Redirect(w, r, p.leads(rq, out), http.StatusSeeOther)
 	}
 }
 
-func (o outcome) address() string {
-	if o.notice == "" {
+// leads is the address of an outcome. What is to be said there is said to this session
+// alone, once; what was typed stays as long as the session.
+func (p *Page) leads(rq *request, o outcome) string {
+	q := url.Values{}
+	if o.notice != "" {
+		q.Set(noticeSlip, p.slips.put(rq.Now, rq.Viewer, url.Values{noticeSlip: {o.notice}}))
+	}
+	if rq.typed != nil {
+		q.Set(typedSlip, p.slips.put(rq.Now, rq.Viewer, rq.typed))
+	}
+	if len(q) == 0 {
 		return o.to
 	}
 	mark := "?"
 	if strings.Contains(o.to, "?") {
 		mark = "&"
 	}
-	return o.to + mark + "notice=" + url.QueryEscape(o.notice)
+	return o.to + mark + q.Encode()
 }

@@ -94,6 +94,8 @@ func (p *Page) logOut(rq *request) (outcome, error) {
 		p.cfg.Logger.Error("a log-out could not be recorded", "err", err) // it has ended all the same
 	}
 	rq.cookie = cookieOf(rq.Request, "")
+	p.slips.forget(rq.Viewer)
+	rq.Viewer = viewer{Address: rq.Viewer.Address}
 	return outcome{"/", "logged_out"}, nil
 }
 
@@ -111,7 +113,7 @@ func (p *Page) changePassword(rq *request) (outcome, error) {
 		rq.answer = func(w http.ResponseWriter) { again(w, rq.W.Say("password.differ"), http.StatusUnprocessableEntity) }
 		return outcome{}, nil
 	}
-	token, _, err := p.cfg.Accounts.ChangePassword(rq.Context(), tokenOf(rq.Request), rq.Viewer.Address, f.Get("old"), f.Get("new"))
+	token, s, err := p.cfg.Accounts.ChangePassword(rq.Context(), tokenOf(rq.Request), rq.Viewer.Address, f.Get("old"), f.Get("new"))
 	if err != nil {
 		rq.answer = func(w http.ResponseWriter) {
 			says, code := p.whyNot(w, rq, err, "password.wrong")
@@ -119,7 +121,8 @@ func (p *Page) changePassword(rq *request) (outcome, error) {
 		}
 		return outcome{}, nil
 	}
-	rq.cookie = cookieOf(rq.Request, token)
+	p.slips.forget(rq.Viewer)
+	rq.cookie, rq.Viewer.Token = cookieOf(rq.Request, token), s.CSRF
 	return outcome{"/password", "password_changed"}, nil
 }
 

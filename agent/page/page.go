@@ -89,6 +89,7 @@ type Page struct {
 	streams chan struct{}        // a slot is held by each open stream of events
 	who     addresses            // of those who have them open
 	turns   [lanes]chan struct{} // see inTurn
+	slips   slips
 }
 
 var _ http.Handler = (*Page)(nil)
@@ -119,6 +120,9 @@ func New(cfg Config) (*Page, error) {
 	}
 	if cfg.Accounts != nil {
 		mux.HandleFunc("POST /login", p.serveLogIn)
+	}
+	if cfg.Studies != nil {
+		mux.HandleFunc("POST /studies", p.serveSearch)
 	}
 	mux.HandleFunc("GET /", p.serveNothing)
 	p.handler = guarded(unhurried(mux))

@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -145,12 +146,12 @@ func (r *request) sight() Sight {
 	return SeesState
 }
 
-// queryOf reads a form. What cannot be read is not asked for.
-func queryOf(r *request) (q StudyQuery, number int) {
-	v := r.URL.Query()
+// queryOf reads an address, or a form, and the words that go with it. What cannot be read
+// is not asked for.
+func queryOf(r *request, v url.Values, text string) (q StudyQuery, number int) {
 	q = StudyQuery{Sight: r.sight(), Device: v.Get("device"), Limit: studiesAPage}
 	if q.Sight > SeesState {
-		q.Text = strings.TrimSpace(v.Get("q"))
+		q.Text = strings.TrimSpace(text)
 	}
 	if len(q.Text) > 256 || !utf8.ValidString(q.Text) {
 		q.Text = strings.ToValidUTF8(q.Text[:min(len(q.Text), 256)], "")
@@ -169,15 +170,15 @@ func queryOf(r *request) (q StudyQuery, number int) {
 	return q, number
 }
 
-// address is the same search on another page.
-func (q StudyQuery) address(number int) string {
+// address is the same search on another page; its words are on the slip.
+func (q StudyQuery) address(number int, slip string) string {
 	v := url.Values{}
 	set := func(key, value string) {
 		if value != "" {
 			v.Set(key, value)
 		}
 	}
-	set("q", q.Text)
+	set(searchSlip, slip)
 	set("device", q.Device)
 	set("state", string(q.State))
 	if !q.Day.IsZero() {
@@ -193,9 +194,46 @@ func (q StudyQuery) address(number int) string {
 }
 
 func (p *Page) buildStudies(r *request) (any, error) {
-	q, number := queryOf(r)
-	list := p.cfg.Studies.Search(q)
-	return studyListOf(list, q, number, r.facts()), nil
+	slip, words := r.URL.Query().Get(searchSlip), r.kept(searchSlip)
+	q, number := queryOf(r, r.URL.Query(), words.Get("q"))
+	if slip != "" && words == nil { // all studies would look like what was found
+		v := studyListOf(StudyList{}, q, 1, "", r.facts())
+		v.Gone = true
+		return v, nil
+	}
+	return studyListOf(p.cfg.Studies.Search(q), q, number, slip, r.facts()), nil
+}
+
+// serveSearch is no deed: nothing changes, and who has not logged in may search too. It
+// leads to an address that says nothing of whom somebody looks for.
+func (p *Page) serveSearch(w http.ResponseWriter, r *http.Request) {
+	rq, ok := p.form(w, r)
+	if !ok {
+		return
+	}
+	if code, why := p.mayntSearch(rq); code != 0 {
+		p.refuse(w, rq, code, why)
+		return
+	}
+	q, _ := queryOf(rq, r.PostForm, r.PostForm.Get("q"))
+	slip := ""
+	if q.Text != "" {
+		slip = p.slips.put(rq.Now, rq.Viewer, url.Values{"q": {q.Text}})
+	}
+	http.Redirect(w, r, q.address(1, slip), http.StatusSeeOther)
+}
+
+// mayntSearch is maynt of words that somebody looks for. Filters alone name nobody.
+func (p *Page) mayntSearch(rq *request) (code int, why string) {
+	switch {
+	case rq.PostForm.Get("q") == "":
+		return 0, ""
+	case rq.Viewer.In() || rq.PostForm.Get("csrf") != "": // the page was drawn for who was logged in
+		return p.maynt(rq, account.Technician)
+	case !sameOrigin(rq.Request):
+		return http.StatusForbidden, "refused.origin"
+	}
+	return 0, ""
 }
 
 func (p *Page) buildStudy(r *request) (any, error) {

@@ -6,6 +6,7 @@ import (
 	"html"
 	"io"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func seenBy(t *testing.T, p *Page, who viewer) map[string]string {
 		if !who.May(l.role) {
 			continue
 		}
-		r := httptest.NewRequest("GET", "/x?lang=it&q=Whoever&page=2&device=CT1&state=archived&day=2026-11-20&who=mar", nil)
+		r := httptest.NewRequest("GET", "/x?lang=it&s="+p.slips.put(morning, who, url.Values{"q": {"Whoever"}})+"&page=2&device=CT1&state=archived&day=2026-11-20&who=mar", nil)
 		r.SetPathValue("key", secretCard.Key)
 		if strings.Contains(l.path, "{date}") {
 			r.SetPathValue("date", "2026-11-21")
@@ -160,7 +161,7 @@ func TestHostileTextInAStudyIsText(t *testing.T) {
 		}
 	}
 	for path, says := range map[string][]string{
-		"/studies":               {"SECRETNAME Zoe", "SECRETACC", "Da correggere: CAUSE SECRETCAUSE", "pagina 2 di 3", "ancora rileggendo", "/studies?day=2026-11-20&device=CT1&page=3&q=Whoever"},
+		"/studies":               {"SECRETNAME Zoe", "SECRETACC", "Da correggere: CAUSE SECRETCAUSE", "pagina 2 di 3", "ancora rileggendo", "/studies?day=2026-11-20&device=CT1&page=3&s="},
 		"/studies/{key}":         {"Aggiornato (+2 immagini dopo l’archiviazione)", "l’archivio l’ha respinta. Dice vna", "SECRETCF", "9.8.7.6", "fiscal.birth SECRETVALUE", "messe da parte", "Invia di nuovo"},
 		"/studies/{key}/receipt": {strings.Repeat("ab", 32), strings.Repeat("cd", 32), "Non ancora archiviato", "E altre 2 immagini", "Radiologia"},
 		"/days":                  {"7 immagini di questo giorno non sono ancora archiviate", "E altri 3 esami", "SECRETNAME"},

@@ -24,6 +24,7 @@ type studyListView struct {
 	Next    string
 	Reading bool
 	Asked   bool // there is something in the form
+	Gone    bool // the words of the search are not kept any more
 }
 
 // choice is one of a select.
@@ -45,7 +46,7 @@ type studyRow struct {
 // searchable are the states that one looks for.
 var searchable = []status.Hop{status.Received, status.Sending, status.AtHub, status.Archived, status.Held, status.InQuarantine}
 
-func studyListOf(list StudyList, q StudyQuery, number int, s sighted) studyListView {
+func studyListOf(list StudyList, q StudyQuery, number int, slip string, s sighted) studyListView {
 	w, names := s.W, deviceNames(s.Devices)
 	v := studyListView{Sight: q.Sight, Text: q.Text, Reading: list.Reading, Found: w.Count("studies.found", int64(list.Total)),
 		Asked: q.Text != "" || q.Device != "" || q.State != "" || !q.Day.IsZero()}
@@ -70,10 +71,10 @@ func studyListOf(list StudyList, q StudyQuery, number int, s sighted) studyListV
 		v.Pages = w.Say("studies.page", "n", w.number(int64(number)), "total", w.number(int64(pages)))
 	}
 	if number > 1 {
-		v.Prev = q.address(min(number-1, max(pages, 1)))
+		v.Prev = q.address(min(number-1, max(pages, 1)), slip)
 	}
 	if number < pages {
-		v.Next = q.address(number + 1)
+		v.Next = q.address(number+1, slip)
 	}
 	return v
 }

@@ -233,7 +233,7 @@ func hasReason(s status.Status, code status.ReasonCode) bool {
 func langsOf(rq *request) (out []langView) {
 	for _, l := range languages {
 		q := rq.URL.Query()
-		q.Del("notice")
+		q.Del(noticeSlip)
 		q.Set("lang", l.code)
 		out = append(out, langView{l.code, l.name, "?" + q.Encode(), l.code == rq.W.lang})
 	}

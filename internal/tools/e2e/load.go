@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -148,9 +150,14 @@ func (p *play) measure(ctx context.Context) (m memory, rows []timing, err error)
 	if err := crawlAll(ctx, p); err != nil {
 		return m, nil, err
 	}
-	p.pages = append(p.pages, found{path: "/studies?q=PROVA00099999", pattern: "/studies?q", in: true}, found{path: "/studies?q=P.N.", pattern: "/studies?q=initials", in: true},
-		found{path: "/studies?q=941L", pattern: "/studies?q=fiscal", in: true}, found{path: "/studies?q=PROVA", pattern: "/studies?q=nothing", in: true},
-		found{path: "/studies?device=SIMMR&state=received", pattern: "/studies?device&state", in: true}, found{path: "/studies?device=SIMMR&state=received", pattern: "/studies?device&state"},
+	for _, s := range []struct{ words, what string }{{"PROVA00099999", "accession"}, {"P.N.", "initials"}, {"941L", "fiscal"}, {"PROVA", "nothing"}} {
+		path, err := p.searched(ctx, s.words)
+		if err != nil {
+			return m, nil, err
+		}
+		p.pages = append(p.pages, found{path: path, pattern: "/studies, search: " + s.what, in: true})
+	}
+	p.pages = append(p.pages, found{path: "/studies?device=SIMMR&state=received", pattern: "/studies?device&state", in: true}, found{path: "/studies?device=SIMMR&state=received", pattern: "/studies?device&state"},
 		found{path: "/studies?page=1000", pattern: "/studies?page=1000", in: true})
 	for _, f := range p.some() {
 		row, err := p.time(ctx, f)
@@ -164,6 +171,26 @@ func (p *play) measure(ctx context.Context) (m memory, rows []timing, err error)
 	}
 	m.peak, err = p.stage.edged.Peak()
 	return m, rows, err
+}
+
+// searched sends words by the form of the studies, and gives the address that it leads to:
+// that has none of them.
+func (p *play) searched(ctx context.Context, words string) (path string, err error) {
+	cookie := p.cookie(ctx)
+	_, _, body, err := p.get(ctx, "/studies", cookie)
+	if err != nil {
+		return "", err
+	}
+	form := url.Values{"q": {words}, "csrf": {between(body, `name="csrf" value="`, `"`)}}
+	rs, err := p.post(ctx, "/studies", form, p.stage.base(), "same-origin", cookie)
+	if err != nil {
+		return "", err
+	}
+	path = rs.Header.Get("Location")
+	if rs.StatusCode != http.StatusSeeOther || !strings.HasPrefix(path, "/studies?s=") || strings.Contains(path, words) {
+		return "", fmt.Errorf("a search for %s is answered by %s and leads to %q", words, rs.Status, path)
+	}
+	return path, nil
 }
 
 // rest waits until the process computes next to nothing, at most two minutes.

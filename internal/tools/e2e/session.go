@@ -225,6 +225,26 @@ func (p *play) fullView(ctx context.Context, t *tab) error {
 	if !t.is(persons + ".test(document.body.innerText)") {
 		p.wrong("/studies shows no names to the administrator: %.300s", t.text("document.querySelector('main').innerText"))
 	}
+	return p.lookFor(t, "ANNA")
+}
+
+// lookFor types a name into the box, with and without a reload afterwards: it is found, and
+// the address says nothing of it.
+func (p *play) lookFor(t *tab, name string) error {
+	if err := t.follow(chromedp.SendKeys("#q", name+kb.Enter, chromedp.ByQuery)); err != nil {
+		return err
+	}
+	for range 2 {
+		if at := t.text("location.href"); strings.Contains(at, name) || !strings.Contains(at, "/studies?s=") {
+			p.wrong("a search for %s leads to %s", name, at)
+		}
+		if got := t.text(`document.getElementById("q").value`); got != name {
+			p.wrong("a search for %s shows %q in its box: %.300s", name, got, t.text("document.querySelector('main').innerText"))
+		}
+		if err := t.follow(chromedp.Reload()); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
