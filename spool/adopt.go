@@ -30,6 +30,7 @@ func (r *recovery) beginJournal() error {
 	}
 	sort.Slice(s.order, func(i, k int) bool { return s.order[i].seq < s.order[k].seq })
 	s.adoptGroups(r.book.groups)
+	s.latest = newLatest(s.groups)
 	s.adoptScrub(r.book.scrubbed)
 	s.notes = r.book.notes
 	r.rep.Objects = len(r.found)

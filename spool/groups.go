@@ -220,14 +220,9 @@ func (s *Spool) covered(g *group) uint64 { return min(g.last, s.mark()-1) }
 func (s *Spool) GroupEvents(limit int) []GroupEvent {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	waiting := make([]*group, 0, len(s.untold))
-	for g := range s.untold {
-		waiting = append(waiting, g)
-	}
-	sort.Slice(waiting, func(i, k int) bool { return waiting[i].eventNo < waiting[k].eventNo })
-	out := make([]GroupEvent, 0, min(len(waiting), max(limit, 0)))
-	for _, g := range waiting[:cap(out)] {
-		out = append(out, g.event())
+	out := make([]GroupEvent, 0, min(s.untold.Len(), max(limit, 0)))
+	for at := s.untold.Front(); len(out) < cap(out); at = at.Next() {
+		out = append(out, at.Value.(*group).event())
 	}
 	return out
 }
@@ -261,7 +256,7 @@ func (s *Spool) applyGroup(o op) {
 	}
 	if o.kind == opGroupTold {
 		g.row = g.row.after(o)
-		delete(s.untold, g)
+		s.isTold(g)
 		return
 	}
 	if g.row = o.row.of(o); g.moves == o.row.moves {
@@ -273,9 +268,16 @@ func (s *Spool) applyGroup(o op) {
 
 // waitsToBeTold: events are told in the order in which they became durable. Guarded by mu.
 func (s *Spool) waitsToBeTold(g *group) {
-	s.eventNext++
-	g.eventNo = s.eventNext
-	s.untold[g] = struct{}{}
+	s.isTold(g)
+	g.inUntold = s.untold.PushBack(g)
+}
+
+// isTold: nothing of g waits. Guarded by mu.
+func (s *Spool) isTold(g *group) {
+	if g.inUntold != nil {
+		s.untold.Remove(g.inUntold)
+		g.inUntold = nil
+	}
 }
 
 // adoptGroups gives groups what the journal knows of them. One of which

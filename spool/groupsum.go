@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"container/list"
 	"sort"
 	"time"
 )
@@ -25,7 +26,8 @@ type group struct {
 	moves    uint64        // arrivals and discards since the start
 	movedAt  int64         // Spool.ran at the last of them
 	row      *groupRow     // its last event, nil: none yet
-	eventNo  uint64        // order of events that wait
+	inUntold *list.Element // in Spool.untold; nil: it does not wait to be told
+	place    *list.Element // in Spool.latest
 }
 
 // part sums up what came of one part and was not discarded. A nil one is of an
@@ -92,7 +94,6 @@ func (g *group) prune(p *part) {
 
 // bury counts the row of an object that was let go, or takes it out again.
 func (g *group) bury(o op, by int64) {
-	g.last = max(g.last, o.seq)
 	g.forgotten += by
 	if o.discard {
 		g.discarded += by
@@ -147,5 +148,6 @@ func (s *Spool) dismiss(g *group) {
 	}
 	delete(s.groups, g.name)
 	delete(s.unsettled, g)
-	delete(s.untold, g)
+	s.isTold(g)
+	s.latest.drop(g)
 }

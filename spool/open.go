@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"container/list"
 	"context"
 	"fmt"
 
@@ -68,7 +69,7 @@ func closeFS(fs FS) {
 func newSpool(cfg Config, fs FS) *Spool {
 	s := &Spool{cfg: cfg, fs: fs, dirs: map[string]bool{}, kick: make(chan struct{}, 1), gone: make(chan struct{}),
 		next: 1, aged: cfg.Now(), inflight: map[uint64]struct{}{}, pending: map[ID]*pendingCommit{}, byID: map[ID]*entry{}, byName: map[nameSum]*entry{},
-		groups: map[string]*group{}, openGroups: map[string]int{}, expected: map[string]expectation{}, unsettled: map[*group]struct{}{}, untold: map[*group]struct{}{}, counters: map[string]uint64{}, watchers: map[*Watcher]struct{}{}, leased: map[*entry]struct{}{}}
+		groups: map[string]*group{}, openGroups: map[string]int{}, expected: map[string]expectation{}, unsettled: map[*group]struct{}{}, untold: list.New(), counters: map[string]uint64{}, watchers: map[*Watcher]struct{}{}, leased: map[*entry]struct{}{}}
 	s.queue, s.sources = newQueue(), newSources()
 	s.journal = &journal{fs: fs, yield: s.yieldBallast}
 	return s

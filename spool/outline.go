@@ -2,7 +2,6 @@ package spool
 
 import (
 	"math"
-	"sort"
 )
 
 // Outline is Objects without their Meta: nothing is read from the disk, so that a
@@ -69,27 +68,4 @@ func (s *Spool) Meta(seq uint64) []byte {
 		return nil
 	}
 	return s.meta(seq)
-}
-
-// latest picks the limit groups with the newest objects, the newest first, without
-// putting all others in order.
-func latest(all []*group, limit int) []*group {
-	limit = min(len(all), max(limit, 0))
-	newer := func(a, b *group) bool { return a.last > b.last || a.last == b.last && a.name < b.name }
-	if limit < len(all)/16 {
-		top := make([]*group, 0, limit+1) // sorted, the newest first
-		for _, g := range all {
-			if len(top) == limit && (limit == 0 || !newer(g, top[limit-1])) {
-				continue
-			}
-			i := sort.Search(len(top), func(i int) bool { return newer(g, top[i]) })
-			top = append(top, nil)
-			copy(top[i+1:], top[i:])
-			top[i] = g
-			top = top[:min(len(top), limit)]
-		}
-		return top
-	}
-	sort.Slice(all, func(i, k int) bool { return newer(all[i], all[k]) })
-	return all[:limit]
 }

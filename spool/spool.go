@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"container/list"
 	"fmt"
 	"io"
 	"sync"
@@ -65,8 +66,8 @@ type Spool struct {
 	openGroups map[string]int         // how many associations work on a group
 	expected   map[string]expectation // of groups of which nothing is here yet
 	unsettled  map[*group]struct{}    // moved since their last event
-	untold     map[*group]struct{}    // whose event waits for AckGroup
-	eventNext  uint64
+	untold     *list.List             // of *group: whose event waits for AckGroup, the oldest event first
+	latest     *latest
 
 	scrub ScrubStats
 	day   hours

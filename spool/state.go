@@ -97,7 +97,7 @@ func (s *Spool) show(e *entry) {
 	if e.group.first == 0 || e.seq < e.group.first {
 		e.group.first = e.seq
 	}
-	e.group.last = max(e.group.last, e.seq)
+	s.latest.reached(e.group, e.seq)
 	e.group.lastReceived = max(e.group.lastReceived, e.received)
 	s.tally(e, e.state(), +1)
 	s.stale = append(s.stale, e)

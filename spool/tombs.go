@@ -42,7 +42,9 @@ func (t *tombs) add(o op, limit int) (old op, gone bool) {
 // bury remembers an object that was let go, in its group too. Guarded by mu.
 func (s *Spool) bury(o op) {
 	if o.buried() {
-		s.intern(o.group).bury(o, +1)
+		g := s.intern(o.group)
+		s.latest.reached(g, o.seq)
+		g.bury(o, +1)
 	}
 	old, gone := s.tombs.add(o, s.cfg.MaxTombstones)
 	if !gone || !old.buried() {
