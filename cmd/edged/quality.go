@@ -59,10 +59,9 @@ func newAssessor(c *Config, now func() time.Time) (*assessor, error) {
 			j.today[string(e.Code)] = causeLevel{e.Cause, level}
 		}
 	}
+	// Each modality writes the institution in its own way: facility.name, which the page
+	// shows, is compared with nothing.
 	j.facility = quality.Facility{Names: c.Quality.FacilityNames, Codes: c.Quality.FacilityCodes}
-	if len(j.facility.Names) == 0 && c.Facility.Name != "" {
-		j.facility.Names = []string{c.Facility.Name}
-	}
 	return j, nil
 }
 

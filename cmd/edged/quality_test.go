@@ -76,7 +76,8 @@ func newClinic(t *testing.T, q func(*Quality)) *clinic {
 	k := newKeeper(spool.Config{}, slog.New(slog.DiscardHandler), func() {})
 	k.set(s, nil)
 	c := defaultConfig()
-	c.Facility.Name = "Ospedale di Esempio"
+	c.Facility.Name = "Radiologia"
+	c.Quality.FacilityNames = []string{"Ospedale di Esempio"}
 	c.Dicom.Devices = []Device{{AETitle: "CT1", Priority: "routine", Services: []string{serviceStore}}, {AETitle: "OLD", Priority: "backfill", Services: []string{serviceStore}}}
 	c.Dicom.AcceptUnknown = true
 	if q != nil {
@@ -108,6 +109,18 @@ func (c *clinic) store(from string, names dicom.Names, data []byte) (spool.Objec
 func (c *clinic) exam(from string, e exam) (spool.Object, Meta) {
 	c.Helper()
 	return c.store(from, dicom.Names{TransferSyntax: explicitLE, SOPClass: ctClass, SOPInstance: strings.Trim(e[0x00080018][1], " \x00")}, e.bytes())
+}
+
+// Each modality writes the institution in its own way, and facility.name is what the page
+// is called: until somebody says how devices write it, nothing is compared.
+func TestInstitutionIsComparedWithConfiguredNamesAlone(t *testing.T) {
+	k := newClinic(t, func(q *Quality) { q.FacilityNames = nil })
+	for i, name := range []string{"OSP. ESEMPIO - RADIOL.", "ASL 5", ""} {
+		e := goodExam().with(exam{0x00080018: {"UI", fmt.Sprintf("2.25.9.%d", 20+i)}, 0x00080080: {"LO", name}})
+		if o, m := k.exam("CT1", e); len(found(o, m)) > 0 {
+			t.Errorf("of %q: %q", name, found(o, m))
+		}
+	}
 }
 
 // found are the findings of an object: what its beginning told, and its end.
