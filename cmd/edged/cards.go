@@ -107,13 +107,6 @@ func (s *cardSums) look(g spool.Group, back bool) {
 	s.seen, s.discarded = seen, gone
 }
 
-// cardMore is what few studies have.
-type cardMore struct {
-	findings []metaFinding
-	counts   []int64           // of instances, beside findings
-	others   []quality.Patient // further ones
-}
-
 const (
 	cardFilled  = 1 << iota // the Meta of its first object was read
 	cardTest                // of a self-test
@@ -149,12 +142,14 @@ func (c *card) field(i int) string {
 
 // write packs what an object says of its study.
 func (c *card) write(m Meta) {
-	var b strings.Builder
-	for i, v := range [fields]string{m.Name, foldedName(m.Name), initialsOf(m.Name), m.Patient, m.Issuer, m.Birth, m.Sex, m.Fiscal, m.Accession, m.StudyDate, m.StudyTime, m.Description} {
-		b.WriteString(clip(v, maxCardField))
-		c.ends[i] = uint16(b.Len())
+	all := [fields]string{m.Name, foldedName(m.Name), initialsOf(m.Name), m.Patient, m.Issuer, m.Birth, m.Sex, m.Fiscal, m.Accession, m.StudyDate, m.StudyTime, m.Description}
+	n := 0
+	for i := range all {
+		all[i] = clip(all[i], maxCardField)
+		n += len(all[i])
+		c.ends[i] = uint16(n)
 	}
-	c.text = b.String()
+	c.text = strings.Join(all[:], "") // as long as it is, no longer
 }
 
 // forget keeps no person.
@@ -243,33 +238,26 @@ func (c *cards) fill(in *card, m Meta) {
 
 // found adds the findings of an instance, and whom it says it is of. Guarded by mu.
 func (c *cards) found(in *card, m Meta) {
-	if len(m.Findings) > 0 && in.more == nil {
-		in.more = &cardMore{}
-	}
 	for _, f := range m.Findings {
-		i := slices.Index(in.more.findings, f)
-		if i < 0 {
-			if i = slices.Index(in.more.findings, metaFinding{Code: f.Code}); i >= 0 {
-				in.more.findings[i] = f // whose values were not known
-			}
-		}
-		if i < 0 && len(in.more.findings) < maxMore {
-			i = len(in.more.findings)
-			in.more.findings, in.more.counts = append(in.more.findings, f), append(in.more.counts, 0)
-		}
-		if i >= 0 {
-			in.more.counts[i]++
+		if p, known := packed(f); known {
+			in.further().count(p)
 		}
 	}
 	if m.Patient == "" || m.Patient == in.field(fieldID) && m.Issuer == in.field(fieldIssuer) {
 		return
 	}
-	if in.more == nil {
-		in.more = &cardMore{}
+	more := in.further()
+	if other := (quality.Patient{ID: m.Patient, Issuer: m.Issuer}); len(more.others) < maxOthers && !slices.Contains(more.others, other) {
+		more.others = append(more.others, other)
 	}
-	if other := (quality.Patient{ID: m.Patient, Issuer: m.Issuer}); len(in.more.others) < maxOthers && !slices.Contains(in.more.others, other) {
-		in.more.others = append(in.more.others, other)
+}
+
+// further is what not all studies have, made when there is some.
+func (c *card) further() *cardMore {
+	if c.more == nil {
+		c.more = &cardMore{}
 	}
+	return c.more
 }
 
 // hear takes in what took was told.
@@ -290,11 +278,12 @@ func (c *cards) hear(o spool.Object, m Meta) {
 // foundNew adds findings whose codes a study does not have yet. Guarded by mu.
 func (c *cards) foundNew(in *card, found []metaFinding) {
 	for _, f := range found {
-		if in.more == nil {
-			in.more = &cardMore{}
+		p, known := packed(f)
+		if p.images = 1; !known {
+			continue
 		}
-		if len(in.more.findings) < maxMore && !slices.ContainsFunc(in.more.findings, func(have metaFinding) bool { return have.Code == f.Code }) {
-			in.more.findings, in.more.counts = append(in.more.findings, f), append(in.more.counts, 1)
+		if more := in.further(); len(more.found) < maxMore && !slices.ContainsFunc(more.found, func(have cardFound) bool { return have.code == p.code }) {
+			more.add(p)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (d studyDesk) clocks() map[string][]metaFinding {
 // allFound are those of instances and of the study, as its own page has them. Guarded by mu.
 func (d studyDesk) allFound(in *card, buf []metaFinding, clocks map[string][]metaFinding) []metaFinding {
 	found, data := in.allFound(buf), d.cards.together(in)
-	var more []metaFinding
+	var more []metaFinding // of the study
 	if data.few() {
 		more = d.judge.study(data)
 	} else if d.judge.recent(data.first) {
@@ -50,9 +50,6 @@ func (d studyDesk) allFound(in *card, buf []metaFinding, clocks map[string][]met
 	}
 	if len(more) == 0 {
 		return found
-	}
-	if in.more == nil || len(in.more.others) == 0 {
-		found = append(buf, found...) // those of the card are the card's
 	}
 	for _, x := range more {
 		if !slices.ContainsFunc(found, func(have metaFinding) bool { return have.Code == x.Code }) {
@@ -65,12 +62,13 @@ func (d studyDesk) allFound(in *card, buf []metaFinding, clocks map[string][]met
 // allFound are the findings of instances, and that they say to be of two patients.
 func (c *card) allFound(buf []metaFinding) []metaFinding {
 	if c.more == nil {
-		return nil
+		return buf
 	}
+	found := c.more.findings(buf)
 	if len(c.more.others) == 0 {
-		return c.more.findings
+		return found
 	}
-	return append(append(buf, c.more.findings...), metaFinding{Code: string(quality.StudyPatients)})
+	return append(found, metaFinding{Code: string(quality.StudyPatients)})
 }
 
 // studyCard implements studied.

@@ -175,7 +175,7 @@ func (c *cards) copyOf(in *card) cardCopy {
 		out.patients = append(out.patients, quality.Patient{ID: out.person.ID, Issuer: out.person.Issuer})
 	}
 	if in.more != nil {
-		out.findings, out.counts = slices.Clone(in.more.findings), slices.Clone(in.more.counts)
+		out.findings, out.counts = in.more.findings(nil), in.more.counts()
 		out.patients = append(out.patients, in.more.others...)
 	}
 	return out
