@@ -24,7 +24,7 @@ var (
 	ErrRole      = errors.New("a role is technician or administrator")
 )
 
-// WaitError says that a name or an address had too many wrong passwords.
+// WaitError says that a name, there or everywhere, or an address had too many wrong passwords.
 type WaitError struct{ Until time.Time }
 
 func (e *WaitError) Error() string {
@@ -124,7 +124,7 @@ type Account struct {
 	Name          string
 	Role          Role
 	Made, Changed time.Time // Changed: the password or the role
-	LockedUntil   time.Time // zero: not locked, as far as this process knows
+	LockedUntil   time.Time // from some address or other; zero: not locked, as far as this process knows
 	Sessions      int       // open in this process
 }
 

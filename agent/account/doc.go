@@ -6,10 +6,13 @@
 //     There is no first or default password.
 //   - An answer does not say whether an account exists, by its words or by its time:
 //     an unknown name is hashed, counted and locked like one that is known.
-//   - Whoever guesses has 10 tries an account, then 15 minutes to wait, then 30, and
-//     so on to 4 hours; tries that are still being looked at count. An administrator,
-//     or a new password, ends the wait. Sessions that are open stay open: a stranger
-//     who guesses keeps nobody from work.
+//   - Whoever guesses has 10 tries an account from his address, then 15 minutes to
+//     wait, then 30, and so on to 4 hours: about 60 a day. From all addresses together
+//     that the account has not come from, these are 50, and then 144 a day; it has come
+//     from the last 8 with the right password, since the start, and from this machine.
+//     Tries that are still being looked at count. An administrator, or a new password,
+//     ends the wait. Sessions that are open stay open: a stranger who guesses keeps
+//     nobody from work, and many strangers only who comes from a new address.
 //   - A flood takes no memory: one hash of 64 MiB at a time, 16 wait for it, two of
 //     them from one address, and the tables of names, addresses and sessions have an
 //     end (P9).

@@ -12,7 +12,7 @@ type Action string
 const (
 	Failed    Action = "log-in failed"  // a wrong name or password
 	Refused   Action = "log-in refused" // not looked at: too many wrong ones before
-	Locked    Action = "account locked" // too many wrong ones in a row; Until says how long
+	Locked    Action = "account locked" // too many wrong ones, in a row from this address or from many; Until says how long
 	LoggedOut Action = "log-out"
 	LoggedIn  Action = "log-in"
 

@@ -6,29 +6,29 @@ import (
 )
 
 const (
-	maxWrong   = 10 // in a row, by name
+	maxWrong   = 10 // in a row, of a name from a place
 	firstLock  = 15 * time.Minute
 	longest    = 4 // doublings: 4 hours
 	forgetting = 24 * time.Hour
+
+	nameWrong  = 50               // of a name from all places that it has not come from, at once
+	nameRefill = 10 * time.Minute // and then one each: 144 a day
 
 	addressWrong   = 20               // by address, at once
 	addressRefill  = 30 * time.Second // and then one each
 	addressPending = 2
 
-	maxTracked = 1024 // names, and addresses
+	maxTracked = 1024 // names, addresses, and pairs of them
+	maxHomes   = 8    // of a name
 )
 
-// guard counts wrong passwords. Its caller holds the Book's mutex.
+// guard counts wrong passwords, three ways: of a name from a place, so that a stranger locks
+// the name for himself alone; of a name from everywhere, so that many strangers together are
+// slow; and of a place. Its caller holds the Book's mutex.
 type guard struct {
+	pairs     map[pair]*pairTries
 	names     map[string]*nameTries
 	addresses map[netip.Prefix]*addressTries
-}
-
-type nameTries struct {
-	wrong, pending, locks int
-	until, last           time.Time
-	stamp                 string // the record's: another one begins anew
-	freed                 uint32
 }
 
 // addressTries: a wrong password costs addressRefill of time; owed is when all is paid.
@@ -46,99 +46,51 @@ const (
 )
 
 func newGuard() guard {
-	return guard{make(map[string]*nameTries), make(map[netip.Prefix]*addressTries)}
+	return guard{make(map[pair]*pairTries), make(map[string]*nameTries), make(map[netip.Prefix]*addressTries)}
 }
 
 // admit books a try before it is hashed, so that many at once are no more than ten, and
 // gives what books its end. known are those in the file.
 func (g guard) admit(now time.Time, name string, address netip.Addr, known map[string]record) (func(time.Time, verdict) (locked time.Time), error) {
 	place := origin(address)
-	a, n := g.address(now, place), g.name(now, name, known)
-	if again := a.owed.Add(-(addressWrong - 1) * addressRefill); again.After(now) {
-		return nil, &WaitError{Until: again}
+	a, n, p := g.address(now, place), g.name(now, name, known), g.pair(now, pair{name, place}, known[name])
+	strange := !n.athome(place)
+	for _, until := range []time.Time{a.again(), p.until, n.again(strange)} {
+		if until.After(now) {
+			return nil, &WaitError{Until: until}
+		}
 	}
-	if now.Before(n.until) {
-		return nil, &WaitError{Until: n.until}
-	}
-	if a.pending >= addressPending || n.wrong+n.pending >= maxWrong {
+	if a.pending >= addressPending || p.wrong+p.pending >= maxWrong || strange && n.full(now) {
 		return nil, ErrBusy
 	}
 	a.pending++
+	p.pending++
 	n.pending++
 	return func(now time.Time, v verdict) time.Time {
 		a.pending--
+		p.pending--
 		n.pending--
 		if v == wrong {
 			a.pay(now)
 		}
-		return n.settle(now, v)
+		return later(p.settle(now, v), n.settle(now, v, place, strange))
 	}, nil
 }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (a *addressTries) again() time.Time { return a.owed.Add(-(addressWrong - 1) * addressRefill) }
 
 func (a *addressTries) pay(now time.Time) {
 	if a.owed.Before(now) {
 		a.owed = now
 	}
 	a.owed = a.owed.Add(addressRefill)
-}
-
-func (n *nameTries) settle(now time.Time, v verdict) (locked time.Time) {
-	switch v {
-	case right:
-		n.wrong, n.locks = 0, 0
-	case wrong:
-		n.last = now
-		if n.wrong++; n.wrong >= maxWrong {
-			n.until = now.Add(firstLock << min(n.locks, longest))
-			n.wrong, n.locks, locked = 0, n.locks+1, n.until
-		}
-	}
-	return locked
-}
-
-// name is the entry of name, begun anew where the account is not the one it was.
-func (g guard) name(now time.Time, name string, known map[string]record) *nameTries {
-	n, r := g.names[name], known[name]
-	if n == nil {
-		g.dropName(known)
-		n = &nameTries{stamp: r.Stamp, freed: r.Freed, last: now}
-		g.names[name] = n
-	}
-	if n.stamp != r.Stamp || n.freed != r.Freed || now.Sub(n.last) > forgetting && !now.Before(n.until) {
-		n.wrong, n.locks, n.until = 0, 0, time.Time{}
-		n.stamp, n.freed = r.Stamp, r.Freed
-	}
-	return n
-}
-
-// lockedUntil of an account, or zero.
-func (g guard) lockedUntil(now time.Time, r record) time.Time {
-	n := g.names[r.Name]
-	if n == nil || n.stamp != r.Stamp || n.freed != r.Freed || !now.Before(n.until) {
-		return time.Time{}
-	}
-	return n.until
-}
-
-// dropName makes room by the oldest name that is no account's: the count of a real one
-// must not be washed away.
-func (g guard) dropName(known map[string]record) {
-	if len(g.names) < maxTracked {
-		return
-	}
-	var oldest string
-	var found *nameTries
-	for name, n := range g.names {
-		if _, is := known[name]; is || n.pending > 0 {
-			continue
-		}
-		if found == nil || n.last.Before(found.last) {
-			oldest, found = name, n
-		}
-	}
-	if found != nil {
-		delete(g.names, oldest)
-	}
 }
 
 func (g guard) address(now time.Time, place netip.Prefix) *addressTries {
