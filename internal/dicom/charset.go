@@ -12,12 +12,26 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
-// sets are the defined terms of PS3.3 §C.12.1.1.2 without code extensions.
+// sets are the Defined Terms of Specific Character Set without code extensions (PS3.3
+// §C.12.1.1.2). nil is UTF-8.
 var sets = map[string]encoding.Encoding{
-	"100": charmap.ISO8859_1, "101": charmap.ISO8859_2, "109": charmap.ISO8859_3, "110": charmap.ISO8859_4,
-	"144": charmap.ISO8859_5, "127": charmap.ISO8859_6, "126": charmap.ISO8859_7, "138": charmap.ISO8859_8,
-	"148": charmap.ISO8859_9, "203": charmap.ISO8859_15, "166": charmap.Windows874, "13": japanese.ShiftJIS,
-	"GB18030": simplifiedchinese.GB18030, "GBK": simplifiedchinese.GBK,
+	"ISO_IR 100": charmap.ISO8859_1, "ISO_IR 101": charmap.ISO8859_2, "ISO_IR 109": charmap.ISO8859_3, "ISO_IR 110": charmap.ISO8859_4,
+	"ISO_IR 144": charmap.ISO8859_5, "ISO_IR 127": charmap.ISO8859_6, "ISO_IR 126": charmap.ISO8859_7, "ISO_IR 138": charmap.ISO8859_8,
+	"ISO_IR 148": charmap.ISO8859_9, "ISO_IR 203": charmap.ISO8859_15, "ISO_IR 166": charmap.Windows874, "ISO_IR 13": japanese.ShiftJIS,
+	"ISO_IR 192": nil, "GB18030": simplifiedchinese.GB18030, "GBK": simplifiedchinese.GBK,
+}
+
+// CharacterSet is what a text begins in, by the value of (0008,0005): the first of
+// several, nil for UTF-8. Of UTF-8 and GB18030 there is none with code extensions; known
+// is false for what is no Defined Term, and for no value at all.
+func CharacterSet(value string) (set encoding.Encoding, known bool) {
+	name, _, _ := strings.Cut(value, `\`)
+	name = strings.Trim(name, padding)
+	if number, extended := strings.CutPrefix(name, "ISO 2022 IR "); extended && number != "192" {
+		name = "ISO_IR " + number
+	}
+	set, known = sets[name]
+	return set, known
 }
 
 // escapes change the set inside a text (PS3.3 table C.12-3, C.12-4; ISO 2022). What is
@@ -43,13 +57,10 @@ type decoder struct {
 	failed bool // bytes that the set does not have
 }
 
-// use takes the value of (0008,0005). The first of several is where a text begins.
+// use takes the value of (0008,0005).
 func (d *decoder) use(value string) {
-	name, _, _ := strings.Cut(value, `\`)
-	name = strings.Trim(name, padding)
-	d.utf8 = name == "ISO_IR 192"
-	name = strings.TrimPrefix(strings.TrimPrefix(name, "ISO_IR "), "ISO 2022 IR ")
-	d.set = sets[name]
+	set, known := CharacterSet(value)
+	d.set, d.utf8 = set, known && set == nil
 }
 
 // text is b in UTF-8; what cannot be read is U+FFFD in it.

@@ -101,3 +101,19 @@ func FuzzFacts(f *testing.F) {
 		}
 	})
 }
+
+// What is no Defined Term of PS3.3 §C.12.1.1.2 says nothing, and is not guessed at.
+func TestOnlyDefinedTermsNameACharacterSet(t *testing.T) {
+	for value, want := range map[string]bool{
+		"ISO_IR 100": true, "ISO 2022 IR 100": true, ` ISO_IR 13 \ISO 2022 IR 87`: true, "ISO_IR 192": true, "GB18030": true, "GBK\x00": true,
+		"": false, "100": false, "ISO 2022 IR 192": false, "ISO 2022 IR GBK": false, `\ISO 2022 IR 87`: false, "iso_ir 100": false,
+	} {
+		set, known := CharacterSet(value)
+		if known != want {
+			t.Errorf("%q: known %v, want %v", value, known, want)
+		}
+		if utf8 := known && set == nil; utf8 != (value == "ISO_IR 192") {
+			t.Errorf("%q: UTF-8 is %v", value, utf8)
+		}
+	}
+}
