@@ -114,52 +114,6 @@ func TestOtherNumbersAreNoFiscalCodes(t *testing.T) {
 	}
 }
 
-// A week is of its year by its Thursday; a study counts once.
-func TestGroupsByCauseDeviceAndWeek(t *testing.T) {
-	row := func(c Code, study, device, day string) Row {
-		at, err := time.ParseInLocation("2006-01-02 15", day, rome)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, _ := Lookup(c)
-		return Row{Finding{Code: c, Level: e.Level, Cause: e.Cause}, study, device, at}
-	}
-	rows := []Row{
-		row(AccMissing, "1", "CT01", "2026-11-16 00"), // Monday
-		row(AccLong, "1", "CT01", "2026-11-22 23"),    // Sunday of the same week
-		row(AccLong, "2", "CT01", "2026-11-18 12"),
-		row(Cut, "2", "CT01", "2026-11-18 12"),
-		row(AccMissing, "3", "US01", "2026-11-18 12"),
-		row(AccMissing, "4", "CT01", "2026-11-23 00"), // the next
-		row(AccMissing, "5", "CT01", "2026-01-01 12"),
-		row(AccMissing, "6", "CT01", "2025-12-29 12"), // of 2026, too
-		row(AccMissing, "7", "CT01", "2025-12-28 12"),
-	}
-	acc, missing := CauseAccession, []CodeCount{{AccMissing, 1}}
-	want := []Group{
-		{acc, "CT01", Week{2026, 48}, Warn, 1, 1, missing},
-		{CauseObject, "CT01", Week{2026, 47}, Hold, 1, 1, []CodeCount{{Cut, 1}}},
-		{acc, "CT01", Week{2026, 47}, Warn, 3, 2, []CodeCount{{AccLong, 2}, {AccMissing, 1}}},
-		{acc, "US01", Week{2026, 47}, Warn, 1, 1, missing},
-		{acc, "CT01", Week{2026, 1}, Warn, 2, 2, []CodeCount{{AccMissing, 2}}},
-		{acc, "CT01", Week{2025, 52}, Warn, 1, 1, missing},
-	}
-	same := func(a, b Group) bool {
-		codes := slices.Equal(a.Codes, b.Codes)
-		return codes && a.Cause == b.Cause && a.Device == b.Device && a.Week == b.Week && a.Worst == b.Worst && a.Findings == b.Findings && a.Studies == b.Studies
-	}
-	if got := Groups(rows); !slices.EqualFunc(got, want, same) {
-		t.Errorf("%+v", got)
-	}
-	slices.Reverse(rows)
-	if got := Groups(rows); !slices.EqualFunc(got, want, same) {
-		t.Errorf("the other way round: %+v", got)
-	}
-	if got := Groups(nil); len(got) != 0 {
-		t.Errorf("%+v", got)
-	}
-}
-
 var placeholder = regexp.MustCompile(`\{[^}]*\}`)
 
 // Each code has a sentence in each language, with the values that it has and no others;
