@@ -132,9 +132,6 @@ func (a *Appliance) say(frames ...wire.Frame) (err error) {
 	return a.link.say(b)
 }
 
-// Say says frames that Send does not: a Study, Findings, a Release.
-func (a *Appliance) Say(frames ...wire.Frame) error { return a.say(frames...) }
-
 // errBye is the end that the hub has announced.
 type byeError struct{ *wire.Bye }
 
