@@ -130,8 +130,8 @@ func (g guard) dropAddress(now time.Time) {
 func origin(a netip.Addr) netip.Prefix {
 	a = a.Unmap().WithZone("")
 	bits := 64
-	if a.Is4() {
-		bits = 32
+	if a.Is4() || a.IsLoopback() {
+		bits = a.BitLen()
 	}
 	p, _ := a.Prefix(bits) // of no address: the zero prefix, a place of its own
 	return p
