@@ -71,14 +71,8 @@ type auditRowView struct{ Seq, At, Who, Action, Object, Reason, Outcome string }
 
 func auditQueryOf(r *request) (q AuditQuery, number int) {
 	v := r.URL.Query()
-	q = AuditQuery{Who: strings.TrimSpace(v.Get("who")), Limit: auditAPage}
-	q.Who = strings.ToValidUTF8(q.Who[:min(len(q.Who), 128)], "")
-	if day, err := time.ParseInLocation(time.DateOnly, v.Get("day"), r.page.cfg.Location); err == nil {
-		q.Day = day
-	}
-	number, _ = strconv.Atoi(v.Get("page"))
-	number = min(max(number, 1), 1<<20)
-	q.Offset = (number - 1) * q.Limit
+	q = AuditQuery{Who: wordsAsked(v.Get("who"), 128), Day: r.page.dayAsked(v), Limit: auditAPage}
+	number, q.Offset = pageAsked(v, q.Limit)
 	return q, number
 }
 

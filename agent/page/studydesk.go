@@ -6,9 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"edged/agent/account"
 	"edged/agent/status"
@@ -149,24 +147,16 @@ func (r *request) sight() Sight {
 // queryOf reads an address, or a form, and the words that go with it. What cannot be read
 // is not asked for.
 func queryOf(r *request, v url.Values, text string) (q StudyQuery, number int) {
-	q = StudyQuery{Sight: r.sight(), Device: v.Get("device"), Limit: studiesAPage}
+	q = StudyQuery{Sight: r.sight(), Device: v.Get("device"), Day: r.page.dayAsked(v), Limit: studiesAPage}
 	if q.Sight > SeesState {
-		q.Text = strings.TrimSpace(text)
-	}
-	if len(q.Text) > 256 || !utf8.ValidString(q.Text) {
-		q.Text = strings.ToValidUTF8(q.Text[:min(len(q.Text), 256)], "")
-	}
-	if day, err := time.ParseInLocation(time.DateOnly, v.Get("day"), r.page.cfg.Location); err == nil {
-		q.Day = day
+		q.Text = wordsAsked(text, 256)
 	}
 	for _, h := range status.AllHops {
 		if string(h) == v.Get("state") {
 			q.State = h
 		}
 	}
-	number, _ = strconv.Atoi(v.Get("page"))
-	number = min(max(number, 1), 1<<20)
-	q.Offset = (number - 1) * q.Limit
+	number, q.Offset = pageAsked(v, q.Limit)
 	return q, number
 }
 
