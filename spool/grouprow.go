@@ -80,7 +80,7 @@ func (r *groupRow) after(o op) *groupRow {
 // newRow is the next event of g. Guarded by Spool.mu.
 func (g *group) newRow() *groupRow {
 	r := &groupRow{revision: 1, moves: g.moves, parts: g.partList(maxPartBytes)}
-	for _, p := range g.parts {
+	for p := range g.parts.all {
 		r.objects += p.objects
 		r.bytes += p.bytes
 	}

@@ -93,9 +93,9 @@ type expectation struct {
 }
 
 // met says whether what came is all of it.
-func (x expectation) met(objects int64, parts map[string]*part) bool {
+func (x expectation) met(objects int64, named func(string) *part) bool {
 	for _, want := range x.parts {
-		if p := parts[want.Name]; p == nil || p.objects < want.Objects {
+		if p := named(want.Name); p == nil || p.objects < want.Objects {
 			return false
 		}
 	}
@@ -113,7 +113,7 @@ func (r *groupRow) speaksOf(x expectation) bool {
 		listed[p.Name] = &part{name: p.Name, objects: p.Objects}
 		whole -= p.Objects
 	}
-	return whole > 0 || x.met(r.objects, listed) // it does not list all parts: quiet decides
+	return whole > 0 || x.met(r.objects, func(name string) *part { return listed[name] }) // it does not list all parts: quiet decides
 }
 
 // expect notes what is to come for a group of which nothing is here. When it is too
@@ -165,7 +165,7 @@ func (s *Spool) calm(g *group) bool {
 	if s.openGroups[g.name] > 0 || g.row == nil && seen == g.discarded {
 		return false
 	}
-	if g.expected.met(seen, g.parts) && !g.row.speaksOf(g.expected) {
+	if g.expected.met(seen, g.parts.named) && !g.row.speaksOf(g.expected) {
 		return true
 	}
 	quiet := g.quiet

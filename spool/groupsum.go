@@ -19,7 +19,7 @@ type group struct {
 	forgotten    int64 // of which a tombstone is left
 	discarded    int64 // of those
 	tests        int64 // test objects, here or forgotten
-	parts        map[string]*part
+	parts        partSet
 
 	expected expectation   // what is to come, if somebody said
 	quiet    time.Duration // zero: the Config's
@@ -27,7 +27,7 @@ type group struct {
 	movedAt  int64         // Spool.ran at the last of them
 	row      *groupRow     // its last event, nil: none yet
 	inUntold *list.Element // in Spool.untold; nil: it does not wait to be told
-	place    *list.Element // in Spool.latest
+	place    chained       // in Spool.latest
 }
 
 // part sums up what came of one part and was not discarded. A nil one is of an
@@ -74,21 +74,18 @@ func (g *group) live() (n int64) {
 
 // part returns the part of that name.
 func (g *group) part(name string) *part {
-	p := g.parts[name]
+	p := g.parts.named(name)
 	if p == nil {
-		if g.parts == nil {
-			g.parts = map[string]*part{}
-		}
 		p = &part{name: name}
-		g.parts[name] = p
+		g.parts.add(p)
 	}
 	return p
 }
 
 // prune lets a part go of which nothing is left.
 func (g *group) prune(p *part) {
-	if p != nil && p.objects == 0 && g.parts[p.name] == p {
-		delete(g.parts, p.name)
+	if p != nil && p.objects == 0 {
+		g.parts.remove(p)
 	}
 }
 
@@ -114,8 +111,8 @@ func (g *group) allTest() bool {
 
 // partList lists parts by name, as many as a row of so many bytes holds.
 func (g *group) partList(limit int) []GroupPart {
-	out := make([]GroupPart, 0, len(g.parts))
-	for _, p := range g.parts {
+	out := make([]GroupPart, 0, g.parts.len())
+	for p := range g.parts.all {
 		if p.objects > 0 {
 			out = append(out, GroupPart{Name: p.name, Objects: p.objects, Bytes: p.bytes})
 		}

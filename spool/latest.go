@@ -1,14 +1,21 @@
 package spool
 
-import (
-	"container/list"
-	"sort"
-)
+import "sort"
 
-// latest keeps groups in the order of their newest object, the newest first, so that who
-// asks for some of them does not look at all, under the lock that each C-STORE needs.
-// It is nil while the spool is being recovered. Guarded by Spool.mu.
-type latest struct{ order *list.List } // of *group
+// latest keeps groups in the order of their newest object, so that who asks for some of
+// them does not look at all, under the lock that each C-STORE needs. The chain runs through
+// the groups themselves: there are 100,000. It is nil while the spool is being recovered.
+// Guarded by Spool.mu.
+type latest struct {
+	ends chained // older is the newest of all, newer the oldest
+	n    int
+}
+
+// chained is a place in latest.
+type chained struct {
+	newer, older *group // nil at an end
+	in           bool
+}
 
 // newLatest puts groups in order once, after a start.
 func newLatest(groups map[string]*group) *latest {
@@ -17,9 +24,9 @@ func newLatest(groups map[string]*group) *latest {
 		all = append(all, g)
 	}
 	sort.Slice(all, func(i, k int) bool { return all[i].last > all[k].last })
-	l := &latest{list.New()}
+	l := &latest{}
 	for _, g := range all {
-		g.place = l.order.PushBack(g)
+		l.put(g, l.ends.newer)
 	}
 	return l
 }
@@ -29,31 +36,45 @@ func newLatest(groups map[string]*group) *latest {
 func (l *latest) reached(g *group, seq uint64) {
 	newer := seq > g.last
 	g.last = max(g.last, seq)
-	if l == nil || !newer && g.place != nil {
+	if l == nil || !newer && g.place.in {
 		return
 	}
-	at := l.order.Front()
-	for at != nil && at.Value.(*group).last > g.last {
-		at = at.Next()
+	l.drop(g)
+	var before *group // the oldest of those that are newer
+	for at := l.ends.older; at != nil && at.last > g.last; at = at.place.older {
+		before = at
 	}
-	switch {
-	case at == nil && g.place == nil:
-		g.place = l.order.PushBack(g)
-	case at == nil:
-		l.order.MoveToBack(g.place)
-	case g.place == nil:
-		g.place = l.order.InsertBefore(g, at)
-	default:
-		l.order.MoveBefore(g.place, at)
+	l.put(g, before)
+}
+
+// put makes g the next older one of before, of nil the newest.
+func (l *latest) put(g, before *group) {
+	next := l.ends.older
+	if before != nil {
+		next = before.place.older
 	}
+	g.place = chained{newer: before, older: next, in: true}
+	l.of(before).older, l.of(next).newer = g, g
+	l.n++
 }
 
 // drop lets g go.
 func (l *latest) drop(g *group) {
-	if l != nil && g.place != nil {
-		l.order.Remove(g.place)
-		g.place = nil
+	if l == nil || !g.place.in {
+		return
 	}
+	newer, older := g.place.newer, g.place.older
+	l.of(newer).older, l.of(older).newer = older, newer
+	g.place = chained{}
+	l.n--
+}
+
+// of is the place of a group, of nil that before the first and behind the last.
+func (l *latest) of(g *group) *chained {
+	if g == nil {
+		return &l.ends
+	}
+	return &g.place
 }
 
 // some are at most so many, the newest first. It looks at no others.
@@ -61,9 +82,9 @@ func (l *latest) some(limit int) []*group {
 	if l == nil {
 		return nil
 	}
-	out := make([]*group, 0, min(l.order.Len(), max(limit, 0)))
-	for at := l.order.Front(); len(out) < cap(out); at = at.Next() {
-		out = append(out, at.Value.(*group))
+	out := make([]*group, 0, min(l.n, max(limit, 0)))
+	for at := l.ends.older; len(out) < cap(out); at = at.place.older {
+		out = append(out, at)
 	}
 	return out
 }
