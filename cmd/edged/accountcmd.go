@@ -117,31 +117,27 @@ func (c *accountPasswordCmd) Run(p *process) error {
 	return b.SetPassword(p.ctx, by, c.Name, password)
 }
 
-type accountRemoveCmd struct {
+// accountNamed is all that a command needs that does one thing to one account.
+type accountNamed struct {
 	configFlag
 	Name string `arg:""`
 }
 
-func (c *accountRemoveCmd) Run(*process) error {
+func (c *accountNamed) do(deed func(b *account.Book, by account.Actor, name string) error) error {
 	b, by, err := peopleHere(c.Config)
 	if err != nil {
 		return err
 	}
-	return b.Remove(by, c.Name)
+	return deed(b, by, c.Name)
 }
 
-type accountUnlockCmd struct {
-	configFlag
-	Name string `arg:""`
-}
+type accountRemoveCmd struct{ accountNamed }
 
-func (c *accountUnlockCmd) Run(*process) error {
-	b, by, err := peopleHere(c.Config)
-	if err != nil {
-		return err
-	}
-	return b.Unlock(by, c.Name)
-}
+func (c *accountRemoveCmd) Run(*process) error { return c.do((*account.Book).Remove) }
+
+type accountUnlockCmd struct{ accountNamed }
+
+func (c *accountUnlockCmd) Run(*process) error { return c.do((*account.Book).Unlock) }
 
 // peopleHere are the accounts of this machine, for a command, whether the daemon runs
 // or not, and who gives it.

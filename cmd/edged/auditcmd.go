@@ -50,11 +50,7 @@ func (c *auditShowCmd) Run(p *process) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := loadConfig(c.Config)
-	if err != nil {
-		return err
-	}
-	key, err := cfg.spoolKey()
+	cfg, key, err := withSpoolKey(c.Config)
 	if err != nil {
 		return err
 	}
@@ -67,6 +63,15 @@ func (c *auditShowCmd) Run(p *process) error {
 		return err
 	}
 	return judge(p, rep)
+}
+
+// withSpoolKey is a configuration, and the key that the audit log of its appliance needs.
+func withSpoolKey(file string) (cfg Config, key []byte, err error) {
+	if cfg, err = loadConfig(file); err != nil {
+		return cfg, nil, err
+	}
+	key, err = cfg.spoolKey()
+	return cfg, key, err
 }
 
 // auditTable prints what read visits.
@@ -90,11 +95,7 @@ type auditExportCmd struct {
 }
 
 func (c *auditExportCmd) Run(p *process) error {
-	cfg, err := loadConfig(c.Config)
-	if err != nil {
-		return err
-	}
-	key, err := cfg.spoolKey()
+	cfg, key, err := withSpoolKey(c.Config)
 	if err != nil {
 		return err
 	}
