@@ -51,8 +51,8 @@ func stream(ctx context.Context, p *play) error {
 	}
 	for path, t := range watched {
 		for what, condition := range map[string]string{
-			"a study to show up":         way + `.length > 0`,
-			"all of them to be archived": way + `.length > 4 && ` + way + `.every(e => e.textContent.includes("Archiviato"))`,
+			"a study to show up":                   way + `.length > 0`,
+			"all of them to be whole and archived": way + `.length > 4 && ` + way + `.every(e => e.textContent.includes("Archiviato") && !e.textContent.includes("finora"))`,
 		} {
 			if err := t.until(ctx, 90*time.Second, what, condition); err != nil {
 				p.wrong("%s: %v: %.600s", path, err, t.text(way+`.map(e => e.innerText.replace(/\s+/g, " ")).join(" / ")`))
