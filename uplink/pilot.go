@@ -57,6 +57,7 @@ type knock struct {
 	at   time.Time
 	rest time.Duration
 	open bool // it connects again; whether it carries is not known yet
+	sure bool // the other carrier got through then: the hub was there
 }
 
 // shut reports whether a carrier did not get through the last time.
@@ -114,7 +115,7 @@ func (p *pilot) arrived(carrier string, now time.Time) {
 	switch {
 	case p.carrier == "":
 		p.take(carrier, WhyFirst, now)
-		if p.shut(other(carrier)) {
+		if p.shut(other(carrier)) && p.closed[other(carrier)].sure { // a hub that was away answered neither
 			p.why = blockedBy(carrier)
 		}
 	case p.stage == racing || carrier == p.carrier:
@@ -134,6 +135,7 @@ func (p *pilot) failed(carrier string, others bool, now time.Time) {
 		p.closed[carrier] = k
 	}
 	k.at, k.rest, k.open = now.Add(k.rest), min(2*k.rest, longRest), false
+	k.sure = others
 	switch {
 	case !p.auto || !others:
 	case p.stage == racing && carrier == p.carrier:

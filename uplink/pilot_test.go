@@ -118,6 +118,22 @@ func TestUDPBlocked(t *testing.T) {
 	}
 }
 
+// TestAHubThatWasAwaySaysNothingOfUDP: neither carrier had an answer, and TCP was first
+// when it came back.
+func TestAHubThatWasAwaySaysNothingOfUDP(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	p := newPilot("auto", 1, 32, now)
+	p.failed(carrierQUIC, false, now)
+	p.failed(carrierTCP, false, now)
+	now = now.Add(time.Minute)
+	if p.arrived(carrierTCP, now); p.carrier != carrierTCP || p.why != WhyFirst {
+		t.Errorf("%s, %s", p.carrier, p.why)
+	}
+	if p.failed(carrierQUIC, true, now.Add(time.Minute)); p.why != WhyUDPBlocked {
+		t.Errorf("UDP had no answer while TCP had: %s", p.why)
+	}
+}
+
 // TestAConfiguredCarrierStays whatever happens to it.
 func TestAConfiguredCarrierStays(t *testing.T) {
 	now := time.Unix(1e9, 0)
