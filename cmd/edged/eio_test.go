@@ -70,15 +70,12 @@ func failingDisk(t *testing.T, kind string, only []string) {
 	}
 }
 
-// failDisk makes one kind of system call of the appliance fail from now on.
-func (r *rig) failDisk(kind string, only []string) *proc {
+const traceLog = "strace.log"
+
+// trace has strace(1) watch the appliance, and waits until it does.
+func (r *rig) trace(args ...string) *proc {
 	r.t.Helper()
-	log := r.path("strace.log")
-	args := []string{"-f", "-o", log, "-p", strconv.Itoa(r.edged.cmd.Process.Pid), "-e", "trace=" + kind, "-e", "inject=" + kind + ":error=EIO"}
-	for _, name := range only {
-		args = append(args, "-P", r.path("edge/spool/"+name))
-	}
-	p := start(r.t, "strace", args...)
+	p := start(r.t, "strace", append([]string{"-f", "-o", r.path(traceLog), "-p", strconv.Itoa(r.edged.cmd.Process.Pid)}, args...)...)
 	r.await("strace to be attached", func() bool {
 		select {
 		case <-p.done:
@@ -87,8 +84,19 @@ func (r *rig) failDisk(kind string, only []string) *proc {
 		}
 		return strings.Contains(p.said.String(), "attached")
 	})
+	return p
+}
+
+// failDisk makes one kind of system call of the appliance fail from now on.
+func (r *rig) failDisk(kind string, only []string) *proc {
+	r.t.Helper()
+	args := []string{"-e", "trace=" + kind, "-e", "inject=" + kind + ":error=EIO"}
+	for _, name := range only {
+		args = append(args, "-P", r.path("edge/spool/"+name))
+	}
+	p := r.trace(args...)
 	r.t.Cleanup(func() {
-		if trace, err := os.ReadFile(log); err != nil || !strings.Contains(string(trace), "INJECTED") {
+		if trace, err := os.ReadFile(r.path(traceLog)); err != nil || !strings.Contains(string(trace), "INJECTED") {
 			r.t.Errorf("no call failed: %v", err)
 		}
 	})
@@ -117,7 +125,7 @@ func TestFailingIndexFailsNothing(t *testing.T) {
 	disk := r.failDisk("pwrite64", nil)
 	r.mustStore(c, objects[:3]...)
 	r.await("the index to be tried", func() bool {
-		trace, err := os.ReadFile(r.path("strace.log"))
+		trace, err := os.ReadFile(r.path(traceLog))
 		return err == nil && strings.Contains(string(trace), "INJECTED")
 	})
 	r.mustStore(c, objects[3:]...)

@@ -96,17 +96,7 @@ func TestADiskThatHangsStarvesTheWatchdog(t *testing.T) {
 // hangDisk makes each flush of the appliance take two minutes, until the trace ends.
 func (r *rig) hangDisk() *proc {
 	r.t.Helper()
-	p := start(r.t, "strace", "-f", "-o", r.path("strace.log"), "-p", strconv.Itoa(r.edged.cmd.Process.Pid),
-		"-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_enter=120000000")
-	r.await("strace to be attached", func() bool {
-		select {
-		case <-p.done:
-			r.t.Skipf("strace may not trace here: %s", p.said.String())
-		default:
-		}
-		return strings.Contains(p.said.String(), "attached")
-	})
-	return p
+	return r.trace("-e", "trace=fdatasync,fsync", "-e", "inject=fdatasync,fsync:delay_enter=120000000")
 }
 
 // Nobody is fed while nobody accepts at the DICOM port, although the kernel takes
