@@ -11,6 +11,13 @@ import (
 // rowView is one line of facts: what, the figure, and what explains it.
 type rowView struct {
 	Label, Says, Quiet string
+	Failed             string // the plain sentence before an error; "" when there is none
+	Raw                string // for support, as the machine says it, mostly in English
+}
+
+// full is all of what explains it, for a terminal.
+func (r rowView) full() string {
+	return strings.TrimPrefix(strings.TrimSuffix(r.Quiet+" · "+r.Raw, " · "), " · ")
 }
 
 // transportOf says what carries the images, and why that and nothing else.
@@ -151,13 +158,14 @@ func (f facts) carrierOf(c status.Carrier, w *words) rowView {
 	if c.MTU > 0 {
 		more = append(more, w.Say("path.mtu", "n", w.number(c.MTU)))
 	}
+	var raw []string
 	if c.Congestion != "" {
-		more = append(more, status.Shown(c.Congestion))
+		raw = append(raw, status.Shown(c.Congestion))
 	}
 	if c.LastError != "" {
-		more = append(more, status.Shown(c.LastError))
+		r.Failed, raw = w.Say("carrier.failed"), append(raw, status.Shown(c.LastError))
 	}
-	r.Quiet = strings.Join(more, " · ")
+	r.Quiet, r.Raw = strings.Join(more, " · "), strings.Join(raw, " · ")
 	return r
 }
 
@@ -189,7 +197,7 @@ func (f facts) lineRows(w *words) (rows []rowView) {
 	for _, c := range u.Carriers {
 		rows = append(rows, f.carrierOf(c, w))
 	}
-	if says := udpOf(u.UDPOpen, w); says != "" {
+	if says := udpOf(u.UDPOpen, w); says != "" && u.Connected { // a hub that answers nothing says nothing of UDP
 		rows = append(rows, rowView{Label: "UDP", Says: says})
 	}
 	for _, n := range u.Nodes {

@@ -31,7 +31,8 @@ type lineView struct {
 	Checked string // when all images had last been read again, "" if not yet
 	Asked   string // how many storage commitment requests are not answered yet, "" if none
 	Unheard string // how many of them could not be delivered
-	Detail  string // for technicians, as it is
+	Failed  string // that the last attempt was in vain; "" while connected
+	Detail  string // for support, as it is
 }
 
 func lineOf(f facts, w *words) lineView {
@@ -71,6 +72,12 @@ func lineOf(f facts, w *words) lineView {
 	if !u.Since.IsZero() && v.Kind != "unset" {
 		v.Since = w.Say("line.since", "time", f.moment(w, u.Since))
 	}
+	if v.Kind == "down" {
+		v.Since = f.away(v.Since, w)
+	}
+	if v.Kind == "down" && v.Detail != "" {
+		v.Failed = w.Say("line.failed")
+	}
 	if v.Kind == "up" {
 		v.Rate, v.Cap = w.rate(u.RateBitsPerSecond), f.capOf(u, w)
 		v.Carrier = transportOf(u, w)
@@ -89,6 +96,15 @@ func lineOf(f facts, w *words) lineView {
 		v.Left = w.Say("sentence.eta", "duration", w.duration(left))
 	}
 	return v
+}
+
+// away is since when there is no line. Of one that was never up since the start nobody
+// knows: perhaps it went before.
+func (f facts) away(since string, w *words) string {
+	if started := f.Status.StartedAt; since == "" && !started.IsZero() {
+		return w.Say("line.atleast", "time", f.moment(w, started))
+	}
+	return since
 }
 
 // days rounds down, so that nobody has less time than is said.

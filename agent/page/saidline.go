@@ -40,7 +40,7 @@ func SayLine(s status.Status, now time.Time, lang string) (out []Fact) {
 		add(r.Label, r.Says, r.Quiet)
 	}
 	for _, r := range f.lineRows(w) {
-		add(r.Label, r.Says, r.Quiet)
+		add(r.Label, r.Says, r.full())
 	}
 	return out
 }
@@ -69,7 +69,7 @@ func SayTest(t status.LineTest, lang string) (out []string) {
 		if c.GoodputBits == 0 {
 			r.Says = w.Say("test.none")
 		}
-		out = append(out, strings.TrimSuffix(r.Label+": "+r.Says+" · "+r.Quiet, " · "))
+		out = append(out, strings.TrimSuffix(r.Label+": "+r.Says+" · "+r.full(), " · "))
 	}
 	if says := udpOf(t.UDPOpen, w); says != "" {
 		out = append(out, "UDP: "+says)

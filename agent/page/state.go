@@ -71,7 +71,7 @@ func (p *Page) whose(v *view, f facts, rq *request) {
 // homeDevice is a device among others: is it sending as it usually does?
 type homeDevice struct {
 	deviceView
-	Mark   string // known, trouble or unknown
+	Mark   string // known, never, trouble or unknown
 	Link   string // to its own page; "" where there is none
 	Today  string
 	Late   string // it usually has sent by now, and today has not
@@ -81,6 +81,9 @@ type homeDevice struct {
 
 // habits adds what the desk of devices knows.
 func (p *Page) habits(d *homeDevice, w *words) {
+	if d.Never { // nothing is known that a tick could mean
+		d.Mark = "never"
+	}
 	desk := p.cfg.Devices
 	if desk == nil {
 		return

@@ -27,6 +27,8 @@ type chart struct {
 	ID     string // of its heading, one on a page
 	Title  string
 	Says   string // the chart in a sentence
+	Empty  bool   // there is nothing to draw: the sentence stands alone
+	From   string // that it begins a short while ago; "" mostly
 	Bars   []bar
 	Curves []string // paths
 	Marks  []mark
@@ -75,8 +77,8 @@ func dayBars(arrivals []Arrival, now time.Time, w *words) (c chart) {
 		c.Bars = append(c.Bars, bar{X: h*step + 3, Y: chartHeight - height, W: step - 6, H: height, Now: h == now.Hour()})
 	}
 	c.Marks = dayMarks()
-	if c.Says = w.Say("chart.none"); most > 0 {
-		c.Says, c.Most = w.Count("chart.today", total), w.Say("chart.most", "n", w.number(most))
+	if c.Says, c.Empty = w.Say("chart.none"), true; most > 0 {
+		c.Empty, c.Says, c.Most = false, w.Count("chart.today", total), w.Say("chart.most", "n", w.number(most))
 	}
 	return c
 }
@@ -114,7 +116,7 @@ func scale(n, most int64, height int) int {
 // curveOf draws what of says of each minute of the 24 hours before now; where nobody
 // looked there is a gap. Its full height is the most of them, and least at least.
 func curveOf(id, title string, minutes []LineMinute, now time.Time, w *words, least int64, of func(LineMinute) int64, say func(int64) string) chart {
-	c := chart{ID: id, Title: title, Table: w.Say("chart.table", "what", title), Head: [2]string{w.Say("chart.hour"), title}, Marks: pastMarks(now), Says: w.Say("chart.none")}
+	c := chart{ID: id, Title: title, Table: w.Say("chart.table", "what", title), Head: [2]string{w.Say("chart.hour"), title}, Marks: pastMarks(now), Says: w.Say("chart.none"), From: fromOf(minutes, now, w)}
 	columns := columnsOf(minutes, now, of)
 	most := int64(0)
 	for _, n := range columns {
@@ -125,9 +127,19 @@ func curveOf(id, title string, minutes []LineMinute, now time.Time, w *words, le
 		c.Most = w.Say("chart.most", "n", say(most))
 		c.Says = title + ": " + c.Most
 	} else if len(c.Curves) > 0 {
-		c.Says = title + ": " + say(0)
+		c.Most, c.Says = say(0), title+": "+say(0)
 	}
+	c.Empty = len(c.Curves) == 0
 	return c
+}
+
+// fromOf is since when there is a curve, where that is too short for its form to be seen:
+// an hour is a twenty-fourth of the width.
+func fromOf(minutes []LineMinute, now time.Time, w *words) string {
+	if len(minutes) == 0 || now.Sub(minutes[0].At) >= time.Hour {
+		return ""
+	}
+	return w.Say("chart.from", "time", minutes[0].At.In(now.Location()).Format("15:04"))
 }
 
 const curveColumns = chartWidth / 2 // three of four minutes share none, others one
