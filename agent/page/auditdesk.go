@@ -67,7 +67,7 @@ type auditView struct {
 	Rows                                          []auditRowView
 }
 
-type auditRowView struct{ Seq, At, Who, Action, Object, Reason, Outcome string }
+type auditRowView struct{ Seq, At, Who, Action, Object, Reason, Outcome, Raw string }
 
 func auditQueryOf(r *request) (q AuditQuery, number int) {
 	v := r.URL.Query()
@@ -116,8 +116,10 @@ func auditOf(found AuditPage, q AuditQuery, number int, s sighted) auditView {
 		v.Day = q.Day.Format(time.DateOnly)
 	}
 	for _, x := range found.Rows {
-		v.Rows = append(v.Rows, auditRowView{Seq: w.number(int64(x.Seq)), At: s.stamp(x.At), Who: auditWho(x.Who, w), Action: actionWord(x.Action, w),
-			Object: auditObject(x, w), Reason: auditReason(x.Reason, w), Outcome: outcomeWord(x, w)})
+		row := auditRowView{Seq: w.number(int64(x.Seq)), At: s.stamp(x.At), Who: auditWho(x.Who, w), Action: actionWord(x.Action, w),
+			Object: auditObject(x, w), Reason: auditReason(x.Reason, s), Outcome: outcomeWord(x, w)}
+		row.Raw = auditRaw(x, row)
+		v.Rows = append(v.Rows, row)
 	}
 	if number > 1 {
 		v.Prev = q.address(number - 1)
@@ -135,6 +137,7 @@ var actions = map[string]string{
 	"study resend": "audit.act.resend", "spool release": "audit.act.release", "spool discard": "audit.act.discard", "audit export": "audit.act.export",
 	"alarm acknowledge": "audit.act.ack", "data seen to": "audit.act.seen", "device admit": "audit.act.admit", "device hear": "audit.act.hear",
 	"device ignore": "audit.act.ignore", "line test": "audit.act.line", "self-test": "audit.act.selftest", "support bundle": "audit.act.bundle", "pause": "audit.act.pause", "resume": "audit.act.resume",
+	"spool export": "audit.act.spoolexport", "spool recover-key": "audit.act.key", "retire": "audit.act.retire", "audit": "audit.act.audit",
 }
 
 func actionWord(action string, w *words) string {
@@ -147,6 +150,8 @@ func actionWord(action string, w *words) string {
 func outcomeWord(x AuditRow, w *words) string {
 	switch {
 	case x.Outcome == "done" && (x.Action == "log-in failed" || x.Action == "log-in refused"):
+		return w.Say("audit.failed")
+	case strings.HasPrefix(x.Outcome, "failed: "): // why is what a machine said
 		return w.Say("audit.failed")
 	case x.Outcome == "intended":
 		return w.Say("audit.intended")
