@@ -12,14 +12,11 @@ const stranger = "ECONEW"
 // admit shows the way of a new device: it is refused and comes up on the page, an
 // administrator admits it there, and its next association is accepted.
 func admit(ctx context.Context, p *play) error {
-	watch, err := p.browser.look(p.stage.base(), "it")
+	watch, err := p.browser.opened(p.stage.base(), "it", "/")
 	if err != nil {
 		return err
 	}
 	defer watch.close()
-	if err := watch.open("/"); err != nil {
-		return err
-	}
 	watch.text(stay)
 	if err := p.stage.send(ctx, 5, "us", "--calling", stranger, "--retry", "1s"); err == nil {
 		p.wrong("a device that nobody knows was taken")
@@ -27,9 +24,7 @@ func admit(ctx context.Context, p *play) error {
 	if err := watch.until(ctx, 30*time.Second, "the stranger to show up", `document.getElementById("devices").innerText.includes(`+quote(stranger)+`)`); err != nil {
 		p.wrong("%v", err)
 	}
-	if watch.text("window.mark") != "here" {
-		p.wrong("the page was loaded anew")
-	}
+	p.stayed(watch, "the page")
 	t, err := p.viewer(ctx, "it", true)
 	if err != nil {
 		return err

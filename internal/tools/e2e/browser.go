@@ -83,6 +83,19 @@ func (b *browser) look(base, language string) (*tab, error) {
 	return t, nil
 }
 
+// opened is such a tab, on a page.
+func (b *browser) opened(base, language, path string) (*tab, error) {
+	t, err := b.look(base, language)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.open(path); err != nil {
+		t.close()
+		return nil, err
+	}
+	return t, nil
+}
+
 // window opens one with a jar of cookies of its own. The one of chromedp asks for a tab,
 // which a jar without a window does not have.
 func (b *browser) window(t *tab) (id target.ID, err error) {

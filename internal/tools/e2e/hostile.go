@@ -113,7 +113,7 @@ func (p *play) recordHostile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token := between(body, `name="csrf" value="`, `"`)
+	token := formToken(body)
 	forms := map[string]url.Values{
 		"/devices/ignore": {"csrf": {token}, "title": {"<img src=x>"}, "address": {"127.0.0.1"}},
 		"/accounts/add":   {"csrf": {token}, "name": {"<img src=x onerror=window.owned=1>"}, "role": {"technician"}, "password": {"una-parola-lunga-assai"}},
@@ -128,7 +128,7 @@ func (p *play) recordHostile(ctx context.Context) error {
 		return err
 	}
 	for _, name := range []string{"<img src=x onerror=window.owned=1>", "\u202eowned=1"} {
-		form := url.Values{"csrf": {between(body, `name="csrf" value="`, `"`)}, "name": {name}, "password": {"una-parola-lunga-assai"}}
+		form := url.Values{"csrf": {formToken(body)}, "name": {name}, "password": {"una-parola-lunga-assai"}}
 		if _, err := p.post(ctx, "/login", form, p.stage.base(), "same-origin", ""); err != nil {
 			return err
 		}

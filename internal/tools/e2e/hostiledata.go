@@ -138,6 +138,6 @@ func (p *play) callHostile(ctx context.Context) error {
 
 func (p *play) associate(ctx context.Context, calling, called string, needs ...dimse.Need) (*dimse.Client, error) {
 	proposals, _ := dimse.Propose(needs...)
-	return dimse.Dial(ctx, dimse.ClientConfig{Address: p.stage.dicom, Called: called, Calling: calling, Contexts: proposals,
+	return dimse.Dial(ctx, dimse.ClientConfig{Address: p.stage.edged.Address, Called: called, Calling: calling, Contexts: proposals,
 		ImplementationClassUID: dicom.ImplementationClassUID, ImplementationVersion: dicom.ImplementationVersionName, Response: time.Minute})
 }

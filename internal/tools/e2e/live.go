@@ -14,6 +14,13 @@ import (
 // stay marks the window: what is still there afterwards was not loaded anew.
 const stay = `window.mark = "here"`
 
+// stayed tells where the mark is gone.
+func (p *play) stayed(t *tab, what string) {
+	if t.text("window.mark") != "here" {
+		p.wrong("%s was loaded anew", what)
+	}
+}
+
 // way is where each study has come to, on the state and in the list.
 const way = `[...document.querySelectorAll("#studies .hop, #found tbody tr td:last-child")]`
 
@@ -58,9 +65,7 @@ func stream(ctx context.Context, p *play) error {
 				p.wrong("%s: %v: %.600s", path, err, t.text(way+`.map(e => e.innerText.replace(/\s+/g, " ")).join(" / ")`))
 			}
 		}
-		if t.text("window.mark") != "here" {
-			p.wrong("%s was loaded anew", path)
-		}
+		p.stayed(t, path)
 		p.shot(t, path, "state-it")
 		p.note("%s said on the way: %s", path, t.text("[...window.heard].join()"))
 	}
@@ -78,7 +83,7 @@ func (p *play) storescu(ctx context.Context) error {
 	if _, err := lab.Call(ctx, nil, p.stage.lab.Program("modsim"), "make", "--seed", "7", "--profile", "small", "--out", dir); err != nil {
 		return err
 	}
-	_, at, err := net.SplitHostPort(p.stage.dicom)
+	_, at, err := net.SplitHostPort(p.stage.edged.Address)
 	if err != nil {
 		return err
 	}
@@ -94,14 +99,11 @@ func (p *play) storescu(ctx context.Context) error {
 // that it leaves afterwards; all on a page that is not loaded anew. It is done by the
 // command here; logIn does it by the page.
 func pauseAndResume(ctx context.Context, p *play) error {
-	t, err := p.browser.look(p.stage.base(), "it")
+	t, err := p.browser.opened(p.stage.base(), "it", "/")
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	if err := t.open("/"); err != nil {
-		return err
-	}
 	t.text(stay)
 	if _, err := p.stage.command(ctx, "pause", "--for", "10m"); err != nil {
 		return err
@@ -111,7 +113,7 @@ func pauseAndResume(ctx context.Context, p *play) error {
 
 // held sends a study while there is a pause, sees it stay, and go after resume.
 func (p *play) held(ctx context.Context, t *tab, seed int, resume func() error) error {
-	before, err := p.stage.counters(ctx)
+	before, err := p.stage.edged.State(ctx)
 	if err != nil {
 		return err
 	}
@@ -122,12 +124,12 @@ func (p *play) held(ctx context.Context, t *tab, seed int, resume func() error) 
 		p.wrong("paused: %v", err)
 	}
 	time.Sleep(3 * time.Second) // nothing is to happen in it
-	after, err := p.stage.counters(ctx)
+	after, err := p.stage.edged.State(ctx)
 	if err != nil {
 		return err
 	}
-	if after.AtHub != before.AtHub || after.Received == before.Received {
-		p.wrong("paused: %d were at the hub, now %d; received %d, now %d", before.AtHub, after.AtHub, before.Received, after.Received)
+	if was, is := before.Counters, after.Counters; is.AtHub != was.AtHub || is.Received == was.Received {
+		p.wrong("paused: %d were at the hub, now %d; received %d, now %d", was.AtHub, is.AtHub, was.Received, is.Received)
 	}
 	if err := resume(); err != nil {
 		return err
@@ -135,9 +137,7 @@ func (p *play) held(ctx context.Context, t *tab, seed int, resume func() error) 
 	if err := t.until(ctx, 90*time.Second, "all to be archived after the pause", `[...document.querySelectorAll(".hop")].every(e => !e.textContent.includes("al sicuro qui")) && document.body.innerText.includes("Archiviato")`); err != nil {
 		p.wrong("resumed: %v", err)
 	}
-	if t.text("window.mark") != "here" {
-		p.wrong("the page was loaded anew")
-	}
+	p.stayed(t, "the page")
 	return nil
 }
 

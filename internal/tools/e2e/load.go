@@ -97,11 +97,11 @@ func (p *play) earlier(ctx context.Context) (*memory, error) {
 	bin := p.stage.lab.Bin
 	defer func() { p.stage.lab.Bin = bin }()
 	p.stage.lab.Bin = p.before
-	plain := fmt.Sprintf("data_dir: %s\ndicom: {listen: %q, devices: [{ae_title: SIMCT}]}\nspool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\npage: {listen: %q}\n", lab.Quote(p.stage.path("edge")), p.stage.dicom, p.stage.page)
-	if err := os.WriteFile(p.stage.ourFile, []byte(plain), 0o600); err != nil {
+	plain := fmt.Sprintf("data_dir: %s\ndicom: {listen: %q, devices: [{ae_title: SIMCT}]}\nspool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\npage: {listen: %q}\n", lab.Quote(p.stage.path("edge")), p.stage.edged.Address, p.stage.edged.Page)
+	if err := os.WriteFile(p.stage.edged.Config, []byte(plain), 0o600); err != nil {
 		return nil, err
 	}
-	if err := p.stage.startEdged(ctx); err != nil {
+	if err := p.stage.startEdged(); err != nil {
 		return nil, fmt.Errorf("the other build: %w", err)
 	}
 	var m memory
@@ -137,7 +137,7 @@ type timing struct {
 
 // measure starts the appliance, lets it come to rest, and asks for every page.
 func (p *play) measure(ctx context.Context) (m memory, rows []timing, err error) {
-	if err := p.stage.startEdged(ctx); err != nil {
+	if err := p.stage.startEdged(); err != nil {
 		return m, nil, err
 	}
 	p.cookies = nil
@@ -181,7 +181,7 @@ func (p *play) searched(ctx context.Context, words string) (path string, err err
 	if err != nil {
 		return "", err
 	}
-	form := url.Values{"q": {words}, "csrf": {between(body, `name="csrf" value="`, `"`)}}
+	form := url.Values{"q": {words}, "csrf": {formToken(body)}}
 	rs, err := p.post(ctx, "/studies", form, p.stage.base(), "same-origin", cookie)
 	if err != nil {
 		return "", err

@@ -109,9 +109,7 @@ func (p *play) waited(ctx context.Context, t *tab, card string) error {
 		}
 	}
 	p.note("wait: %s", t.text(card+`.innerText.replace(/\s+/g, " ")`))
-	if t.text("window.mark") != "here" {
-		p.wrong("wait: the page was loaded anew")
-	}
+	p.stayed(t, "wait: the page")
 	return nil
 }
 

@@ -162,14 +162,11 @@ func (t *tab) submitThe(form string) error {
 // persons and may be done before and after, pause and resume by the page, and the way
 // out.
 func logIn(ctx context.Context, p *play) error {
-	t, err := p.browser.look(p.stage.base(), "it")
+	t, err := p.browser.opened(p.stage.base(), "it", "/login")
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	if err := t.open("/login"); err != nil {
-		return err
-	}
 	if t.answered() != http.StatusOK {
 		return fmt.Errorf("/login answers %d", t.answered())
 	}
@@ -256,14 +253,11 @@ func (p *play) pauseByPage(ctx context.Context, t *tab) error {
 	if err := t.submit(`form[action*="pause"]`); err != nil {
 		return err
 	}
-	watch, err := p.browser.look(p.stage.base(), "it")
+	watch, err := p.browser.opened(p.stage.base(), "it", "/")
 	if err != nil {
 		return err
 	}
 	defer watch.close()
-	if err := watch.open("/"); err != nil {
-		return err
-	}
 	watch.text(stay)
 	return p.held(ctx, watch, 3, func() error {
 		if err := t.open("/line"); err != nil {
@@ -311,7 +305,7 @@ func forged(ctx context.Context, p *play) error {
 	if err != nil {
 		return err
 	}
-	token := between(body, `name="csrf" value="`, `"`)
+	token := formToken(body)
 	if token == "" {
 		return fmt.Errorf("the page /line has no form with a token")
 	}
@@ -361,6 +355,9 @@ func (p *play) post(ctx context.Context, path string, form url.Values, origin, s
 	return rs, rs.Body.Close()
 }
 
+// formToken is what a form of a page proves itself by.
+func formToken(page string) string { return between(page, `name="csrf" value="`, `"`) }
+
 func between(s, before, after string) string {
 	_, s, ok := strings.Cut(s, before)
 	if !ok {
@@ -377,7 +374,7 @@ func masked(ctx context.Context, p *play) error {
 	defer func() { // the scenes after this need the appliance
 		if p.stage.anonymous != "state" {
 			p.stage.anonymous = "state"
-			if err := p.stage.restart(ctx); err != nil {
+			if err := p.stage.restart(); err != nil {
 				p.wrong("%v", err)
 			}
 		}
@@ -385,7 +382,7 @@ func masked(ctx context.Context, p *play) error {
 	for _, kind := range []string{"state", "masked"} {
 		if kind != p.stage.anonymous {
 			p.stage.anonymous = kind
-			if err := p.stage.restart(ctx); err != nil {
+			if err := p.stage.restart(); err != nil {
 				return err
 			}
 		}
@@ -422,14 +419,11 @@ func (p *play) asAnybody(ctx context.Context, kind, initials string) error {
 // lockOut tries ten wrong passwords: words say that one has to wait, and the right
 // password opens nothing then. Last: this address waits as well.
 func lockOut(ctx context.Context, p *play) error {
-	t, err := p.browser.look(p.stage.base(), "it")
+	t, err := p.browser.opened(p.stage.base(), "it", "/login")
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	if err := t.open("/login"); err != nil {
-		return err
-	}
 	for i := range 10 {
 		if err := t.attempt(unlucky, fmt.Sprintf("tentativo-sbagliato-%d", i)); err != nil {
 			return err

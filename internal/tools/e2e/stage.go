@@ -8,22 +8,20 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"edged/internal/tools/lab"
 )
 
 // stage is a hub with a folder as its archive, and an appliance.
 type stage struct {
-	lab              *lab.Lab
-	keep             bool
-	hub, edged       *lab.Process
-	uplink, console  string // addresses
-	dicom, page      string
-	device, nobody   string          // ports: one of a device that listens sometimes, one of nobody
-	hubFile, ourFile string          // configurations
-	anonymous        string          // page.anonymous
-	life             context.Context // of the processes: a scene's ends before
+	lab            *lab.Lab
+	keep           bool
+	hub            *lab.Hub
+	edged          *lab.Appliance
+	uplink         string          // address of the hub; "": there is none
+	device, nobody string          // ports: one of a device that listens sometimes, one of nobody
+	anonymous      string          // page.anonymous
+	life           context.Context // of the processes: a scene's ends before
 }
 
 // The people of the page. Passwords are of this run only.
@@ -38,25 +36,31 @@ func newStage(ctx context.Context, o options) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{lab: l, keep: o.keep, anonymous: "state", life: ctx, hubFile: filepath.Join(l.Dir, "hubd.yaml"), ourFile: filepath.Join(l.Dir, "edged.yaml")}
-	for _, a := range []*string{&s.uplink, &s.console, &s.dicom, &s.page} {
-		if *a, err = lab.FreeAddress(); err != nil {
-			return nil, err
-		}
+	s := &stage{lab: l, keep: o.keep, anonymous: "state", life: ctx}
+	there, err := lab.FreePlace()
+	if err != nil {
+		return nil, err
 	}
+	here, err := lab.FreePlace()
+	if err != nil {
+		return nil, err
+	}
+	s.hub = &lab.Hub{Place: there, Config: s.path("hubd.yaml"), Facility: "PROVA"}
+	s.edged = &lab.Appliance{Place: here, Dir: l.Dir, Config: s.path("edged.yaml")}
+	s.uplink = there.Address
 	for _, port := range []*string{&s.device, &s.nobody} {
 		if *port, err = freePort(); err != nil {
 			return nil, err
 		}
 	}
 	hub := fmt.Sprintf("data_dir: %s\nlisten: %q\nconsole: {listen: %q}\ndestinations: [{name: vna, type: dir, confirm: dir, path: %s, create: true}]\nreserve_bytes: 64MiB\n",
-		lab.Quote(s.path("hub")), s.uplink, s.console, lab.Quote(s.path("archive")))
-	return s, os.WriteFile(s.hubFile, []byte(hub), 0o600)
+		lab.Quote(s.path("hub")), there.Address, there.Page, lab.Quote(s.path("archive")))
+	return s, os.WriteFile(s.hub.Config, []byte(hub), 0o600)
 }
 
 func (s *stage) path(name string) string { return filepath.Join(s.lab.Dir, name) }
 
-func (s *stage) base() string { return "http://" + s.page }
+func (s *stage) base() string { return "http://" + s.edged.Page }
 
 // configure writes edged.yaml. The devices are those of modsim; whoever else comes is
 // a stranger. What is odd about made-up patients is no finding here.
@@ -66,8 +70,8 @@ func (s *stage) configure() error {
 		"    - {ae_title: SIMUS, name: \"Ecografo 2\", quiet: 2s}\n    - {ae_title: SIMMG, name: Mammografo, quiet: 2s}\n    - {ae_title: SIMOT, quiet: 2s}\n    - {ae_title: SIMSR, quiet: 2s}\n"+
 		"quality: {facility_names: [OSPEDALE DI PROVA], actions: [{finding: patient.test, level: \"off\"}, {finding: date.far, level: \"off\"}, {finding: clock.drift, level: \"off\"}]}\n"+
 		"spool: {allow_unsafe_filesystem: true, reserve_bytes: 64MiB}\nuplink: %s\npage: {listen: %q, anonymous: %s}\n",
-		lab.Quote(s.path("edge")), s.dicom, s.device, s.nobody, lab.HubsYAML(s.uplink), s.page, s.anonymous)
-	return os.WriteFile(s.ourFile, []byte(text), 0o600)
+		lab.Quote(s.path("edge")), s.edged.Address, s.device, s.nobody, lab.HubsYAML(s.uplink), s.edged.Page, s.anonymous)
+	return os.WriteFile(s.edged.Config, []byte(text), 0o600)
 }
 
 // up starts both, enrolled.
@@ -75,29 +79,16 @@ func (s *stage) up(ctx context.Context) error {
 	if err := s.configure(); err != nil {
 		return err
 	}
-	if err := s.startHub(ctx); err != nil {
+	if err := s.startHub(); err != nil {
 		return err
 	}
-	said, err := lab.Call(ctx, nil, s.lab.Program("hubd"), "code", "new", "--facility", "PROVA", "-c", s.hubFile)
-	if err != nil {
+	if err := lab.Enrol(ctx, s.lab, s.hub, s.edged); err != nil {
 		return err
-	}
-	code := strings.Fields(said)
-	if len(code) == 0 {
-		return fmt.Errorf("hubd gave no claim code")
-	}
-	var last error
-	err = lab.Await(ctx, time.Minute, "the hub to enrol", func() bool {
-		_, last = s.command(ctx, "enroll", "--hub", s.uplink, "--code", code[0])
-		return last == nil
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %v: %s", err, last, s.hub.Said())
 	}
 	if err := s.people(ctx); err != nil {
 		return err
 	}
-	return s.startEdged(ctx)
+	return s.startEdged()
 }
 
 // people makes the accounts, as whoever installs the appliance does.
@@ -106,7 +97,7 @@ func (s *stage) people(ctx context.Context) error {
 		return err
 	}
 	for _, a := range [][3]string{{administrator, adminPassword, "administrator"}, {technician, techPassword, "technician"}, {unlucky, unluckyPassword, "technician"}} {
-		cmd := lab.Command(ctx, nil, nil, s.lab.Program("edged"), "account", "add", a[0], "--role", a[2], "--password-stdin", "-c", s.ourFile)
+		cmd := lab.Command(ctx, nil, nil, s.lab.Program("edged"), "account", "add", a[0], "--role", a[2], "--password-stdin", "-c", s.edged.Config)
 		cmd.Stdin = strings.NewReader(a[1] + "\n")
 		if said, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("account %s: %w: %s", a[0], err, said)
@@ -115,42 +106,26 @@ func (s *stage) people(ctx context.Context) error {
 	return nil
 }
 
-func (s *stage) startHub(ctx context.Context) (err error) {
-	s.hub, err = s.lab.Start(s.life, "hubd", nil, nil, s.lab.Program("hubd"), "run", "-c", s.hubFile)
-	return err
-}
-
-func (s *stage) startEdged(ctx context.Context) (err error) {
-	if s.edged, err = s.lab.Start(s.life, "edged", nil, nil, s.lab.Program("edged"), "run", "-c", s.ourFile); err != nil {
-		return err
-	}
-	err = lab.Await(ctx, time.Minute, "edged to be ready", func() bool {
-		var st lab.State
-		return lab.Fetch(ctx, nil, s.base()+"/api/v1/status", &st) == nil && st.DICOM.Ready || lab.Ended(s.edged.Cmd)
-	})
-	if err != nil || lab.Ended(s.edged.Cmd) {
-		return fmt.Errorf("edged: %v: %s", err, s.edged.Said())
-	}
-	return nil
-}
+func (s *stage) startHub() error   { return s.hub.Start(s.life, s.lab) }
+func (s *stage) startEdged() error { return s.edged.Start(s.life, s.lab) }
 
 // restart starts edged anew, with the configuration as it is now.
-func (s *stage) restart(ctx context.Context) error {
+func (s *stage) restart() error {
 	s.edged.Stop()
 	if err := s.configure(); err != nil {
 		return err
 	}
-	return s.startEdged(ctx)
+	return s.startEdged()
 }
 
 // command is one of edged, to its end.
 func (s *stage) command(ctx context.Context, words ...string) (string, error) {
-	return lab.Call(ctx, nil, s.lab.Program("edged"), append(slices.Clone(words), "-c", s.ourFile)...)
+	return lab.Call(ctx, nil, s.lab.Program("edged"), append(slices.Clone(words), "-c", s.edged.Config)...)
 }
 
 // send has modsim send a profile, as the devices that are configured.
 func (s *stage) send(ctx context.Context, seed int, profile string, more ...string) error {
-	_, err := lab.Call(ctx, nil, s.lab.Program("modsim"), append([]string{"send", "--to", "EDGED@" + s.dicom, "--seed", fmt.Sprint(seed), "--profile", profile}, more...)...)
+	_, err := lab.Call(ctx, nil, s.lab.Program("modsim"), append([]string{"send", "--to", "EDGED@" + s.edged.Address, "--seed", fmt.Sprint(seed), "--profile", profile}, more...)...)
 	return err
 }
 
@@ -159,30 +134,17 @@ func (s *stage) send(ctx context.Context, seed int, profile string, more ...stri
 func (s *stage) freeze() error { return s.edged.Cmd.Process.Signal(syscall.SIGSTOP) }
 func (s *stage) thaw() error   { return s.edged.Cmd.Process.Signal(syscall.SIGCONT) }
 
-// counted are the counters of the appliance.
-type counted struct {
-	Received int64 `json:"received"`
-	AtHub    int64 `json:"at_hub"`
-	Archived int64 `json:"archived"`
-}
-
-func (s *stage) counters(ctx context.Context) (counted, error) {
-	var st struct{ Counters counted }
-	err := lab.Fetch(ctx, nil, s.base()+"/api/v1/status", &st)
-	return st.Counters, err
-}
-
 func (s *stage) close() error {
 	if s.keep {
 		fmt.Println("what the programs said is in", s.lab.Dir)
-		for _, p := range []*lab.Process{s.edged, s.hub} {
+		for _, p := range []*lab.Process{s.edged.Process, s.hub.Process} {
 			if p != nil {
 				p.Stop()
 			}
 		}
 		return nil
 	}
-	if s.edged != nil {
+	if s.edged.Process != nil {
 		s.thaw() // one that is stopped does not hear that it is to end; one that has ended does not care
 	}
 	return s.lab.Close()

@@ -200,7 +200,7 @@ func (p *play) onPaper(ctx context.Context, t *tab, f found, sheet bool, pdf []b
 		p.wrong("%s: menu or buttons are printed", f.path)
 	}
 	if sheet && strings.HasSuffix(f.path, "/sheet") {
-		for _, word := range []string{"EDGED", "127.0.0.1", strings.TrimPrefix(p.stage.dicom, "127.0.0.1:"), "Ospedale di Prova"} {
+		for _, word := range []string{"EDGED", "127.0.0.1", strings.TrimPrefix(p.stage.edged.Address, "127.0.0.1:"), "Ospedale di Prova"} {
 			if !strings.Contains(text, word) {
 				p.wrong("the set-up sheet %s lacks %q", f.path, word)
 			}

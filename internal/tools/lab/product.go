@@ -79,7 +79,7 @@ func (a *Appliance) Start(ctx context.Context, l *Lab) (err error) {
 	if a.Process, err = l.Start(ctx, "edged", nil, a.Prefix, l.Program("edged"), "run", "-c", a.Config); err != nil {
 		return err
 	}
-	err = Await(ctx, 20*time.Second, "edged to be ready", func() bool {
+	err = Await(ctx, time.Minute, "edged to be ready", func() bool {
 		s, err := a.State(ctx)
 		return err == nil && s.DICOM.Ready || Ended(a.Cmd)
 	})
@@ -103,7 +103,8 @@ func (a *Appliance) State(ctx context.Context) (s State, err error) {
 type Hub struct {
 	*Process
 	Place
-	Config string
+	Config   string
+	Facility string // of its claim codes. If empty, BENCH.
 }
 
 // NewHub writes the configuration below dir.
@@ -121,7 +122,7 @@ func (h *Hub) Start(ctx context.Context, l *Lab) (err error) {
 
 // Enrol gives the appliance its certificate; the hub must be starting or run.
 func Enrol(ctx context.Context, l *Lab, h *Hub, a *Appliance) error {
-	said, err := Call(ctx, h.Prefix, l.Program("hubd"), "code", "new", "--facility", "BENCH", "-c", h.Config)
+	said, err := Call(ctx, h.Prefix, l.Program("hubd"), "code", "new", "--facility", cmp.Or(h.Facility, "BENCH"), "-c", h.Config)
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func Enrol(ctx context.Context, l *Lab, h *Hub, a *Appliance) error {
 		return fmt.Errorf("hubd gave no claim code")
 	}
 	var last error
-	err = Await(ctx, 30*time.Second, "the hub to enrol", func() bool {
+	err = Await(ctx, time.Minute, "the hub to enrol", func() bool {
 		_, last = Call(ctx, a.Prefix, l.Program("edged"), "enroll", "-c", a.Config, "--hub", h.Address, "--code", code[0])
 		return last == nil
 	})
