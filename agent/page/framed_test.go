@@ -1,0 +1,31 @@
+package page
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// On the pages of a study and of the machine every heading stands in a framed section, and
+// of the latter all sections stand in its columns.
+func TestSectionsAreFramed(t *testing.T) {
+	heading, seen := regexp.MustCompile(`<h2[ >]`), 0
+	walk(t, func(name string, l leaf, _ viewer, _, body string) {
+		if l.file != "study.html" && l.file != "system.html" {
+			return
+		}
+		seen++
+		_, body, _ = strings.Cut(body, "<main")
+		body, _, _ = strings.Cut(body, "</main>")
+		all, bare := heading.FindAllString(body, -1), heading.FindAllString(outside(body, "<section class=", "</section>"), -1)
+		if len(all) < 2 || len(bare) > 0 {
+			t.Errorf("%s: of %d headings %d are without a frame", name, len(all), len(bare))
+		}
+		if l.file == "system.html" && !strings.HasSuffix(strings.TrimSpace(body), "</section>\n</div>") {
+			t.Errorf("%s: a section stands below the columns", name)
+		}
+	})
+	if seen == 0 {
+		t.Error("no page was looked at")
+	}
+}
