@@ -195,15 +195,19 @@ func (c *cards) find(key uint64) *card {
 
 // of is the card of a group, a new one if need be. Guarded by mu.
 func (c *cards) of(group string) *card {
-	key := c.keyOf(group)
-	in := c.find(key)
-	if in == nil {
-		c.all = append(c.all, card{key: key})
-		c.byKey[key] = uint32(len(c.all) - 1)
-		in = &c.all[len(c.all)-1]
-	}
+	in := c.have(c.keyOf(group))
 	in.group = group
 	return in
+}
+
+// have is the card of a key, a new one if need be. Guarded by mu.
+func (c *cards) have(key uint64) *card {
+	if in := c.find(key); in != nil {
+		return in
+	}
+	c.all = append(c.all, card{key: key})
+	c.byKey[key] = uint32(len(c.all) - 1)
+	return &c.all[len(c.all)-1]
 }
 
 // met notes that an object is here; it reports whether its Meta is wanted. Guarded by mu.

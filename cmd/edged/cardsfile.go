@@ -89,12 +89,7 @@ func (c *cards) take(l seenLine) {
 	case key == 0:
 		return
 	}
-	in := c.find(key)
-	if in == nil {
-		c.all = append(c.all, card{key: key})
-		c.byKey[key] = uint32(len(c.all) - 1)
-		in = &c.all[len(c.all)-1]
-	}
+	in := c.have(key)
 	in.first, in.device, in.kind = l.First, c.names.of(clip(l.Device, 16)), c.names.of(clip(l.Kind, 16))
 	in.sums = cardSums{seen: int32(l.Images), discarded: int32(l.Discarded)}
 	in.hop = c.goneHop()
