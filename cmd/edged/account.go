@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"time"
@@ -18,6 +20,25 @@ const accountsFile = "accounts.json"
 // account` share the file: what one changes the other sees at its next look.
 func (a *appliance) people() *account.Book {
 	return account.New(account.Config{Path: filepath.Join(a.cfg.DataDir, accountsFile), Log: a.log, Audit: a.observed(accountRows{a.trail, onPage})})
+}
+
+// locked tells until when an account is locked, by its name: wrong passwords are counted
+// by the daemon alone.
+func (c *control) locked(w http.ResponseWriter, _ *http.Request) {
+	until := map[string]time.Time{}
+	if c.view.people != nil {
+		all, err := c.view.people()
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		for _, a := range all {
+			if !a.LockedUntil.IsZero() {
+				until[a.Name] = a.LockedUntil
+			}
+		}
+	}
+	json.NewEncoder(w).Encode(until) // the peer is gone when this fails
 }
 
 // accountRows has what account tells in the audit log.

@@ -1,15 +1,19 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"text/tabwriter"
+	"time"
 
 	"edged/agent/account"
 	"edged/internal/audit"
@@ -19,7 +23,7 @@ import (
 // installs the appliance makes the first administrator here.
 type accountCmd struct {
 	Add      accountAddCmd      `cmd:"" help:"A new account; the password is asked for, or read with --password-stdin."`
-	List     accountListCmd     `cmd:"" help:"Names, roles and since when."`
+	List     accountListCmd     `cmd:"" help:"Names, roles, since when, and who is locked out."`
 	Role     accountRoleCmd     `cmd:"" help:"Another role; logs the person out."`
 	Password accountPasswordCmd `cmd:"" help:"A new password; logs the person out and ends a lock-out."`
 	Remove   accountRemoveCmd   `cmd:"" help:"Take an account away; logs the person out."`
@@ -62,6 +66,11 @@ func (c *accountAddCmd) Run(p *process) error {
 type accountListCmd struct{ configFlag }
 
 func (c *accountListCmd) Run(p *process) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	locked, known := lockedOut(p.ctx, &cfg) // before root becomes somebody else
 	b, _, err := peopleHere(c.Config)
 	if err != nil {
 		return err
@@ -73,12 +82,32 @@ func (c *accountListCmd) Run(p *process) error {
 	if len(all) == 0 {
 		fmt.Fprintln(p.stderr, "there is no account: edged account add NAME --role administrator")
 	}
-	w := tabwriter.NewWriter(p.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tROLE\tMADE\tCHANGED")
+	return printAccounts(p.stdout, all, locked, known)
+}
+
+// printAccounts says who is locked out, where a daemon runs and knows it.
+func printAccounts(out io.Writer, all []account.Account, locked map[string]time.Time, known bool) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tROLE\tMADE\tCHANGED\tLOCKED UNTIL")
 	for _, a := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.Name, a.Role, a.Made.Format("2006-01-02T15:04:05Z"), a.Changed.Format("2006-01-02T15:04:05Z"))
+		until := "no"
+		if at, is := locked[a.Name]; is {
+			until = at.UTC().Format("2006-01-02T15:04:05Z")
+		} else if !known {
+			until = "not known"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.Name, a.Role, a.Made.Format("2006-01-02T15:04:05Z"), a.Changed.Format("2006-01-02T15:04:05Z"), until)
 	}
 	return w.Flush()
+}
+
+// lockedOut asks the daemon, which counts wrong passwords; known is false where none runs.
+func lockedOut(ctx context.Context, cfg *Config) (until map[string]time.Time, known bool) {
+	d := findDaemon(ctx, cfg)
+	if d == nil || d.ask(ctx, http.MethodGet, "/locked", nil, &until) != nil {
+		return nil, false
+	}
+	return until, true
 }
 
 type accountRoleCmd struct {

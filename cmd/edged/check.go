@@ -22,8 +22,8 @@ func (c *checkCmd) Run(p *process) error {
 	if name == "" {
 		name = "defaults and environment"
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s: in order. AE title %s on %s, data in %s, %d devices, %d hubs\n",
-		name, cfg.Dicom.AETitle, cfg.Dicom.Listen, cfg.DataDir, len(cfg.Dicom.Devices), len(cfg.Uplink.Hubs))
+	_, err = fmt.Fprintf(p.stdout, "%s: in order. AE title %s on %s, data in %s, %s, %s\n",
+		name, cfg.Dicom.AETitle, cfg.Dicom.Listen, cfg.DataDir, plural(int64(len(cfg.Dicom.Devices)), "device"), plural(int64(len(cfg.Uplink.Hubs)), "hub"))
 	return err
 }
 

@@ -87,6 +87,7 @@ func (c *control) handler() http.Handler {
 	mux.HandleFunc("GET /status", c.status)
 	mux.HandleFunc("GET /page", c.pageDoor)
 	mux.HandleFunc("GET /repository", c.repository)
+	mux.HandleFunc("GET /locked", c.locked)
 	mux.HandleFunc("GET /devices", c.devices)
 	mux.HandleFunc("GET /objects", c.objects)
 	mux.HandleFunc("GET /objects/{id}", c.object)

@@ -5,7 +5,8 @@ import "edged/agent/page"
 // desks gives the page what its areas need; each is in a file of its own.
 func (a *appliance) desks(c page.Config) page.Config {
 	c.Hosts = a.cfg.pageHosts()
-	c.Accounts = a.people()
+	people := a.people()
+	c.Accounts, a.view.people = people, people.List
 	c.Studies = a.studyDesk()
 	c.Audit = a.auditDesk()
 	c.Days = a.dayDesk()

@@ -2,9 +2,11 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -38,10 +40,20 @@ func (c *statusCmd) Run(p *process) error {
 		out.SetIndent("", "  ")
 		return out.Encode(st)
 	}
-	err = printStatus(p.stdout, inZone(st, cfg), time.Now())
-	printPage(p.ctx, p.stdout, d)
-	printRepository(p.ctx, p.stdout, d, time.Now())
-	return err
+	return printStatus(p.stdout, inZone(st, cfg), time.Now(), besides(p.ctx, d, time.Now())...)
+}
+
+// besides is what the daemon says that is not in its status: an older one says nothing.
+func besides(ctx context.Context, d *client, now time.Time) (out []page.Fact) {
+	var door pageDoor
+	if d.ask(ctx, http.MethodGet, "/page", nil, &door) == nil {
+		out = append(out, page.Fact{What: "page", Says: door.String()})
+	}
+	var trail syslogStatus
+	if d.ask(ctx, http.MethodGet, "/repository", nil, &trail) == nil {
+		out = append(out, page.Fact{What: "audit", Says: trail.said(now)})
+	}
+	return out
 }
 
 // inZone has the times said by the facility's clock, as the page says them.
@@ -55,16 +67,16 @@ func inZone(st status.Status, cfg Config) status.Status {
 // marks stand for the colours of the page.
 var marks = map[status.State]string{status.OK: "✔", status.CatchingUp: "↻", status.Attention: "!", status.Stopped: "✖"}
 
-// printStatus says the sentences of the page, and figures below them.
-func printStatus(out io.Writer, st status.Status, now time.Time) error {
+// printStatus says the sentences of the page, and figures below them, in two columns.
+func printStatus(out io.Writer, st status.Status, now time.Time, more ...page.Fact) error {
 	said := page.Say(st, "en")
-	fmt.Fprintf(out, "%s %-15s %s\n", cmp.Or(marks[st.State], "?"), strings.ToUpper(said.Word), said.Sentence)
-	for _, more := range append(slices.DeleteFunc([]string{said.Action}, isEmpty), said.Also...) {
-		fmt.Fprintf(out, "  %-15s %s\n", "", more)
-	}
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	w := tabwriter.NewWriter(out, 18, 4, 2, ' ', 0)
 	row := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
+	}
+	row(cmp.Or(marks[st.State], "?")+" "+strings.ToUpper(said.Word), "%s", said.Sentence)
+	for _, also := range append(slices.DeleteFunc([]string{said.Action}, isEmpty), said.Also...) {
+		row("", "%s", also)
 	}
 	c := st.Counters
 	row("images", "%d received, %d at the hub, %d archived, %d discarded", c.Received, c.AtHub, c.Archived, c.Discarded)
@@ -99,6 +111,9 @@ func printStatus(out io.Writer, st status.Status, now time.Time) error {
 		row("warning", "%s", x)
 	}
 	row("version", "%s, up %s", st.Version, now.Sub(st.StartedAt).Round(time.Second))
+	for _, fact := range more {
+		row(fact.What, "%s", fact.Says)
+	}
 	return w.Flush()
 }
 

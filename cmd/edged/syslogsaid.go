@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -13,15 +11,6 @@ import (
 
 func (c *control) repository(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(c.audit()) // the peer is gone when this fails
-}
-
-// printRepository says how the audit messages fare, as far as the daemon knows.
-func printRepository(ctx context.Context, out io.Writer, d *client, now time.Time) {
-	var st syslogStatus
-	if err := d.ask(ctx, http.MethodGet, "/repository", nil, &st); err != nil {
-		return // an older daemon
-	}
-	fmt.Fprintln(out, "audit      ", st.said(now))
 }
 
 func (st syslogStatus) said(now time.Time) string {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"edged/agent/account"
 	"edged/agent/page"
 	"edged/agent/status"
 	"edged/spool"
@@ -30,11 +31,12 @@ type view struct {
 	going        *departures
 	resting      *resting
 	tested       func() *status.LineTest
-	toFix        func() int64          // studies with data to be corrected; nil: not known
-	alarms       func() []status.Alarm // those that are open; nil: not known
-	unread       func() bool           // not all admitted devices are known; nil: not known
-	clock        func() status.Clock   // nil in tests
-	secret       []byte                // of study keys
+	toFix        func() int64                      // studies with data to be corrected; nil: not known
+	alarms       func() []status.Alarm             // those that are open; nil: not known
+	unread       func() bool                       // not all admitted devices are known; nil: not known
+	clock        func() status.Clock               // nil in tests
+	people       func() ([]account.Account, error) // of the page; nil: not known
+	secret       []byte                            // of study keys
 	started      time.Time
 	bell         page.Bell
 
