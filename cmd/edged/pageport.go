@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -103,15 +102,6 @@ func (a *appliance) pageDoor() pageDoor {
 
 func (c *control) pageDoor(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(c.door()) // the peer is gone when this fails
-}
-
-// printPage says where the page is, as far as the daemon knows.
-func printPage(ctx context.Context, out io.Writer, d *client) {
-	var door pageDoor
-	if err := d.ask(ctx, http.MethodGet, "/page", nil, &door); err != nil {
-		return // an older daemon
-	}
-	fmt.Fprintln(out, "page       ", door)
 }
 
 func (d pageDoor) String() string {
