@@ -17,11 +17,14 @@ import (
 func (a *appliance) listenPage() (net.Listener, error) {
 	p := a.cfg.Page
 	open := func(key, address string) (net.Listener, error) {
-		l, err := listenHTTP(key, address)
-		if err != nil || !p.encrypted() {
-			return l, err
+		l, err := listenTCP(key, address)
+		if err != nil {
+			return nil, err
 		}
-		return strayListener{l}, nil
+		if l = shared(l, a.log); p.encrypted() {
+			l = strayListener{l}
+		}
+		return l, nil
 	}
 	if !p.TLS.Auto {
 		return listenTLS("page", DicomTLS{Listen: p.Listen, Cert: p.TLS.Cert, Key: p.TLS.Key}, a.log, open)

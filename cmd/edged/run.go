@@ -327,12 +327,10 @@ func listenTCP(key, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// maxHTTP is how many connections the page and the control socket have each;
-// whoever comes further waits in the kernel. They must not take the descriptors
-// that images need (P9); the DICOM port has bounds of its own.
+// maxHTTP is how many connections the page (pageshare.go) and the control socket have
+// each; whoever comes further to the latter waits in the kernel. They must not take the
+// descriptors that images need (P9); the DICOM port has bounds of its own.
 const maxHTTP = 256
-
-func listenHTTP(key, address string) (net.Listener, error) { return bounded(listenTCP(key, address)) }
 
 func bounded(l net.Listener, err error) (net.Listener, error) {
 	if err != nil {
