@@ -28,10 +28,7 @@ func (a *appliance) lineDesk() *lineDesk {
 
 // Pause is on the audit trail before anything is held back.
 func (d *lineDesk) Pause(_ context.Context, who account.Actor, long time.Duration) error {
-	action, reason := "pause", "for "+long.String()
-	if long == 0 {
-		action, reason = "resume", ""
-	}
+	action, reason := pauseWords(long)
 	return lineWords(d.audited(who, action, "uplink", reason, func() error {
 		_, err := d.rest(onPage(who), long)
 		return err

@@ -46,6 +46,12 @@ func TestAPauseHoldsBackWhatIsSentAndNothingElse(t *testing.T) {
 			t.Errorf("--for %s: exit %d, %s", wrong, code, said)
 		}
 	}
+	said := r.must("edged", "audit", "-c", file)
+	for _, want := range []string{"pause", "for 2h0m0s", "resume"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the audit log does not have %q:\n%s", want, said)
+		}
+	}
 	r.edged.stop()
 	if said, code := r.call("edged", "pause", "-c", file); code != 1 || !strings.Contains(said, "no daemon answers") {
 		t.Errorf("without a daemon: exit %d, %s", code, said)

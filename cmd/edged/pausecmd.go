@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"edged/agent/page"
+	"edged/internal/audit"
 )
 
 // pauseCmd holds all objects back for a while, resumeCmd lets them go on. Both
@@ -73,12 +76,36 @@ func (c *control) pause(w http.ResponseWriter, r *http.Request) {
 		fail(w, refusef("who asks is not known"))
 		return
 	}
-	until, err := c.rest(who, time.Duration(rq.Seconds)*time.Second)
+	until, err := c.noted(who, time.Duration(rq.Seconds)*time.Second)
 	if err != nil {
 		fail(w, err)
 		return
 	}
 	json.NewEncoder(w).Encode(until) // it is so also when the peer is gone
+}
+
+// noted pauses with a row in the audit log before and after it; without that log, as while
+// the disk fails, the journal of the system alone has it: root could stop the daemon, too.
+func (c *control) noted(who string, d time.Duration) (until time.Time, err error) {
+	act := func() error { until, err = c.rest(who, d); return err }
+	trail, missing := c.trail()
+	if missing != nil {
+		return until, act()
+	}
+	action, reason := pauseWords(d)
+	err = recorded(trail, audit.Event{Who: who, Action: action, Object: "uplink", Reason: reason}, act)
+	if errors.Is(err, page.ErrNotRecorded) {
+		return until, act()
+	}
+	return until, err
+}
+
+// pauseWords are a pause, or its end, in the audit log.
+func pauseWords(d time.Duration) (action, reason string) {
+	if d == 0 {
+		return "resume", ""
+	}
+	return "pause", "for " + d.String()
 }
 
 // rest pauses the uplink for d, or lets it go on.
