@@ -198,6 +198,9 @@ func TestTheWindowTellsWhoCalledAndWhy(t *testing.T) {
 	call("CT1", "EDGE1")
 	call("CT1", "EDGED01")
 	call("WHO", "EDGED01")
+	own, end := r.self.begin()
+	r.met(caller{calling: own, called: "EDGED01", address: "127.0.0.1"}) // a test of our own: nobody waits for it
+	end()
 	var said []string
 	for _, h := range r.window.soFar().Heard {
 		said = append(said, h.Calling+">"+h.Called+" "+string(h.Code))
