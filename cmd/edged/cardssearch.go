@@ -181,7 +181,7 @@ func (c *cards) copyOf(in *card) cardCopy {
 	return out
 }
 
-// byKey is the card of a key of the page.
+// byText is the card of a key of the page.
 func (c *cards) byText(key string) (cardCopy, bool) { return c.byNumber(keyNumber(key)) }
 
 func (c *cards) byNumber(key uint64) (cardCopy, bool) {
@@ -194,7 +194,7 @@ func (c *cards) byNumber(key uint64) (cardCopy, bool) {
 	return c.copyOf(in), true
 }
 
-// group asks the spool about a card; of one that is gone there is only what was seen.
+// inSpool asks the spool about a card; of one that is gone there is only what was seen.
 func (f cardCopy) inSpool(s *spool.Spool) spool.Group {
 	if s != nil && f.here {
 		if g, ok := s.Group(f.group); ok {
