@@ -84,7 +84,7 @@ func auditThing(x AuditRow, w *words) string {
 		}
 	}
 	if title, address, is := auditDevice(x); is && address != "" {
-		return w.Say("audit.at", "title", title, "address", address)
+		return w.Say("audit.device", "title", title, "address", address)
 	} else if is {
 		return title
 	}

@@ -29,3 +29,11 @@ func TestSectionsAreFramed(t *testing.T) {
 		t.Error("no page was looked at")
 	}
 }
+
+// An appliance without certificates says so.
+func TestNoCertificateIsSaid(t *testing.T) {
+	rows := certsOf(System{}, facts{Now: morning}, catalogues["it"])
+	if len(rows) != 1 || rows[0].Says != "nessuno" {
+		t.Errorf("%+v", rows)
+	}
+}

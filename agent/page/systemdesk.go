@@ -165,6 +165,9 @@ func timeOf(s System, f facts, w *words) (rows []systemRow) {
 }
 
 func certsOf(s System, f facts, w *words) (rows []systemRow) {
+	if len(s.Certificates) == 0 { // a heading with nothing below it says less
+		return []systemRow{{Label: w.Say("system.certs"), Says: w.Say("system.cert.none")}}
+	}
 	for _, c := range s.Certificates {
 		r := systemRow{Label: w.Say("cert." + c.ID), Says: w.Say("system.cert.none")}
 		if !c.Until.IsZero() {
