@@ -36,6 +36,31 @@ func TestThreeLanguagesAreComplete(t *testing.T) {
 	}
 }
 
+// Of an id that stands twice in a file the last one would hold, and nobody would see it.
+func TestNoIDStandsTwiceInAFile(t *testing.T) {
+	id := regexp.MustCompile(`(?m)^\s*"([^"]+)":`)
+	names, err := filepath.Glob("words/*/*.json")
+	if err != nil || len(names) < 3*10 {
+		t.Fatal(len(names), err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		met := map[string]bool{}
+		for _, m := range id.FindAllStringSubmatch(string(text), -1) {
+			if met[m[1]] {
+				t.Errorf("%s: %s", name, m[1])
+			}
+			met[m[1]] = true
+		}
+		if len(met) == 0 {
+			t.Errorf("%s: no id was found", name)
+		}
+	}
+}
+
 func placeholders(text string) []string {
 	found := placeholder.FindAllString(text, -1)
 	slices.Sort(found)
