@@ -35,6 +35,7 @@ type cards struct {
 	recall  func(study, accession string, of quality.Patient) // is told whose accession numbers those of earlier runs are, if not nil
 	keepHub bool                                              // what was let go is at the hub, and no more is known
 
+	many func()     // is called when there are many of them, if not nil; more than once
 	scan sync.Mutex // one at a time goes through all cards for a page; before mu
 
 	news    chan *news    // from the door; only run takes them

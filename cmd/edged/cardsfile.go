@@ -155,8 +155,11 @@ func (c *cards) save() error {
 	c.mu.Lock()
 	before := len(c.all)
 	c.trim()
-	whole := len(c.all) != before || c.file.lines > 4*(len(c.all)+c.days.size())+1024
+	whole, many := len(c.all) != before || c.file.lines > 4*(len(c.all)+c.days.size())+1024, len(c.all) >= manyCards
 	c.mu.Unlock()
+	if many && c.many != nil {
+		c.many()
+	}
 	lines, n := c.pending(whole)
 	if n == 0 {
 		return nil

@@ -247,9 +247,9 @@ func (c *cards) stillReading() bool {
 	return c.reading
 }
 
-// tidyFrom is from how many studies on reading them leaves so much behind that it is
+// manyCards is from how many on memory is looked after: what reading them leaves behind is
 // given back at once.
-const tidyFrom = 10_000
+const manyCards = 10_000
 
 // fillSome reads the next ones, newest first.
 func (c *cards) fillSome(s *spool.Spool) {
@@ -273,7 +273,7 @@ func (c *cards) fillSome(s *spool.Spool) {
 	}
 	was := c.reading
 	c.reading = c.unread > 0 || len(c.rereads) > 0
-	ended := was && !c.reading && len(c.all) >= tidyFrom
+	ended := was && !c.reading && len(c.all) >= manyCards
 	c.mu.Unlock()
 	if ended {
 		defer debug.FreeOSMemory() // of a Meta only words stay; what the rest took is not needed again

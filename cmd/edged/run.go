@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -110,6 +111,14 @@ func tidySooner() {
 	}
 }
 
+// tidyOften is tidySooner where most of a large heap stays: less of it in proportion is
+// still much between two collections.
+func tidyOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(30)
+	}
+}
+
 // mayRun says what would end the daemon soon anyhow, before it makes a directory
 // or opens a port.
 func (c *Config) mayRun() error {
@@ -187,6 +196,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	}
 	a.cards = newCards(a.keeper, place, zone, log)
 	a.cards.keepIn(cfg.DataDir)
+	a.cards.many = sync.OnceFunc(tidyOften)
 	a.cards.devices, a.cards.recall, a.cards.keepHub = a.roster.list, a.judge.recall, cfg.Spool.Keep == "hub"
 	a.judge.patientOf, a.door.took = a.cards.patientOf, a.cards.took
 	a.page, err = page.New(a.desks(page.Config{Source: v, Signals: a.signals, Anonymous: cfg.Page.Anonymous, Location: zone, Version: version, Logger: log}))
