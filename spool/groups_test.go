@@ -313,12 +313,21 @@ func TestGroupsAreBounded(t *testing.T) {
 		}
 		c.run(t, s, time.Minute)
 	}
+	latest := s.Groups(maxExpected)
+	if s.latest.n != 3 || len(latest) != 3 {
+		t.Errorf("%d groups in order, %d listed, want 3", s.latest.n, len(latest))
+	}
 	if len(s.groups) != 3 || len(s.unsettled) > 3 || s.untold.Len() > 3 || len(s.openGroups) != 0 || len(s.expected) > maxExpected {
 		t.Fatalf("%d groups, %d unsettled, %d untold, %d open, %d expected", len(s.groups), len(s.unsettled), s.untold.Len(), len(s.openGroups), len(s.expected))
 	}
 	s.Close()
 	if s = open(t, cfg); len(s.groups) != 3 {
 		t.Fatalf("%d groups after the start, want 3", len(s.groups))
+	}
+	for i, g := range s.Groups(maxExpected) {
+		if g.Name != latest[i].Name || g.LastSeq != latest[i].LastSeq || g.LastSeq == 0 {
+			t.Errorf("after the start %d is %s up to %d, want %s up to %d", i, g.Name, g.LastSeq, latest[i].Name, latest[i].LastSeq)
+		}
 	}
 }
 

@@ -57,7 +57,7 @@ type knock struct {
 	at   time.Time
 	rest time.Duration
 	open bool // it connects again; whether it carries is not known yet
-	sure bool // the other carrier got through then: the hub was there
+	sure bool // the other carrier got through meanwhile: the hub was there; until it connects again
 }
 
 // shut reports whether a carrier did not get through the last time.
@@ -110,7 +110,7 @@ func other(carrier string) string {
 func (p *pilot) arrived(carrier string, now time.Time) {
 	blocked := p.shut(carrier)
 	if blocked {
-		p.closed[carrier].open = true
+		p.closed[carrier].open, p.closed[carrier].sure = true, false
 	}
 	switch {
 	case p.carrier == "":
@@ -135,7 +135,7 @@ func (p *pilot) failed(carrier string, others bool, now time.Time) {
 		p.closed[carrier] = k
 	}
 	k.at, k.rest, k.open = now.Add(k.rest), min(2*k.rest, longRest), false
-	k.sure = others
+	k.sure = k.sure || others
 	switch {
 	case !p.auto || !others:
 	case p.stage == racing && carrier == p.carrier:

@@ -134,6 +134,28 @@ func TestAHubThatWasAwaySaysNothingOfUDP(t *testing.T) {
 	}
 }
 
+// TestAnOutageOpensNoUDP: what was known to be blocked before the hub went away is so
+// when it is back, until QUIC connects.
+func TestAnOutageOpensNoUDP(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	p := newPilot("auto", 1, 32, now)
+	p.failed(carrierQUIC, false, now)
+	p.arrived(carrierTCP, now)
+	p.failed(carrierQUIC, true, now)
+	p.alone(now)
+	p.failed(carrierQUIC, false, now)
+	p.failed(carrierTCP, false, now)
+	if p.arrived(carrierTCP, now); p.why != WhyUDPBlocked {
+		t.Errorf("after the outage: %s", p.why)
+	}
+	p.arrived(carrierQUIC, now)
+	p.alone(now)
+	p.failed(carrierQUIC, false, now)
+	if p.arrived(carrierTCP, now); p.why != WhyFirst {
+		t.Errorf("QUIC had got through meanwhile: %s", p.why)
+	}
+}
+
 // TestAConfiguredCarrierStays whatever happens to it.
 func TestAConfiguredCarrierStays(t *testing.T) {
 	now := time.Unix(1e9, 0)

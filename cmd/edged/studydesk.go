@@ -107,7 +107,9 @@ func (d studyDesk) Study(key string, instances bool) (page.StudyDetail, bool) {
 	walk.keep = instances
 	eachOf(s, f, walk.object)
 	walk.into(&out, g)
-	out.FirstSent = d.view.reachedAt(f.group).sent
+	if sent := d.view.reachedAt(f.group).sent; out.FirstHub.IsZero() || !sent.After(out.FirstHub) {
+		out.FirstSent = sent // else what left first did so before the start
+	}
 	if instances {
 		out.Receipt = walk.receipt(s)
 	}

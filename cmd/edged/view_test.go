@@ -309,3 +309,20 @@ func TestAStudyLeftWhenItsFirstImageDid(t *testing.T) {
 		t.Errorf("it left at %v", got)
 	}
 }
+
+// What left after something of its study was at the hub did not leave first: that did so
+// before the start.
+func TestALateStartOfSendingIsNotTold(t *testing.T) {
+	s, f := openFeed(t)
+	m := aMeta(5)
+	o := storeAs(t, s, m, "image")
+	ok(t, s.AtHub(t.Context(), []spool.Receipt{{ID: o.ID, Length: o.Length}}))
+	desk := deskOver(followed(t, f.keeper, t.TempDir()))
+	for after, told := range map[time.Duration]bool{-time.Hour: true, time.Hour: false} {
+		desk.view.remember(m.Study, func(f *studyFacts) { f.sent = time.Now().Add(after) })
+		d, found := desk.Study(status.StudyKey(cardSecret, m.Study), false)
+		if !found || d.FirstHub.IsZero() || d.FirstSent.IsZero() == told {
+			t.Errorf("left %v from now: %v, at the hub %v", after, d.FirstSent, d.FirstHub)
+		}
+	}
+}

@@ -77,15 +77,19 @@ func (c *commits) add(n *session, o *offer) {
 }
 
 // rest waits until there is no committer. Sessions over TCP may go on meanwhile and have
-// new ones come, so this is no WaitGroup; each session waits for its own in withdraw.
+// new ones come, so this is no WaitGroup: who ends Serve ends them as well. Each session
+// waits for its own in withdraw.
 func (c *commits) rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range c.lanes {
-		for c.lanes[i].committers > 0 {
-			c.ended.Wait()
-		}
+	for c.busy() {
+		c.ended.Wait()
 	}
+}
+
+// busy is whether there is a committer. Guarded by mu.
+func (c *commits) busy() bool {
+	return slices.ContainsFunc(c.lanes[:], func(l commitLane) bool { return l.committers > 0 })
 }
 
 // run commits until nothing waits in the lane.
