@@ -14,7 +14,7 @@ import (
 
 const (
 	slipLife   = 12 * time.Hour // no session lasts longer
-	slipsOwner = 64             // of one session, or address
+	slipsOwner = 64             // of one session, or address, or /64 of IPv6
 	slipsAll   = 1024           // of all who have logged in, and as many of the others
 	maxSlip    = 2 << 10        // bytes
 )
@@ -38,12 +38,18 @@ type slips struct {
 	all map[string]slip
 }
 
-// owner is whose a slip is: this session's, or of nobody at this address.
+// owner is whose a slip is: this session's, or of nobody at this address, of IPv6 at the
+// /64 that one machine may choose from at will (RFC 8981).
 func (v viewer) owner() string {
 	if v.In() {
 		return v.Token
 	}
-	return v.Address.String()
+	a := v.Address.Unmap().WithZone("")
+	if !a.Is6() || a.IsLoopback() {
+		return a.String()
+	}
+	p, _ := a.Prefix(64) // an IPv6 address has as many
+	return p.String()
 }
 
 // put keeps what is said and gives its number, "" where that is too long.

@@ -52,9 +52,10 @@ func TestNoAddressSaysWhomSomebodyLooksFor(t *testing.T) {
 			t.Errorf("the words stand %d times on the page, want once, in the box", n)
 		}
 	}
-	tea.send("GET", "/studies?q=SECRETWORD", nil)
-	if got := desk.lastAsked(); got.Text != "" {
-		t.Errorf("words of an address are looked for: %+v", got)
+	asked := len(desk.asked)
+	text := saysOf(t, tea.send("GET", "/studies?q=SECRETWORD", nil)) // a bookmark of long ago
+	if !strings.Contains(text, "This search is over") || strings.Contains(text, `value="SECRETWORD`) || len(desk.asked) != asked {
+		t.Errorf("words of an address are looked for, or all studies are shown:\n%s", text)
 	}
 	for _, path := range []string{"/", "/studies"} {
 		text := bodyText(t, tea.send("GET", path, nil))
@@ -173,6 +174,23 @@ func TestSlipsAreBounded(t *testing.T) {
 	}
 	if s.put(morning.Add(slipLife+time.Hour), in, url.Values{}); len(s.all) != 1 {
 		t.Errorf("%d are kept of yesterday", len(s.all)-1)
+	}
+}
+
+// Of IPv6 one machine has a whole /64 of addresses: its slips are those of one.
+func TestStrangersOfIPv6AreOne(t *testing.T) {
+	var s slips
+	of := func(address string) viewer { return viewer{Address: netip.MustParseAddr(address)} }
+	other, local := of("2001:db8:0:1::1"), of("::1")
+	its, here := s.put(morning, other, url.Values{"q": {"its"}}), s.put(morning, local, url.Values{"q": {"here"}})
+	for i := range 2 * slipsAll {
+		s.put(morning.Add(time.Duration(i+1)*time.Millisecond), of(fmt.Sprintf("2001:db8::%x", i+1)), url.Values{"q": {"x"}})
+	}
+	if s.look(morning, other, its) == nil || s.look(morning, local, here) == nil || len(s.all) != slipsOwner+2 {
+		t.Errorf("one machine pushes out all others: %d are kept", len(s.all))
+	}
+	if s.look(morning, of("10.0.0.1"), its) != nil || s.look(morning, viewer{}, its) != nil || s.look(morning, of("::2"), here) != nil {
+		t.Error("somebody else sees it")
 	}
 }
 

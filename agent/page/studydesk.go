@@ -186,7 +186,8 @@ func (q StudyQuery) address(number int, slip string) string {
 func (p *Page) buildStudies(r *request) (any, error) {
 	slip, words := r.URL.Query().Get(searchSlip), r.kept(searchSlip)
 	q, number := queryOf(r, r.URL.Query(), words.Get("q"))
-	if slip != "" && words == nil { // all studies would look like what was found
+	old := r.URL.Query().Get("q") != ""    // of a bookmark: words stand in no address any more
+	if slip != "" && words == nil || old { // all studies would look like what was found
 		v := studyListOf(StudyList{}, q, 1, "", r.facts())
 		v.Gone = true
 		return v, nil
