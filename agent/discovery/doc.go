@@ -17,6 +17,11 @@
 // what is announced. It leaves names of hosts to others: addresses come with each answer
 // about a service, and are not answered alone. Between networks mDNS is not passed on.
 //
+// Gap: where another responder of mDNS runs on this machine, as avahi does, and has joined
+// a network that is not among Interfaces, Linux gives the library questions of that network
+// too (IP_MULTICAST_ALL of ip(7)), and it answers there, with that network's address or the
+// one that the port is bound to. Who must not be found there has a firewall for it.
+//
 // Gap: the library does not probe for names that are taken (RFC 6762 §8); ours has 32
 // bits of the appliance in it. For up to four seconds after Run a goroutine of it may
 // still sleep; its sockets are closed by then.
