@@ -5,17 +5,21 @@
 //   - Nobody gets in without the password of an account that is in the file now.
 //     There is no first or default password.
 //   - An answer does not say whether an account exists, by its words or by its time:
-//     an unknown name is hashed, counted and locked like one that is known.
+//     an unknown name is hashed, counted and locked like one that is known. The counts
+//     of names are 4096, which they share by a hash that is this process's secret.
 //   - Whoever guesses has 10 tries an account from his address, then 15 minutes to
 //     wait, then 30, and so on to 4 hours: about 60 a day. From all addresses together
 //     that the account has not come from, these are 50, and then 144 a day; it has come
 //     from the last 8 with the right password, since the start, and from this machine.
+//     Of IPv6 an address counts so, and its /64 four times as much; there, who has come
+//     from one address is no stranger, and at that one no neighbour keeps him out.
 //     Tries that are still being looked at count. An administrator, or a new password,
-//     ends the wait. Sessions that are open stay open: a stranger who guesses keeps
-//     nobody from work, and many strangers only who comes from a new address.
+//     ends the wait; only a new password forgets where the account has come from.
+//     Sessions that are open stay open: a stranger who guesses keeps nobody from work,
+//     and many strangers only who comes from a new address.
 //   - A flood takes no memory: one hash of 64 MiB at a time, 16 wait for it, two of
-//     them from one address, and the tables of names, addresses and sessions have an
-//     end (P9).
+//     them from one address, eight from a /64, and the tables of names, addresses and
+//     sessions have an end (P9).
 //   - A session's token is 256 random bits that are made here at log-in, so nobody can
 //     set one beforehand; only its SHA-256 is kept. It ends after 30 minutes without
 //     use, after 12 hours, at log-out, and as soon as the password or the role changes

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"time"
 )
@@ -18,8 +19,11 @@ const (
 	addressRefill  = 30 * time.Second // and then one each
 	addressPending = 2
 
-	maxTracked = 1024 // names, addresses, and pairs of them
+	maxTracked = 1024 // addresses, and pairs of a name and an address
+	maxCounts  = 4096 // of names
 	maxHomes   = 8    // of a name
+
+	wide = 4 // times as much has a /64 of IPv6 as each address in it
 )
 
 // guard counts wrong passwords, three ways: of a name from a place, so that a stranger locks
@@ -27,7 +31,9 @@ const (
 // slow; and of a place. Its caller holds the Book's mutex.
 type guard struct {
 	pairs     map[pair]*pairTries
-	names     map[string]*nameTries
+	names     []nameTries // by a hash that nobody outside knows: known or not, a name has its count
+	seed      maphash.Seed
+	homes     map[string]*homes // of accounts
 	addresses map[netip.Prefix]*addressTries
 }
 
@@ -35,6 +41,7 @@ type guard struct {
 type addressTries struct {
 	pending int
 	owed    time.Time
+	times   time.Duration // as much as one address
 }
 
 type verdict int
@@ -46,34 +53,35 @@ const (
 )
 
 func newGuard() guard {
-	return guard{make(map[pair]*pairTries), make(map[string]*nameTries), make(map[netip.Prefix]*addressTries)}
+	return guard{make(map[pair]*pairTries), make([]nameTries, maxCounts), maphash.MakeSeed(), make(map[string]*homes), make(map[netip.Prefix]*addressTries)}
 }
 
 // admit books a try before it is hashed, so that many at once are no more than ten, and
-// gives what books its end. known are those in the file.
-func (g guard) admit(now time.Time, name string, address netip.Addr, known map[string]record) (func(time.Time, verdict) (locked time.Time), error) {
-	place := origin(address)
-	a, n, p := g.address(now, place), g.name(now, name, known), g.pair(now, pair{name, place}, known[name])
-	strange := !n.athome(place)
-	for _, until := range []time.Time{a.again(), p.until, n.again(strange)} {
-		if until.After(now) {
-			return nil, &WaitError{Until: until}
+// gives what books its end. known are those in the file. The address comes first: whom it
+// keeps out washes away no count of a name.
+func (g guard) admit(now time.Time, name string, from netip.Addr, known map[string]record) (func(time.Time, verdict) (locked time.Time), error) {
+	places := origins(from)
+	var as []*addressTries
+	for _, place := range places {
+		a := g.address(now, place)
+		if err := a.may(now); err != nil {
+			return nil, err
 		}
+		as = append(as, a)
 	}
-	if a.pending >= addressPending || p.wrong+p.pending >= maxWrong || strange && n.full(now) {
-		return nil, ErrBusy
+	t := g.tryOf(now, name, places, known)
+	if err := t.may(now); err != nil {
+		return nil, err
 	}
-	a.pending++
-	p.pending++
-	n.pending++
+	g.book(t)
+	for _, a := range as {
+		a.pending++
+	}
 	return func(now time.Time, v verdict) time.Time {
-		a.pending--
-		p.pending--
-		n.pending--
-		if v == wrong {
-			a.pay(now)
+		for _, a := range as {
+			a.settle(now, v)
 		}
-		return later(p.settle(now, v), n.settle(now, v, place, strange))
+		return g.settle(now, t, v)
 	}, nil
 }
 
@@ -84,20 +92,28 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-func (a *addressTries) again() time.Time { return a.owed.Add(-(addressWrong - 1) * addressRefill) }
-
-func (a *addressTries) pay(now time.Time) {
-	if a.owed.Before(now) {
-		a.owed = now
+func (a *addressTries) may(now time.Time) error {
+	if again := a.owed.Add(-(addressWrong*a.times - 1) * (addressRefill / a.times)); again.After(now) {
+		return &WaitError{Until: again}
 	}
-	a.owed = a.owed.Add(addressRefill)
+	if a.pending >= addressPending*int(a.times) {
+		return ErrBusy
+	}
+	return nil
+}
+
+func (a *addressTries) settle(now time.Time, v verdict) {
+	a.pending--
+	if v == wrong {
+		a.owed = later(a.owed, now).Add(addressRefill / a.times)
+	}
 }
 
 func (g guard) address(now time.Time, place netip.Prefix) *addressTries {
 	a := g.addresses[place]
 	if a == nil {
 		g.dropAddress(now)
-		a = new(addressTries)
+		a = &addressTries{times: times(place)}
 		g.addresses[place] = a
 	}
 	return a
@@ -125,14 +141,26 @@ func (g guard) dropAddress(now time.Time) {
 	}
 }
 
-// origin is what is counted as one place: an IPv4 address, or the /64 that one machine
-// of IPv6 may choose from at will (RFC 8981).
-func origin(a netip.Addr) netip.Prefix {
+// origins is what counts as one place, the last of them the address itself. Of IPv6 the
+// /64 is one as well, more widely: one machine may choose from it at will (RFC 8981), and
+// a whole network may have no other (RFC 4862).
+func origins(a netip.Addr) (all []netip.Prefix) {
 	a = a.Unmap().WithZone("")
-	bits := 64
-	if a.Is4() || a.IsLoopback() {
-		bits = a.BitLen()
+	if a.Is6() && !a.IsLoopback() {
+		all = append(all, networkOf(a))
 	}
-	p, _ := a.Prefix(bits) // of no address: the zero prefix, a place of its own
+	p, _ := a.Prefix(a.BitLen()) // of no address: the zero prefix, a place of its own
+	return append(all, p)
+}
+
+func networkOf(a netip.Addr) netip.Prefix {
+	p, _ := a.Prefix(64) // an IPv6 address has as many
 	return p
+}
+
+func times(place netip.Prefix) time.Duration {
+	if place.IsValid() && !place.IsSingleIP() {
+		return wide
+	}
+	return 1
 }

@@ -35,9 +35,9 @@ func TestOnlyThePasswordOfTheAccountLetsIn(t *testing.T) {
 	if len(p.sessions) != 0 {
 		t.Errorf("%d sessions", len(p.sessions))
 	}
-	for name := range p.guard.names {
-		if name != "" && !validName(name) {
-			t.Errorf("%.20q is kept", name)
+	for k := range p.guard.pairs {
+		if k.name != "" && !validName(k.name) {
+			t.Errorf("%.20q is kept", k.name)
 		}
 	}
 	for _, name := range []string{"anna", "Anna", " ANNA "} {
