@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,6 +16,7 @@ import (
 
 const (
 	addressHTTP = 32 // connections of one address, streams of events among them
+	networkHTTP = 4  // times as many of a /64 of IPv6
 	selfHTTP    = 16 // of maxHTTP, that only this machine may have
 	sayAgain    = time.Minute
 )
@@ -41,26 +43,28 @@ func (l *sharedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		from := placeOf(c.RemoteAddr())
-		if l.enter(from) {
-			return &sharedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(from) })}, nil
+		from := placesOf(c.RemoteAddr())
+		if l.enter(from...) {
+			return &sharedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(from...) })}, nil
 		}
 		c.Close() // who is cut has nothing to be told
 	}
 }
 
-func (l *sharedListener) enter(from netip.Prefix) bool {
+func (l *sharedListener) enter(from ...netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	self := from.Addr().IsLoopback()
-	if l.all >= maxHTTP || !self && (l.open[from] >= addressHTTP || l.visitors >= maxHTTP-selfHTTP) {
+	self := from[0].Addr().IsLoopback()
+	if l.all >= maxHTTP || !self && (l.visitors >= maxHTTP-selfHTTP || slices.ContainsFunc(from, l.full)) {
 		if now := l.now(); now.Sub(l.said) >= sayAgain {
 			l.said = now
-			l.log.Warn("connections to the page are cut", "from", from.Addr().String(), "has", l.open[from], "all", l.all)
+			l.log.Warn("connections to the page are cut", "from", from[0].Addr().String(), "has", l.open[from[0]], "all", l.all)
 		}
 		return false
 	}
-	l.open[from]++
+	for _, p := range from {
+		l.open[p]++
+	}
 	l.all++
 	if !self {
 		l.visitors++
@@ -68,32 +72,42 @@ func (l *sharedListener) enter(from netip.Prefix) bool {
 	return true
 }
 
-func (l *sharedListener) leave(from netip.Prefix) {
+// full is whether a place has its share. The caller holds mu.
+func (l *sharedListener) full(p netip.Prefix) bool {
+	if p.IsValid() && !p.IsSingleIP() {
+		return l.open[p] >= networkHTTP*addressHTTP
+	}
+	return l.open[p] >= addressHTTP
+}
+
+func (l *sharedListener) leave(from ...netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[from]--; l.open[from] <= 0 {
-		delete(l.open, from)
+	for _, p := range from {
+		if l.open[p]--; l.open[p] <= 0 {
+			delete(l.open, p)
+		}
 	}
 	l.all--
-	if !from.Addr().IsLoopback() {
+	if !from[0].Addr().IsLoopback() {
 		l.visitors--
 	}
 }
 
-// placeOf is what counts as one address: of IPv6 the /64 from which one machine may
-// choose at will (RFC 8981).
-func placeOf(a net.Addr) netip.Prefix {
+// placesOf is the address and, of IPv6, the /64 as well: one machine may choose from it
+// at will (RFC 8981), and a whole network may have no other (RFC 4862).
+func placesOf(a net.Addr) []netip.Prefix {
 	tcp, err := netip.ParseAddrPort(a.String())
 	if err != nil {
-		return netip.Prefix{} // all that have none are one
+		return []netip.Prefix{{}} // all that have none are one
 	}
 	ip := tcp.Addr().Unmap().WithZone("")
-	bits := ip.BitLen()
-	if ip.Is6() && !ip.IsLoopback() {
-		bits = 64
+	own, _ := ip.Prefix(ip.BitLen()) // bits fit
+	if ip.Is4() || ip.IsLoopback() {
+		return []netip.Prefix{own}
 	}
-	p, _ := ip.Prefix(bits) // bits fit
-	return p
+	network, _ := ip.Prefix(64)
+	return []netip.Prefix{own, network}
 }
 
 type sharedConn struct {

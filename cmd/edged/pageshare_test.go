@@ -105,13 +105,10 @@ func TestOneVisitorKeepsNobodyFromThePage(t *testing.T) {
 	all := addressHTTP
 	for k := 2; all < maxHTTP-selfHTTP; k++ {
 		for i := 0; i < addressHTTP && all < maxHTTP-selfHTTP; i++ {
-			if s.taken(fmt.Sprintf("[2001:db8:0:%d::%d]:5", k, i+1)) == nil {
+			if s.taken(fmt.Sprintf("10.0.1.%d:%d", k, 1000+i)) == nil {
 				t.Fatalf("connection %d of all is cut", all+1)
 			}
 			all++
-		}
-		if all < maxHTTP-selfHTTP && s.taken(fmt.Sprintf("[2001:db8:0:%d::ffff]:5", k)) != nil {
-			t.Error("one network of IPv6 is many addresses")
 		}
 	}
 	if s.taken("10.9.9.9:5") != nil {
@@ -124,6 +121,28 @@ func TestOneVisitorKeepsNobodyFromThePage(t *testing.T) {
 	}
 	if n := s.all; n != maxHTTP-1 {
 		t.Errorf("%d are open, want %d", n, maxHTTP-1)
+	}
+}
+
+// A network of IPv6 is one /64, where each has his share. Who takes many addresses there
+// is four at most.
+func TestOneVisitorOfIPv6IsNotHisNetwork(t *testing.T) {
+	for _, network := range []string{"fe80::", "fd00::", "2001:db8::"} {
+		s := newStreet(t)
+		for i := range networkHTTP * addressHTTP {
+			if s.taken(fmt.Sprintf("[%s%x]:%d", network, 1+i/addressHTTP, 1000+i)) == nil {
+				t.Fatalf("%s: connection %d is cut", network, i+1)
+			}
+			if i == addressHTTP-1 && s.taken("["+network+"1]:5") != nil {
+				t.Errorf("%s: an address has more than its share", network)
+			}
+		}
+		if s.taken("["+network+"ffff]:5") != nil {
+			t.Errorf("%s: one network of IPv6 has more than four shares", network)
+		}
+		if s.taken("[2001:db8:0:1::1]:5") == nil {
+			t.Errorf("%s: keeps another network out", network)
+		}
 	}
 }
 
