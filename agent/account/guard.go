@@ -120,7 +120,8 @@ func (g guard) address(now time.Time, place netip.Prefix) *addressTries {
 }
 
 // dropAddress makes room: all that owe nothing, else the one that owes least. To be
-// forgotten so an attacker needs a thousand addresses, and still has ten tries a name.
+// forgotten so an attacker needs a thousand addresses that owe more, of many networks: what
+// a /64 owes is paid together. He still has ten tries a name.
 func (g guard) dropAddress(now time.Time) {
 	if len(g.addresses) < maxTracked {
 		return
