@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"edged/internal/tools/lab"
 )
 
 // away is a second appliance, and its hub, which goes away: an appliance says that it
@@ -77,11 +79,22 @@ func stopped(ctx context.Context, p *play) error {
 	if err := a.stage.startHub(); err != nil {
 		return err
 	}
-	if err := a.watch.until(ctx, 3*time.Minute, "the page to turn green again", shows("ok", "Tutto regolare")+` && `+way+`.every(e => e.textContent.includes("Archiviato"))`); err != nil {
+	if err := a.watch.until(ctx, 3*time.Minute, "the page to turn green again", a.well(ctx)+` && `+way+`.every(e => e.textContent.includes("Archiviato"))`); err != nil {
 		p.wrong("%v: %.300s", err, said())
 	}
 	p.stayed(a.watch, "the page")
 	return nil
+}
+
+// well is what the page shows where all is well: green, but for this machine's clock. Where
+// nothing disciplines that, there is one notice about it from the second minute on.
+func (a *away) well(ctx context.Context) string {
+	var st struct{ Clock struct{ State string } }
+	if err := lab.Fetch(ctx, nil, a.stage.base()+"/api/v1/status", &st); err != nil || st.Clock.State != "not_synchronised" {
+		return shows("ok", "Tutto regolare")
+	}
+	fmt.Println("  this machine's clock is not synchronised: one notice is what is right, not green")
+	return shows("attention", "Da controllare") + ` && document.getElementById("say").innerText.includes("1 avviso")`
 }
 
 func (p *play) stoppedIn(language string, words [3]string) error {
