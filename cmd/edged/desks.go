@@ -15,5 +15,6 @@ func (a *appliance) desks(c page.Config) page.Config {
 	a.tallied.toFix = fix.FixGroups
 	c.Fix, c.Sentence = fix, a.judge.sentence
 	a.view.toFix, a.view.alarms, a.judge.ahead = fix.toFix, a.alarms.open, a.clockOf
+	a.judge.old = a.roster.backfills
 	return a.localDesks(c)
 }

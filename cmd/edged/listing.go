@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"edged/agent/status"
+	"edged/spool"
 )
 
 // listing is who may call: the devices of the configuration, and those that were
@@ -37,6 +38,13 @@ func (l *listing) allowsAddress(i int, address string) bool {
 
 // listed are the devices that may call now. They are not to be changed.
 func (r *roster) listed() []Device { return r.who.Load().devices }
+
+// backfills is whether the device with an AE title is there for old studies.
+func (r *roster) backfills(title string) bool {
+	return slices.ContainsFunc(r.listed(), func(d Device) bool {
+		return sameTitle(d.AETitle) == sameTitle(title) && priorityOf(d.Priority) == uint8(spool.Backfill)
+	})
+}
 
 // enlist admits one more from now on. Whoever calls it has made that last.
 func (r *roster) enlist(d Device) {

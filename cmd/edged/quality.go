@@ -26,6 +26,8 @@ type assessor struct {
 	patientOf func(study string) quality.Patient
 	// How far the clock of a device is ahead, and whether that is known.
 	ahead func(device string) (time.Duration, bool)
+	// Whether a device sends old studies: of those nothing is held. nil: none does.
+	old func(device string) bool
 
 	mu    sync.Mutex // guards what follows
 	met   map[string]metPatient
@@ -216,11 +218,13 @@ func (j *assessor) level(c quality.Code) (quality.Entry, quality.Level) {
 	return e, e.Level
 }
 
-// shown are findings as the page has them, worst first: level and cause are today's.
-// counts are of instances beside them, or nil.
-func (j *assessor) shown(found []metaFinding, counts []int64) (out []status.Finding) {
+// shown are findings of a device's study as the page has them, worst first: level and
+// cause are today's. counts are of instances beside them, or nil.
+func (j *assessor) shown(device string, found []metaFinding, counts []int64) (out []status.Finding) {
+	most := j.most(device)
 	for i, f := range found {
 		e, level := j.level(quality.Code(f.Code))
+		level = min(level, most)
 		if level == quality.Off || e.Code == "" {
 			continue // not told any more, or of a later version
 		}
@@ -233,6 +237,14 @@ func (j *assessor) shown(found []metaFinding, counts []int64) (out []status.Find
 	rank := map[string]int{status.LevelHold: 0, status.LevelWarn: 1, status.LevelInfo: 2}
 	slices.SortStableFunc(out, func(a, b status.Finding) int { return rank[a.Level] - rank[b.Level] })
 	return out
+}
+
+// most is the worst level of what a device sends.
+func (j *assessor) most(device string) quality.Level {
+	if j != nil && j.old != nil && j.old(device) {
+		return quality.Warn
+	}
+	return quality.Hold
 }
 
 // codes are the Table's own strings: thousands of findings share them.

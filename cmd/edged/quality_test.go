@@ -184,7 +184,7 @@ func TestTenChecksFromStoredDataSets(t *testing.T) {
 			if held := o.Flags&hub.FlagHold != 0; held != c.held || held && c.check > 3 {
 				t.Errorf("held: %v", held)
 			}
-			if l := k.door.judge.shown([]metaFinding{{Code: strings.Fields(c.want)[0]}}, nil); len(l) != 1 {
+			if l := k.door.judge.shown("CT1", []metaFinding{{Code: strings.Fields(c.want)[0]}}, nil); len(l) != 1 {
 				t.Errorf("shown as %+v", l)
 			} else if e, _ := quality.Lookup(quality.Code(l[0].Code)); e.Cause.Number() != c.check {
 				t.Errorf("it is of check %d", e.Cause.Number())
@@ -242,7 +242,7 @@ func TestHostileNamesAreFoundAndBounded(t *testing.T) {
 		if len(o.Meta) > 8<<10 || len(m.Findings) > maxMetaFindings {
 			t.Errorf("%q: %d bytes of Meta, %d findings", name, len(o.Meta), len(m.Findings))
 		}
-		for _, f := range k.door.judge.shown(m.Findings, nil) {
+		for _, f := range k.door.judge.shown("CT1", m.Findings, nil) {
 			for _, language := range quality.Languages {
 				cause, says := k.door.judge.sentence(language, f)
 				if cause == "" || says == "" || strings.ContainsAny(says, "\x1b\x00\u202e") || strings.Contains(says, "{a}") {

@@ -92,12 +92,12 @@ type fixKey struct {
 
 func (d *fixDesk) look(now time.Time) (out fixCount) {
 	weeks := weeksOf(now.In(d.judge.zone))
-	groups, came := map[fixKey]*page.FixGroup{}, map[string]*page.FixWeeks{}
+	groups, came, most := map[fixKey]*page.FixGroup{}, map[string]*page.FixWeeks{}, map[string]quality.Level{}
 	out.groups.Reading = d.studies.eachStudy(func(s studySeen, found []metaFinding) {
 		here := came[s.device]
 		if here == nil {
 			here = &page.FixWeeks{}
-			came[s.device] = here
+			came[s.device], most[s.device] = here, d.judge.most(s.device)
 		}
 		weeks.count(here, s.first)
 		causes, n := d.causes(found)
@@ -115,7 +115,7 @@ func (d *fixDesk) look(now time.Time) (out fixCount) {
 				g = &page.FixGroup{Cause: string(c.cause), Device: s.device, Level: status.LevelWarn}
 				groups[k] = g
 			}
-			if c.level == quality.Hold {
+			if min(c.level, most[s.device]) == quality.Hold {
 				g.Level = status.LevelHold
 			}
 			if weeks.count(&g.Weeks, s.first); open {

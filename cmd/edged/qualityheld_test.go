@@ -6,9 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"edged/agent/status"
 	"edged/hub"
 	"edged/internal/dicom"
+	"edged/internal/quality"
 	"edged/spool"
 )
 
@@ -110,6 +113,7 @@ func TestWholeObjectsOfOddKindsAreNotHeld(t *testing.T) {
 func TestBackfillIsToldAndNotHeld(t *testing.T) {
 	for from, want := range map[string]bool{"CT1": true, "OLD": false} {
 		k := newClinic(t, nil)
+		k.door.judge.old = k.door.roster.backfills
 		k.exam(from, goodExam().with(exam{0x00080018: {"UI", "2.25.9.7"}})) // of the same study
 		cut := goodExam().with(exam{0x00080018: {"UI", "2.25.9.1"}}).bytes()
 		a, am := k.store(from, dicom.Names{TransferSyntax: explicitLE, SOPClass: ctClass, SOPInstance: "2.25.9.1"}, cut[:len(cut)-6])
@@ -127,6 +131,20 @@ func TestBackfillIsToldAndNotHeld(t *testing.T) {
 			}
 			if x.o.Flags&(flagFound|endFound) == 0 {
 				t.Errorf("%s, %s: it is not looked at again after a start", from, code)
+			}
+			for _, f := range k.door.judge.shown(from, x.m.Findings, nil) {
+				if (f.Level == status.LevelHold) != want && strings.HasPrefix(code, f.Code) {
+					t.Errorf("%s: the page says of %s %s", from, code, f.Level)
+				}
+			}
+		}
+		desk := k.desk()
+		desk.judge.old = k.door.roster.backfills
+		fix := &fixDesk{studies: desk, judge: desk.judge, done: &doneBook{}, now: time.Now}
+		fix.done.all.Store(&map[uint64]doneRow{})
+		for _, g := range fix.FixGroups().Groups {
+			if (g.Level == status.LevelHold) != want && (g.Cause == string(quality.CauseObject)) {
+				t.Errorf("%s: to be corrected is %+v", from, g)
 			}
 		}
 	}

@@ -74,14 +74,14 @@ func (d studyDesk) findings(f cardCopy, st status.Study) []status.Finding {
 	if !f.here {
 		return nil
 	}
-	data := studyData{device: f.device, first: f.first, usual: f.usual, Study: quality.Study{Patients: f.patients, Instances: st.Instances, Expected: st.Expected, Settled: st.Complete}}
+	data := studyData{device: f.device, backfill: d.judge.most(f.device) < quality.Hold, first: f.first, usual: f.usual, Study: quality.Study{Patients: f.patients, Instances: st.Instances, Expected: st.Expected, Settled: st.Complete}}
 	found, counts := f.findings, f.counts
 	for _, x := range d.judge.study(data) {
 		if !slices.ContainsFunc(found, func(have metaFinding) bool { return have.Code == x.Code }) {
 			found, counts = append(found, x), append(counts, 0) // of the study, of no instance alone
 		}
 	}
-	return d.judge.shown(found, counts)
+	return d.judge.shown(f.device, found, counts)
 }
 
 // reachedAt is what the view remembers of a study.
