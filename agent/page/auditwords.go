@@ -155,7 +155,10 @@ func auditServices(priority string, services []string, w *words) string {
 // with a copy of the trail.
 func auditRaw(x AuditRow, v auditRowView) string {
 	var raw []string
-	for _, pair := range [][2]string{{x.Object, v.Object}, {x.Reason, v.Reason}, {x.Outcome, v.Outcome}} {
+	if !x.At.IsZero() {
+		raw = append(raw, x.At.UTC().Format(time.RFC3339))
+	}
+	for _, pair := range [][2]string{{x.Who, v.Who}, {x.Action, v.Action}, {x.Object, v.Object}, {x.Reason, v.Reason}, {x.Outcome, v.Outcome}} {
 		if recorded := shownLong(pair[0]); recorded != pair[1] && pair[0] != "done" && pair[0] != "intended" {
 			raw = append(raw, recorded)
 		}

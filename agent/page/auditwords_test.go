@@ -3,6 +3,7 @@ package page
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // What the daemon writes in the trail is told in the reader's language; what it does not
@@ -52,11 +53,11 @@ func TestTheTrailIsToldInTheLanguageOfThePage(t *testing.T) {
 func TestTheTrailIsAlsoThereAsItWasRecorded(t *testing.T) {
 	s := sighted{facts: facts{Now: morning}, W: catalogues["it"]}
 	v := auditOf(AuditPage{Rows: []AuditRow{
-		{Seq: 1, Action: "account locked", Object: "account anna", Reason: "until 2026-11-22T10:00:00Z", Outcome: "done"},
-		{Seq: 2, Action: "log-in", Outcome: "done"},
-		{Seq: 3, Action: "line test", Object: "uplink", Outcome: "failed: no route"},
+		{Seq: 1, At: before(time.Hour), Action: "account locked", Object: "account anna", Reason: "until 2026-11-22T10:00:00Z", Outcome: "done"},
+		{Seq: 2, At: morning, Action: "log-in", Outcome: "done"},
+		{Seq: 3, Who: "anna from 10.0.0.5 (page)", Action: "line test", Object: "uplink", Outcome: "failed: no route"},
 	}}, AuditQuery{Limit: auditAPage}, 1, s)
-	for i, want := range []string{"account anna · until 2026-11-22T10:00:00Z", "", "uplink · failed: no route"} {
+	for i, want := range []string{"2026-11-21T06:42:07Z · account locked · account anna · until 2026-11-22T10:00:00Z", "2026-11-21T07:42:07Z · log-in", "anna from 10.0.0.5 (page) · line test · uplink · failed: no route"} {
 		if got := v.Rows[i].Raw; got != want {
 			t.Errorf("row %d: %q, want %q", i+1, got, want)
 		}

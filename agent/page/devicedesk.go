@@ -318,7 +318,7 @@ func (p *Page) admitDevice(rq *request) (outcome, error) {
 	from := rq.PostFormValue("from") // parses the form
 	a := admissionIn(rq.PostForm)
 	err := p.cfg.Devices.Admit(rq.Viewer.Actor(), a)
-	if !errors.Is(err, ErrNotTaken) || len(a.Title)+len(a.Address)+len(a.Name) > 256 || len(a.Services) > 8 {
+	if !errors.Is(err, ErrNotTaken) || len(from)+len(a.Title)+len(a.Address)+len(a.Name)+len(a.Priority)+len(strings.Join(a.Services, "")) > 512 || len(a.Services) > 8 {
 		return saidOf(err, "device.admitted")
 	}
 	rq.typed = url.Values{"wrong": {wrongIn(a)}, "title": {a.Title}, "from": {from}, "address": {a.Address}, "name": {a.Name}, "priority": {a.Priority}, "service": a.Services}

@@ -400,11 +400,16 @@ func (p *Page) serveDeed(d deed) http.HandlerFunc {
 // alone, once; what was typed stays as long as the session.
 func (p *Page) leads(rq *request, o outcome) string {
 	q := url.Values{}
+	keep := func(name string, says url.Values) {
+		if number := p.slips.put(rq.Now, rq.Viewer, says); number != "" {
+			q.Set(name, number)
+		}
+	}
 	if o.notice != "" {
-		q.Set(noticeSlip, p.slips.put(rq.Now, rq.Viewer, url.Values{noticeSlip: {o.notice}}))
+		keep(noticeSlip, url.Values{noticeSlip: {o.notice}})
 	}
 	if rq.typed != nil {
-		q.Set(typedSlip, p.slips.put(rq.Now, rq.Viewer, rq.typed))
+		keep(typedSlip, rq.typed)
 	}
 	if len(q) == 0 {
 		return o.to

@@ -79,8 +79,8 @@ func openAdmitted(file string, now func() time.Time) *admitted {
 	a.in.Store(&in)
 	if a.broken.Store(err != nil); err != nil {
 		a.unread = fmt.Errorf("%s: %w; it holds devices that were admitted on the page: put it right and start again, or admit them again", file, err)
-	} else if _, err := os.Lstat(file + unreadMark); err == nil {
-		a.unread = fmt.Errorf("%s holds devices that were admitted on the page: admit them again, and remove it", file+unreadMark)
+	} else if names := a.setAside(); len(names) > 0 {
+		a.unread = fmt.Errorf("%s: devices that were admitted on the page: admit them again, and remove the file", strings.Join(names, ", "))
 	}
 	return a
 }
@@ -229,6 +229,9 @@ func (a *admitted) change(how func(*admittance) error) error {
 		return err
 	}
 	if a.broken.Load() {
+		if _, err := readAdmitted(a.file); err == nil { // its devices are not in force before the next start
+			return refusef("%s has been put right: start edged again first", admittedFile)
+		}
 		if err := os.Rename(a.file, a.aside()); err != nil {
 			return err
 		}
@@ -244,14 +247,30 @@ func (a *admitted) change(how func(*admittance) error) error {
 // aside is a name that no file has yet: each may hold devices that the others do not.
 // Of more than nine the latest gives way.
 func (a *admitted) aside() string {
-	name := a.file + unreadMark
-	for n := 2; n <= maxUnread; n++ {
-		if _, err := os.Lstat(name); err != nil {
-			break
+	names := a.unreadNames()
+	for _, name := range names {
+		if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return name
 		}
-		name = fmt.Sprintf("%s%s.%d", a.file, unreadMark, n)
 	}
-	return name
+	return names[len(names)-1]
+}
+
+// unreadNames are those that a file may be set aside by.
+func (a *admitted) unreadNames() []string {
+	names := []string{a.file + unreadMark}
+	for n := 2; n <= maxUnread; n++ {
+		names = append(names, fmt.Sprintf("%s%s.%d", a.file, unreadMark, n))
+	}
+	return names
+}
+
+// setAside are those of them that there are.
+func (a *admitted) setAside() []string {
+	return slices.DeleteFunc(a.unreadNames(), func(name string) bool {
+		_, err := os.Lstat(name)
+		return err != nil
+	})
 }
 
 // lacks says that not all is in force which somebody has admitted, until the file that
@@ -261,8 +280,7 @@ func (a *admitted) lacks() bool {
 	if a.unread == nil {
 		return false
 	}
-	_, err := os.Lstat(a.file + unreadMark)
-	return a.broken.Load() || err == nil
+	return a.broken.Load() || len(a.setAside()) > 0
 }
 
 // ignores says that this stranger, calling from there, is not to be shown.

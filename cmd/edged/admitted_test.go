@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"os"
@@ -261,6 +262,28 @@ func TestEachDamagedListOfAdmittedDevicesIsKept(t *testing.T) {
 		if text, _ := os.ReadFile(file + unreadMark + suffix); len(text) != size {
 			t.Errorf("%s%s has %d bytes, want %d", unreadMark, suffix, len(text), size)
 		}
+	}
+}
+
+// Whichever of the damaged lists is left, it is told, until it is removed; and one that
+// somebody has put right is not set aside.
+func TestADamagedListIsToldUntilItIsSeenTo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), admittedFile)
+	ok(t, os.WriteFile(file+unreadMark+".3", []byte("{"), 0o600))
+	a := openAdmitted(file, time.Now)
+	if a.unread == nil || !a.lacks() {
+		t.Errorf("the third is not told: %v", a.unread)
+	}
+	if ok(t, os.Remove(file+unreadMark+".3")); a.lacks() {
+		t.Error("it is told when it is gone")
+	}
+	ok(t, os.WriteFile(file, []byte("{"), 0o600))
+	a = openAdmitted(file, time.Now)
+	good := []byte(`{"version":1,"devices":[],"ignored":[]}`)
+	ok(t, os.WriteFile(file, good, 0o600))
+	err := a.ignore("WHO", "10.0.0.9")
+	if text, _ := os.ReadFile(file); err == nil || !bytes.Equal(text, good) || len(a.setAside()) > 0 {
+		t.Errorf("%v; the file that was put right is now %s", err, text)
 	}
 }
 

@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"edged/agent/status"
+	"edged/internal/audit"
 )
 
 func (r *rig) lineStatus() status.Uplink {
@@ -83,4 +87,44 @@ func TestRatesAreReadAgain(t *testing.T) {
 		t.Errorf("backfill has a cap of %d", u.CapBackfill)
 	}
 	r.mustArriveOnce(r.modsim("--profile", "bench:3x16KiB"))
+}
+
+// A pause by command is done also where the audit log cannot be written, once; and what is
+// done is no failure because its second row is missing.
+func TestAPauseByCommandNeedsNoLog(t *testing.T) {
+	dir := t.TempDir()
+	cfg := defaultConfig()
+	cfg.DataDir = dir
+	key := make([]byte, 32)
+	logless := func() (*audit.Log, error) { return nil, errors.New("the key is not there") }
+	broken := func() (*audit.Log, error) { // a file where the folder is to be
+		return newTrail(&cfg, key), os.WriteFile(filepath.Join(dir, auditDir), nil, 0o600)
+	}
+	gone := t.TempDir()
+	other := cfg
+	other.DataDir = gone
+	whole := func() (*audit.Log, error) { return newTrail(&other, key), nil }
+	for name, trail := range map[string]func() (*audit.Log, error){"no key": logless, "no folder": broken, "no second row": whole} {
+		for _, d := range []time.Duration{time.Hour, 0} {
+			n, end := 0, time.Now().Add(d)
+			c := &control{trail: trail, rest: func(_ string, got time.Duration) (time.Time, error) {
+				if n++; got != d {
+					t.Errorf("%s: asked for %v", name, got)
+				}
+				if name == "no second row" {
+					ok(t, os.RemoveAll(filepath.Join(gone, auditDir)))
+					ok(t, os.WriteFile(filepath.Join(gone, auditDir), nil, 0o600))
+				}
+				return end, nil
+			}}
+			if until, err := c.noted("root", d); err != nil || !until.Equal(end) || n != 1 {
+				t.Errorf("%s, %v: until %v, %v, done %d times", name, d, until, err, n)
+			}
+			ok(t, os.RemoveAll(filepath.Join(gone, auditDir)))
+		}
+	}
+	c := &control{trail: whole, rest: func(string, time.Duration) (time.Time, error) { return time.Time{}, errNothingSent }}
+	if _, err := c.noted("root", time.Hour); !errors.Is(err, errNothingSent) {
+		t.Errorf("what was not done: %v", err)
+	}
 }

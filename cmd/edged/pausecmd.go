@@ -86,16 +86,26 @@ func (c *control) pause(w http.ResponseWriter, r *http.Request) {
 
 // noted pauses with a row in the audit log before and after it; without that log, as while
 // the disk fails, the journal of the system alone has it: root could stop the daemon, too.
+// What has been done is no failure because its second row is missing.
 func (c *control) noted(who string, d time.Duration) (until time.Time, err error) {
-	act := func() error { until, err = c.rest(who, d); return err }
-	trail, missing := c.trail()
-	if missing != nil {
-		return until, act()
+	done := false
+	act := func() (err error) {
+		until, err = c.rest(who, d)
+		done = err == nil
+		return err
 	}
-	action, reason := pauseWords(d)
-	err = recorded(trail, audit.Event{Who: who, Action: action, Object: "uplink", Reason: reason}, act)
+	trail, err := c.trail()
+	if err == nil {
+		action, reason := pauseWords(d)
+		err = recorded(trail, audit.Event{Who: who, Action: action, Object: "uplink", Reason: reason}, act)
+	} else {
+		err = page.ErrNotRecorded
+	}
 	if errors.Is(err, page.ErrNotRecorded) {
-		return until, act()
+		err = act()
+	}
+	if done {
+		err = nil
 	}
 	return until, err
 }
