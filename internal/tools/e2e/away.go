@@ -67,12 +67,16 @@ func stopped(ctx context.Context, p *play) error {
 		return fmt.Errorf("%w: %.300s", err, said())
 	}
 	p.note("after %.0f s: %q", time.Since(a.since).Seconds(), said())
+	script, err := axeScript(ctx, p.cache)
+	if err != nil {
+		return err
+	}
 	for language, words := range map[string][3]string{
 		"it": {"Fermo", "al sicuro qui ma non partono", "Non ripetere gli esami"},
 		"en": {"Stopped", "safe here", "Do not repeat"},
 		"de": {"Gestoppt", "hier sicher", "nicht wiederholen"},
 	} {
-		if err := p.stoppedIn(language, words); err != nil {
+		if err := p.stoppedIn(language, script, words); err != nil {
 			return err
 		}
 	}
@@ -97,7 +101,7 @@ func (a *away) well(ctx context.Context) string {
 	return shows("attention", "Da controllare") + ` && document.getElementById("say").innerText.includes("1 avviso")`
 }
 
-func (p *play) stoppedIn(language string, words [3]string) error {
+func (p *play) stoppedIn(language, script string, words [3]string) error {
 	t, err := p.browser.opened(p.away.stage.base(), language, "/")
 	if err != nil {
 		return err
@@ -111,5 +115,5 @@ func (p *play) stoppedIn(language string, words [3]string) error {
 	if language == "it" {
 		p.shot(t, "/", "state-stopped")
 	}
-	return nil
+	return p.axeOn(t, script, "stopped ("+language+")")
 }

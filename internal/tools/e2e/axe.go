@@ -100,23 +100,28 @@ func axe(ctx context.Context, p *play) error {
 		return err
 	}
 	return p.everywhere(ctx, func(t *tab, f found, language string) error {
-		var ignored any
-		if err := t.eval(script+";0", &ignored); err != nil {
-			return fmt.Errorf("axe-core does not start: %w", err)
-		}
-		var list []violation
-		if err := t.eval(runAxe, &list); err != nil {
-			return err
-		}
 		p.axed[f.pattern], p.spoken[language], p.looked[seen{p.routeFor(f.path), language, f.in}] = true, true, true
-		for _, v := range list {
-			for _, n := range v.Nodes {
-				p.violations++
-				p.wrong("%s (%s, logged in %v): %s: %s", f.path, language, f.in, v.ID, n)
-			}
-		}
-		return nil
+		return p.axeOn(t, script, fmt.Sprintf("%s (%s, logged in %v)", f.path, language, f.in))
 	})
+}
+
+// axeOn looks at what a tab shows now.
+func (p *play) axeOn(t *tab, script, where string) error {
+	var ignored any
+	if err := t.eval(script+";0", &ignored); err != nil {
+		return fmt.Errorf("axe-core does not start: %w", err)
+	}
+	var list []violation
+	if err := t.eval(runAxe, &list); err != nil {
+		return err
+	}
+	for _, v := range list {
+		for _, n := range v.Nodes {
+			p.violations++
+			p.wrong("%s: %s: %s", where, v.ID, n)
+		}
+	}
+	return nil
 }
 
 // everywhere visits every page in each language, as who may see it.
