@@ -176,7 +176,8 @@ func TestAReportAfterARestartOfTheHubCounts(t *testing.T) {
 	b.reports = fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	b.receive(small()[:3]...)
 	v, vna := newVault(b, func(*vault, *dimse.Association, int, dimse.CommitmentRequest) dimse.Answer { return success })
-	b.run(func() bool { return len(v.requests()) == 1 }, vna)
+	// Not before the answer is there: who is stopped in between asks again.
+	b.run(func() bool { return b.said.has("storage commitment asked for") }, vna)
 	if s := b.stats(); s.Archived != 0 || s.Backlog["vna"].Uncommitted != 3 {
 		t.Fatalf("%+v", s)
 	}

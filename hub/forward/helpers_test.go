@@ -43,6 +43,7 @@ type bench struct {
 	object Backoff       // Config.Object, 10 to 100 ms if zero
 	record Backoff       // Config.Record, 10 to 100 ms if zero
 
+	said    *logged // what the log says
 	reports string  // where archives report, "" nowhere
 	commit  Backoff // how long they may take
 }
@@ -51,6 +52,7 @@ func newBench(t *testing.T, destinations ...string) *bench {
 	t.Helper()
 	b := &bench{T: t, dir: t.TempDir(), data: map[hub.ID][]byte{}, study: map[hub.ID]string{}}
 	said := &logged{}
+	b.said = said
 	b.log = slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), said), nil))
 	t.Cleanup(func() { said.check(b) })
 	var ds []ledger.Destination
@@ -331,6 +333,12 @@ func (l *logged) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(b)
+}
+
+func (l *logged) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Contains(l.text.Bytes(), []byte(text))
 }
 
 // check: no UID in it (P10).
