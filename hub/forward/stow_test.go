@@ -293,10 +293,12 @@ func TestAConnectionThatWasClosedWhileIdleIsReplaced(t *testing.T) {
 	cut := 0
 	v.before = func(_ http.ResponseWriter, rq *http.Request) bool {
 		v.mu.Lock()
-		n := v.whole
-		v.mu.Unlock()
-		if n == 1 && cut == 0 { // the second one on this connection
+		second := v.whole == 1 && cut == 0 // on this connection
+		if second {
 			cut++
+		}
+		v.mu.Unlock()
+		if second {
 			panic(http.ErrAbortHandler)
 		}
 		return false
@@ -317,7 +319,10 @@ func TestADuplicateAfterALostStowAnswerIsOurOwn(t *testing.T) {
 	b := newStowBench(t, 2)
 	v := &vna{T: t}
 	v.answer = func(w http.ResponseWriter, _ *http.Request, uids []string) {
-		if len(v.requests) == 1 {
+		v.mu.Lock()
+		first := len(v.requests) == 1
+		v.mu.Unlock()
+		if first {
 			panic(http.ErrAbortHandler)
 		}
 		failed := map[string]int{}
