@@ -172,6 +172,9 @@ func (a *Alone) Close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = a.conn.Close(ctx) // nothing was written; a connection that is gone has no lock
+	// Given back before the session ends, which the server does a moment later: who starts
+	// meanwhile is not told that the name is taken. A connection that is gone has no lock.
+	_, _ = a.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`)
+	_ = a.conn.Close(ctx) // nothing was written
 	a.conn = nil
 }
