@@ -90,6 +90,7 @@
 //	                              2 state: 0 open, 1 complete, 2 changed
 //	                              3 count: uint
 //	                              [4 revision: uint]
+//	                              [5 found: bytes]
 //	  10  Findings     appliance  empty map                     [{1 id, 2 flags, [3 words]}]
 //	  11  Trouble      both       empty map                     [problem]
 //	  12  Release      appliance  [1 reason: bytes]             [id]
@@ -165,6 +166,9 @@
 //   - Study with a revision is told on one lane, and again on the next connection, until a StudyAck
 //     names both: then it is durable at the hub. It may overtake objects of the study: the hub
 //     waits for as many as it counts. A hub that does not know revisions acknowledges nothing.
+//     Found is what is wrong with the data of the study then: codes of docs/findings.md, worst
+//     first, divided by "; ", behind each a space and in how many objects it is, 0 for what only
+//     all of them together show. It holds nothing, and no value that may name a person is in it.
 //   - Probe is for the test of a line, and behind a proxy asks with one byte, as number
 //     0, whether the hub is there: the hub throws its body away and answers with
 //     Echo: the number of the last Probe that came whole, and the bytes of the bodies

@@ -3,6 +3,7 @@ package uplink
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,11 +32,14 @@ type StudyEvent struct {
 	Revision uint32 // 1, 2, ... in the life of the study here, never 0
 	Changed  bool   // something came or went since an earlier revision; else it is complete
 	Count    uint32 // objects of it
+	Found    string // what is wrong with its data, see doc.go; at most maxStudyFound bytes are told
 }
 
 const (
 	maxTold    = 32               // told and not acknowledged, on a lane
 	studyPause = 10 * time.Second // behind an error of Studies
+
+	maxStudyFound = 1000
 )
 
 // told is what a lane told and the hub has not acknowledged.
@@ -69,7 +73,8 @@ func (t told) fresh(events []StudyEvent) (list []wire.Frame) {
 		if e.Changed {
 			state = wire.StudyChanged
 		}
-		list = append(list, &wire.Study{UID: e.UID, State: state, Count: e.Count, Revision: e.Revision})
+		list = append(list, &wire.Study{UID: e.UID, State: state, Count: e.Count, Revision: e.Revision,
+			Found: strings.ToValidUTF8(e.Found[:min(len(e.Found), maxStudyFound)], "")})
 	}
 	return list
 }

@@ -16,8 +16,13 @@ import (
 type studyEvents struct {
 	keeper *keeper
 
-	mu   sync.Mutex    // guards news
-	news chan struct{} // closed when there may be more
+	// found says what is wrong with the data of a group; not known: not yet, ask again. If
+	// nil, nothing is said. It is set before anything runs.
+	found func(group string) (codes string, known bool)
+
+	mu    sync.Mutex    // guards what follows
+	news  chan struct{} // closed when there may be more
+	early bool          // one waits whose findings are not known yet
 }
 
 var _ uplink.Studies = (*studyEvents)(nil)
@@ -51,10 +56,36 @@ func (e *studyEvents) sift(ctx context.Context, s *spool.Spool, limit int) (even
 			own++
 			continue
 		}
-		events = append(events, uplink.StudyEvent{UID: g.Group, Revision: g.Revision,
-			Changed: g.Kind == spool.GroupChanged, Count: uint32(min(max(g.Objects, 0), math.MaxUint32))})
+		if found, known := e.foundIn(g.Group); known {
+			events = append(events, uplink.StudyEvent{UID: g.Group, Revision: g.Revision, Found: found,
+				Changed: g.Kind == spool.GroupChanged, Count: uint32(min(max(g.Objects, 0), math.MaxUint32))})
+		}
 	}
 	return events, own, nil
+}
+
+// foundIn has run look again where it is not known.
+func (e *studyEvents) foundIn(group string) (codes string, known bool) {
+	if e.found == nil {
+		return "", true
+	}
+	if codes, known = e.found(group); !known {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.early = true
+	}
+	return codes, known
+}
+
+// again rings where something came too early.
+func (e *studyEvents) again() {
+	e.mu.Lock()
+	early := e.early
+	e.early = false
+	e.mu.Unlock()
+	if early {
+		e.ring()
+	}
 }
 
 // Told makes it durable that the hub knows. A group that is gone meanwhile has taken
@@ -115,6 +146,7 @@ func (e *studyEvents) follow(ctx context.Context, s *spool.Spool) {
 				e.ring()
 			}
 		case <-tick.C:
+			e.again()
 			if now, _ := e.keeper.get(); now != s {
 				return
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"reflect"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,49 @@ func TestACompleteStudyWaitsForTheHub(t *testing.T) {
 	}
 	if got := awaitEvents(t, e); len(got) != 1 || got[0] != (uplink.StudyEvent{UID: "1.2.3", Revision: 2, Changed: true, Count: 3}) {
 		t.Errorf("after a late object: %+v", got)
+	}
+}
+
+// What is found in a study is told with it: one whose findings are not known yet waits for
+// them, keeps nobody else waiting, and wakes whoever tells.
+func TestAStudyIsToldWithItsFindings(t *testing.T) {
+	s, f := openFeed(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	e := newStudyEvents(f.keeper)
+	var read atomic.Bool
+	e.found = func(group string) (string, bool) {
+		if group == "1.2.3" {
+			return "fiscal.check 1", read.Load()
+		}
+		return "", true
+	}
+	parts := newGroup(ctx)
+	for _, part := range []func(context.Context) error{s.Run, e.run} {
+		parts.Go(part)
+	}
+	defer func() { cancel(); parts.Wait() }()
+	commitOne(t, s, "1.2.3", "one", false)
+	commitOne(t, s, "1.2.4", "two", false)
+	other := uplink.StudyEvent{UID: "1.2.4", Revision: 1, Count: 1}
+	if got := awaitEvents(t, e); !reflect.DeepEqual(got, []uplink.StudyEvent{other}) {
+		t.Fatalf("%+v", got)
+	}
+	// All has come to rest now, and nothing more happens in the spool.
+	time.Sleep(time.Second)
+	changed := e.Changed()
+	if got, err := e.Waiting(ctx, 10); err != nil || !reflect.DeepEqual(got, []uplink.StudyEvent{other}) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	read.Store(true)
+	select {
+	case <-changed:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody is woken when the findings are known")
+	}
+	want := []uplink.StudyEvent{{UID: "1.2.3", Revision: 1, Count: 1, Found: "fiscal.check 1"}, other}
+	if got, err := e.Waiting(ctx, 10); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -75,7 +75,7 @@ var statusOperations = []operation{
 }
 
 // operations are all of the API.
-var operations = join(statusOperations, applianceOperations, troubleOperations, studyOperations, eventOperations, auditOperations, tokenOperations, kpiOperations)
+var operations = join(statusOperations, applianceOperations, troubleOperations, studyOperations, findingOperations, eventOperations, auditOperations, tokenOperations, kpiOperations)
 
 func join(lists ...[]operation) (all []operation) {
 	for _, l := range lists {

@@ -34,6 +34,7 @@ func answers(d *desk) []struct{ id, method, path, body string } {
 		{"trouble", "GET", "/trouble", ""},
 		{"trouble", "GET", "/trouble?state=lost&destination=vna&appliance=box2&limit=1", ""},
 		{"searchTrouble", "POST", "/trouble/search", `{"words":"a900","state":"permanent","limit":"1"}`},
+		{"findings", "GET", "/findings?appliance=box1&code=fiscal.check&limit=1", ""},
 		{"events", "GET", "/events", ""},
 		{"retryEvents", "POST", "/events/pacs/retry", ""},
 		{"auditVerify", "GET", "/audit/verify", ""},
@@ -142,7 +143,7 @@ func TestEveryOperationNeedsItsRole(t *testing.T) {
 	d.busy()
 	tokens := map[role]string{nobody: "", viewer: d.token("viewer"), operator: d.token("operator"), admin: d.token("admin")}
 	want := map[string]role{
-		"status": nobody, "destinations": viewer, "nodes": viewer, "appliances": viewer, "appliance": viewer, "trouble": viewer, "events": viewer, "studies": viewer, "study": viewer, "kpi": viewer,
+		"status": nobody, "destinations": viewer, "nodes": viewer, "appliances": viewer, "appliance": viewer, "trouble": viewer, "events": viewer, "studies": viewer, "study": viewer, "findings": viewer, "kpi": viewer,
 		"approve": operator, "revoke": operator, "codes": operator, "newCode": operator, "cancelCode": operator, "release": operator, "retry": operator,
 		"releaseMany": operator, "searchTrouble": operator, "retryEvents": operator, "retryMany": operator, "audit": operator, "auditVerify": operator, "auditExport": operator,
 		"confirm": admin, "confirmLost": admin, "confirmMany": admin, "tokens": admin, "newToken": admin, "revokeToken": admin,

@@ -52,6 +52,7 @@ var shownAs = []struct {
 	{"trouble", shown{"Trouble", 0, true}},
 	{"studies", shown{"Studies", 30, true}},
 	{"study", shown{"One study", 30, false}},
+	{"findings", shown{"Findings", 0, true}},
 	{"appliances", shown{"Appliances", 0, true}},
 	{"appliance", shown{"One appliance", 15, false}},
 	{"codes", shown{"Codes", 0, true}},
@@ -208,6 +209,8 @@ func nextLink(u *url.URL, got any) string {
 	case page[Trouble]:
 		next = p.Next
 	case page[Study]:
+		next = p.Next
+	case page[FoundStudy]:
 		next = p.Next
 	case StudyObjects:
 		next = p.Next

@@ -17,7 +17,7 @@ import (
 )
 
 // pagePaths are all pages with something on them.
-var pagePaths = []string{"/", "/trouble", "/studies", "/studies/1", "/appliances", "/appliances/box0", "/codes", "/destinations", "/nodes", "/events", "/audit", "/tokens", "/login"}
+var pagePaths = []string{"/", "/trouble", "/studies", "/studies/1", "/findings", "/findings?code=fiscal.check", "/appliances", "/appliances/box0", "/codes", "/destinations", "/nodes", "/events", "/audit", "/tokens", "/login"}
 
 // Every page is whole HTML, legible without scripts, and carries no form without its
 // session's secret; what peers said is text and nothing else.

@@ -156,6 +156,8 @@ func (d *desk) busy() {
 	}
 	all = append(all, d.object("box0", 3, "other contents"))
 	d.must(l.Receive(ctx, all))
+	d.must(l.SayStudy(ctx, "box1", "1.2.98", 1, true, 4, "fiscal.check 2; of.tomorrow 1; study.births 0"))
+	d.must(l.SayStudy(ctx, "box2", "<script>alert(2)", 1, true, 1, "accession.missing 1"))
 	jobs, err := l.Lease(ctx, "vna", 20, time.Hour)
 	d.must(err)
 	for _, j := range jobs {

@@ -59,7 +59,7 @@ func (h *theHub) notice(ctx context.Context, device string, f wire.Frame) error 
 		if f.State == wire.StudyOpen {
 			return nil
 		}
-		err := h.ledger.SayStudy(ctx, device, f.UID, f.Revision, f.State == wire.StudyComplete, f.Count)
+		err := h.ledger.SayStudy(ctx, device, f.UID, f.Revision, f.State == wire.StudyComplete, f.Count, foundCodes(f.Found))
 		if errors.Is(err, ledger.ErrStudies) { // to end its connection would stop its objects
 			h.log.Warn("what an appliance says of a study is not kept", "device", device, "err", err)
 			return receive.ErrNotKept

@@ -46,6 +46,9 @@ type cli struct {
 		Confirm confirmCmd   `cmd:"" help:"Say, after comparing, that the archive has an object, because storage commitment cannot: another has its SOP Instance UID. With --seen, that it has one that the hub lost."`
 		Retry   retryCmd     `cmd:"" help:"Try an object again that the archive had refused for good, or all of an archive."`
 	} `cmd:"" help:"Objects that wait for a decision."`
+	Findings struct {
+		Ls findingsLsCmd `cmd:"" help:"List the studies in whose data appliances have found something, newest first."`
+	} `cmd:"" help:"What appliances find wrong with the data of studies."`
 	Events struct {
 		Ls    eventsLsCmd    `cmd:"" help:"List what sinks were not told yet, and what they refuse."`
 		Retry eventsRetryCmd `cmd:"" help:"Tell a sink again what it had refused."`

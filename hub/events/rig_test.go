@@ -179,7 +179,7 @@ func (r *rig) archive() {
 
 func (r *rig) say(device, study string, revision, count uint32) {
 	r.Helper()
-	r.must(r.ledger.SayStudy(r.Context(), device, study, revision, revision == 1, count))
+	r.must(r.ledger.SayStudy(r.Context(), device, study, revision, revision == 1, count, ""))
 }
 
 // config is impatient.

@@ -124,7 +124,7 @@
 //	asked          (job, uid)                                not reported yet
 //	confirmations  seq, device, id                  outbox, until acknowledged
 //	troubles       seq, device, id, destination     outbox, until acknowledged
-//	studies_said   (study, device)                  what each appliance said last of a study
+//	studies_said   (study, device)                  what each appliance said last of a study, and what it found in its data
 //	studies        study, revision, look_at         of its last event; when to look whether the next is due
 //	events         seq, study, revision, body       until every sink has it
 //	deliveries     (event, sink): pending -> leased -> done | failed -> pending | superseded

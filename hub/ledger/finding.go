@@ -276,14 +276,16 @@ func (b *batch) endHold(id hub.ID) error {
 }
 
 // oneLine keeps a peer's reason printable and short.
-func oneLine(s string) string {
+func oneLine(s string) string { return oneLineOf(s, maxFindingWords) }
+
+func oneLineOf(s string, most int) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '
 		}
 		return r
 	}, strings.ToValidUTF8(s, "?"))
-	return strings.ToValidUTF8(s[:min(len(s), maxFindingWords)], "")
+	return strings.ToValidUTF8(s[:min(len(s), most)], "")
 }
 
 // words is a number of things, for the audit trail.

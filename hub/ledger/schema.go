@@ -129,7 +129,7 @@ CREATE TABLE asked (
 	PRIMARY KEY (job, uid)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX asked_uid ON asked (uid);
-`, migrationNodes, migrationRoutes, migrationStudies, migrationTokens, migrationFolded, migrationQueue}
+`, migrationNodes, migrationRoutes, migrationStudies, migrationTokens, migrationFolded, migrationQueue, migrationFound}
 
 // migrate brings the schema from version to this program's, within a transaction of
 // the engine: all of it or nothing.

@@ -16,8 +16,9 @@ func (l *Ledger) StudiesChanged() <-chan struct{} { return l.Changed(studiesKey)
 // SayStudy records what a device says of a study, durable on return: all of it was
 // received there (complete), or it has changed since, and counts so many objects. The
 // same revision again changes nothing. A lower one is of a study that began anew
-// there, or comes late; then it does not make the count smaller.
-func (l *Ledger) SayStudy(ctx context.Context, device, uid string, revision uint32, complete bool, count uint32) error {
+// there, or comes late; then it does not make the count smaller. found is what is wrong
+// with its data, in codes; what a revision says replaces what an earlier one did.
+func (l *Ledger) SayStudy(ctx context.Context, device, uid string, revision uint32, complete bool, count uint32, found string) error {
 	if uid == "" {
 		return nil // its header could not be read: nobody can be told of it
 	}
@@ -26,12 +27,12 @@ func (l *Ledger) SayStudy(ctx context.Context, device, uid string, revision uint
 		return fmt.Errorf("say a study of %s: %w", device, err)
 	}
 	err = l.change(ctx, func(b *batch) error {
-		n, err := b.exec(`INSERT INTO studies_said (study, device, revision, complete, objects, at, received)
-			SELECT s.study, s.device, s.revision, s.complete, s.objects, s.at, CASE WHEN `+sentSome+` THEN 1 ELSE 0 END
-			FROM (SELECT CAST(? AS TEXT) AS study, CAST(? AS TEXT) AS device, CAST(? AS BIGINT) AS revision, CAST(? AS BIGINT) AS complete, CAST(? AS BIGINT) AS objects, CAST(? AS BIGINT) AS at) AS s WHERE 1 = 1
-			ON CONFLICT (study, device) DO UPDATE SET revision = excluded.revision, complete = excluded.complete, at = excluded.at,
+		n, err := b.exec(`INSERT INTO studies_said (study, device, revision, complete, objects, at, found, received)
+			SELECT s.study, s.device, s.revision, s.complete, s.objects, s.at, s.found, CASE WHEN `+sentSome+` THEN 1 ELSE 0 END
+			FROM (SELECT CAST(? AS TEXT) AS study, CAST(? AS TEXT) AS device, CAST(? AS BIGINT) AS revision, CAST(? AS BIGINT) AS complete, CAST(? AS BIGINT) AS objects, CAST(? AS BIGINT) AS at, CAST(? AS TEXT) AS found) AS s WHERE 1 = 1
+			ON CONFLICT (study, device) DO UPDATE SET revision = excluded.revision, complete = excluded.complete, at = excluded.at, found = excluded.found,
 			objects = CASE WHEN excluded.revision < studies_said.revision AND excluded.objects < studies_said.objects THEN studies_said.objects ELSE excluded.objects END
-			WHERE studies_said.revision <> excluded.revision`, uid, device, int64(revision), truth(complete), int64(count), b.now)
+			WHERE studies_said.revision <> excluded.revision`, uid, device, int64(revision), truth(complete), int64(count), b.now, oneLineOf(found, maxStudyFound))
 		if err != nil || n == 0 {
 			return err
 		}

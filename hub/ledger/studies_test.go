@@ -52,7 +52,7 @@ func (w *world) archiveAll() {
 
 func (w *world) say(device, uid string, revision, count uint32) {
 	w.Helper()
-	w.must(w.SayStudy(w.ctx, device, uid, revision, revision == 1, count))
+	w.must(w.SayStudy(w.ctx, device, uid, revision, revision == 1, count, ""))
 }
 
 // A study is told when its appliance says that it is complete, all that it counts is

@@ -14,7 +14,7 @@ func TestADeviceSpeaksOfSoManyStudiesThatItHasNotSent(t *testing.T) {
 	w := start(t, Config{})
 	w.mostEarly = 5
 	say := func(device string, n int) error {
-		return w.SayStudy(w.ctx, device, fmt.Sprintf("2.25.%d", n), 1, true, 3)
+		return w.SayStudy(w.ctx, device, fmt.Sprintf("2.25.%d", n), 1, true, 3, "")
 	}
 	for n := range 5 {
 		w.must(say("rogue", n))
@@ -22,10 +22,10 @@ func TestADeviceSpeaksOfSoManyStudiesThatItHasNotSent(t *testing.T) {
 	w.want("one more", errors.Is(say("rogue", 5), ErrStudies), true)
 	w.want("rows", w.count(`SELECT count(*) FROM studies_said`), 5)
 	w.want("rows of studies", w.count(`SELECT count(*) FROM studies`), 5)
-	w.must(w.SayStudy(w.ctx, "rogue", "2.25.1", 2, false, 4)) // is none more
+	w.must(w.SayStudy(w.ctx, "rogue", "2.25.1", 2, false, 4, "")) // is none more
 	w.must(say("another", 5))
 	w.receive(object("rogue", 1, "a")) // of study 1.2.3
-	w.must(w.SayStudy(w.ctx, "rogue", "1.2.3", 1, true, 1))
+	w.must(w.SayStudy(w.ctx, "rogue", "1.2.3", 1, true, 1, ""))
 	w.want("what was sent counts not", w.count(`SELECT count(*) FROM studies_said WHERE device = 'rogue' AND received = 0`), 5)
 
 	o := object("rogue", 2, "b")

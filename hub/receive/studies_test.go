@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,14 +24,15 @@ type studies struct {
 	early   []string // acknowledged and not held
 
 	held  map[string]uint32 // by the hub
+	found map[string]string // with it
 	first []string          // in the order in which they were told first
 	fail  int               // so many times the hub's disk is full
 }
 
 func newStudies(n int) *studies {
-	s := &studies{news: make(chan struct{}), held: map[string]uint32{}}
+	s := &studies{news: make(chan struct{}), held: map[string]uint32{}, found: map[string]string{}}
 	for i := range n {
-		s.waiting = append(s.waiting, uplink.StudyEvent{UID: fmt.Sprintf("1.2.%03d", i), Revision: 1, Count: uint32(i)})
+		s.waiting = append(s.waiting, uplink.StudyEvent{UID: fmt.Sprintf("1.2.%03d", i), Revision: 1, Count: uint32(i), Found: fmt.Sprint("fiscal.check ", i)})
 	}
 	return s
 }
@@ -80,7 +82,7 @@ func (s *studies) notice(_ context.Context, device string, f wire.Frame) error {
 	if s.held[e.UID] == 0 {
 		s.first = append(s.first, e.UID)
 	}
-	s.held[e.UID] = e.Revision
+	s.held[e.UID], s.found[e.UID] = e.Revision, e.Found
 	return nil
 }
 
@@ -112,12 +114,15 @@ func TestStudiesAreToldUntilTheHubHasThem(t *testing.T) {
 		source := uplinktest.NewSource()
 		w.appliance("one", source, func(c *uplink.Config) { c.Studies = s })
 		s.wait(t)
-		s.add(uplink.StudyEvent{UID: "1.2.007", Revision: 2, Changed: true, Count: 9})
+		s.add(uplink.StudyEvent{UID: "1.2.007", Revision: 2, Changed: true, Count: 9, Found: strings.Repeat("x", 5000)})
 		s.wait(t)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if len(s.early) > 0 || s.fail > 0 || s.held["1.2.007"] != 2 {
 			t.Errorf("acknowledged without being held %v, failures left %d, revision of the changed one %d", s.early, s.fail, s.held["1.2.007"])
+		}
+		if s.found["1.2.008"] != "fiscal.check 8" || s.found["1.2.007"] != strings.Repeat("x", 1000) {
+			t.Errorf("found %q, and of one without bound %d bytes", s.found["1.2.008"], len(s.found["1.2.007"]))
 		}
 		if !slices.IsSorted(s.first) || len(s.first) != 100 {
 			t.Errorf("told in another order: %v", s.first)

@@ -25,6 +25,7 @@ type (
 		Count uint32 `cbor:"3,keyasint"`
 
 		Revision uint32 `cbor:"4,keyasint,omitempty"`
+		Found    string `cbor:"5,keyasint,omitempty"`
 	}
 	releaseHeader struct {
 		Reason string `cbor:"1,keyasint,omitempty"`
@@ -68,7 +69,7 @@ func Append(dst []byte, f Frame) ([]byte, error) {
 	case *ArchivedAck:
 		return appendList(dst, f.Type(), ackHeader{f.Of}, f.Seqs)
 	case *Study:
-		return appendList(dst, f.Type(), studyHeader{f.UID, f.State, f.Count, f.Revision}, f.IDs)
+		return appendList(dst, f.Type(), studyHeader{f.UID, f.State, f.Count, f.Revision, f.Found}, f.IDs)
 	case *Release:
 		return appendList(dst, f.Type(), releaseHeader{f.Reason}, f.IDs)
 	case *Again:

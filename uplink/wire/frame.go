@@ -162,6 +162,7 @@ type Study struct {
 	IDs   []ID // may be paged: Count is the whole
 
 	Revision uint32 // 1, 2, ... in the life of the study at the appliance; 0: not to be acknowledged
+	Found    string // what is wrong with its data, in codes; see package uplink
 }
 
 // StudyAck says that what a Study said is durable at the hub.

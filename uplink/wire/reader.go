@@ -193,7 +193,7 @@ func parseHeadedList(t Type, header, body []byte) (Frame, error) {
 		var h studyHeader
 		f := &Study{}
 		_, err := parseList(f, header, &h, body, &f.IDs)
-		f.UID, f.State, f.Count, f.Revision = h.UID, h.State, h.Count, h.Revision
+		f.UID, f.State, f.Count, f.Revision, f.Found = h.UID, h.State, h.Count, h.Revision, h.Found
 		return f, err
 	case TypeRelease:
 		var h releaseHeader

@@ -24,7 +24,7 @@ func samples() []wire.Frame {
 		&wire.Receipt{Receipts: []wire.Received{{ID: a, Length: 1}, {ID: b}}},
 		&wire.Archived{Confirmations: []wire.Confirmed{{Seq: 8, ID: b, Length: 3, At: 1795000000000}}},
 		&wire.ArchivedAck{Of: wire.AckTrouble, Seqs: []uint64{1, 1 << 60}},
-		&wire.Study{UID: "1.2.3", State: wire.StudyComplete, Count: 2, IDs: []wire.ID{a, b}, Revision: 1 << 31},
+		&wire.Study{UID: "1.2.3", State: wire.StudyComplete, Count: 2, IDs: []wire.ID{a, b}, Revision: 1 << 31, Found: "fiscal.check 2; text.\xff 1"},
 		&wire.Findings{Findings: []wire.Finding{{ID: a, Flags: 3, Words: "x"}}},
 		&wire.Trouble{Problems: []wire.Problem{{Seq: 4, ID: a, Kind: wire.ProblemDigest, Destination: "vna", Permanent: true, Words: "A900"}}},
 		&wire.Release{Reason: "checked", IDs: []wire.ID{a}},
