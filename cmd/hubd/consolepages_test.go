@@ -156,6 +156,10 @@ func (d *desk) fleet() {
 			all = append(all, o)
 		}
 		d.must(l.Receive(ctx, all))
+		if n%8 == 2 {
+			found := []string{"fiscal.check N", "fiscal.birth N; accession.missing N", "study.births 0"}[n/8%3]
+			d.must(l.SayStudy(ctx, id, all[0].Study, 1, true, uint32(len(all)), strings.ReplaceAll(found, "N", fmt.Sprint(len(all)))))
+		}
 		if n == 5 {
 			d.must(l.SetApproved(ctx, id, false, ledger.Who("token:anna", "10.4.1.20")))
 		}
