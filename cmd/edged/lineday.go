@@ -117,11 +117,22 @@ func (l *lineDay) look(now time.Time, f lineFacts) {
 
 // History is what the page draws, the oldest first.
 func (l *lineDay) History() page.LineHistory {
+	f := l.counts(time.Now())
+	return l.history(f.at, f.received)
+}
+
+// history has also what came since the last look: who has just seen a study come is not to
+// read that nothing did.
+func (l *lineDay) history(now time.Time, received int64) page.LineHistory {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	arrivals := maps.Clone(l.arrivals)
+	if came := received - l.before.received; l.before.received >= 0 && came > 0 {
+		arrivals[hourOf(now)] += came
+	}
 	h := page.LineHistory{Minutes: slices.Clone(l.minutes)}
-	for _, hour := range slices.SortedFunc(maps.Keys(l.arrivals), time.Time.Compare) {
-		h.Arrivals = append(h.Arrivals, page.Arrival{Hour: hour, Images: l.arrivals[hour]})
+	for _, hour := range slices.SortedFunc(maps.Keys(arrivals), time.Time.Compare) {
+		h.Arrivals = append(h.Arrivals, page.Arrival{Hour: hour, Images: arrivals[hour]})
 	}
 	return h
 }

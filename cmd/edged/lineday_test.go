@@ -23,7 +23,7 @@ func TestTheDayOfTheLineIsADayLong(t *testing.T) {
 	for minute := range 3 * lineDayMinutes {
 		lookAt(l, minute, int64(minute)*60e6, 10*int64(minute), 7)
 	}
-	h := l.History()
+	h := l.history(lineNoon, -1)
 	last := h.Minutes[len(h.Minutes)-1]
 	if len(h.Minutes) != lineDayMinutes || last.Bits != 8e6 || last.Waiting != 7 {
 		t.Errorf("%d minutes, the last %+v", len(h.Minutes), last)
@@ -45,12 +45,38 @@ func TestCountersThatBeginAnewMakeNoFlood(t *testing.T) {
 	lookAt(l, 1, 6e6, -1, 0)     // another uplink; the spool is away
 	lookAt(l, 2, 12e6, 5010, 0)
 	lookAt(l, 3, 18e6, 5011, 0)
-	h := l.History()
+	h := l.history(lineNoon, -1)
 	if len(h.Minutes) != 3 || h.Minutes[0].Bits != 0 || h.Minutes[1].Bits != 800e3 {
 		t.Errorf("%+v", h.Minutes)
 	}
 	if len(h.Arrivals) != 1 || h.Arrivals[0].Images != 1 {
 		t.Errorf("%+v", h.Arrivals)
+	}
+}
+
+// What has just come is counted at once, and not once more at the next look.
+func TestWhatHasJustComeIsOfTheDay(t *testing.T) {
+	l := newLineDay(nil, nil)
+	images := func(at time.Time, received int64) (n int64) {
+		for _, a := range l.history(at, received).Arrivals {
+			n += a.Images
+		}
+		return n
+	}
+	if n := images(lineNoon, 7); n != 0 {
+		t.Errorf("%d before the first look: nobody knows since when", n)
+	}
+	lookAt(l, 0, 0, 100, 0)
+	soon := lineNoon.Add(20 * time.Second)
+	if n := images(soon, 103); n != 3 {
+		t.Errorf("%d of 3 a moment after they came", n)
+	}
+	if n := images(soon, 2); n != 0 {
+		t.Errorf("%d from a counter that began anew", n)
+	}
+	lookAt(l, 1, 0, 103, 0)
+	if n := images(soon.Add(time.Minute), 104); n != 4 {
+		t.Errorf("%d of 4 after a look", n)
 	}
 }
 
