@@ -103,7 +103,7 @@ func (madeUpAlarms) Contact() string                         { return "Assistenz
 type madeUpSystem struct{}
 
 func (madeUpSystem) System() System {
-	return System{Encrypted: true, Certificates: []Certificate{{"uplink", morning.AddDate(0, 0, 20), "AB:CD"}, {"page", morning.AddDate(0, 0, 300), "EF"}},
+	return System{Encrypted: true, Limits: SystemLimits{3, 1, 30, 7}, Certificates: []Certificate{{"uplink", morning.AddDate(0, 0, 20), "AB:CD"}, {"page", morning.AddDate(0, 0, 300), "EF"}},
 		Clock: Clock{Known: true, Synced: true, Error: 4 * time.Millisecond}, TotalBytes: 2e12, FreeBytes: 1.7e12, Degrees: 44, Runtime: "go", Booted: before(40 * time.Hour),
 		Repository: Repository{Server: "audit.example.org:6514", Waiting: 12, Trouble: "refused", Since: before(time.Hour)}}
 }

@@ -60,6 +60,7 @@ type Habit struct {
 
 	ClockKnown bool
 	Ahead      time.Duration // how far its clock is ahead of ours, in the median of its last studies
+	ClockLimit time.Duration // from where that is somebody's business. If zero, a minute
 
 	Quiet time.Duration // a study is complete after so much silence
 }
@@ -260,15 +261,15 @@ func rowOf(d status.Device, h Habit, f facts, w *words) deviceRow {
 	return r
 }
 
-// clockWrong is from where a clock that is ahead is somebody's business. One that is
-// behind cannot be told from a device that sends late.
+// clockWrong is the ClockLimit of who has none. A clock that is behind cannot be told from a
+// device that sends late.
 const clockWrong = time.Minute
 
 func clockOf(h Habit, w *words) (says string, off bool) {
 	switch {
 	case !h.ClockKnown:
 		return "", false
-	case h.Ahead > clockWrong:
+	case h.Ahead > cmp.Or(h.ClockLimit, clockWrong):
 		return w.Say("device.clock.ahead", "duration", w.duration(h.Ahead)), true
 	case h.Ahead < -6*time.Hour:
 		return w.Say("device.clock.behind", "duration", w.duration(-h.Ahead)), false

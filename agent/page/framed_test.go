@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"edged/agent/status"
 )
 
 // On the pages of a study and of the machine every heading stands in a framed section, and
@@ -35,5 +37,22 @@ func TestNoCertificateIsSaid(t *testing.T) {
 	rows := certsOf(System{}, facts{Now: morning}, catalogues["it"])
 	if len(rows) != 1 || rows[0].Says != "nessuno" {
 		t.Errorf("%+v", rows)
+	}
+}
+
+// What is left of disk and certificates is marked from where the configuration has alarms.
+func TestSystemIsMarkedWhereAlarmsBegin(t *testing.T) {
+	w, days := catalogues["it"], 5.0
+	st := status.Status{}
+	st.Spool.DaysLeft = &days
+	cert := []Certificate{{ID: "page", Until: morning.AddDate(0, 0, 40)}}
+	for _, c := range []struct {
+		limits SystemLimits
+		want   string
+	}{{SystemLimits{3, 1, 30, 7}, "ok ok"}, {SystemLimits{6, 1, 45, 7}, "look look"}, {SystemLimits{10, 6, 60, 50}, "bad bad"}, {SystemLimits{}, "ok ok"}} {
+		s, f := System{Limits: c.limits, Certificates: cert}, facts{Now: morning, Status: st}
+		if got := diskOf(s, f, w)[0].Mark + " " + certsOf(s, f, w)[0].Mark; got != c.want {
+			t.Errorf("%+v: %s, want %s", c.limits, got, c.want)
+		}
 	}
 }

@@ -147,6 +147,7 @@ func TestAClockIsCalledWrongWhereItIs(t *testing.T) {
 		{Habit{ClockKnown: true, Ahead: -15 * time.Minute}, "right", false},
 		{Habit{ClockKnown: true, Ahead: time.Minute}, "right", false},
 		{Habit{ClockKnown: true, Ahead: 5 * time.Minute}, "About 5 minutes fast", true},
+		{Habit{ClockKnown: true, Ahead: 5 * time.Minute, ClockLimit: 10 * time.Minute}, "right", false},
 		{Habit{ClockKnown: true, Ahead: -9 * time.Hour}, "or they are sent late", false},
 	} {
 		if says, off := clockOf(c.h, w); !strings.Contains(says, c.says) || off != c.off || c.says == "" && says != "" {

@@ -21,6 +21,7 @@ type System struct {
 	Encrypted    bool
 	Recoverable  bool // a recovery key is known
 	Certificates []Certificate
+	Limits       SystemLimits
 	Clock        Clock
 	TotalBytes   int64 // of the disk with the images
 	FreeBytes    int64
@@ -30,6 +31,12 @@ type System struct {
 	Booted       time.Time
 	Repository   Repository
 }
+
+// SystemLimits are days from where the page marks what is left, as the alarms do.
+type SystemLimits struct{ SpaceSoon, SpaceNow, CertificateSoon, CertificateNow int }
+
+// fewerThan reports whether something is left for less than so many days.
+func fewerThan(left time.Duration, days int) bool { return left < time.Duration(days)*24*time.Hour }
 
 // Repository is the facility's audit repository, to which this appliance tells what
 // happens here.
@@ -110,12 +117,17 @@ func diskOf(s System, f facts, w *words) (rows []systemRow) {
 	switch d := sp.DaysLeft; {
 	case d == nil:
 		rows = append(rows, systemRow{Label: label, Says: w.Say("system.daysleft.unknown")})
-	case *d < 1:
-		rows = append(rows, judged(label, w.Say("system.daysleft.less"), "bad", w))
-	case *d < 3:
-		rows = append(rows, judged(label, w.Count("duration.days", int64(*d)), "look", w))
 	default:
-		rows = append(rows, judged(label, w.Count("duration.days", int64(min(*d, 9999))), "ok", w))
+		mark, says := "ok", w.Count("duration.days", int64(min(*d, 9999)))
+		if *d < 1 {
+			says = w.Say("system.daysleft.less")
+		}
+		if *d < float64(s.Limits.SpaceNow) {
+			mark = "bad"
+		} else if *d < float64(s.Limits.SpaceSoon) {
+			mark = "look"
+		}
+		rows = append(rows, judged(label, says, mark, w))
 	}
 	rows = append(rows, systemRow{Label: w.Say("system.free"), Says: w.bytes(sp.FreeBytes), Quiet: w.Say("system.used", "bytes", w.bytes(sp.Bytes), "n", w.number(sp.Objects))})
 	if s.TotalBytes > 0 {
@@ -175,9 +187,9 @@ func certsOf(s System, f facts, w *words) (rows []systemRow) {
 			days := int64(left / (24 * time.Hour))
 			mark := "ok"
 			switch {
-			case left < 7*24*time.Hour:
+			case left <= 0, fewerThan(left, s.Limits.CertificateNow):
 				mark = "bad"
-			case left < 30*24*time.Hour:
+			case fewerThan(left, s.Limits.CertificateSoon):
 				mark = "look"
 			}
 			says := w.Say("system.cert.ended", "date", w.date(c.Until.In(f.Now.Location())))

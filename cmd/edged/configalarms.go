@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"edged/agent/page"
+)
 
 // Alarms are the limits from where the page has an alarm; see alarmrules.go.
 type Alarms struct {
@@ -43,4 +47,9 @@ func (a *Alarms) check(bad complain) {
 	if a.Heat < 30 || a.Heat > 150 {
 		bad("alarms.heat", "%d is not 30 to 150 degrees", a.Heat)
 	}
+}
+
+// ofSystem are those that the page System marks by.
+func (a *Alarms) ofSystem() page.SystemLimits {
+	return page.SystemLimits{SpaceSoon: a.SpaceSoon, SpaceNow: a.SpaceNow, CertificateSoon: a.CertificateSoon, CertificateNow: a.CertificateNow}
 }

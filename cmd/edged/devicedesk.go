@@ -10,6 +10,7 @@ import (
 
 	"edged/agent/account"
 	"edged/agent/page"
+	"edged/internal/quality"
 	"edged/spool"
 )
 
@@ -25,15 +26,22 @@ func (a *appliance) habits(c caller, o spool.New, m Meta) {
 			return f
 		}
 		f.lead, f.clock = leadOf(m.StudyDate, m.StudyTime, now)
-		f.fiscal = slices.ContainsFunc(m.Findings, func(x metaFinding) bool { return strings.HasPrefix(x.Code, "fiscal.") })
+		f.fiscal = slices.ContainsFunc(m.Findings, a.wrongFiscal)
 		return f
 	})
+}
+
+// wrongFiscal is a codice fiscale that somebody is to correct: what is a note only, as that
+// there is none, or a provisional one, makes no alarm.
+func (a *appliance) wrongFiscal(x metaFinding) bool {
+	_, level := a.judge.level(quality.Code(x.Code))
+	return strings.HasPrefix(x.Code, "fiscal.") && level >= quality.Warn
 }
 
 // Habit of a device.
 func (d deviceDesk) Habit(title string) page.Habit {
 	c := d.a.usual.of(title)
-	h := page.Habit{Today: c.today.total(), Known: c.known, UsualHours: c.hours, UsualByNow: c.byNow, Late: c.late, By: minuteOf(c.byMinute), ClockKnown: c.clock, Ahead: c.ahead}
+	h := page.Habit{Today: c.today.total(), Known: c.known, UsualHours: c.hours, UsualByNow: c.byNow, Late: c.late, By: minuteOf(c.byMinute), ClockKnown: c.clock, Ahead: c.ahead, ClockLimit: d.a.cfg.Alarms.Clock}
 	for i, n := range c.today.Hours {
 		h.Hours[i] = int64(n)
 	}

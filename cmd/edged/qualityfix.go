@@ -247,11 +247,12 @@ func (a *appliance) fixDesk() *fixDesk {
 	return &fixDesk{studies: a.studyDesk(), judge: a.judge, done: book, audited: a.audited, now: time.Now}
 }
 
-// clockOf is how far the clock of a device is ahead, once that is known.
+// clockOf is how far the clock of a device is ahead, once that is known. One that is behind
+// cannot be told from a device whose images come a while after the study began, as most do.
 func (a *appliance) clockOf(device string) (time.Duration, bool) {
 	if a.usual == nil {
 		return 0, false
 	}
 	c := a.usual.of(device)
-	return c.ahead, c.clock
+	return max(c.ahead, 0), c.clock
 }

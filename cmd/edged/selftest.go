@@ -345,7 +345,7 @@ func (s *selfTests) machine() (steps []page.TestStep) {
 	}
 	st := s.a.view.Status()
 	space := page.TestStep{ID: "space", State: page.StepOK, Value: bytesOf(st.Spool.FreeBytes)}
-	if d := st.Spool.DaysLeft; st.Spool.FreeBytes == 0 || d != nil && *d < 1 {
+	if d := st.Spool.DaysLeft; st.Spool.FreeBytes == 0 || d != nil && *d < float64(s.a.cfg.Alarms.SpaceNow) {
 		space.State = page.StepBad
 	}
 	steps = append(steps, space)

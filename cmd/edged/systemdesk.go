@@ -24,7 +24,7 @@ var _ page.SystemDesk = systemDesk{}
 // System is gathered anew; all of it takes microseconds.
 func (d systemDesk) System() page.System {
 	s := page.System{Encrypted: d.a.cfg.Spool.Encryption, Recoverable: d.a.view.wrapped(), Certificates: d.a.shownCertificates(), Clock: d.a.clock(),
-		Degrees: hottest(hwmon), Unmeasured: d.a.unmeasured(), Runtime: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Booted: booted("/proc/stat")}
+		Degrees: hottest(hwmon), Limits: d.a.cfg.Alarms.ofSystem(), Unmeasured: d.a.unmeasured(), Runtime: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Booted: booted("/proc/stat")}
 	x := d.a.syslogStatus()
 	s.Repository = page.Repository{Server: x.Server, Waiting: x.Waiting, Lost: x.Lost, Trouble: x.Error, Since: x.Since}
 	var fs unix.Statfs_t

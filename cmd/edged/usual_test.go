@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -140,5 +141,36 @@ func TestNoImageWaitsForWhatIsUsualToBeWritten(t *testing.T) {
 	u.save()
 	if encoded != 1 {
 		t.Errorf("encoded %d times", encoded)
+	}
+}
+
+// Images come some time after their study began: that is no wrong clock. One that is ahead
+// of ours is.
+func TestADeviceThatSendsLateHasNoWrongClock(t *testing.T) {
+	for lead, want := range map[time.Duration]time.Duration{-25 * time.Minute: 0, -61 * time.Second: 0, 5 * time.Minute: 5 * time.Minute} {
+		now := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+		a := &appliance{}
+		a.usual = newUsual(filepath.Join(t.TempDir(), usualFile), time.UTC, func() time.Time { return now }, slog.New(slog.DiscardHandler))
+		for n := range leastLeads {
+			a.usual.arrived("MR1", fmt.Sprint(n), func(time.Time) firstLook { return firstLook{lead: lead, clock: true} })
+		}
+		if got, known := a.clockOf("MR1"); !known || got != want {
+			t.Errorf("%v: %v %t, want %v", lead, got, known, want)
+		}
+	}
+}
+
+// A number that is wrong makes the alarm; that there is none, or a provisional one, is a note,
+// unless the configuration says otherwise.
+func TestNotesAboutTheCodiceFiscaleMakeNoAlarm(t *testing.T) {
+	a := &appliance{judge: newClinic(t, nil).door.judge}
+	for code, want := range map[string]bool{"fiscal.check": true, "fiscal.length": true, "fiscal.missing": false, "fiscal.special": false, "accession.missing": false} {
+		if got := a.wrongFiscal(metaFinding{Code: code}); got != want {
+			t.Errorf("%s: %t", code, got)
+		}
+	}
+	a.judge = newClinic(t, func(q *Quality) { q.Actions = []QualityAction{{Finding: "fiscal.missing", Level: "warn"}} }).door.judge
+	if !a.wrongFiscal(metaFinding{Code: "fiscal.missing"}) {
+		t.Error("what the configuration warns of makes none")
 	}
 }

@@ -64,6 +64,23 @@ func provisional(s string) Problem {
 	if !digits(s) {
 		return BadShape
 	}
+	if luhn(s) != 0 {
+		return BadCheck
+	}
+	return ""
+}
+
+// CheckDigit is the last of a provisional number, for the ten digits before it; "" for
+// anything else.
+func CheckDigit(s string) string {
+	if len(s) != 10 || !digits(s) {
+		return ""
+	}
+	return string(rune('0' + (10-luhn(s+"0"))%10))
+}
+
+// luhn is what is left of the sum.
+func luhn(s string) int {
 	sum := 0
 	for i := range len(s) {
 		d := int(s[i] - '0')
@@ -74,10 +91,7 @@ func provisional(s string) Problem {
 		}
 		sum += d
 	}
-	if sum%10 != 0 {
-		return BadCheck
-	}
-	return ""
+	return sum % 10
 }
 
 // Strict says whether a number of a person has the shape of the decree.

@@ -57,7 +57,17 @@ func begun(s string) bool {
 			return false
 		}
 	}
-	return strings.ContainsAny(s[6:11], "0123456789") // or it may be any word
+	return strings.ContainsAny(s[6:11], "0123456789") || replaced(s) // else it may be any word
+}
+
+// replaced: all seven digits have given way to letters (omocodia); with the letter of a month
+// no word is like that.
+func replaced(s string) bool {
+	const months, standIns = "ABCDEHLMPRST", "LMNPQRSTUV"
+	if len(s) != codicefiscale.Length || !strings.Contains(months, s[8:9]) {
+		return false
+	}
+	return strings.Trim(s[12:15], standIns) == "" && s[11] >= 'A' && s[11] <= 'Z' && s[15] >= 'A' && s[15] <= 'Z'
 }
 
 // special numbers are right, and no person's of the decree.
@@ -72,6 +82,8 @@ func (l *list) number(s string) bool {
 		return false
 	}
 	switch p := codicefiscale.Strict(s); {
+	case p == codicefiscale.BadLength && codicefiscale.Accepted(s) == codicefiscale.BadCheck:
+		l.add(FiscalCheck, s, codicefiscale.CheckDigit(s[:len(s)-1]))
 	case p == codicefiscale.BadLength:
 		l.add(FiscalLength, s, decimal(int64(len([]rune(s)))))
 	case p == codicefiscale.BadCheck:

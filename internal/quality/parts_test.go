@@ -103,7 +103,8 @@ func TestOtherNumbersAreNoFiscalCodes(t *testing.T) {
 	k, _ := New(Config{})
 	for s, want := range map[string]bool{
 		"RSSMRA72H26F941L": true, "RSSMRA72H26F941X": true, "RSSMRA72H26F941": true, "RSSMRA72H26F9411": true, "RSSMRA7OH26F941L": true,
-		"4711": false, "": false, "HOSPIT0000012345": false, "ABCDEFGHIJKLMNOP": false, "2026112212345678": false, "STP1234567890123": true, "01234567897": false,
+		"RSSMRATNHNSFVQMA": true, // all digits are letters, and the last is wrong
+		"4711":             false, "HOSPITALANAGRAFE": false, "RSSMRATNONSFVQMA": false, "": false, "HOSPIT0000012345": false, "ABCDEFGHIJKLMNOP": false, "2026112212345678": false, "STP1234567890123": true, "01234567897": false,
 	} {
 		if got := k.meant(s, "H"); got != want {
 			t.Errorf("%q: %v", s, got)

@@ -132,6 +132,9 @@ var told1 = []told{
 	{number("RSSMRA72B31F941G"), []string{"fiscal.shape|RSSMRA72B31F941G|"}}, // the 31st of February
 	{number("STP1234567890123"), []string{"fiscal.special|STP1234567890123|"}},
 	{number("4711"), []string{"fiscal.missing||"}},
+	{number("RSSMRATNHNSFVQMA"), []string{"fiscal.check|RSSMRATNHNSFVQMA|U"}},
+	{func(i *Instance, _ *Context) { i.OtherIDs = []Patient{{"01234567890", codeIssuer}} }, []string{"fiscal.check|01234567890|7"}}, // a provisional one, mistyped
+	{func(i *Instance, _ *Context) { i.OtherIDs = []Patient{{"0123456789X", codeIssuer}} }, []string{"fiscal.length|0123456789X|11"}},
 	{number("RSSMRATNHNSFVQMU"), nil},
 	{func(i *Instance, _ *Context) { i.OtherIDs = []Patient{{"RSSMRATNHNSFVQMU", ""}} }, nil}, // omocodia of the same
 	{func(i *Instance, _ *Context) { i.OtherIDs = []Patient{{"BNCMRA72H26F941R", ""}} }, []string{"fiscal.two|RSSMRA72H26F941L|BNCMRA72H26F941R", "fiscal.family|BNC|RSS"}},
