@@ -69,7 +69,7 @@ const (
 // StepIDs are the steps with the states that they can have; the catalogues have words for each.
 var StepIDs = []string{
 	"reach.ok", "reach.bad", "called.ok", "called.bad", "echo.ok", "echo.bad", "store.ok", "store.bad", "disk.ok", "disk.bad", "taken.note",
-	"noplain.note", "starting.bad",
+	"noplain.note", "starting.bad", "late.bad",
 	"connect.ok", "connect.bad", "devecho.ok", "devecho.bad", "devrefused.bad", "noaddress.note",
 	"line.ok", "line.bad", "udp.ok", "udp.bad", "udp.note", "nohub.note", "paused.note", "rtt.ok",
 	"received.ok", "received.bad", "sent.ok", "sent.note", "athub.ok", "athub.note", "archive.note",

@@ -322,3 +322,30 @@ func TestTheSheetReadsTheMachine(t *testing.T) {
 		t.Error("there is a sheet for nobody")
 	}
 }
+
+// Who asks has an answer in time, also where something hangs; that test is not begun twice,
+// and when it ends after all its own words are there.
+func TestASelfTestThatHangsAnswersInTime(t *testing.T) {
+	h := newHouse(t, func(*Config) {})
+	s, release := h.selfTests, make(chan struct{})
+	s.within = 50 * time.Millisecond
+	s.try = func(context.Context, string, string) []page.TestStep {
+		<-release
+		return []page.TestStep{good("spool")}
+	}
+	began := time.Now()
+	if said := h.test(t, page.TestMachine, ""); said != "late.bad" {
+		t.Errorf("says %q", said)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("after %v", took)
+	}
+	if err := s.Run(t.Context(), anna, page.TestMachine, ""); !errors.Is(err, page.ErrBusy) {
+		t.Errorf("twice at once: %v", err)
+	}
+	close(release)
+	awaitFor(t, 20*time.Second, "the test to end", func() bool { return stepsSaid(s.Results()[page.TestMachine]) == "spool.ok" })
+	if said := h.test(t, page.TestMachine, ""); said != "spool.ok" {
+		t.Errorf("once more: %q", said)
+	}
+}

@@ -29,6 +29,19 @@
     tell();
   }
 
+  // Who hears the page is told the state when it is another one, at most once a minute: the
+  // figures in its sentence change with each image.
+  const spoken = part("spoken");
+  let heard = part("say")?.innerText, from = 0, later = 0;
+  function speak() {
+    clearTimeout(later);
+    const now = part("say")?.innerText, rest = from + 60000 - Date.now();
+    if (!spoken || now === heard) return;
+    if (rest > 0) { later = setTimeout(speak, rest); return; }
+    spoken.textContent = heard = now;
+    from = Date.now();
+  }
+
   // Where somebody fills in a form nothing moves, and nothing becomes another's.
   const filling = part => part?.querySelector("details[open] form") ||
     part?.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
@@ -41,7 +54,7 @@
     if (!arrived) e.preventDefault();
     for (let i = tasks.length - 1; i >= 0; i--) if (filling(tasks[i].target)) tasks.splice(i, 1);
   });
-  again.addEventListener("htmx:after:swap", () => { if (arrived) wind("old" in part("updated").dataset); });
+  again.addEventListener("htmx:after:swap", () => { if (!arrived) return; wind("old" in part("updated").dataset); speak(); });
 
   // Any event, a beat too, says that it is worth asking: at most once a second.
   const ask = () => again.dispatchEvent(new Event("changed"));

@@ -35,6 +35,7 @@ func cut(ctx context.Context, p *play) (err error) {
 		return err
 	}
 	a.watch.text(stay)
+	a.watch.text(listen)
 	if err := a.stage.send(ctx, 11, "small"); err != nil {
 		return err
 	}
@@ -67,6 +68,7 @@ func stopped(ctx context.Context, p *play) error {
 		return fmt.Errorf("%w: %.300s", err, said())
 	}
 	p.note("after %.0f s: %q", time.Since(a.since).Seconds(), said())
+	p.heard(ctx, a.watch)
 	script, err := axeScript(ctx, p.cache)
 	if err != nil {
 		return err
@@ -88,6 +90,21 @@ func stopped(ctx context.Context, p *play) error {
 	}
 	p.stayed(a.watch, "the page")
 	return nil
+}
+
+// listen notes what a screen reader is told, and when.
+const listen = `window.told = []; new MutationObserver(() => told.push([Date.now(), document.getElementById("spoken").textContent])).observe(document.getElementById("spoken"), {childList: true}); ""`
+
+// heard: who hears the page knows that it has stopped, and was told things at most once a
+// minute, though the sentence changed with each image.
+func (p *play) heard(ctx context.Context, t *tab) {
+	if err := t.until(ctx, 70*time.Second, "the page to say aloud that it has stopped", `told.length > 0 && told.at(-1)[1].includes("Fermo")`); err != nil {
+		p.wrong("%v: %s", err, t.text(`JSON.stringify(told)`))
+	}
+	if !t.is(`told.every((x, i) => i === 0 || x[0] - told[i-1][0] > 59000)`) {
+		p.wrong("said aloud more than once a minute: %s", t.text(`JSON.stringify(told)`))
+	}
+	p.note("said aloud: %s", t.text(`told.map(x => x[1].split("\n")[0]).join(", ")`))
 }
 
 // well is what the page shows where all is well: green, but for this machine's clock. Where

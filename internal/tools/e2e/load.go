@@ -271,7 +271,7 @@ func (p *play) judgeMemory(n int, empty memory, before *memory, full memory) {
 	row("after all pages", empty.after, base.after, full.after)
 	row("at most", empty.peak, base.peak, full.peak)
 	fmt.Println(mem.Markdown())
-	for what, more := range map[string]int64{"at rest": full.ready - base.ready, "after all pages": full.after - base.after} {
+	for what, more := range map[string]int64{"at rest": full.ready - base.ready, "after all pages": full.after - base.after, "at most": full.peak - base.peak} {
 		if more > memoryGoal {
 			p.wrong("%s %s MiB more than %s", what, mib(more), than)
 		}
