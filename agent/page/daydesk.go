@@ -19,7 +19,7 @@ type DayDesk interface {
 // DayReport is a day.
 type DayReport struct {
 	Devices []DayDevice
-	Missing []StudyDetail // studies that are not archived whole, in the order of arrival
+	Missing []StudyDetail // studies that are not archived as they were announced, in the order of arrival
 	More    int64         // of these, that are not listed
 	Before  bool          // the appliance remembers nothing that old
 	Reading bool          // it has just started and is still reading
@@ -29,7 +29,8 @@ type DayReport struct {
 type DayDevice struct {
 	Device    string // AE title
 	Studies   int64
-	Complete  int64 // studies that are archived whole
+	Complete  int64 // studies that are archived whole, with all that the device announced
+	Short     int64 // images that the device announced (MPPS) and that did not come
 	Images    int64 // that came, those that were discarded too
 	Hops      status.Hops
 	Discarded int64
@@ -111,10 +112,13 @@ func dayPageOf(d DayReport, day time.Time, s sighted) dayPageView {
 		v.Says = w.Say("days.before")
 	case sum.Images == 0:
 		v.Says = w.Say("days.none")
-	case missing <= 0:
-		v.Says = w.Say("days.all")
-	default:
+	case missing > 0:
 		v.Says = w.Count("days.missing", missing)
+	case sum.Short == 0:
+		v.Says = w.Say("days.all")
+	}
+	if sum.Short > 0 {
+		v.Says = joined(" ", v.Says, w.Count("days.short", sum.Short))
 	}
 	if d.Reading {
 		v.Note = w.Say("studies.reading")
@@ -122,7 +126,7 @@ func dayPageOf(d DayReport, day time.Time, s sighted) dayPageView {
 	for _, m := range d.Missing {
 		row := studyRowOf(m.Card, names, s)
 		v.Missing = append(v.Missing, missingRow{Key: row.Key, Time: row.Time, What: row.What, Device: row.Device, Person: row.Person, Accession: row.Accession,
-			Images: w.Say("studies.some", "n", w.number(m.Card.Hops.Archived), "total", w.number(m.Card.Hops.Total())), Says: row.Says, Why: studyWhyOf(m, s)})
+			Images: w.Say("studies.some", "n", w.number(m.Card.Hops.Archived), "total", w.number(m.Card.Hops.Total())), Says: row.Says, Why: dayWhyOf(m, s)})
 	}
 	if d.More > 0 {
 		v.More = w.Count("days.more", d.More)
@@ -130,9 +134,18 @@ func dayPageOf(d DayReport, day time.Time, s sighted) dayPageView {
 	return v
 }
 
+// dayWhyOf has also what did not come: it can be found at the device only.
+func dayWhyOf(m StudyDetail, s sighted) []string {
+	why := studyWhyOf(m, s)
+	if m.Short > 0 {
+		why = append(why, s.W.Count("days.short", m.Short))
+	}
+	return why
+}
+
 func summed(a, b DayDevice) DayDevice {
 	h, x := a.Hops, b.Hops
-	return DayDevice{Studies: a.Studies + b.Studies, Complete: a.Complete + b.Complete, Images: a.Images + b.Images, Discarded: a.Discarded + b.Discarded, Refused: a.Refused + b.Refused,
+	return DayDevice{Studies: a.Studies + b.Studies, Complete: a.Complete + b.Complete, Images: a.Images + b.Images, Short: a.Short + b.Short, Discarded: a.Discarded + b.Discarded, Refused: a.Refused + b.Refused,
 		Hops: status.Hops{Receiving: h.Receiving + x.Receiving, Received: h.Received + x.Received, Sending: h.Sending + x.Sending, AtHub: h.AtHub + x.AtHub,
 			Archived: h.Archived + x.Archived, Held: h.Held + x.Held, Quarantined: h.Quarantined + x.Quarantined}}
 }
@@ -154,10 +167,10 @@ func (p *Page) dayTable(w http.ResponseWriter, r *request) error {
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="edged-`+date+`.csv"`)
 	out := csv.NewWriter(w)
-	out.Write([]string{"day", "device", "studies", "archived_studies", "images", "archived", "at_hub", "waiting", "stopped", "discarded", "refused"})
+	out.Write([]string{"day", "device", "studies", "archived_studies", "images", "archived", "at_hub", "waiting", "stopped", "discarded", "refused", "not_received"})
 	for _, x := range d.Devices {
 		row := []string{date, Cell(status.Shown(x.Device))}
-		for _, n := range []int64{x.Studies, x.Complete, x.Images, x.Hops.Archived, x.Hops.AtHub, x.Hops.Receiving + x.Hops.Received + x.Hops.Sending, x.Hops.Held + x.Hops.Quarantined, x.Discarded, x.Refused} {
+		for _, n := range []int64{x.Studies, x.Complete, x.Images, x.Hops.Archived, x.Hops.AtHub, x.Hops.Receiving + x.Hops.Received + x.Hops.Sending, x.Hops.Held + x.Hops.Quarantined, x.Discarded, x.Refused, x.Short} {
 			row = append(row, strconv.FormatInt(n, 10))
 		}
 		out.Write(row)
@@ -172,7 +185,7 @@ func (p *Page) dayTable(w http.ResponseWriter, r *request) error {
 	for _, m := range d.Missing {
 		c := m.Card
 		row := []string{c.FirstReceived.In(r.Now.Location()).Format(time.RFC3339), Cell(status.Shown(c.Device)), Cell(status.Shown(c.Modality)), strconv.FormatInt(c.Hops.Total(), 10),
-			strconv.FormatInt(c.Hops.Archived, 10), string(knownHop(c.Study)), Cell(joined(" ", studyWhyOf(m, s)...))}
+			strconv.FormatInt(c.Hops.Archived, 10), string(knownHop(c.Study)), Cell(joined(" ", dayWhyOf(m, s)...))}
 		if s.Sight > SeesState {
 			row = append(row, Cell(personOf(c.Person, s.Sight)))
 		}

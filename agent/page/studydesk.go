@@ -61,6 +61,7 @@ type StudyDetail struct {
 	Series    int64
 	Late      int64     // instances that came when all before them were archived
 	Here      int64     // instances that are still on this appliance
+	Short     int64     // announced by the device, settled, and never come; of a day's report
 	Discarded int64     // deleted here by somebody with a name and a reason
 	FirstSent time.Time // when the first of it began to leave; zero: before the last start
 	FirstHub  time.Time

@@ -107,13 +107,14 @@ func (d dayDesk) count(day time.Time) page.DayReport {
 		hops := d.hopsNow(s, f)
 		in := of(f.device)
 		in.Studies, in.Images, in.Discarded, in.Hops = in.Studies+1, in.Images+max(f.sums.total(), hops.Total()+f.sums.gone()), in.Discarded+f.sums.gone(), added(in.Hops, hops)
-		if hops.Archived == hops.Total() {
+		in.Short += f.short
+		if hops.Archived == hops.Total() && f.short == 0 {
 			in.Complete++
 			continue
 		}
 		if out.More++; len(out.Missing) < maxMissing {
 			if card, ok := d.cards.byNumber(f.key); ok {
-				out.Missing = append(out.Missing, d.missing(s, card, card.inSpool(s)))
+				out.Missing = append(out.Missing, d.missing(s, card, card.inSpool(s), f.short))
 				out.More--
 			}
 		}
@@ -131,6 +132,7 @@ type dayStudy struct {
 	group, device string
 	here          bool
 	sums          cardSums
+	short         int64 // instances that the device announced by MPPS, and that did not come
 }
 
 // hopsNow asks the spool for figures only.
@@ -157,7 +159,7 @@ func (d dayDesk) ofDay(day time.Time) (studies []dayStudy, sums map[string]daySu
 			oldest = in.first
 		}
 		if in.first >= from && in.first < until {
-			studies = append(studies, dayStudy{in.key, in.group, c.names.name(in.device), in.seq > 0, in.sums})
+			studies = append(studies, dayStudy{in.key, in.group, c.names.name(in.device), in.seq > 0, in.sums, in.short()})
 		}
 	})
 	c.mu.Lock()
@@ -176,9 +178,17 @@ func (d dayDesk) ofDay(day time.Time) (studies []dayStudy, sums map[string]daySu
 	return studies, sums, out
 }
 
-// missing is a study that is not archived, and why.
-func (d dayDesk) missing(s *spool.Spool, f cardCopy, g spool.Group) page.StudyDetail {
-	out := page.StudyDetail{Card: d.cardIn(f, g), Here: g.Objects}
+// short is what did not come of a study that has settled; 0 where nobody announced a number.
+func (c *card) short() int64 {
+	if c.bits&cardSettled == 0 {
+		return 0
+	}
+	return max(int64(c.expected)-c.sums.total(), 0)
+}
+
+// missing is a study that is not archived as it was announced, and why.
+func (d dayDesk) missing(s *spool.Spool, f cardCopy, g spool.Group, short int64) page.StudyDetail {
+	out := page.StudyDetail{Card: d.cardIn(f, g), Here: g.Objects, Short: short}
 	if s != nil && g.Objects > 0 && g.LastSeq-f.seq <= maxSpan { // why, of what is larger, its own page says
 		walk := d.walkOf(out.Card, g)
 		eachOf(s, f, walk.object)

@@ -264,3 +264,37 @@ func TestTheTrailIsShownAndTakenAlong(t *testing.T) {
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// What a device has announced and not sent is missing from its day, also when all that came is
+// archived; of a study that is still coming nobody says so.
+func TestADayLacksWhatWasAnnounced(t *testing.T) {
+	s, f := openFeed(t)
+	var all []spool.Object
+	for n := range 2 {
+		m := aMeta(1)
+		m.SOPInstance = fmt.Sprint("2.25.1.", n)
+		all = append(all, storeAs(t, s, m, fmt.Sprint(n)))
+		ok(t, s.AtHub(t.Context(), []spool.Receipt{{ID: all[n].ID, Length: all[n].Length}}))
+		ok(t, s.Archived(t.Context(), []spool.Receipt{{ID: all[n].ID, Length: all[n].Length}}))
+	}
+	c := newCards(f.keeper, cardSecret, time.UTC, slog.New(slog.DiscardHandler))
+	c.through(t.Context(), s)
+	for c.stillReading() {
+		c.fillSome(s)
+	}
+	desk, today := dayDesk{deskOver(c), &keptDays{}}, all[0].Received.UTC().Truncate(24*time.Hour)
+	for _, x := range []struct {
+		bits         uint8
+		expected     int32
+		short, whole int64
+	}{{0, 5, 0, 1}, {cardSettled, 0, 0, 1}, {cardSettled, 2, 0, 1}, {cardSettled, 1, 0, 1}, {cardSettled, 5, 3, 0}} {
+		c.all[0].bits, c.all[0].expected = c.all[0].bits&^cardSettled|x.bits, x.expected
+		d := desk.count(today)
+		if in := d.Devices[0]; in.Short != x.short || in.Complete != x.whole || in.Hops.Archived != 2 || len(d.Missing) != int(1-x.whole) {
+			t.Errorf("%+v: %+v, missing %d", x, in, len(d.Missing))
+		}
+		if x.short > 0 && d.Missing[0].Short != x.short {
+			t.Errorf("%d are listed", d.Missing[0].Short)
+		}
+	}
+}
