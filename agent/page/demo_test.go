@@ -117,7 +117,7 @@ func scenes() map[string]*demo {
 	scene("ok", status.OK)
 
 	busy := scene("catching_up", status.CatchingUp, status.Reason{Code: status.Backlog, Count: 21480})
-	busy.status.Uplink.BacklogObjects, busy.status.Uplink.BacklogBytes = 21480, 61_000_000_000
+	busy.status.Uplink.BacklogObjects, busy.status.Uplink.BacklogBytes, busy.status.Uplink.BacklogStudies = 21480, 61_000_000_000, 7
 
 	busy.studies[2] = moving(study("MR", "RM1", 614, 161e6, 22*min, status.Hops{Received: 500, Sending: 90, AtHub: 24}), 7e6, 3_400_000, 6*time.Minute)
 	busy.studies[4] = moving(study("US", "ECO1", 38, 92e6, 44*min, status.Hops{Received: 38}), 0, 0, 0)

@@ -110,7 +110,7 @@ func knownState(s status.State) status.State {
 // sentenceOf says the first reason, or the plain sentence of the state.
 func sentenceOf(s status.Status, state status.State, w *words) string {
 	if len(s.Reasons) > 0 {
-		return withETA(reasonOf(s.Reasons[0], w), s, w)
+		return withETA(firstReason(s, w), s, w)
 	}
 	switch {
 	case state == status.Stopped:
@@ -123,6 +123,14 @@ func sentenceOf(s status.Status, state status.State, w *words) string {
 		return w.Say("sentence.ready")
 	}
 	return w.Say("sentence.ok")
+}
+
+// firstReason counts what is under way in studies, as a technician does.
+func firstReason(s status.Status, w *words) string {
+	if n := s.Uplink.BacklogStudies; s.Reasons[0].Code == status.Backlog && n > 0 {
+		return w.Count("sentence.backlog", n)
+	}
+	return reasonOf(s.Reasons[0], w)
 }
 
 // withETA says how far a start has read, and promises a time only while
