@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"math"
 	"time"
 )
@@ -147,7 +148,7 @@ type Stats struct {
 	Scrub          ScrubStats
 	Admission      Admission
 	Ballast        bool  // the reserve for receipts is in place
-	Err            error // why the spool has failed
+	Err            error // why the spool has failed, or that its disk cannot even be asked for room: it may be gone
 }
 
 // Stats counts nothing: the sums are kept.
@@ -163,7 +164,7 @@ func (s *Spool) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Conflicts = s.conflicts
-	st.Err, st.Damaged, st.SetAside, st.Missing, st.Unfinished = s.failed, s.damaged, s.setAside, s.missing, s.torn
+	st.Err, st.Damaged, st.SetAside, st.Missing, st.Unfinished = cmp.Or(s.failed, ferr), s.damaged, s.setAside, s.missing, s.torn
 	st.DayBytes, st.FillsIn, st.Scrub = s.day.sum(hourOf(s.age)), s.fillsIn(free), s.scrub
 	for i := range s.count {
 		st.Objects += s.count[i]

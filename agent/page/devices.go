@@ -117,11 +117,17 @@ func talkOf(d status.Device, f facts, w *words) *talkView {
 	} else {
 		v.Lines = append(v.Lines, w.Say("devices.plain"))
 	}
-	shown := min(len(n.Contexts), shownContexts)
-	for _, c := range n.Contexts[:shown] {
-		v.Contexts = append(v.Contexts, contextOf(c, w))
+	said := 0 // a device asks for one thing once for each coding
+	for _, c := range n.Contexts {
+		row := contextOf(c, w)
+		switch {
+		case c.Result == status.ContextUnanswered, slices.Contains(v.Contexts, row): // why all of it was refused stands with the device
+			said++
+		case len(v.Contexts) < shownContexts:
+			v.Contexts, said = append(v.Contexts, row), said+1
+		}
 	}
-	if left := n.Left + int64(len(n.Contexts)-shown); left > 0 {
+	if left := n.Left + int64(len(n.Contexts)-said); left > 0 {
 		v.Left = w.Count("devices.left", left)
 	}
 	return v

@@ -85,11 +85,11 @@ func (v viewer) drawn() string {
 func (v viewer) Actor() account.Actor { return account.Actor{Name: v.Name, Address: v.Address} }
 
 // Masked is whether initials and year of birth may be seen, Full whether names may. A
-// stranger's page that had its name lead here is given no person.
+// page that had its name lead here is given no person, whatever cookie comes along.
 func (r *request) Masked() bool {
-	return r.Viewer.In() || r.page.cfg.Anonymous == AnonymousMasked && r.page.knownHost(r.Request)
+	return (r.Viewer.In() || r.page.cfg.Anonymous == AnonymousMasked) && r.page.knownHost(r.Request)
 }
-func (r *request) Full() bool { return r.Viewer.In() }
+func (r *request) Full() bool { return r.Viewer.In() && r.page.knownHost(r.Request) }
 
 // errNotFound is told as 404: what was asked for is not, or not any more.
 var errNotFound = errors.New("not found")

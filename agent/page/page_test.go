@@ -186,12 +186,19 @@ func TestWhatADeviceAskedForIsShownInPlainWords(t *testing.T) {
 	contexts := d.devices[0].Negotiation.Contexts
 	contexts[0] = status.Context{AbstractSyntax: "1.2.840.10008.5.1.4.1.1.4", Name: "MR Image Storage", Result: status.ContextAccepted, TransferSyntax: "1.2.840.10008.1.2.1", SyntaxName: "Explicit VR Little Endian"}
 	contexts[1] = status.Context{AbstractSyntax: "1.2.3.4.5", Result: status.ContextAbstractSyntax}
+	for i := 2; i < 28; i++ {
+		contexts[i] = status.Context{Name: fmt.Sprint("Storage ", i), Result: status.ContextRefused}
+	}
+	contexts[28], contexts[29] = contexts[1], status.Context{Name: "Nothing of it Storage", Result: status.ContextUnanswered}
 	body := text(t, ask(t, d, "/?lang=en"))
 	for _, want := range []string{"What it asked for", "Connection of 08:42 to “EDGED”", "Program: MR_9 1.2.3", "Encryption: TLS 1.2", "MR Image Storage", "accepted: <bdi>Explicit VR Little Endian</bdi>",
-		"1.2.3.4.5", "service not offered to this device", "and 6 more"} {
+		"1.2.3.4.5", "service not offered to this device", "and 4 more"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not say %q", want)
 		}
+	}
+	if strings.Count(body, "1.2.3.4.5") != 1 || strings.Contains(body, "Nothing of it") {
+		t.Error("the same is said twice, or of a connection that was refused what nobody looked at")
 	}
 }
 

@@ -609,8 +609,12 @@ func TestInitialsAreNotForAStrangersName(t *testing.T) {
 	for host, want := range map[string]bool{"10.0.0.9": true, "edge1:8080": true, "evil.example": false} {
 		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
 		r.Host = host
-		if got := d.request(r).Masked(); got != want {
+		rq := d.request(r)
+		if got := rq.Masked(); got != want {
 			t.Errorf("by %s: %t", host, got)
+		}
+		if rq.Viewer.Role = account.Administrator; rq.Full() != want || rq.Masked() != want {
+			t.Errorf("by %s, with a cookie: %t %t", host, rq.Full(), rq.Masked())
 		}
 	}
 }

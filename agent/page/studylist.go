@@ -39,6 +39,7 @@ type studyRow struct {
 	Key       string
 	Person    string // as much as may be seen; "" when nothing is known
 	Accession string
+	About     string // its description, where names may be seen
 	Findings  string // what is to be corrected, or how many kinds of it; "" for none
 	Late      string // that images came when it was archived
 }
@@ -107,7 +108,7 @@ func deviceChoices(titles []string, chosen string, names map[string]string) (out
 func studyRowOf(c status.Card, names map[string]string, s sighted) studyRow {
 	r := studyRow{studyView: studyOf(c.Study, names, s.facts, s.W), Key: c.Key, Person: personOf(c.Person, s.Sight)}
 	if s.Sight == SeesFull {
-		r.Accession = status.Shown(c.Accession)
+		r.Accession, r.About = status.Shown(c.Accession), status.Shown(c.Description)
 	}
 	if c.Late > 0 {
 		r.Late = s.W.Count("study.late", c.Late)

@@ -119,6 +119,9 @@ func diskOf(s System, f facts, w *words) (rows []systemRow) {
 		rows = append(rows, systemRow{Label: label, Says: w.Say("system.daysleft.unknown")})
 	default:
 		mark, says := "ok", w.Count("duration.days", int64(min(*d, 9999)))
+		if *d > 365 {
+			says = w.Say("system.daysleft.year")
+		}
 		if *d < 1 {
 			says = w.Say("system.daysleft.less")
 		}

@@ -47,6 +47,8 @@ func (c cardFound) same(as cardFound) bool {
 type cardMore struct {
 	found  []cardFound
 	others []quality.Patient // further ones
+
+	names, initials []string // of these, as the card has those of the first
 }
 
 // count adds one of an instance: to those like it, or in the place of one whose values were

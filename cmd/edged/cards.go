@@ -254,6 +254,7 @@ func (c *cards) found(in *card, m Meta) {
 	more := in.further()
 	if other := (quality.Patient{ID: m.Patient, Issuer: m.Issuer}); len(more.others) < maxOthers && !slices.Contains(more.others, other) {
 		more.others = append(more.others, other)
+		more.names, more.initials = append(more.names, foldedName(m.Name)), append(more.initials, initialsOf(m.Name))
 	}
 }
 

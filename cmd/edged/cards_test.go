@@ -258,3 +258,24 @@ func TestWhatIsForgottenKeepsItsCountAndNoPerson(t *testing.T) {
 	awaitFor(t, patience, "that one to be forgotten too", func() bool { return deskOver(c).Search(full("ACC00000001")).Total == 0 })
 	check("after a late image", c, 6)
 }
+
+// A study under two patients is found by either, for who sees names; and one whose
+// codice fiscale is wrong by the last four of that.
+func TestAStudyToBeCorrectedIsFound(t *testing.T) {
+	_, f := openFeed(t)
+	c := newCards(f.keeper, cardSecret, time.UTC, slog.New(slog.DiscardHandler))
+	m := aMeta(1)
+	m.Name, m.Patient, m.Fiscal = "ROSSI^MARIO", "RSSMRA72H26F941X", ""
+	c.hear(spool.Object{Group: m.Study, Seq: 1, Received: time.Now()}, m)
+	m.Name, m.Patient = "VERDI^LUIGIA", "vrdlgu75t50a562x"
+	c.hear(spool.Object{Group: m.Study, Seq: 2, Received: time.Now()}, m)
+	c.all[0].sums = cardSums{seen: 2}
+	for text, want := range map[string][3]int64{"941X": {1, 0, 1}, "562x": {1, 0, 1}, "verdi": {1, 0, 1}, "Verdi Luigia": {1, 0, 1}, "L.V.": {1, 0, 1}, "M.R.": {1, 1, 1}, "VRDLGU75T50A562X": {1, 0, 1},
+		"rossi luigia": {0, 0, 1}, "bianchi": {0, 0, 1}, "562": {0, 0, 1}} {
+		for i, sight := range []page.Sight{page.SeesFull, page.SeesMasked, page.SeesState} {
+			if got := deskOver(c).Search(page.StudyQuery{Sight: sight, Text: text, Limit: 9}).Total; int64(got) != want[i] {
+				t.Errorf("%q by sight %d: %d, want %d", text, sight, got, want[i])
+			}
+		}
+	}
+}

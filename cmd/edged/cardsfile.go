@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"edged/agent/status"
@@ -300,12 +301,14 @@ func (d *dayBook) refusals(now time.Time, devices []status.Device) {
 			was, met = d.strange[x.AETitle+" "+x.Address]
 			of, name = strange, ""
 			strange[x.AETitle+" "+x.Address] = x.Refused
-		}
-		if x.Refused == was && met {
-			continue
+		} else if !met {
+			was, met = d.strangerWas(x)
 		}
 		if x.Known {
 			of[name] = x.Refused
+		}
+		if x.Refused == was && met {
+			continue
 		}
 		if at := (dayDevice{dayNumber(now), name}); x.Refused > was && (met || d.primed) { // nobody knows of which day the first figure is
 			s := d.sums[at]
@@ -320,6 +323,16 @@ func (d *dayBook) refusals(now time.Time, devices []status.Device) {
 			delete(d.sums, at)
 		}
 	}
+}
+
+// strangerWas is what has been counted of a device that was a stranger until it was admitted.
+func (d *dayBook) strangerWas(x status.Device) (was int64, met bool) {
+	for caller, n := range d.strange {
+		if strings.HasPrefix(caller, x.AETitle+" ") {
+			was, met = was+n, true
+		}
+	}
+	return min(was, x.Refused), met
 }
 
 func (d *dayBook) line(at dayDevice, s daySum) seenLine {

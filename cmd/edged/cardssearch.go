@@ -8,6 +8,7 @@ import (
 
 	"edged/agent/page"
 	"edged/agent/status"
+	"edged/internal/codicefiscale"
 	"edged/internal/quality"
 	"edged/spool"
 )
@@ -59,11 +60,16 @@ func (w *wanted) fits(c *card) bool {
 
 // fitsPerson: initials for whoever sees those; all for who sees names.
 func (w *wanted) fitsPerson(c *card) bool {
-	if in := c.field(fieldInitials); in != "" && (in == w.initials[0] || in == w.initials[1]) {
+	if w.fitsOne(c.field(fieldInitials), c.field(fieldFolded), c.field(fieldID)) {
 		return true
 	}
 	if w.sight < page.SeesFull {
-		return false
+		return false // of the first patient alone the list shows something
+	}
+	for i := range c.others() { // two patients in one study: it is to be found by either
+		if w.fitsOne(c.more.initials[i], c.more.names[i], c.more.others[i].ID) {
+			return true
+		}
 	}
 	if fiscal := c.field(fieldFiscal); len(w.raw) >= 4 && fiscal != "" && strings.HasSuffix(fiscal, w.raw) {
 		return true
@@ -71,10 +77,28 @@ func (w *wanted) fitsPerson(c *card) bool {
 	if a := c.field(fieldAccession); a != "" && (strings.EqualFold(a, w.raw) || len(w.raw) >= 4 && (strings.Contains(a, w.raw) || strings.Contains(a, w.typed))) {
 		return true
 	}
-	if id := c.field(fieldID); id != "" && strings.EqualFold(id, w.raw) {
+	return false
+}
+
+func (c *card) others() []quality.Patient {
+	if c.more == nil {
+		return nil
+	}
+	return c.more.others
+}
+
+// fitsOne compares one patient. The last four of an ID that is as long as a codice fiscale
+// count also where that is wrong: such a study is looked for.
+func (w *wanted) fitsOne(initials, folded, id string) bool {
+	if initials != "" && (initials == w.initials[0] || initials == w.initials[1]) {
 		return true
 	}
-	folded := c.field(fieldFolded)
+	if w.sight < page.SeesFull {
+		return false
+	}
+	if id != "" && strings.EqualFold(id, w.raw) || len(w.raw) >= 4 && len(id) >= codicefiscale.Length-2 && strings.HasSuffix(strings.ToUpper(id), w.raw) {
+		return true
+	}
 	if folded == "" || len(w.words) == 0 {
 		return false
 	}

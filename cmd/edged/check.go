@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+
+	"edged/spool"
 )
 
 // checkCmd judges a configuration without running it.
@@ -18,6 +20,9 @@ func (c *checkCmd) Run(p *process) error {
 	for _, w := range cfg.warnings() {
 		fmt.Fprintln(p.stderr, "warning:", w)
 	}
+	if doubt := cfg.diskDoubt(); doubt != "" {
+		fmt.Fprintln(p.stderr, "warning:", doubt)
+	}
 	name := c.Config
 	if name == "" {
 		name = "defaults and environment"
@@ -25,6 +30,17 @@ func (c *checkCmd) Run(p *process) error {
 	_, err = fmt.Fprintf(p.stdout, "%s: in order. AE title %s on %s, data in %s, %s, %s\n",
 		name, cfg.Dicom.AETitle, cfg.Dicom.Listen, cfg.DataDir, plural(int64(len(cfg.Dicom.Devices)), "device"), plural(int64(len(cfg.Uplink.Hubs)), "hub"))
 	return err
+}
+
+// diskDoubt is what edged run will refuse data_dir for, as far as that is there already.
+func (c *Config) diskDoubt() string {
+	if _, err := os.Stat(c.DataDir); err != nil || c.Spool.AllowUnsafeFilesystem {
+		return ""
+	}
+	if err := spool.CheckFilesystem(c.DataDir); err != nil {
+		return "edged run will not start: " + err.Error()
+	}
+	return ""
 }
 
 // logger writes to standard error, where the service manager picks it up.

@@ -298,3 +298,23 @@ func TestADayLacksWhatWasAnnounced(t *testing.T) {
 		}
 	}
 }
+
+// Who was a stranger and is admitted was refused no more often for that; what comes then counts.
+func TestAnAdmissionIsNoRefusal(t *testing.T) {
+	d, now := newDayBook(time.UTC), time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+	look := func(known bool, address string, refused int64) string {
+		d.refusals(now, []status.Device{{AETitle: "ECO_NEW", Address: address, Known: known, Refused: refused}})
+		return fmt.Sprint(d.sums[dayDevice{20261122, ""}].refused, " ", d.sums[dayDevice{20261122, "ECO_NEW"}].refused)
+	}
+	look(false, "10.0.0.9", 0)
+	for _, x := range []struct {
+		known   bool
+		address string
+		refused int64
+		want    string
+	}{{false, "10.0.0.9", 4, "4 0"}, {true, "10.0.0.9:104", 4, "4 0"}, {true, "10.0.0.9:104", 4, "4 0"}, {true, "10.0.0.9:104", 6, "4 2"}} {
+		if got := look(x.known, x.address, x.refused); got != x.want {
+			t.Errorf("%+v: %s", x, got)
+		}
+	}
+}

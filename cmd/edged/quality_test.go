@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"edged/agent/status"
 	"edged/dimse"
 	"edged/hub"
 	"edged/internal/dicom"
@@ -282,5 +283,20 @@ func TestStudiesAreJudged(t *testing.T) {
 	}
 	if got := of(studyData{device: "MR1", Study: quality.Study{Instances: 3, Expected: 5}}); len(got) > 0 {
 		t.Errorf("a study that is still coming: %q", got)
+	}
+}
+
+// A sentence says both values or none of them.
+func TestASentenceIsNotSaidByHalf(t *testing.T) {
+	j := newClinic(t, nil).door.judge
+	for _, language := range quality.Languages {
+		for _, values := range [][2]string{{"0a79c068c090", ""}, {"", ""}} {
+			if _, says := j.sentence(language, status.Finding{Code: "uid.reused", Values: values}); strings.ContainsAny(says, "(–") || strings.Contains(says, "0a79") {
+				t.Errorf("%s: %s", language, says)
+			}
+		}
+		if _, says := j.sentence(language, status.Finding{Code: "uid.reused", Values: [2]string{"0a79c068c090", "1b"}}); !strings.Contains(says, "0a79c068c090") || !strings.Contains(says, "1b") {
+			t.Errorf("%s: %s", language, says)
+		}
 	}
 }

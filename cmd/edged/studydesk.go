@@ -110,6 +110,9 @@ func (d studyDesk) Study(key string, instances bool) (page.StudyDetail, bool) {
 	if sent := d.view.reachedAt(f.group).sent; out.FirstHub.IsZero() || !sent.After(out.FirstHub) {
 		out.FirstSent = sent // else what left first did so before the start
 	}
+	if c := &out.Card; c.ArchivedAt.IsZero() && c.Hops.Archived > 0 && c.Hops.Archived == c.Hops.Total() {
+		c.ArchivedAt = out.LastArch // that of before the start is with the objects
+	}
 	if instances {
 		out.Receipt = walk.receipt(s)
 	}

@@ -93,7 +93,7 @@ func stopped(ctx context.Context, p *play) error {
 }
 
 // listen notes what a screen reader is told, and when.
-const listen = `window.told = []; new MutationObserver(() => told.push([Date.now(), document.getElementById("spoken").textContent])).observe(document.getElementById("spoken"), {childList: true}); ""`
+const listen = `(() => { const spoken = document.getElementById("spoken"); window.told = []; new MutationObserver(() => told.push([Date.now(), spoken.textContent])).observe(spoken, {childList: true}); })()`
 
 // heard: who hears the page knows that it has stopped, and was told things at most once a
 // minute, though the sentence changed with each image.
