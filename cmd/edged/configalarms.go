@@ -1,10 +1,6 @@
 package main
 
-import (
-	"time"
-
-	"edged/agent/page"
-)
+import "time"
 
 // Alarms are the limits from where the page has an alarm; see alarmrules.go.
 type Alarms struct {
@@ -47,9 +43,4 @@ func (a *Alarms) check(bad complain) {
 	if a.Heat < 30 || a.Heat > 150 {
 		bad("alarms.heat", "%d is not 30 to 150 degrees", a.Heat)
 	}
-}
-
-// ofSystem are those that the page System marks by.
-func (a *Alarms) ofSystem() page.SystemLimits {
-	return page.SystemLimits{SpaceSoon: a.SpaceSoon, SpaceNow: a.SpaceNow, CertificateSoon: a.CertificateSoon, CertificateNow: a.CertificateNow}
 }

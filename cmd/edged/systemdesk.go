@@ -34,6 +34,11 @@ func (d systemDesk) System() page.System {
 	return s
 }
 
+// ofSystem are those that the page System marks by.
+func (a *Alarms) ofSystem() page.SystemLimits {
+	return page.SystemLimits{SpaceSoon: a.SpaceSoon, SpaceNow: a.SpaceNow, CertificateSoon: a.CertificateSoon, CertificateNow: a.CertificateNow}
+}
+
 // Bundle for support.
 func (d systemDesk) Bundle(by account.Actor, w io.Writer) error {
 	return d.a.audited(by, "support bundle", "", "", func() error { return d.a.bundle(w, time.Now()) })

@@ -57,17 +57,7 @@ func begun(s string) bool {
 			return false
 		}
 	}
-	return strings.ContainsAny(s[6:11], "0123456789") || replaced(s) // else it may be any word
-}
-
-// replaced: all seven digits have given way to letters (omocodia); with the letter of a month
-// no word is like that.
-func replaced(s string) bool {
-	const months, standIns = "ABCDEHLMPRST", "LMNPQRSTUV"
-	if len(s) != codicefiscale.Length || !strings.Contains(months, s[8:9]) {
-		return false
-	}
-	return strings.Trim(s[12:15], standIns) == "" && s[11] >= 'A' && s[11] <= 'Z' && s[15] >= 'A' && s[15] <= 'Z'
+	return strings.ContainsAny(s[6:11], "0123456789") || codicefiscale.Strict(s) == codicefiscale.BadCheck // all of it but the last letter is right; else it may be any word
 }
 
 // special numbers are right, and no person's of the decree.
