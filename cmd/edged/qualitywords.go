@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,14 +22,11 @@ func (j *assessor) sentence(language string, f status.Finding) (cause, says stri
 	if says == "" {
 		return cause, f.Code // of a later version
 	}
-	if f.Values[1] == "" { // what stands in brackets for who looks closer says nothing by half
-		says = valuesAside.ReplaceAllString(says, "")
+	if e.Kinds[1] != quality.None && f.Values[1] == "" { // what stands in brackets for who looks closer says nothing by half
+		says = quality.WithoutAside(says)
 	}
 	return cause, strings.NewReplacer("{a}", sayValue(language, e.Kinds[0], f.Values[0]), "{b}", sayValue(language, e.Kinds[1], f.Values[1])).Replace(says)
 }
-
-// valuesAside are two values in brackets, without which a sentence is one too.
-var valuesAside = regexp.MustCompile(` \([^()]*\{a\}[^()]*\{b\}[^()]*\)`)
 
 var findingWords = func() func(string) map[string]string {
 	all := sync.OnceValue(func() map[string]map[string]string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +45,7 @@ func foundSentence(f []string) string {
 		return ""
 	}
 	if len(f) == 1 {
-		says = valuesAside.ReplaceAllString(says, "")
+		says = quality.WithoutAside(says)
 		return f[0] + ": " + strings.NewReplacer("{a}", "–", "{b}", "–").Replace(says)
 	}
 	for i, kind := range e.Kinds {
@@ -61,6 +60,3 @@ func foundSentence(f []string) string {
 	}
 	return f[0] + ": " + strings.NewReplacer("{a}", f[1], "{b}", f[2]).Replace(says)
 }
-
-// valuesAside are values in brackets, without which a sentence is one too.
-var valuesAside = regexp.MustCompile(` \([^()]*\{[ab]\}[^()]*\)`)

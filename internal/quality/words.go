@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"sync"
 )
 
@@ -34,3 +35,10 @@ var words = sync.OnceValue(func() map[string]map[string]string {
 	}
 	return all
 })
+
+// valuesAside are values in brackets.
+var valuesAside = regexp.MustCompile(` \([^()]*\{[ab]\}[^()]*\)`)
+
+// WithoutAside is a sentence of Words without values that stand in brackets, for who does not
+// have them: it is one without these, too.
+func WithoutAside(sentence string) string { return valuesAside.ReplaceAllString(sentence, "") }
