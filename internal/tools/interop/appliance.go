@@ -5,8 +5,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +53,21 @@ func (l *lab) startAppliance(ctx context.Context) error {
 		return err
 	}
 	l.edged = a
-	return errors.Join(a.listens(ctx, a.port), a.listens(ctx, a.tlsPort))
+	return a.ready(ctx)
+}
+
+// ready waits until it takes images: its ports open before its spool does, and until then
+// every association is answered with temporary congestion.
+func (a *appliance) ready(ctx context.Context) error {
+	err := await(ctx, time.Minute, "edged to be ready", func() bool {
+		var s struct{ DICOM struct{ Ready bool } }
+		err := fetch(ctx, http.MethodGet, "http://127.0.0.1:"+a.page+"/api/v1/status", nil, &s)
+		return err == nil && s.DICOM.Ready
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, a.said())
+	}
+	return nil
 }
 
 // text is edged.yaml: storage commitment is answered from the spool, because there

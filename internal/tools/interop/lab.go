@@ -187,8 +187,10 @@ func fetch(ctx context.Context, method, url string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var sent bytes.Buffer
-	if err := json.NewEncoder(&sent).Encode(body); err != nil {
-		return err
+	if body != nil { // the appliance's page takes none
+		if err := json.NewEncoder(&sent).Encode(body); err != nil {
+			return err
+		}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, url, &sent)
 	if err != nil {
