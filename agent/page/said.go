@@ -15,20 +15,14 @@ type Said struct {
 // Say puts s into the words of a language: "it", "en" or "de"; any other is "en".
 // A state that is not known is said to need a look.
 func Say(s status.Status, lang string) Said {
-	w := catalogues[lang]
-	if w == nil {
-		w = catalogues["en"]
-	}
+	w := wordsOf(lang)
 	h := heroOf(facts{Status: s, Now: s.At}, w)
 	return Said{Word: h.Word, Sentence: h.Sentence, Action: h.Action, Also: h.Also, Warnings: warningsOf(s, w)}
 }
 
 // Refusal puts a refusal into words; ae is our AE title.
 func Refusal(r status.Refusal, ae, lang string) string {
-	w := catalogues[lang]
-	if w == nil {
-		w = catalogues["en"]
-	}
+	w := wordsOf(lang)
 	_, why := refusalOf(status.Device{LastRefusal: &r}, facts{Status: status.Status{AETitle: ae}}, w)
 	return why
 }

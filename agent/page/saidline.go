@@ -15,10 +15,7 @@ type Fact struct{ What, Says string }
 // what carries the images and why, caps, a pause, nodes, the last test. Times are in
 // the zone of now.
 func SayLine(s status.Status, now time.Time, lang string) (out []Fact) {
-	w := catalogues[lang]
-	if w == nil {
-		w = catalogues["en"]
-	}
+	w := wordsOf(lang)
 	f := facts{Status: s, Now: now}
 	u := s.Uplink
 	add := func(what string, says ...string) {
@@ -47,19 +44,13 @@ func SayLine(s status.Status, now time.Time, lang string) (out []Fact) {
 
 // Until says a time that is to come, in the zone of now: "until 18:00".
 func Until(t, now time.Time, lang string) string {
-	w := catalogues[lang]
-	if w == nil {
-		w = catalogues["en"]
-	}
+	w := wordsOf(lang)
 	return facts{Now: now}.until(t, w)
 }
 
 // SayTest puts a line test into words, a line each.
 func SayTest(t status.LineTest, lang string) (out []string) {
-	w := catalogues[lang]
-	if w == nil {
-		w = catalogues["en"]
-	}
+	w := wordsOf(lang)
 	if t.Error != "" {
 		return []string{w.Say("line.test") + ": " + w.Say("test.failed") + " (" + t.Error + ")"}
 	}

@@ -221,11 +221,11 @@ func TestTheTerminalSaysHowTheRepositoryIs(t *testing.T) {
 		st   syslogStatus
 		want string
 	}{
-		{syslogStatus{}, "the log on this appliance only (syslog.server is empty)"},
-		{syslogStatus{On: true, Server: "a:1"}, "repository a:1 reached; 0 messages wait, 0 lost since the start"},
-		{syslogStatus{On: true, Server: "a:1", Waiting: 4, Lost: 1, Error: "no\x1b route", Since: alarmNoon.Add(-90 * time.Second)}, "repository a:1 not reached for 1m30s: no\ufffd route; 4 messages wait, 1 lost since the start"},
+		{syslogStatus{}, "not configured: the audit trail is on this appliance only"},
+		{syslogStatus{On: true, Server: "a:1"}, "works · a:1 · Messages waiting: 0 · Messages lost since the start: none"},
+		{syslogStatus{On: true, Server: "a:1", Waiting: 4, Lost: 1, Error: "no\x1b route", Since: alarmNoon.Add(-90 * time.Second)}, "does not answer (since: 11:58); messages wait here · a:1 · no\ufffd route · Messages waiting: 4 · Messages lost since the start: 1"},
 	} {
-		if got := c.st.said(alarmNoon); got != c.want {
+		if got := c.st.said().Said(alarmNoon, "en").Says; got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"edged/agent/page"
 	"edged/agent/status"
 	"edged/internal/audit"
 	"edged/spool"
@@ -54,7 +55,7 @@ type control struct {
 	tests  *lineTests
 	rest   func(who string, d time.Duration) (until time.Time, err error)
 	trail  func() (*audit.Log, error)
-	door   func() pageDoor
+	door   func() page.Door
 	audit  func() syslogStatus
 }
 

@@ -195,7 +195,7 @@ func TestDisaster25HoldsRetriesShowsAndReleases(t *testing.T) {
 			t.Errorf("object %d is listed as %q, want one of %q", i, states[o.id()], want)
 		}
 	}
-	if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "no connection to") || !strings.Contains(said, ", 4 objects (") {
+	if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "Not connected") || !strings.Contains(said, "4 images · ") {
 		t.Errorf("the terminal says %s", said)
 	}
 

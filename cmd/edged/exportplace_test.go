@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -110,8 +111,8 @@ func TestTheTerminalTellsQuarantineNowAndDiscards(t *testing.T) {
 	st := status.Status{State: status.OK}
 	st.Counters.Quarantined, st.Spool.Quarantined, st.Counters.Discarded = 5, 1, 4
 	var said bytes.Buffer
-	ok(t, printStatus(&said, st, time.Now()))
-	if text := said.String(); !strings.Contains(text, "1 of them in quarantine") || !strings.Contains(text, "4 discarded") || strings.Contains(text, " 5 ") {
+	ok(t, printStatus(&said, st, time.Now(), "en"))
+	if text := said.String(); !regexp.MustCompile(`(?m)^Set aside +1 · `).MatchString(text) || !regexp.MustCompile(`(?m)^Deleted here by a person +4$`).MatchString(text) || strings.Contains(text, " 5") {
 		t.Errorf("it says %s", text)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+
+	"edged/agent/page"
 )
 
 // listenPage opens the page's port: plain, with the certificate of files, or with one of
@@ -92,29 +94,13 @@ func (c *strayConn) lead() bool {
 }
 
 // pageDoor is what `edged status` says of the page.
-type pageDoor struct {
-	Listen      string `json:"listen"`
-	HTTPS       bool   `json:"https"`
-	Fingerprint string `json:"fingerprint"`
-}
-
-func (a *appliance) pageDoor() pageDoor {
+func (a *appliance) pageDoor() page.Door {
 	p := a.cfg.Page
-	return pageDoor{p.Listen, p.Listen != "" && p.encrypted(), a.pageFingerprint()}
+	return page.Door{Listen: p.Listen, HTTPS: p.Listen != "" && p.encrypted(), Fingerprint: a.pageFingerprint()}
 }
 
 func (c *control) pageDoor(w http.ResponseWriter, _ *http.Request) {
 	json.NewEncoder(w).Encode(c.door()) // the peer is gone when this fails
-}
-
-func (d pageDoor) String() string {
-	switch {
-	case d.Listen == "":
-		return "none (page.listen is empty)"
-	case !d.HTTPS:
-		return "http, on " + d.Listen + "; log-in on this machine only"
-	}
-	return fmt.Sprintf("https, on %s; SHA-256 of its certificate %s", d.Listen, d.Fingerprint)
 }
 
 // inTheOpen is whether others on the network see the page in plain.

@@ -105,3 +105,5 @@ func writePart10(w io.Writer, c *spool.Content) error {
 	}
 	return nil
 }
+
+func isEmpty(s string) bool { return s == "" }

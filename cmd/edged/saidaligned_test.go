@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"edged/agent/account"
 	"edged/agent/page"
@@ -19,18 +20,27 @@ func TestStatusStandsInColumns(t *testing.T) {
 	st := status.Status{State: status.Stopped, At: now, StartedAt: now, Reasons: []status.Reason{{Code: status.LinkDown, Count: 3}, {Code: status.Quarantined, Count: 1}},
 		Uplink: status.Uplink{Connected: true, Transport: status.TCP, CapBackfill: 50e6}, Warnings: []status.Warning{status.KeepHub}}
 	var out strings.Builder
-	ok(t, printStatus(&out, st, now, page.Fact{What: "page", Says: "none"}, page.Fact{What: "audit", Says: "here"}))
-	lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
-	column := strings.Index(out.String()[strings.Index(out.String(), "images "):], "0 received")
-	for _, line := range lines {
-		r := []rune(line)
-		if len(r) <= column || r[column] == ' ' || string(r[column-2:column]) != "  " {
-			t.Errorf("not in columns of %d:\n%s", column, line)
+	ok(t, printStatus(&out, st, now, "en", page.Fact{What: "page", Says: "none"}, page.Fact{What: "audit", Says: "here"}))
+	top, rest, _ := strings.Cut(strings.TrimRight(out.String(), "\n"), "\n\n")
+	for part, begins := range map[string]string{top: "Images are safe", rest: "Connected"} {
+		column := columnOf(part, begins)
+		for line := range strings.Lines(part) {
+			r := []rune(line)
+			if len(r) <= column || r[column] == ' ' || string(r[column-2:column]) != "  " {
+				t.Errorf("not in columns of %d:\n%s", column, line)
+			}
 		}
 	}
+	lines := strings.Split(rest, "\n")
 	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "audit ") || !strings.HasSuffix(last, " here") {
 		t.Errorf("the last row is %q", last)
 	}
+}
+
+// columnOf is where a text stands in its line.
+func columnOf(in, text string) int {
+	before, _, _ := strings.Cut(in, text)
+	return utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:])
 }
 
 // The daemon tells who is locked out, and the list says so; without a daemon it says that

@@ -37,7 +37,7 @@ func TestStatusTellsSpaceAndCheck(t *testing.T) {
 			t.Errorf("no %s in the metrics", name)
 		}
 	}
-	if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "at today's pace") || !strings.Contains(said, "all images last read again") {
+	if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "at today’s pace") || !strings.Contains(said, "Read again since the start") {
 		t.Errorf("the terminal says %s", said)
 	}
 

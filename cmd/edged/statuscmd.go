@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
-	"strings"
+	"os"
 	"text/tabwriter"
 	"time"
 
@@ -19,7 +18,20 @@ import (
 // statusCmd says in the terminal what the page says.
 type statusCmd struct {
 	configFlag
-	JSON bool `help:"The body of /api/v1/status."`
+	JSON     bool   `help:"The body of /api/v1/status."`
+	Language string `placeholder:"it|en|de" help:"Say it in this language. Default: the terminal's (LC_ALL, LC_MESSAGES, LANG), if it is one of these; else English."`
+}
+
+// Validate is called by the parser of the command line.
+func (c *statusCmd) Validate() error {
+	if c.Language != "" && page.LanguageOf(c.Language) != c.Language {
+		return fmt.Errorf("--language is it, en or de, not %q", c.Language)
+	}
+	return nil
+}
+
+func (c *statusCmd) language() string {
+	return cmp.Or(c.Language, page.LanguageOf(os.Getenv("LC_ALL"), os.Getenv("LC_MESSAGES"), os.Getenv("LANG")))
 }
 
 func (c *statusCmd) Run(p *process) error {
@@ -40,18 +52,21 @@ func (c *statusCmd) Run(p *process) error {
 		out.SetIndent("", "  ")
 		return out.Encode(st)
 	}
-	return printStatus(p.stdout, inZone(st, cfg), time.Now(), besides(p.ctx, d, time.Now())...)
+	lang := c.language()
+	st = inZone(st, cfg)
+	now := time.Now().In(st.At.Location())
+	return printStatus(p.stdout, st, now, lang, besides(p.ctx, d, now, lang)...)
 }
 
 // besides is what the daemon says that is not in its status: an older one says nothing.
-func besides(ctx context.Context, d *client, now time.Time) (out []page.Fact) {
-	var door pageDoor
+func besides(ctx context.Context, d *client, now time.Time, lang string) (out []page.Fact) {
+	var door page.Door
 	if d.ask(ctx, http.MethodGet, "/page", nil, &door) == nil {
-		out = append(out, page.Fact{What: "page", Says: door.String()})
+		out = append(out, door.Said(lang))
 	}
 	var trail syslogStatus
 	if d.ask(ctx, http.MethodGet, "/repository", nil, &trail) == nil {
-		out = append(out, page.Fact{What: "audit", Says: trail.said(now)})
+		out = append(out, trail.said().Said(now, lang))
 	}
 	return out
 }
@@ -64,104 +79,25 @@ func inZone(st status.Status, cfg Config) status.Status {
 	return st
 }
 
-// marks stand for the colours of the page.
-var marks = map[status.State]string{status.OK: "✔", status.CatchingUp: "↻", status.Attention: "!", status.Stopped: "✖"}
-
-// printStatus says the sentences of the page, and figures below them, in two columns.
-func printStatus(out io.Writer, st status.Status, now time.Time, more ...page.Fact) error {
-	said := page.Say(st, "en")
+// printStatus says what the page says: the state, and below an empty line, in columns of
+// their own, the figures.
+func printStatus(out io.Writer, st status.Status, now time.Time, lang string, more ...page.Fact) error {
 	w := tabwriter.NewWriter(out, 18, 4, 2, ' ', 0)
-	row := func(name, format string, args ...any) {
-		fmt.Fprintf(w, "%s\t"+format+"\n", append([]any{name}, args...)...)
-	}
-	row(cmp.Or(marks[st.State], "?")+" "+strings.ToUpper(said.Word), "%s", said.Sentence)
-	for _, also := range append(slices.DeleteFunc([]string{said.Action}, isEmpty), said.Also...) {
-		row("", "%s", also)
-	}
-	c := st.Counters
-	row("images", "%d received, %d at the hub, %d archived, %d discarded", c.Received, c.AtHub, c.Archived, c.Discarded)
-	row("refused", "%d images and connections", c.Refused)
-	if n := st.Findings.Unreadable; n > 0 {
-		row("findings", "header not readable: %d, handled like all others; `edged spool ls` shows which", n)
-	}
-	if n := st.Findings.Conflicts; n > 0 {
-		row("conflicts", "%d images share a SOP Instance UID with another one of other contents; all are kept, the hub holds the later ones; `edged spool ls` shows which", n)
-	}
-	row("last", "received %s, archived %s", ago(st.LastReceivedAt, now), ago(st.LastArchivedAt, now))
-	row("spool", "%d objects, %s, %d of them in quarantine, %s", st.Spool.Objects, inBytes(st.Spool.Bytes), st.Spool.Quarantined, room(st.Spool))
-	if r := st.Recovering; r != nil {
-		row("starting", "%d of %d files read", r.Done, r.Total)
-	}
-	if d := st.Spool.Damage; d != (status.Damage{}) {
-		row("damaged", "%d here only, %d of which the hub has a good copy; `edged spool ls` shows which", d.NoOtherCopy, d.HubHasCopy)
-	}
-	if n := st.Spool.Unfinished; n > 0 {
-		row("unfinished", "%d files were half written when the power went; never accepted, `edged spool discard` removes them", n)
-	}
-	row("check", "all images last read again %s; %d since the start, %d damaged", ago(st.Spool.Scrub.PassedAt, now), st.Spool.Scrub.Objects, st.Spool.Scrub.Damaged)
-	row("line", "%s", line(st.Uplink))
-	for _, fact := range page.SayLine(st, now.In(st.At.Location()), "en") {
-		row("  "+lowered(fact.What), "%s", fact.Says)
-	}
-	row("DICOM", "AE title %s, %d associations, %s", st.AETitle, st.DICOM.Associations, ready(st.DICOM))
-	if c := st.DICOM.Commitments; c.Requests > 0 {
-		row("commitment", "%d requests of devices are not answered yet, for %d images; %d of them could not be delivered so far", c.Requests, c.Instances, c.Unreached)
-	}
-	for _, x := range said.Warnings {
-		row("warning", "%s", x)
-	}
-	row("version", "%s, up %s", st.Version, now.Sub(st.StartedAt).Round(time.Second))
-	for _, fact := range more {
-		row(fact.What, "%s", fact.Says)
+	for _, fact := range append(page.Terminal(st, now.In(st.At.Location()), lang), more...) {
+		if fact == (page.Fact{}) {
+			fmt.Fprintln(w) // columns end here
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%s\n", fact.What, fact.Says)
 	}
 	return w.Flush()
 }
-
-// room is what fits, and for how long.
-func room(s status.Spool) string {
-	said := "room for " + inBytes(s.FreeBytes)
-	switch {
-	case s.DaysLeft == nil:
-	case *s.DaysLeft > 365:
-		said += ", full in more than a year at today's pace if nothing left"
-	default:
-		said += fmt.Sprintf(", full in %.1f days at today's pace if nothing left", *s.DaysLeft)
-	}
-	return said
-}
-
-func isEmpty(s string) bool { return s == "" }
 
 func ago(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
 	return now.Sub(t).Round(time.Second).String() + " ago"
-}
-
-func line(u status.Uplink) string {
-	switch {
-	case u.Hub == "" && !u.Connected:
-		return "no hub"
-	case !u.Connected:
-		return fmt.Sprintf("no connection to %s, %d objects (%s) wait: %s", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes), status.Shown(u.LastError))
-	}
-	return fmt.Sprintf("connected to %s, %d objects (%s) wait", u.Hub, u.BacklogObjects, inBytes(u.BacklogBytes))
-}
-
-// lowered makes a heading of the page a row of the terminal; names stay as they are.
-func lowered(s string) string {
-	if len(s) > 1 && s[1] >= 'a' && s[1] <= 'z' {
-		return strings.ToLower(s[:1]) + s[1:]
-	}
-	return s
-}
-
-func ready(d status.DICOM) string {
-	if d.Ready {
-		return "ready"
-	}
-	return "not ready: " + status.Shown(d.NotReady)
 }
 
 func inBytes(n int64) string {

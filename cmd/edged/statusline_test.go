@@ -21,12 +21,12 @@ func TestTheTerminalSaysTheLineInThePagesWords(t *testing.T) {
 		Test:     &status.LineTest{At: now.Add(-time.Hour), Transport: status.TCP, Carriers: []status.Carrier{{Transport: status.TCP, GoodputBits: 790e6, RTTMS: 20}}},
 	}}
 	var out strings.Builder
-	ok(t, printStatus(&out, st, now))
+	ok(t, printStatus(&out, st, now, "en"))
 	said := strings.ReplaceAll(out.String(), "\u00a0", " ")
 	for _, want := range []string{
 		"TLS over TCP, 2 connections · it carries more on this line: 812 Mbit/s against 130 Mbit/s", "limited to 200 Mbit/s until 18:00", "until 09:42", "50 Mbit/s",
 		"790 Mbit/s · 20 ms there and back · TLS over TCP · 07:42", "UDP", "no answer, while TCP got through", "hub2:8443", "left alone for now", "no answer",
-		"9 received, 0 at the hub, 0 archived, 0 discarded", "3 images and connections",
+		"Images received                   9\n", "Refused (images and connections)  3\n",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("no %q in\n%s", want, said)

@@ -25,8 +25,7 @@ var _ page.SystemDesk = systemDesk{}
 func (d systemDesk) System() page.System {
 	s := page.System{Encrypted: d.a.cfg.Spool.Encryption, Recoverable: d.a.view.wrapped(), Certificates: d.a.shownCertificates(), Clock: d.a.clock(),
 		Degrees: hottest(hwmon), Limits: d.a.cfg.Alarms.ofSystem(), Unmeasured: d.a.unmeasured(), Runtime: runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH, Booted: booted("/proc/stat")}
-	x := d.a.syslogStatus()
-	s.Repository = page.Repository{Server: x.Server, Waiting: x.Waiting, Lost: x.Lost, Trouble: x.Error, Since: x.Since}
+	s.Repository = d.a.syslogStatus().said()
 	var fs unix.Statfs_t
 	if unix.Statfs(filepath.Join(d.a.cfg.DataDir, spoolDir), &fs) == nil {
 		s.TotalBytes, s.FreeBytes = int64(fs.Blocks)*fs.Bsize, int64(fs.Bavail)*fs.Bsize

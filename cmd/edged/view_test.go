@@ -201,7 +201,7 @@ func TestTerminalSaysTheSentencesOfThePage(t *testing.T) {
 	for _, c := range cases {
 		var out bytes.Buffer
 		st := status.Status{State: c.state, Reasons: c.reasons, At: now, StartedAt: now, LastReceivedAt: now, Warnings: []status.Warning{status.KeepHub, status.ShadowMode}}
-		if err := printStatus(&out, st, now); err != nil || !strings.HasPrefix(out.String(), c.says) {
+		if err := printStatus(&out, st, now, "en"); err != nil || !strings.HasPrefix(out.String(), c.says) {
 			t.Errorf("%v: says\n%s\nwant first\n%s", err, out.String(), c.says)
 		}
 		for _, code := range []string{"_", "keep hub", "because"} {
@@ -225,8 +225,8 @@ func TestUnreadableInstancesAreCountedAndListed(t *testing.T) {
 		t.Errorf("%d unreadable, state %s; want 1 and ok", st.Findings.Unreadable, st.State)
 	}
 	var said, list bytes.Buffer
-	ok(t, printStatus(&said, st, st.At))
-	if !strings.Contains(said.String(), "header not readable: 1,") {
+	ok(t, printStatus(&said, st, st.At, "en"))
+	if !strings.Contains(said.String(), "Header not readable                    1 image · handled like all others · `edged spool ls` shows which") {
 		t.Errorf("the terminal does not say it: %s", said.String())
 	}
 	ok(t, listObjects(&list, func(visit func(objectRow) error) error {

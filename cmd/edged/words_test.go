@@ -53,6 +53,7 @@ func TestCommandsExplainThemselves(t *testing.T) {
 		{"edged", []string{"check", "-c", r.path("edged.yaml")}, 0, "in order", 0},
 		{"edged", []string{"check", "-c", r.path("none.yaml")}, 2, "none.yaml", 1},
 		{"edged", []string{"status", "--jsn"}, 2, "--jsn", 1},
+		{"edged", []string{"status", "--language", "fr"}, 2, "it, en or de", 1},
 		{"edged", []string{"frobnicate"}, 2, "frobnicate", 1},
 		{"edged", []string{"status", "-c", r.path("edged.yaml")}, 1, "edged run", 1},
 		{"edged", []string{"spool", "ls", "-c", r.path("edged.yaml")}, 1, "-c", 1},
