@@ -61,6 +61,7 @@ type Book struct {
 	loaded   bool
 	accounts map[string]record
 	sessions map[digest]*session
+	lapsed   []Event // that are still to be told
 	guard    guard
 	quiet    quiet
 }
@@ -136,7 +137,7 @@ func (b *Book) List() ([]Account, error) {
 		return nil, err
 	}
 	now := b.cfg.Now()
-	b.dropSessions(func(s *session) bool { return b.over(s, now) })
+	b.lapse(now, func(s *session) bool { return b.over(s, now) })
 	open := make(map[string]int)
 	for _, s := range b.sessions {
 		open[s.name]++

@@ -83,7 +83,7 @@ func (b *Book) ChangePassword(ctx context.Context, token string, from netip.Addr
 	if err != nil {
 		return "", Session{}, err
 	}
-	return b.open(changed)
+	return b.open(changed, from)
 }
 
 // SetRole ends the account's sessions, too.

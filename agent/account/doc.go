@@ -27,6 +27,7 @@
 //   - The last administrator is neither removed nor made a technician.
 //   - A change is on the disk when its method returns without an error. After an error
 //     either state may come back after a power cut (P8).
+//   - One that ended by itself is told when Lapse is called next.
 //   - What happens is told to Config.Audit, a change and a log-in before they take
 //     effect; without that they do not. No password is ever told, and no name that is
 //     not an account's: people type passwords there.

@@ -15,6 +15,7 @@ const (
 	Locked    Action = "account locked" // too many wrong ones, in a row from this address or from many; Until says how long
 	LoggedOut Action = "log-out"
 	LoggedIn  Action = "log-in"
+	Lapsed    Action = "session ended by itself" // not used for long, too old, or the one unused for longest of too many
 
 	Made            Action = "account made"
 	PasswordChanged Action = "password changed"

@@ -29,7 +29,7 @@ func (b *Book) LogIn(ctx context.Context, a Attempt) (token string, s Session, e
 	if err != nil {
 		return "", Session{}, fmt.Errorf("nobody was logged in, because it could not be recorded: %w", err)
 	}
-	return b.open(r)
+	return b.open(r, a.Address)
 }
 
 // verify gives the account whose name and password these are.

@@ -190,7 +190,7 @@ func TestPasswordThatWasReplacedMeanwhileDoesNotLetIn(t *testing.T) {
 	if err := another(p.cfg.Path).SetPassword(t.Context(), root, "bruno", pass2); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := p.open(r); !errors.Is(err, ErrWrong) {
+	if _, _, err := p.open(r, desk); !errors.Is(err, ErrWrong) {
 		t.Errorf("got %v", err)
 	}
 }

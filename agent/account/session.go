@@ -21,6 +21,7 @@ type session struct {
 	name, stamp string
 	began, used time.Time
 	csrf        string
+	address     netip.Addr // of the log-in
 }
 
 // Session is who is logged in.
@@ -53,8 +54,11 @@ func (b *Book) session(token string, use bool) (Session, error) {
 		return Session{}, err
 	}
 	s, now := b.sessions[key], b.cfg.Now()
-	if s == nil || b.over(s, now) {
-		delete(b.sessions, key)
+	if s == nil {
+		return Session{}, ErrNoSession
+	}
+	if b.over(s, now) {
+		b.lapse(now, func(x *session) bool { return x == s })
 		return Session{}, ErrNoSession
 	}
 	if use {
@@ -87,10 +91,12 @@ func (b *Book) CheckCSRF(token, given string) bool {
 func (b *Book) LogOut(token string, address netip.Addr) error {
 	key, _ := digestOf(token)
 	b.mu.Lock()
-	s, now := b.sessions[key], b.cfg.Now()
+	now := b.cfg.Now()
+	b.lapse(now, func(s *session) bool { return b.over(s, now) })
+	s := b.sessions[key]
 	delete(b.sessions, key)
 	b.mu.Unlock()
-	if s == nil || b.over(s, now) {
+	if s == nil {
 		return nil
 	}
 	return b.cfg.Audit.Note(Event{At: now, Action: LoggedOut, Who: s.name, Account: s.name, Address: address})
@@ -98,7 +104,7 @@ func (b *Book) LogOut(token string, address netip.Addr) error {
 
 // open makes a session for the account that was verified as r, or ErrWrong where that is
 // not the account any more.
-func (b *Book) open(r record) (string, Session, error) {
+func (b *Book) open(r record, from netip.Addr) (string, Session, error) {
 	token := random(tokenLen)
 	key := digest(sha256.Sum256(token))
 	b.mu.Lock()
@@ -111,7 +117,7 @@ func (b *Book) open(r record) (string, Session, error) {
 	}
 	now := b.cfg.Now()
 	b.makeRoom(r.Name, now)
-	s := &session{name: r.Name, stamp: r.Stamp, began: now, used: now, csrf: b.csrf(key)}
+	s := &session{name: r.Name, stamp: r.Stamp, began: now, used: now, csrf: b.csrf(key), address: from}
 	b.sessions[key] = s
 	return base64.RawURLEncoding.EncodeToString(token), b.shown(s), nil
 }
@@ -119,12 +125,12 @@ func (b *Book) open(r record) (string, Session, error) {
 // makeRoom for one more: what is over goes, else what was not used for longest, of the
 // account if that has its share, else of all.
 func (b *Book) makeRoom(name string, now time.Time) {
-	b.dropSessions(func(s *session) bool { return b.over(s, now) })
-	b.dropOldest(sessionsAccount, func(s *session) bool { return s.name == name })
-	b.dropOldest(sessionsAll, func(*session) bool { return true })
+	b.lapse(now, func(s *session) bool { return b.over(s, now) })
+	b.dropOldest(now, sessionsAccount, func(s *session) bool { return s.name == name })
+	b.dropOldest(now, sessionsAll, func(*session) bool { return true })
 }
 
-func (b *Book) dropOldest(limit int, of func(*session) bool) {
+func (b *Book) dropOldest(now time.Time, limit int, of func(*session) bool) {
 	var oldest *session
 	count := 0
 	for _, s := range b.sessions {
@@ -136,7 +142,7 @@ func (b *Book) dropOldest(limit int, of func(*session) bool) {
 		}
 	}
 	if count >= limit {
-		b.dropSessions(func(s *session) bool { return s == oldest })
+		b.lapse(now, func(s *session) bool { return s == oldest })
 	}
 }
 

@@ -132,7 +132,7 @@ func auditOf(found AuditPage, q AuditQuery, number int, s sighted) auditView {
 
 // actions that have words; others are shown as they were recorded.
 var actions = map[string]string{
-	"log-in": "audit.act.login", "log-out": "audit.act.logout", "log-in failed": "audit.act.failed", "log-in refused": "audit.act.refused", "account locked": "audit.act.locked",
+	"log-in": "audit.act.login", "log-out": "audit.act.logout", "session ended by itself": "audit.act.lapsed", "log-in failed": "audit.act.failed", "log-in refused": "audit.act.refused", "account locked": "audit.act.locked",
 	"account made": "audit.act.made", "account removed": "audit.act.removed", "password changed": "audit.act.password", "role changed": "audit.act.role", "account unlocked": "audit.act.unlocked",
 	"study resend": "audit.act.resend", "spool release": "audit.act.release", "spool discard": "audit.act.discard", "audit export": "audit.act.export",
 	"alarm acknowledge": "audit.act.ack", "data seen to": "audit.act.seen", "device admit": "audit.act.admit", "device hear": "audit.act.hear",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -21,6 +22,26 @@ const accountsFile = "accounts.json"
 func (a *appliance) people() *account.Book {
 	return account.New(account.Config{Path: filepath.Join(a.cfg.DataDir, accountsFile), Log: a.log, Audit: a.observed(accountRows{a.trail, onPage})})
 }
+
+// lapses tells of sessions that end by themselves, until ctx ends.
+func (a *appliance) lapses(ctx context.Context) error {
+	tick := time.NewTicker(lapseLook)
+	defer tick.Stop()
+	for a.lapse != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if err := a.lapse(); err != nil {
+				a.log.Warn("the end of sessions could not be recorded, trying again", "err", err)
+			}
+		}
+	}
+	return nil
+}
+
+// lapseLook is less than a person notices of half an hour.
+const lapseLook = time.Minute
 
 // locked tells until when an account is locked, by its name: wrong passwords are counted
 // by the daemon alone.

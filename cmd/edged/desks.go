@@ -6,7 +6,7 @@ import "edged/agent/page"
 func (a *appliance) desks(c page.Config) page.Config {
 	c.Hosts = a.cfg.pageHosts()
 	people := a.people()
-	c.Accounts, a.view.people = people, people.List
+	c.Accounts, a.view.people, a.lapse = people, people.List, people.Lapse
 	c.Studies = a.studyDesk()
 	c.Audit = a.auditDesk()
 	c.Days = a.dayDesk()

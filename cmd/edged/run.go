@@ -65,6 +65,7 @@ type appliance struct {
 
 	lineTests *lineTests
 	lineDay   *lineDay
+	lapse     func() error // tells of sessions that ended by themselves; nil: there are none
 	manager   serviceManager
 	pageKeys  *pageKeys
 	doors     []*knocked    // DICOM ports; made by listen
@@ -250,7 +251,7 @@ func (a *appliance) run(ctx context.Context) error {
 	front, middle, back := newGroup(ctx), newGroup(lasting), newGroup(lasting)
 	back.Go(a.keeper.run)
 	back.Go(a.herald.run)
-	for _, part := range []func(context.Context) error{a.sender.run, a.reloads, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.usual.run, a.selfTests.run, a.alarms.run, a.view.watch, a.lineDay.run, a.studies.run, a.cards.run, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
+	for _, part := range []func(context.Context) error{a.sender.run, a.reloads, a.sender.renewals, a.sender.recovery, a.sender.reminders, a.roster.run, a.usual.run, a.selfTests.run, a.alarms.run, a.view.watch, a.lineDay.run, a.lapses, a.studies.run, a.cards.run, a.catalogue.run, a.commitments.answer, a.commitments.watch, a.steps.run} {
 		middle.Go(part)
 	}
 	for _, g := range []*group{middle, back} {

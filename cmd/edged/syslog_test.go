@@ -361,12 +361,12 @@ func TestAccountsAreToldToTheRepository(t *testing.T) {
 	from := netip.MustParseAddr("10.0.0.77")
 	for _, e := range []account.Event{
 		{Action: account.LoggedIn, Account: "rossi", Address: from}, {Action: account.Failed, Address: from, LeftOut: 7},
-		{Action: account.LoggedOut, Account: "rossi", Address: from}, {Action: account.Locked, Account: "rossi", Address: from},
+		{Action: account.LoggedOut, Account: "rossi", Address: from}, {Action: account.Lapsed, Account: "verdi", Address: from}, {Action: account.Locked, Account: "rossi", Address: from},
 	} {
 		ok(t, told.Note(e))
 	}
 	ok(t, told.Do(account.Event{Action: account.Made, Who: "root", Account: "bianchi"}, func() error { return nil }))
-	if told.Do(account.Event{Action: account.Removed, Who: "root", Account: "bianchi"}, func() error { return io.EOF }) == nil || trail.rows != 6 {
+	if told.Do(account.Event{Action: account.Removed, Who: "root", Account: "bianchi"}, func() error { return io.EOF }) == nil || trail.rows != 7 {
 		t.Errorf("%d rows in the trail", trail.rows)
 	}
 	if l := a.tallied.logins; l != (status.Logins{Good: 1, Failed: 8, Locked: 1}) {
@@ -384,6 +384,7 @@ func TestAccountsAreToldToTheRepository(t *testing.T) {
 	}
 	want := []string{
 		"110114 110122 0 rossi@edged-01020304 10.0.0.77", "110114 110122 4 unknown@edged-01020304 10.0.0.77", "110114 110123 0 rossi@edged-01020304 10.0.0.77",
+		"110114 110123 0 verdi@edged-01020304 10.0.0.77",
 		"110113 110137 12 rossi@edged-01020304 10.0.0.77", "110113 110137 0 root@edged-01020304 " + h.me.Host,
 	}
 	for _, w := range want {

@@ -135,7 +135,7 @@ func (h *herald) account(e account.Event) {
 	}
 	who := h.personAt(cmp.Or(e.Account, e.Who, "unknown"), e.Address)
 	switch e.Action {
-	case account.LoggedIn, account.LoggedOut, account.Failed, account.Refused:
+	case account.LoggedIn, account.LoggedOut, account.Lapsed, account.Failed, account.Refused:
 		o, severity := auditmsg.Success, syslog5424.Notice
 		if e.Action == account.Failed || e.Action == account.Refused {
 			o, severity = auditmsg.Minor, syslog5424.Warning
@@ -145,7 +145,8 @@ func (h *herald) account(e account.Event) {
 			reason = fmt.Sprintf("%d more were not told one by one", e.LeftOut)
 		}
 		h.say(severity, func(at time.Time) []byte {
-			return h.author.Login(auditmsg.Login{Event: auditmsg.Event{Time: at, Outcome: o, Reason: reason}, Logout: e.Action == account.LoggedOut, Person: who, Node: h.me})
+			lapsed := e.Action == account.Lapsed
+			return h.author.Login(auditmsg.Login{Event: auditmsg.Event{Time: at, Outcome: o, Reason: reason}, Logout: lapsed || e.Action == account.LoggedOut, Expired: lapsed, Person: who, Node: h.me})
 		})
 	case account.Locked:
 		h.alarm(auditmsg.UserSecurity, auditmsg.Major, "", "an account was locked after too many wrong passwords", who)
