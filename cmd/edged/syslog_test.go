@@ -379,6 +379,9 @@ func TestAccountsAreToldToTheRepository(t *testing.T) {
 		who := x.Parties[len(x.Parties)-1]
 		if m.is("110114") {
 			who = x.Parties[0]
+			if byClock := strings.HasPrefix(who.ID, "verdi"); who.First == byClock {
+				t.Errorf("%s: requestor %v", who.ID, who.First)
+			}
 		}
 		got = append(got, strings.Join([]string{x.Event.ID.Code, x.Event.Type.Code, x.Event.Outcome, who.ID, who.Host}, " "))
 	}
