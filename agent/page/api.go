@@ -20,7 +20,7 @@ func (p *Page) serveReady(w http.ResponseWriter, _ *http.Request) {
 	s := p.cfg.Source.Status()
 	switch {
 	case !s.DICOM.Ready:
-		plain(w, http.StatusServiceUnavailable, cmp.Or(status.Shown(s.DICOM.NotReady), "not ready to receive"))
+		plain(w, http.StatusServiceUnavailable, cmp.Or(status.ShownError(s.DICOM.NotReady), "not ready to receive"))
 	case p.cfg.now().Sub(s.At) >= staleAfter:
 		plain(w, http.StatusServiceUnavailable, "not known: the last status is older than 25 seconds")
 	default:

@@ -163,7 +163,7 @@ func (f facts) carrierOf(c status.Carrier, w *words) rowView {
 		raw = append(raw, status.Shown(c.Congestion))
 	}
 	if c.LastError != "" {
-		r.Failed, raw = w.Say("carrier.failed"), append(raw, status.Shown(c.LastError))
+		r.Failed, raw = w.Say("carrier.failed"), append(raw, status.ShownError(c.LastError))
 	}
 	r.Quiet, r.Raw = strings.Join(more, " · "), strings.Join(raw, " · ")
 	return r

@@ -43,7 +43,7 @@ func lineOf(f facts, w *words) lineView {
 		Free:    w.bytes(max(0, sp.FreeBytes)),
 		Kept:    w.bytes(sp.Bytes),
 		KeptIn:  w.Count("line.images", sp.Objects),
-		Detail:  status.Shown(u.LastError),
+		Detail:  status.ShownError(u.LastError),
 	}
 	v.Link = w.Say(map[string]string{"up": "line.connected", "down": "line.disconnected", "unset": "line.unset"}[v.Kind])
 	if n := f.Status.Findings.Unreadable; n > 0 {

@@ -121,7 +121,7 @@ func (t *terminal) dicom(s status.Status) {
 	w, v := t.w, lineOf(facts{Status: s}, t.w)
 	ready, why := w.Say("term.ready"), ""
 	if !s.DICOM.Ready {
-		ready, why = w.Say("term.notready"), status.Shown(s.DICOM.NotReady)
+		ready, why = w.Say("term.notready"), status.ShownError(s.DICOM.NotReady)
 	}
 	t.add(w.Say("term.receiving"), ready, why, w.Say("page.called", "ae", s.AETitle), w.Count("term.associations", s.DICOM.Associations))
 	t.some("line.asked", v.Asked, v.Unheard)

@@ -36,7 +36,7 @@ func (r Repository) Said(now time.Time, lang string) Fact {
 		}
 		says = append(says, row.Says, row.Quiet)
 		if i == 0 {
-			says = append(says, status.Shown(r.Trouble))
+			says = append(says, status.ShownError(r.Trouble))
 		}
 	}
 	t.add(t.w.Say("system.audit"), says...)

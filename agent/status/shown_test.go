@@ -35,6 +35,17 @@ func TestShownIsBounded(t *testing.T) {
 	}
 }
 
+// The reason stands at the end of an error, behind where and with what.
+func TestAnErrorIsShownToItsEnd(t *testing.T) {
+	in := "QUIC: greet [2001:db8:1234:5678:9abc:def0:1234:5678]:8443: CRYPTO_ERROR 0x12a (remote): tls: bad certificate\x1b[2J"
+	if got, want := ShownError(in), strings.ReplaceAll(in, "\x1b", "\uFFFD"); got != want {
+		t.Errorf("%q", got)
+	}
+	if n := utf8.RuneCountInString(ShownError(strings.Repeat("x", 64<<10))); n != maxError+1 {
+		t.Errorf("%d runes are shown", n)
+	}
+}
+
 func FuzzShown(f *testing.F) {
 	for _, seed := range []string{"CT1", "\u202Eabc", "\x1b[2J", "e\u0301\u0301\u0301", "\xff", strings.Repeat("東", 100)} {
 		f.Add(seed)

@@ -82,7 +82,7 @@ func (l *lineTests) do(ctx context.Context) (status.LineTest, error) {
 	}
 	t, err := l.run(ctx)
 	if t.At = time.Now(); err != nil {
-		t.Error = status.Shown(err.Error())
+		t.Error = status.ShownError(err.Error())
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
