@@ -44,7 +44,8 @@ func (d studyDesk) card(f cardCopy) status.Card {
 func (d studyDesk) cardIn(f cardCopy, g spool.Group) status.Card {
 	facts := studyFacts{modality: f.kind, device: f.device, first: f.first}
 	if f.here {
-		kept := d.view.reachedAt(f.group)
+		s, _ := d.keeper.get()
+		kept := d.view.reachedIn(s, g, f.seq)
 		facts.atHub, facts.archivedAt = kept.atHub, kept.archivedAt
 	}
 	g.Forgotten = max(f.sums.left()-g.Objects, 0) // also of what the spool has no trace any more
@@ -82,13 +83,6 @@ func (d studyDesk) findings(f cardCopy, st status.Study) []status.Finding {
 		}
 	}
 	return d.judge.shown(f.device, found, counts)
-}
-
-// reachedAt is what the view remembers of a study.
-func (v *view) reachedAt(group string) studyFacts {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.studies[group]
 }
 
 // Study implements page.StudyDesk.

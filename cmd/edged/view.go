@@ -61,6 +61,7 @@ type studyFacts struct {
 	sent              time.Time // when the first of it began to leave
 	atHub, archivedAt time.Time
 	test              bool // its first object is one
+	recalled          bool // what its objects say of before the start is in atHub and archivedAt
 }
 
 // maxStudyFacts bounds the memory of studies; it is built anew when it is full.
@@ -271,13 +272,12 @@ func (v *view) study(g spool.Group, f studyFacts) status.Study {
 
 // factsOf looks once at the first object of a group that it has not met.
 func (v *view) factsOf(s *spool.Spool, g spool.Group) studyFacts {
-	v.mu.Lock()
-	f, ok := v.studies[g.Name]
-	v.mu.Unlock()
-	if ok && f.device != "" {
+	if f := v.reachedAt(g.Name); f.device != "" {
 		return f
 	}
+	var f studyFacts
 	for _, o := range s.GroupObjects(g.Name, 1) {
+		f = v.reachedIn(s, g, o.Seq)
 		if m, err := decodeMeta(o.Meta); err == nil {
 			f.modality, f.device = m.Modality, m.Calling
 		}
