@@ -93,9 +93,18 @@ func heroOf(f facts, w *words) hero {
 		h.Sentence = w.Say("sentence.paused", "until", until)
 	}
 	for i := 1; i < len(s.Reasons); i++ {
-		h.Also = append(h.Also, reasonOf(s.Reasons[i], w))
+		h.Also = append(h.Also, furtherOf(s.Reasons[i], w))
 	}
 	return h
+}
+
+// furtherOf is a reason behind others. Of alarms it tells those that no other reason does:
+// the menu, which counts all, must not seem to say something else.
+func furtherOf(r status.Reason, w *words) string {
+	if r.Code == status.Alarms {
+		return w.Count("reason.alarms.more", r.Count)
+	}
+	return reasonOf(r, w)
 }
 
 // knownState: a state that this page does not know is not a good one.
