@@ -23,9 +23,9 @@ import (
 // and a device, counts. A line that is cut off or broken is passed over: what it said
 // is told again by the spool as long as that has the study.
 //
-//	{"k":"KEY","f":NANOSECONDS,"d":"AE TITLE","m":"CT","n":IMAGES,"x":DISCARDED,"t":true}   a study
-//	{"day":20261122,"d":"AE TITLE","s":STUDIES,"n":IMAGES,"x":DISCARDED,"r":REFUSED}        a day and a device
-//	{"was":REFUSED,"d":"AE TITLE"}                                                          the device's own figure then
+//	{"k":"KEY","f":NANOSECONDS,"d":"AE TITLE","m":"CT","n":IMAGES,"x":DISCARDED,"t":true,"e":ANNOUNCED}   a study
+//	{"day":20261122,"d":"AE TITLE","s":STUDIES,"n":IMAGES,"x":DISCARDED,"r":REFUSED}                      a day and a device
+//	{"was":REFUSED,"d":"AE TITLE"}                                                                        the device's own figure then
 //
 // Lines are appended and synced every few seconds. At the start, and when it has grown
 // large, the file is written anew.
@@ -48,6 +48,7 @@ type seenLine struct {
 	Images    int64  `json:"n,omitempty"`
 	Discarded int64  `json:"x,omitempty"`
 	Refused   int64  `json:"r,omitempty"`
+	Expected  int32  `json:"e,omitempty"` // by the MPPS, once nothing more is expected
 }
 
 func (c *cards) keepIn(dir string) { c.file.name = filepath.Join(dir, seenFile) }
@@ -94,14 +95,21 @@ func (c *cards) take(l seenLine) {
 	in.first, in.device, in.kind = l.First, c.names.of(clip(l.Device, 16)), c.names.of(clip(l.Kind, 16))
 	in.sums = cardSums{seen: int32(l.Images), discarded: int32(l.Discarded)}
 	in.hop = c.goneHop()
-	if in.bits = 0; l.Test {
+	if in.expected, in.bits = l.Expected, 0; l.Test {
 		in.bits = cardTest
+	}
+	if l.Expected > 0 {
+		in.bits |= cardSettled
 	}
 }
 
 func (c *cards) lineOf(in *card) seenLine {
-	return seenLine{Key: keyText(in.key), First: in.first, Device: c.names.name(in.device), Kind: c.names.name(in.kind),
+	l := seenLine{Key: keyText(in.key), First: in.first, Device: c.names.name(in.device), Kind: c.names.name(in.kind),
 		Images: in.sums.total(), Discarded: in.sums.gone(), Test: in.bits&cardTest != 0}
+	if in.bits&cardSettled != 0 {
+		l.Expected = in.expected
+	}
+	return l
 }
 
 // recount numbers the names anew where there is no room for more: those that no study has

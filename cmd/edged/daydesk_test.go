@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -295,6 +296,26 @@ func TestADayLacksWhatWasAnnounced(t *testing.T) {
 		}
 		if x.short > 0 && d.Missing[0].Short != x.short {
 			t.Errorf("%d are listed", d.Missing[0].Short)
+		}
+	}
+}
+
+// It is missing also when all of the study has gone and the appliance has started anew; of
+// what was announced before a study settled, nothing is written down.
+func TestWhatWasAnnouncedOutlivesTheStudy(t *testing.T) {
+	for _, x := range []struct {
+		bits  uint8
+		short int64
+	}{{cardSettled, 3}, {0, 0}} {
+		c, again := newCards(nil, cardSecret, time.UTC, slog.New(slog.DiscardHandler)), newCards(nil, cardSecret, time.UTC, slog.New(slog.DiscardHandler))
+		l := c.lineOf(&card{key: 7, first: 1, sums: cardSums{seen: 2}, expected: 5, bits: x.bits})
+		raw, err := json.Marshal(l)
+		ok(t, err)
+		var read seenLine
+		ok(t, json.Unmarshal(raw, &read))
+		again.take(read)
+		if in := again.find(7); in == nil || in.short() != x.short {
+			t.Errorf("%s: %+v, want %d missing", raw, in, x.short)
 		}
 	}
 }
