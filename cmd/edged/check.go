@@ -32,12 +32,13 @@ func (c *checkCmd) Run(p *process) error {
 	return err
 }
 
-// diskDoubt is what edged run will refuse data_dir for, as far as that is there already.
+// diskDoubt is what edged run will refuse data_dir for. Before the first start that is not there
+// yet: then the directory counts in which it will be made.
 func (c *Config) diskDoubt() string {
-	if _, err := os.Stat(c.DataDir); err != nil || c.Spool.AllowUnsafeFilesystem {
+	if c.Spool.AllowUnsafeFilesystem {
 		return ""
 	}
-	if err := spool.CheckFilesystem(c.DataDir); err != nil {
+	if err := spool.CheckFilesystem(existing(c.DataDir)); err != nil {
 		return "edged run will not start: " + err.Error()
 	}
 	return ""

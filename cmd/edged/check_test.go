@@ -19,13 +19,16 @@ func TestCheckSaysWhatRunWouldRefuse(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(memory) })
 	for more, want := range map[string]bool{"": true, "spool: {allow_unsafe_filesystem: true}\n": false} {
-		file := filepath.Join(t.TempDir(), "edged.yaml")
-		ok(t, os.WriteFile(file, []byte("data_dir: "+memory+"\n"+more), 0o600))
-		var out, errOut bytes.Buffer
-		c := checkCmd{configFlag{Config: file}}
-		ok(t, c.Run(&process{stdout: &out, stderr: &errOut}))
-		if got := strings.Contains(errOut.String(), "edged run will not start"); got != want {
-			t.Errorf("%q: %s", more, &errOut)
+		// The second is what a technician has before the first start.
+		for _, data := range []string{memory, filepath.Join(memory, "not", "yet")} {
+			file := filepath.Join(t.TempDir(), "edged.yaml")
+			ok(t, os.WriteFile(file, []byte("data_dir: "+data+"\n"+more), 0o600))
+			var out, errOut bytes.Buffer
+			c := checkCmd{configFlag{Config: file}}
+			ok(t, c.Run(&process{stdout: &out, stderr: &errOut}))
+			if got := strings.Contains(errOut.String(), "edged run will not start"); got != want {
+				t.Errorf("%s, %q: %s", data, more, &errOut)
+			}
 		}
 	}
 	dir := t.TempDir()
