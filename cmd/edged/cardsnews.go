@@ -14,7 +14,7 @@ import (
 // maxNews bounds the queue: seconds of the fastest devices.
 const maxNews = 4096
 
-// news is of one instance.
+// news is of one instance, or without Seq of a study: it is to be looked at again.
 type news struct {
 	o spool.Object
 	m Meta
@@ -26,8 +26,16 @@ func (c *cards) took(o spool.Object, m Meta) {
 	for live := c.live.Load(); live == 0 || o.Seq < live; live = c.live.Load() {
 		c.live.CompareAndSwap(live, o.Seq)
 	}
+	c.queue(&news{o, m})
+}
+
+// announced is told of each study of which a device has said how many instances there are:
+// the spool has no event for that. It never waits.
+func (c *cards) announced(study string) { c.queue(&news{o: spool.Object{Group: study}}) }
+
+func (c *cards) queue(n *news) {
 	select {
-	case c.news <- &news{o, m}:
+	case c.news <- n:
 	default:
 		c.missed.Store(true)
 	}
@@ -35,10 +43,10 @@ func (c *cards) took(o spool.Object, m Meta) {
 
 // heard takes in one; how far its study is, is asked with the next look.
 func (c *cards) heard(n *news, dirty map[string]bool) {
-	c.hear(n.o, n.m)
-	if _, is := dirty[n.o.Group]; !is {
-		dirty[n.o.Group] = false
+	if n.o.Seq > 0 {
+		c.hear(n.o, n.m)
 	}
+	dirty[n.o.Group] = dirty[n.o.Group] || n.o.Seq == 0
 }
 
 // drain takes in what is there now: what is looked at next has heard of it.

@@ -202,7 +202,10 @@ func (c *cards) look(in *card, g spool.Group, known, save bool) {
 		in.sums.look(g, in.bits&cardBack != 0)
 		in.bits &^= cardBack
 		in.hop = hopIndex(c.hopsOf(g, in.sums).State())
-		if in.expected, in.bits = int32(min(g.Expected, math.MaxInt32)), in.bits&^cardSettled; g.Complete {
+		if g.Expected > 0 { // else nobody knows now, as after a start: what was announced was announced
+			in.expected = int32(min(g.Expected, math.MaxInt32))
+		}
+		if in.bits &^= cardSettled; g.Complete {
 			in.bits |= cardSettled
 		}
 	}

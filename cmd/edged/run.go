@@ -199,7 +199,7 @@ func newAppliance(cfg Config, log *slog.Logger) (*appliance, error) {
 	a.cards.keepIn(cfg.DataDir)
 	a.cards.many = sync.OnceFunc(tidyOften)
 	a.cards.devices, a.cards.recall, a.cards.keepHub = a.roster.list, a.judge.recall, cfg.Spool.Keep == "hub"
-	a.judge.patientOf, a.door.took = a.cards.patientOf, a.cards.took
+	a.judge.patientOf, a.door.took, a.steps.told = a.cards.patientOf, a.cards.took, a.cards.announced
 	a.studies.found = a.studyDesk().foundFor
 	a.page, err = page.New(a.desks(page.Config{Source: v, Signals: a.signals, Anonymous: cfg.Page.Anonymous, Location: zone, Version: version, Logger: log}))
 	return a, err

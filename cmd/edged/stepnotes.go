@@ -21,6 +21,7 @@ type stepNotes struct {
 	log    *slog.Logger
 	notes  *notebook
 	engine *steps.Engine
+	told   func(study string) // is called when the spool was told of a study, and must not wait; nil: nobody
 
 	mu      sync.Mutex // guards what follows
 	loaded  bool       // before, other steps of a study may not be known yet
@@ -186,7 +187,9 @@ func (n *stepNotes) forget(step string) (study string) {
 func (n *stepNotes) expect(study string) {
 	if s, err := n.keeper.get(); err == nil && n.loaded && study != "" {
 		objects, parts := n.studies[study].expected()
-		s.ExpectGroup(study, objects, parts...)
+		if s.ExpectGroup(study, objects, parts...); n.told != nil {
+			n.told(study)
+		}
 	}
 }
 
