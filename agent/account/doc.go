@@ -23,11 +23,11 @@
 //   - A session's token is 256 random bits that are made here at log-in, so nobody can
 //     set one beforehand; only its SHA-256 is kept. It ends after 30 minutes without
 //     use, after 12 hours, at log-out, and as soon as the password or the role changes
-//     or the account is removed, by whichever process.
+//     or the account is removed, by whichever process. That it ended by itself is told
+//     when Lapse is called next.
 //   - The last administrator is neither removed nor made a technician.
 //   - A change is on the disk when its method returns without an error. After an error
 //     either state may come back after a power cut (P8).
-//   - One that ended by itself is told when Lapse is called next.
 //   - What happens is told to Config.Audit, a change and a log-in before they take
 //     effect; without that they do not. No password is ever told, and no name that is
 //     not an account's: people type passwords there.

@@ -29,8 +29,8 @@ const (
 type Event struct {
 	At      time.Time
 	Action  Action
-	Who     string     // who acts: an account or a command; empty: not known
-	Address netip.Addr // from where; zero: this machine
+	Who     string     // who acts: an account or a command; empty: not known, and nobody where Lapsed
+	Address netip.Addr // from where, of Lapsed the log-in; zero: this machine
 	Account string     // whom it is about; empty: no account that there is
 	Role    Role       // of Made and RoleChanged: the new one; of LoggedIn: that of the session
 	Until   time.Time  // of Locked and Refused

@@ -32,7 +32,7 @@ func (b *Book) lapse(now time.Time, which func(*session) bool) {
 	b.dropSessions(func(s *session) bool {
 		ends := which(s)
 		if ends && len(b.lapsed) < maxLapsed {
-			b.lapsed = append(b.lapsed, Event{At: now, Action: Lapsed, Who: s.name, Account: s.name, Address: s.address})
+			b.lapsed = append(b.lapsed, Event{At: now, Action: Lapsed, Account: s.name, Address: s.address})
 		}
 		return ends
 	})

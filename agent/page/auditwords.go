@@ -133,6 +133,9 @@ func auditPart(part string, alone bool, s sighted) string {
 			return s.W.duration(d)
 		}
 	}
+	if address, is := strings.CutPrefix(part, "log-in from "); is {
+		return s.W.Say("audit.loginfrom", "address", address)
+	}
 	if m := leftOut.FindStringSubmatch(part); m != nil {
 		return s.W.Say("audit.more", "n", m[1])
 	}

@@ -38,6 +38,7 @@ func TestTheTrailIsToldInTheLanguageOfThePage(t *testing.T) {
 		{auditReason("technician", inDE), de.Say("page.role.technician")},
 		{auditReason("until 2026-11-22T10:00:00Z, 4 more like it since the last row", inIT), "fino a 22/11/2026 11:00:00, altri 4 come questo dalla riga precedente"},
 		{auditReason("for 30m0s", inIT), "30 minuti"},
+		{auditReason("log-in from 10.0.0.77", inDE), "angemeldet von 10.0.0.77"},
 		{auditReason("for the archive", inIT), "for the archive"},
 		{outcomeWord(AuditRow{Action: "log-in failed", Outcome: "done"}, it), "fallito"},
 		{outcomeWord(AuditRow{Action: "log-in", Outcome: "done"}, it), "fatta"},

@@ -23,18 +23,19 @@ func (a *appliance) people() *account.Book {
 	return account.New(account.Config{Path: filepath.Join(a.cfg.DataDir, accountsFile), Log: a.log, Audit: a.observed(accountRows{a.trail, onPage})})
 }
 
-// lapses tells of sessions that end by themselves, until ctx ends.
+// lapses tells of sessions that end by themselves, until ctx ends, and then of those that
+// have ended since the last look: they are known nowhere else.
 func (a *appliance) lapses(ctx context.Context) error {
 	tick := time.NewTicker(lapseLook)
 	defer tick.Stop()
-	for a.lapse != nil {
+	for on := a.lapse != nil; on; {
 		select {
 		case <-ctx.Done():
-			return nil
+			on = false
 		case <-tick.C:
-			if err := a.lapse(); err != nil {
-				a.log.Warn("the end of sessions could not be recorded, trying again", "err", err)
-			}
+		}
+		if err := a.lapse(); err != nil {
+			a.log.Warn("the end of sessions could not be recorded", "err", err, "again", on)
 		}
 	}
 	return nil
@@ -93,10 +94,13 @@ func (r accountRows) Do(e account.Event, act func() error) error {
 
 func (r accountRows) row(e account.Event) audit.Event {
 	row := audit.Event{Who: r.who(account.Actor{Name: e.Who, Address: e.Address}), Action: string(e.Action)}
+	var more []string
+	if e.Action == account.Lapsed { // nobody acted: the row is the appliance's own
+		row.Who, more = "edged", append(more, "log-in from "+e.Address.String())
+	}
 	if e.Account != "" {
 		row.Object = "account " + e.Account
 	}
-	var more []string
 	if e.Role != 0 {
 		more = append(more, e.Role.String())
 	}

@@ -24,7 +24,7 @@ func TestWhatIsAnnouncedLateIsMissedToo(t *testing.T) {
 		dirty := map[string]bool{}
 		c.drain(dirty)
 		c.refresh(w.spool, dirty)
-		if in := c.find(c.keyOf(wardStudy)); in == nil || in.expected != want || in.seq == 0 || len(c.all) != 1 {
+		if in := c.find(c.keyOf(wardStudy)); in == nil || in.expected != want || in.seq == 0 || len(c.all) != 1 || dirty[wardStudy] != (want > 0) {
 			t.Errorf("%+v, want %d", in, want)
 		}
 	}

@@ -21,11 +21,13 @@ type visitor struct {
 	browser http.Client
 }
 
+// wardPassword is that of all accounts of rigs.
+const wardPassword = "una parola lunga davvero"
+
 func (r *rig) logIn(name, role string) *visitor {
 	r.t.Helper()
-	const password = "una parola lunga davvero"
 	add := exec.Command(bin(r.t, "edged"), "account", "add", name, "--role", role, "--password-stdin", "-c", r.path("edged.yaml"))
-	add.Stdin = strings.NewReader(password + "\n")
+	add.Stdin = strings.NewReader(wardPassword + "\n")
 	if out, err := add.CombinedOutput(); err != nil {
 		r.t.Fatalf("%v: %s", err, out)
 	}
@@ -33,7 +35,7 @@ func (r *rig) logIn(name, role string) *visitor {
 	ok(r.t, err)
 	m := &visitor{r: r, browser: http.Client{Jar: jar, Timeout: patience}}
 	r.t.Cleanup(m.browser.CloseIdleConnections)
-	m.post("/login", url.Values{"name": {name}, "password": {password}, "to": {"/tests"}})
+	m.post("/login", url.Values{"name": {name}, "password": {wardPassword}, "to": {"/tests"}})
 	return m
 }
 

@@ -63,7 +63,8 @@ func (a *appliance) observed(next account.Audit) account.Audit {
 
 func (o observedAudit) Note(e account.Event) error {
 	err := o.Audit.Note(e)
-	if err == nil || e.Action != account.LoggedIn { // which then did not take effect
+	// Without a row a log-in did not take effect, and what lapsed comes again.
+	if err == nil || e.Action != account.LoggedIn && e.Action != account.Lapsed {
 		o.tell(e)
 	}
 	return err

@@ -33,3 +33,18 @@ func TestTheTerminalSaysTheLineInThePagesWords(t *testing.T) {
 		}
 	}
 }
+
+// The command says so, else the terminal: LC_ALL before LC_MESSAGES before LANG, as locale(7) has it.
+func TestTheTerminalChoosesTheLanguage(t *testing.T) {
+	for _, x := range []struct{ flag, all, messages, lang, want string }{
+		{"", "", "", "de_DE.UTF-8", "de"}, {"", "", "it_IT.UTF-8", "de_DE.UTF-8", "it"}, {"", "de_AT", "it_IT", "it_IT", "de"},
+		{"it", "de_AT", "de_AT", "de_AT", "it"}, {"", "C", "it_IT", "it_IT", "en"}, {"", "", "", "", "en"},
+	} {
+		t.Setenv("LC_ALL", x.all)
+		t.Setenv("LC_MESSAGES", x.messages)
+		t.Setenv("LANG", x.lang)
+		if got := (&statusCmd{Language: x.flag}).language(); got != x.want {
+			t.Errorf("%+v: %s", x, got)
+		}
+	}
+}

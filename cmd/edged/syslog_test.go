@@ -400,9 +400,12 @@ func TestAccountsAreToldToTheRepository(t *testing.T) {
 	}
 }
 
-type trailOfTest struct{ rows int }
+type trailOfTest struct {
+	rows int
+	err  error
+}
 
-func (a *trailOfTest) Note(account.Event) error                   { a.rows++; return nil }
+func (a *trailOfTest) Note(account.Event) error                   { a.rows++; return a.err }
 func (a *trailOfTest) Do(_ account.Event, act func() error) error { a.rows++; return act() }
 
 // A caller who knocks a thousand times is told once, and how often when it is over; damage
