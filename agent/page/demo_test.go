@@ -175,6 +175,10 @@ func scenes() map[string]*demo {
 	starting := scene("starting", status.CatchingUp, status.Reason{Code: status.Starting})
 	starting.status.Recovering = &status.Recovering{Done: 12000, Total: 48211}
 	starting.status.DICOM.Ready = false
+	starting.studies, starting.status.SpoolUnknown = nil, true
+	starting.status.Counters, starting.status.Spool = status.Counters{}, status.Spool{}
+	starting.status.Uplink.BacklogObjects, starting.status.Uplink.BacklogBytes, starting.status.Uplink.BacklogStudies = 0, 0, 0
+	starting.status.LastReceivedAt, starting.status.LastArchivedAt = time.Time{}, time.Time{}
 
 	unenrolled := scene("unenrolled", status.Attention, status.Reason{Code: status.Unenrolled, Count: 5})
 	unenrolled.status.Uplink = status.Uplink{Transport: status.NoTransport, Hub: "hub.example:8443", BacklogObjects: 5, BacklogBytes: 2_600_000}

@@ -95,6 +95,9 @@ func lineOf(f facts, w *words) lineView {
 	if left := timeLeft(u); left >= 10*time.Second { // less is gone before it is read
 		v.Left = w.Say("sentence.eta", "duration", w.duration(left))
 	}
+	if f.Status.SpoolUnknown {
+		v.unread(w)
+	}
 	return v
 }
 

@@ -60,7 +60,9 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("edged_"+name, help, labels, nil)
 }
 
-var measures = []measure{
+// ofSpool are told while the spool is open only: a counter that began at zero with each
+// start, and then jumped to what it was, would be read as so many that came at once.
+var ofSpool = []measure{
 	counter("objects_received_total", "Instances made durable here, for the life of the data directory.",
 		func(s status.Status) int64 { return s.Counters.Received }),
 	counter("objects_at_hub_total", "Instances with a receipt from the hub.",
@@ -77,10 +79,6 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Findings.Unreadable }),
 	gauge("objects_conflicting", "Instances here that share a SOP Instance UID with another one of other contents; all are kept.",
 		func(s status.Status) int64 { return s.Findings.Conflicts }),
-	gauge("commitments_pending", "Storage commitment requests of devices that are not answered yet.",
-		func(s status.Status) int64 { return s.DICOM.Commitments.Requests }),
-	gauge("commitments_unreached", "Of those, requests of devices that did not answer when they were called last.",
-		func(s status.Status) int64 { return s.DICOM.Commitments.Unreached }),
 	gauge("spool_objects", "Instances on the disk of this appliance.",
 		func(s status.Status) int64 { return s.Spool.Objects }),
 	gauge("spool_bytes", "Bytes of the spool on the disk of this appliance.",
@@ -103,6 +101,21 @@ var measures = []measure{
 		func(s status.Status) int64 { return s.Spool.Scrub.Damaged }),
 	moment("spool_scrub_passed_timestamp_seconds", "When all instances had last been read again; 0 means not yet.",
 		func(s status.Status) time.Time { return s.Spool.Scrub.PassedAt }),
+	gauge("uplink_backlog_objects", "Instances received that are not yet at the hub.",
+		func(s status.Status) int64 { return s.Uplink.BacklogObjects }),
+	gauge("uplink_backlog_bytes", "Bytes received that are not yet at the hub.",
+		func(s status.Status) int64 { return s.Uplink.BacklogBytes }),
+	moment("last_received_timestamp_seconds", "When the last instance was received; 0 means never.",
+		func(s status.Status) time.Time { return s.LastReceivedAt }),
+	moment("last_archived_timestamp_seconds", "When the archive last confirmed an instance; 0 means never.",
+		func(s status.Status) time.Time { return s.LastArchivedAt }),
+}
+
+var measures = []measure{
+	gauge("commitments_pending", "Storage commitment requests of devices that are not answered yet.",
+		func(s status.Status) int64 { return s.DICOM.Commitments.Requests }),
+	gauge("commitments_unreached", "Of those, requests of devices that did not answer when they were called last.",
+		func(s status.Status) int64 { return s.DICOM.Commitments.Unreached }),
 	gauge("spool_recovering_read", "Files read of those that a start has to read; 0 when it has ended.",
 		func(s status.Status) int64 { return recovering(s).Done }),
 	gauge("spool_recovering_files", "Files that a start has to read; 0 when it has ended.",
@@ -111,10 +124,6 @@ var measures = []measure{
 		func(s status.Status) int64 { return one(s.Uplink.Connected) }),
 	rate("uplink_rate_bytes_per_second", "What is being sent now.",
 		func(s status.Status) int64 { return s.Uplink.RateBitsPerSecond }),
-	gauge("uplink_backlog_objects", "Instances received that are not yet at the hub.",
-		func(s status.Status) int64 { return s.Uplink.BacklogObjects }),
-	gauge("uplink_backlog_bytes", "Bytes received that are not yet at the hub.",
-		func(s status.Status) int64 { return s.Uplink.BacklogBytes }),
 	gauge("uplink_lanes", "Connections to the hub side by side.",
 		func(s status.Status) int64 { return s.Uplink.Lanes }),
 	rate("uplink_cap_bytes_per_second", "Cap of the line in force now; 0: unlimited.",
@@ -153,10 +162,6 @@ var measures = []measure{
 		func(s status.Status) int64 { return one(s.DICOM.Ready) }),
 	moment("start_time_seconds", "When the daemon started.",
 		func(s status.Status) time.Time { return s.StartedAt }),
-	moment("last_received_timestamp_seconds", "When the last instance was received; 0 means never.",
-		func(s status.Status) time.Time { return s.LastReceivedAt }),
-	moment("last_archived_timestamp_seconds", "When the archive last confirmed an instance; 0 means never.",
-		func(s status.Status) time.Time { return s.LastArchivedAt }),
 	moment("certificate_end_timestamp_seconds", "When the certificate that hubs are called with ends; 0 means there is none.",
 		func(s status.Status) time.Time { return s.CertificateUntil }),
 	moment("status_timestamp_seconds", "When these values were gathered.",
@@ -176,7 +181,7 @@ type statusCollector struct{ cfg Config }
 var _ prometheus.Collector = statusCollector{}
 
 func (c statusCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, m := range measures {
+	for _, m := range slices.Concat(ofSpool, measures) {
 		out <- m.desc
 	}
 	out <- stateDesc
@@ -188,7 +193,11 @@ func (c statusCollector) Describe(out chan<- *prometheus.Desc) {
 
 func (c statusCollector) Collect(out chan<- prometheus.Metric) {
 	s := c.cfg.Source.Status()
-	for _, m := range measures {
+	told := measures
+	if !s.SpoolUnknown {
+		told = slices.Concat(ofSpool, measures)
+	}
+	for _, m := range told {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
 	}
 	for _, state := range status.States {

@@ -3,6 +3,7 @@ package page
 import (
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"edged/agent/account"
@@ -112,41 +113,16 @@ func judged(label, says, mark string, w *words) systemRow {
 }
 
 func diskOf(s System, f facts, w *words) (rows []systemRow) {
-	sp := f.Status.Spool
-	label := w.Say("system.daysleft")
-	switch d := sp.DaysLeft; {
-	case d == nil:
-		rows = append(rows, systemRow{Label: label, Says: w.Say("system.daysleft.unknown")})
-	default:
-		mark, says := "ok", w.Count("duration.days", int64(min(*d, 9999)))
-		if *d > 365 {
-			says = w.Say("system.daysleft.year")
-		}
-		if *d < 1 {
-			says = w.Say("system.daysleft.less")
-		}
-		if *d < float64(s.Limits.SpaceNow) {
-			mark = "bad"
-		} else if *d < float64(s.Limits.SpaceSoon) {
-			mark = "look"
-		}
-		rows = append(rows, judged(label, says, mark, w))
+	if f.Status.SpoolUnknown {
+		rows = diskUnread(w)
+	} else {
+		rows = spoolRows(s, f, w)
 	}
-	rows = append(rows, systemRow{Label: w.Say("system.free"), Says: w.bytes(sp.FreeBytes), Quiet: w.Say("system.used", "bytes", w.bytes(sp.Bytes), "n", w.number(sp.Objects))})
+	whole := []systemRow{encryptionOf(s, w)}
 	if s.TotalBytes > 0 {
-		rows = append(rows, systemRow{Label: w.Say("system.total"), Says: w.bytes(s.TotalBytes)})
+		whole = append([]systemRow{{Label: w.Say("system.total"), Says: w.bytes(s.TotalBytes)}}, whole...)
 	}
-	rows = append(rows, encryptionOf(s, w))
-	if sp.Damage.NoOtherCopy > 0 {
-		rows = append(rows, judged(w.Say("system.damage"), w.number(sp.Damage.NoOtherCopy), "bad", w))
-	} else {
-		rows = append(rows, judged(w.Say("system.damage"), w.Say("system.damage.none"), "ok", w))
-	}
-	if sp.Scrub.PassedAt.IsZero() {
-		rows = append(rows, systemRow{Label: w.Say("system.scrub"), Says: w.Say("system.scrub.never")})
-	} else {
-		rows = append(rows, systemRow{Label: w.Say("system.scrub"), Says: f.moment(w, sp.Scrub.PassedAt)})
-	}
+	rows = slices.Insert(rows, 2, whole...) // behind how much room there is
 	for _, id := range s.Unmeasured {
 		rows = append(rows, systemRow{Label: w.Say("system.part." + id), Says: w.Say("system.unmeasured")})
 	}
@@ -154,6 +130,42 @@ func diskOf(s System, f facts, w *words) (rows []systemRow) {
 		rows = append(rows, systemRow{Label: w.Say("system.part.heat"), Says: w.Say("system.degrees", "n", w.number(int64(s.Degrees)))})
 	}
 	return rows
+}
+
+// spoolRows say how much room there is, and whether what is here is whole.
+func spoolRows(s System, f facts, w *words) []systemRow {
+	sp := f.Status.Spool
+	free := systemRow{Label: w.Say("system.free"), Says: w.bytes(sp.FreeBytes), Quiet: w.Say("system.used", "bytes", w.bytes(sp.Bytes), "n", w.number(sp.Objects))}
+	damage := judged(w.Say("system.damage"), w.Say("system.damage.none"), "ok", w)
+	if sp.Damage.NoOtherCopy > 0 {
+		damage = judged(w.Say("system.damage"), w.number(sp.Damage.NoOtherCopy), "bad", w)
+	}
+	scrub := systemRow{Label: w.Say("system.scrub"), Says: w.Say("system.scrub.never")}
+	if !sp.Scrub.PassedAt.IsZero() {
+		scrub.Says = f.moment(w, sp.Scrub.PassedAt)
+	}
+	return []systemRow{daysLeftOf(s, sp, w), free, damage, scrub}
+}
+
+// daysLeftOf judges how long the room lasts, if anybody can say.
+func daysLeftOf(s System, sp status.Spool, w *words) systemRow {
+	label, d := w.Say("system.daysleft"), sp.DaysLeft
+	if d == nil {
+		return systemRow{Label: label, Says: w.Say("system.daysleft.unknown")}
+	}
+	mark, says := "ok", w.Count("duration.days", int64(min(*d, 9999)))
+	if *d > 365 {
+		says = w.Say("system.daysleft.year")
+	}
+	if *d < 1 {
+		says = w.Say("system.daysleft.less")
+	}
+	if *d < float64(s.Limits.SpaceNow) {
+		mark = "bad"
+	} else if *d < float64(s.Limits.SpaceSoon) {
+		mark = "look"
+	}
+	return judged(label, says, mark, w)
 }
 
 func encryptionOf(s System, w *words) systemRow {

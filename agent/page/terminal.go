@@ -73,6 +73,10 @@ func (t *terminal) top(said Said, state status.State) {
 
 func (t *terminal) images(f facts) {
 	w, c := t.w, f.Status.Counters
+	if f.Status.SpoolUnknown {
+		t.add(w.Say("count.heading"), w.Say("unread"))
+		return
+	}
 	for _, n := range []struct {
 		id string
 		n  int64
@@ -113,6 +117,9 @@ func (t *terminal) space(f facts) {
 	}
 	t.some("line.broken", v.Broken, w.Say("line.harmless"))
 	t.some("line.checked", v.Checked)
+	if f.Status.SpoolUnknown {
+		return
+	}
 	scrub := f.Status.Spool.Scrub
 	t.add(w.Say("term.scrub"), w.Count("line.images", scrub.Objects), w.Say("term.scrubbed", "n", w.number(scrub.Damaged)))
 }

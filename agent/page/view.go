@@ -17,22 +17,23 @@ type facts struct {
 
 // view is a page in words: the template only places it.
 type view struct {
-	W        *words
-	Hero     hero
-	Counters []counterView
-	Moving   []movingView
-	Waiting  string // studies on their way that did not fit
-	Studies  []homeStudy
-	Devices  []homeDevice
-	More     string // devices that did not fit
-	Line     lineView
-	Warnings []string
-	AETitle  string
-	All      bool   // there is a desk that finds studies
-	Search   string // what one may look for; "" nothing but lists
-	Day      *chart // images by hour; nil: nobody counted
-	Rates    *chart // of the line
-	Alarmed  bool   // there are alarms, and a page that tells them
+	W         *words
+	Hero      hero
+	Counters  []counterView
+	Moving    []movingView
+	Waiting   string // studies on their way that did not fit
+	Studies   []homeStudy
+	Devices   []homeDevice
+	More      string // devices that did not fit
+	Line      lineView
+	Warnings  []string
+	AETitle   string
+	NoStudies string // what is said where there are none
+	All       bool   // there is a desk that finds studies
+	Search    string // what one may look for; "" nothing but lists
+	Day       *chart // images by hour; nil: nobody counted
+	Rates     *chart // of the line
+	Alarmed   bool   // there are alarms, and a page that tells them
 }
 
 type hero struct {
@@ -60,12 +61,16 @@ type langView struct {
 // viewOf is pure: the same facts and language make the same page.
 func viewOf(f facts, w *words) view {
 	v := view{
-		W:        w,
-		Hero:     heroOf(f, w),
-		Counters: countersOf(f.Status.Counters, w),
-		Line:     lineOf(f, w),
-		Warnings: warningsOf(f.Status, w),
-		AETitle:  status.Shown(f.Status.AETitle),
+		W:         w,
+		Hero:      heroOf(f, w),
+		Counters:  countersOf(f.Status.Counters, w),
+		Line:      lineOf(f, w),
+		Warnings:  warningsOf(f.Status, w),
+		AETitle:   status.Shown(f.Status.AETitle),
+		NoStudies: w.Say("studies.none"),
+	}
+	if f.Status.SpoolUnknown {
+		v.unread(w)
 	}
 	devices, more := devicesOf(f, w)
 	for _, d := range devices {

@@ -27,7 +27,11 @@ type Status struct {
 	Uplink   Uplink   `json:"uplink"`
 	DICOM    DICOM    `json:"dicom"`
 
-	Recovering *Recovering `json:"recovering,omitempty"` // only while the spool is being read after a start
+	// SpoolUnknown: the spool is not open, because it is being read after a start, has failed, or
+	// its key is missing. Then nobody knows Counters, Findings, Spool, the backlog and when the
+	// last instance came or was archived: they are zero here and mean nothing.
+	SpoolUnknown bool        `json:"spool_unknown,omitempty"`
+	Recovering   *Recovering `json:"recovering,omitempty"` // only while the spool is being read after a start
 
 	Facility  Facility  `json:"facility"`
 	AETitle   string    `json:"ae_title"` // what modalities call

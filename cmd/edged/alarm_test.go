@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -107,7 +108,7 @@ func TestAlarmsDoNotFlapAndClearThemselves(t *testing.T) {
 	now := alarmNoon
 	steps := func(n int, holds []status.Alarm) {
 		for range n {
-			b.step(now, holds)
+			b.step(now, holds, true)
 			now = now.Add(20 * time.Second)
 		}
 	}
@@ -172,7 +173,7 @@ func TestAlarmsAreToldApart(t *testing.T) {
 	holds := []status.Alarm{{Code: status.AlarmCertSoon, Value: "cert:page"}, {Code: status.AlarmCertSoon, Value: "cert:uplink"},
 		{Code: status.AlarmRefused, Device: "A"}, {Code: status.AlarmRefused, Device: "B"}}
 	for i := range 4 {
-		b.step(alarmNoon.Add(time.Duration(i)*20*time.Second), holds)
+		b.step(alarmNoon.Add(time.Duration(i)*20*time.Second), holds, true)
 	}
 	if open, _ := b.alarms(); len(open) != 4 {
 		t.Errorf("%+v", open)
@@ -228,5 +229,46 @@ func TestTheTerminalSaysHowTheRepositoryIs(t *testing.T) {
 		if got := c.st.said().Said(alarmNoon, "en").Says; got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
+	}
+}
+
+// While the spool cannot be asked no alarm is over, however long that takes: it would open
+// anew, and nobody would have taken it in charge. New ones open all the same.
+func TestNoAlarmIsOverWhileNobodyCanLook(t *testing.T) {
+	b, err := openAlarms(filepath.Join(t.TempDir(), alarmsFile))
+	ok(t, err)
+	now := alarmNoon
+	steps := func(known bool, holds ...status.Alarm) (open, over []status.Alarm) {
+		for range 30 {
+			b.step(now, holds, known)
+			now = now.Add(20 * time.Second)
+		}
+		return b.alarms()
+	}
+	open, _ := steps(true, status.Alarm{Code: status.AlarmQuarantine})
+	ok(t, b.acknowledge(open[0].ID, "maria", now))
+	if open, over := steps(false, status.Alarm{Code: status.AlarmSpool}); len(open) != 2 || len(over) != 0 || open[0].AckedBy != "maria" {
+		t.Errorf("%+v, over %+v", open, over)
+	}
+	if open, over := steps(true, status.Alarm{Code: status.AlarmQuarantine}); len(open) != 1 || len(over) != 1 || open[0].AckedBy != "maria" {
+		t.Errorf("%+v, over %+v", open, over)
+	}
+}
+
+// An appliance whose spool is still being opened keeps the alarms of before.
+func TestAStartKeepsTheAlarms(t *testing.T) {
+	cfg := defaultConfig()
+	cfg.DataDir = t.TempDir()
+	a, err := newAppliance(cfg, slog.New(slog.DiscardHandler))
+	ok(t, err)
+	a.alarms.book.open = []status.Alarm{{Code: status.AlarmQuarantine, ID: "1"}}
+	now := alarmNoon
+	a.alarms.now = func() time.Time { return now }
+	for range 30 {
+		a.alarms.look()
+		now = now.Add(alarmEvery)
+	}
+	if open, _ := a.alarms.Alarms(); len(open) == 0 || open[0].ID != "1" {
+		t.Errorf("%+v", open)
 	}
 }

@@ -86,8 +86,9 @@ func keyOfAlarm(a status.Alarm) string {
 	return key
 }
 
-// step takes what holds now.
-func (b *alarmBook) step(now time.Time, holds []status.Alarm) {
+// step takes what holds now. While the spool cannot be asked, which known says, no alarm is
+// over: it would open again, without who had taken it in charge.
+func (b *alarmBook) step(now time.Time, holds []status.Alarm, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	met := make(map[string]status.Alarm, len(holds))
@@ -96,7 +97,7 @@ func (b *alarmBook) step(now time.Time, holds []status.Alarm) {
 	}
 	b.open = slices.DeleteFunc(b.open, func(a status.Alarm) bool {
 		_, holds := met[keyOfAlarm(a)]
-		return !holds && b.isOver(a, now)
+		return !holds && known && b.isOver(a, now)
 	})
 	for i, a := range b.open {
 		if now, holds := met[keyOfAlarm(a)]; holds {

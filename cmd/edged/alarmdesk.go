@@ -48,7 +48,8 @@ func (d *alarmDesk) run(ctx context.Context) error {
 
 func (d *alarmDesk) look() {
 	now := d.now()
-	d.book.step(now, d.a.cfg.Alarms.judge(d.facts(now)))
+	f := d.facts(now)
+	d.book.step(now, d.a.cfg.Alarms.judge(f), !f.status.SpoolUnknown)
 	if err := d.book.save(); err != nil {
 		d.log.Warn("alarms are not on the disk", "err", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"edged/agent/account"
 	"edged/agent/page"
+	"edged/agent/status"
 	"edged/dimse"
 	"edged/internal/dicom"
 	"edged/internal/durable"
@@ -367,6 +368,14 @@ func (s *selfTests) line(ctx context.Context) []page.TestStep {
 	return append(steps, page.TestStep{ID: "udp", State: page.StepBad})
 }
 
+func (s *selfTests) space(sp status.Spool) page.TestStep {
+	step := page.TestStep{ID: "space", State: page.StepOK, Value: bytesOf(sp.FreeBytes)}
+	if d := sp.DaysLeft; sp.FreeBytes == 0 || d != nil && *d < float64(s.a.cfg.Alarms.SpaceNow) {
+		step.State = page.StepBad
+	}
+	return step
+}
+
 // machine looks at clock, disk and certificates.
 func (s *selfTests) machine() (steps []page.TestStep) {
 	switch c := s.a.clock(); {
@@ -378,11 +387,9 @@ func (s *selfTests) machine() (steps []page.TestStep) {
 		steps = append(steps, page.TestStep{ID: "clock", State: page.StepBad})
 	}
 	st := s.a.view.Status()
-	space := page.TestStep{ID: "space", State: page.StepOK, Value: bytesOf(st.Spool.FreeBytes)}
-	if d := st.Spool.DaysLeft; st.Spool.FreeBytes == 0 || d != nil && *d < float64(s.a.cfg.Alarms.SpaceNow) {
-		space.State = page.StepBad
+	if !st.SpoolUnknown { // else the step of the spool says why
+		steps = append(steps, s.space(st.Spool))
 	}
-	steps = append(steps, space)
 	began := time.Now()
 	err := durable.WriteFile(filepath.Join(s.a.cfg.DataDir, "selftest"), []byte(began.UTC().Format(time.RFC3339)+"\n"), 0o600)
 	if err == nil {

@@ -162,7 +162,7 @@ func TestAMissingKeyIsWaitedForAndNeverReplaced(t *testing.T) {
 	before := contentsOf(t, c.spoolDir())
 	r.edged = start(t, bin(t, "edged"), "run", "-c", r.path("edged.yaml"))
 	r.mustSayNotReady("recover-key")
-	if st := r.status(); len(st.Reasons) == 0 || st.State != status.Stopped || st.Reasons[0].Code != status.KeyMissing {
+	if st := r.status(); len(st.Reasons) == 0 || st.State != status.Stopped || st.Reasons[0].Code != status.KeyMissing || !st.SpoolUnknown {
 		t.Errorf("without the key it is %s %v", st.State, st.Reasons)
 	}
 	if said := r.must("edged", "status", "-c", r.path("edged.yaml")); !strings.Contains(said, "put back keys/1/spool.key") || strings.Contains(said, "fault") {

@@ -95,7 +95,7 @@ func (v *view) Status() status.Status {
 	if err != nil {
 		st.DICOM.NotReady, facts.Starting, facts.KeyMissing = err.Error(), err == errOpening, isOfKey(err)
 		facts.SpoolFailed = !facts.Starting && !facts.KeyMissing
-		st.Recovering = v.keeper.recovering()
+		st.SpoolUnknown, st.Recovering = true, v.keeper.recovering()
 		facts.FreeBytes = 1 << 62 // not known, and not what matters now
 	} else {
 		v.look(s, now, up.BytesSent)
