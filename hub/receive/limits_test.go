@@ -245,15 +245,11 @@ func TestTheRateOfAnApplianceHolds(t *testing.T) {
 						o, data := wireObject(1, uint64(i), size)
 						o.Priority = priority
 						r.say(&wire.Offer{Objects: []wire.Object{o}})
-						r.hear()
+						until[*wire.Have](r)
 						for at := 0; at < size; at += 50_000 {
 							r.put(1, int64(at), data[at:at+50_000])
 						}
-						for { // the other connection's confirmation may come first
-							if _, ok := r.hear().(*wire.Receipt); ok {
-								break
-							}
-						}
+						until[*wire.Receipt](r)
 						r.hangUp()
 						<-ended
 					})

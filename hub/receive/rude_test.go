@@ -116,6 +116,17 @@ func (r *rude) hear() wire.Frame {
 	return f
 }
 
+// until passes over what comes before a frame of this kind: where an appliance has two
+// connections, what was confirmed of the one may come on the other at any time.
+func until[F wire.Frame](r *rude) F {
+	r.t.Helper()
+	for {
+		if f, ok := r.hear().(F); ok {
+			return f
+		}
+	}
+}
+
 func (r *rude) put(number uint64, offset int64, body []byte) {
 	r.data.Write(encoded(&wire.Put{Number: number, Offset: offset, Body: body}))
 }
